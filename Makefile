@@ -1,0 +1,45 @@
+# Gearshift: every command starts from a bare clone and needs only Python 3.11+ and pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: venv models serve test check proto loadtest bench lint clean help
+
+help:  ## This list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+venv: $(READY)  ## Make .venv and install what is needed (quick the second time)
+$(READY): pyproject.toml constraints.txt
+	@echo "== setting up $(VENV) (about a minute the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[dev]'
+	@touch $@
+
+models: venv  ## Build the embedded default family (cached and verified)
+	$(BIN)/gearshift models build
+
+serve: models  ## Serve the embedded default family on real weights, gRPC :8001, HTTP :8002
+	$(BIN)/gearshift serve
+
+test: models  ## The whole test suite
+	$(BIN)/python -m pytest
+
+check: venv  ## Lint, strict types, layers, unit and property tests (under a minute)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit tests/property
+
+proto: venv  ## Regenerate server/rpc/wire from proto/
+	$(BIN)/python scripts/generate_wire.py
+
+loadtest: venv  ## Drive a running server with real images for ten seconds
+	$(BIN)/gearshift loadtest --duration-s 10
+
+bench: models  ## Adaptive against every static choice (about an hour)
+	$(BIN)/python benchmarks/adaptive_vs_static.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,1 @@
+"""The `gearshift` command: one table of lazily imported subcommands."""

@@ -1,0 +1,30 @@
+"""One command, lazy subcommands: `gearshift serve` must not pay for importing the load generator's plots."""
+
+import importlib
+import sys
+
+_COMMANDS = {
+    "serve": ("server.__main__", "serve model families over gRPC"),
+    "profile": ("profiler.__main__", "measure every arm on this hardware; table and frontier plot"),
+    "loadtest": ("loadtest.__main__", "drive a running server and report what it delivered"),
+    "simulate": ("server.simulator.__main__", "run the policy against a profile and a trace"),
+    "models": ("models.__main__", "build, list and verify the model repository"),
+}
+
+
+def _usage() -> str:
+    rows = "\n".join(f"  {name:<10} {what}" for name, (_, what) in _COMMANDS.items())
+    return f"usage: gearshift COMMAND [options]\n\n{rows}\n\n`gearshift COMMAND --help` tells each command's options."
+
+
+def main() -> int:
+    """Run one subcommand with the rest of the command line; its exit code is ours."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(_usage())
+        return 0 if arguments else 2
+    entry = _COMMANDS.get(arguments[0])
+    if entry is None:
+        print(f"gearshift: unknown command {arguments[0]!r}\n\n{_usage()}", file=sys.stderr)
+        return 2
+    return int(importlib.import_module(entry[0]).main(arguments[1:]) or 0)

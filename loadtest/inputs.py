@@ -1,0 +1,111 @@
+"""Requests made ready before the run: a pool of serialised bytes, so that sending one costs no
+building."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadtest import wire
+from loadtest.errors import BadOption, BadTarget
+from loadtest.pictures import Album, crop
+from loadtest.target import Input
+
+POOL = 32
+"""How many different requests a run rotates through: enough that no cache can answer for the
+model."""
+
+_DTYPES = {
+    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
+    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
+    "FP16": "float16", "FP32": "float32", "FP64": "float64",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What each request asks for. `slo_s` None: the family's default holds and every answer
+    counts as in time."""
+
+    slo_s: float | None = None
+    min_accuracy: float | None = None
+    slo_class: str | None = None
+    variant: str | None = None
+    rows: int = 1
+
+
+def is_picture(spec: Input) -> bool:
+    """Whether this input takes pictures: UINT8 [-1, H, W, 3]."""
+    return spec.datatype == "UINT8" and len(spec.shape) == 4 and spec.shape[3] == 3
+
+
+def build_pool(
+    model: str, inputs: Sequence[Input], demand: Demand, album: Album, seed: int
+) -> list[bytes]:
+    """POOL different serialised ModelInferRequests. Raises BadTarget where the signature cannot
+    be filled."""
+    rng = np.random.default_rng(seed)
+    sets = (
+        [(spec, _tensor(spec, demand.rows, album, index, rng)) for spec in inputs]
+        for index in range(POOL)
+    )
+    return [_request(model, tensors, demand) for tensors in sets]
+
+
+def _request(
+    model: str,
+    tensors: Sequence[tuple[Input, NDArray[np.generic]]],
+    demand: Demand,
+) -> bytes:
+    request = wire.ModelInferRequest(model_name=model)
+    _set_parameters(request, demand)
+    for spec, tensor in tensors:
+        request.inputs.add(name=spec.name, datatype=spec.datatype, shape=tensor.shape)
+        request.raw_input_contents.append(tensor.tobytes())
+    return request.SerializeToString()
+
+
+def _set_parameters(request: Any, demand: Demand) -> None:
+    parameters = request.parameters
+    if demand.slo_s is not None:
+        parameters["slo_ms"].double_param = demand.slo_s * 1e3
+    if demand.min_accuracy is not None:
+        parameters["min_accuracy"].double_param = demand.min_accuracy
+    if demand.slo_class is not None:
+        parameters["slo_class"].string_param = demand.slo_class
+    if demand.variant is not None:
+        parameters["variant"].string_param = demand.variant
+
+
+def _tensor(
+    spec: Input, rows: int, album: Album, index: int, rng: np.random.Generator
+) -> NDArray[np.generic]:
+    shape = _shape(spec, rows)
+    if is_picture(spec):
+        size = (shape[1], shape[2])
+        return np.stack([crop(album, index * rows + row, size, rng) for row in range(rows)])
+    dtype = np.dtype(_DTYPES[spec.datatype])
+    if dtype.kind == "f":
+        return rng.standard_normal(shape).astype(dtype)
+    if dtype.kind == "b":
+        return rng.integers(0, 2, shape).astype(dtype)
+    return rng.integers(0, min(np.iinfo(dtype).max, 255), shape, endpoint=True).astype(dtype)
+
+
+def _shape(spec: Input, rows: int) -> tuple[int, ...]:
+    if spec.datatype not in _DTYPES:
+        raise BadTarget(
+            f"input {spec.name!r} has datatype {spec.datatype}, which cannot be made up"
+        )
+    batched = bool(spec.shape) and spec.shape[0] == -1
+    if not batched and rows > 1:
+        raise BadOption(f"--rows {rows}: input {spec.name!r} {list(spec.shape)} takes no batch")
+    shape = ((rows, *spec.shape[1:])) if batched else spec.shape
+    if any(size < 1 for size in shape):
+        raise BadTarget(
+            f"input {spec.name!r} has free dimensions beside the batch: {list(spec.shape)}; "
+            "only fixed ones can be filled"
+        )
+    return shape

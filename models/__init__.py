@@ -1,0 +1,1 @@
+"""What can run: the catalogue of families and variants, their artefacts on disk, and the backends that run them."""

@@ -1,0 +1,89 @@
+"""`gearshift models`: build the embedded default family, list and verify what the repository holds."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from models.artifacts import ArtifactError, default_repository, load_repository
+from models.catalog import Family
+
+
+def main(argv: list[str]) -> int:
+    """Run one action; 0 when it did what was asked, 2 with one message when it could not."""
+    arguments = _parser().parse_args(argv)
+    root: Path = arguments.repository.expanduser().absolute()
+    try:
+        if arguments.action == "build":
+            return _build(root, force=arguments.force)
+        return _list(root) if arguments.action == "list" else _verify(root)
+    except ArtifactError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or root}: {error.strerror or error}; free space or choose --repository")
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was published")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gearshift models", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, what in (
+        ("build", "make the embedded default family from published weights (once; cached)"),
+        ("list", "families, variants, their accuracy and how it is known"),
+        ("verify", "check every artefact against its sha256"),
+    ):
+        action = actions.add_parser(name, help=what, description=what)
+        action.add_argument(
+            "--repository", type=Path, default=default_repository(), help="folder (default: %(default)s)"
+        )
+        if name == "build":
+            action.add_argument("--force", action="store_true", help="build even if up to date")
+    return parser
+
+
+def _build(root: Path, *, force: bool) -> int:
+    from models.build.errors import BuildError
+    from models.build.recipe import STEPS, build, is_current, sole_builder
+    from tqdm import tqdm
+
+    try:
+        with sole_builder(root):
+            if not force and is_current(root):
+                print(f"up to date: {root}")
+                return 0
+            print(f"building the default family into {root} (half a minute and 115 MB of downloads)")
+            with tqdm(total=STEPS, unit="step", file=sys.stdout) as bar:
+                build(root, lambda what: (bar.set_description(what), bar.update()))
+    except BuildError as error:
+        return _fail(str(error))
+    return _list(root)
+
+
+def _list(root: Path) -> int:
+    families = load_repository(root, verify=False)
+    print("\n".join(_described(f) for f in families.values()) or f"no families in {root}")
+    return 0
+
+
+def _described(family: Family) -> str:
+    rows = [f"{family.name}: {family.description}"]
+    for v in family.variants:
+        known = v.accuracy
+        margin = f" ± {100 * known.interval:.1f}" if known.interval else ""
+        rows.append(f"  {v.name:<26} {v.precision:<6} {100 * known.value:5.1f} %{margin}  {known.source}")
+    return "\n".join(rows)
+
+
+def _verify(root: Path) -> int:
+    for family in load_repository(root, verify=True).values():
+        print(f"{family.name}: {len(family.variants)} artefacts verified")
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"gearshift models: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

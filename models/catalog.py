@@ -1,0 +1,68 @@
+"""Families and variants: which models exist, what they take and give, and how accurate each is. Pure values."""
+
+from dataclasses import dataclass
+
+DATATYPES = {
+    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
+    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
+    "FP16": "float16", "FP32": "float32", "FP64": "float64",
+}  # fmt: skip
+"""Open Inference Protocol datatype -> numpy dtype name. BYTES and BF16 have no fixed-size numpy twin and are not served."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output: `shape` counts rows first, as -1 (the batch), then fixed dimensions."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """A share in [0, 1] and how it is known; `interval` is its 95 % confidence half-width, 0 where none is stated."""
+
+    value: float
+    source: str
+    n: int = 0
+    interval: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One artefact of a family: a network at a precision. `artifact` is a file name inside the family's folder."""
+
+    name: str
+    precision: str
+    artifact: str
+    sha256: str
+    accuracy: Accuracy
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """A latency bound (s, at `percentile` of requests), the least accuracy worth an answer, and the class it is counted in."""
+
+    latency_s: float
+    min_accuracy: float = 0.0
+    percentile: float = 0.99
+    name: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What a client calls a model: one signature, one default SLO, several variants."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    variants: tuple[Variant, ...]
+    slo: Slo
+    max_batch: int = 32
+    labels: tuple[str, ...] = ()
+    description: str = ""
+
+    def variant(self, name: str) -> Variant | None:
+        """The variant called `name`, or None."""
+        return next((v for v in self.variants if v.name == name), None)

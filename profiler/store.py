@@ -1,0 +1,131 @@
+"""Profiles on disk: one JSON per family and fingerprint, written whole, not trusted if damaged."""
+
+import json
+import logging
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from models.catalog import Family
+from profiler.hardware import Hardware
+from profiler.profiles import MachineProfile, Point, Profile, repaired
+
+SCHEMA = 1
+"""Raise it when the file's meaning changes: older files are then set aside and measured anew."""
+
+_log = logging.getLogger(__name__)
+
+
+def default_folder() -> Path:
+    """`$XDG_CACHE_HOME/gearshift/profiles`, or the same under `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "gearshift" / "profiles"
+
+
+def path_of(folder: Path, family: str, fingerprint: str) -> Path:
+    """Where the profiles of this family on this machine are kept."""
+    return folder / f"{family}-{fingerprint}.json"
+
+
+def load(folder: Path, family: Family, fingerprint: str) -> MachineProfile | None:
+    """The stored profiles of artefacts that are still the same, or None.
+
+    A damaged or foreign file is set aside with a warning.
+    """
+    path = path_of(folder, family.name, fingerprint)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _log.warning("stored profiles %s cannot be read (%s); measuring again", path, error)
+        return None
+    try:
+        return _decoded(json.loads(text), family, fingerprint)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        _set_aside(path, error)
+        return None
+
+
+def save(folder: Path, family: Family, machine: MachineProfile, hardware: Hardware) -> bool:
+    """Write `machine`, each profile with its artefact's sha256. Where it cannot: warning, False."""
+    path = path_of(folder, machine.family, machine.fingerprint)
+    text = json.dumps(_encoded(family, machine, hardware), indent=1)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, text.encode())
+    except OSError as error:
+        _log.warning(
+            "profiles cannot be stored in %s (%s); the next start measures again", path, error
+        )
+        return False
+    return True
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Temporary file, fsync, rename, fsync of the folder: readers see the old file or the new."""
+    number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    bad = path.with_name(f"{path.name}.bad")
+    _log.warning(
+        "stored profiles %s are damaged or foreign (%s: %s); set aside as %s, measuring again",
+        path, type(error).__name__, error, bad.name,
+    )  # fmt: skip
+    try:
+        path.replace(bad)
+    except OSError as failure:
+        _log.warning("%s cannot be renamed (%s); it is ignored", path, failure)
+
+
+def _encoded(family: Family, machine: MachineProfile, hardware: Hardware) -> dict[str, Any]:
+    sums = {v.name: v.sha256 for v in family.variants}
+    return {
+        "schema": SCHEMA,
+        "fingerprint": machine.fingerprint,
+        "family": machine.family,
+        "created": machine.created,
+        "hardware": hardware.described(),
+        "profiles": [
+            {"sha256": sums[p.variant], **asdict(p)} for p in machine.profiles if p.variant in sums
+        ],
+    }
+
+
+def _decoded(content: Any, family: Family, fingerprint: str) -> MachineProfile:
+    """Raises ValueError, TypeError, KeyError or AttributeError for anything not `_encoded`."""
+    found = (content["schema"], content["family"], content["fingerprint"])
+    if found != (SCHEMA, family.name, fingerprint):
+        raise ValueError(f"schema, family and fingerprint are {found}")
+    sums = {v.name: v.sha256 for v in family.variants}
+    rows = [dict(row) for row in content["profiles"]]
+    same = [row for row in rows if sums.get(row["variant"]) == row.pop("sha256")]
+    profiles = tuple(_profile(row) for row in same)
+    return MachineProfile(fingerprint, family.name, str(content["created"]), profiles)
+
+
+def _profile(row: dict[str, Any]) -> Profile:
+    words = [row[key] for key in ("variant", "precision", "backend", "device")]
+    numbers = [row[key] for key in ("threads", "load_s", "memory_bytes")]
+    if not all(isinstance(w, str) for w in words) or not all(n >= 0 for n in numbers):
+        raise ValueError(f"a profile has fields of the wrong kind: {words}, {numbers}")
+    points = repaired([Point(**point) for point in row.pop("points")])
+    return Profile(points=points, **row)

@@ -1,0 +1,146 @@
+"""Top-1 of every variant of a family on labelled pictures, and what int8 loses against fp32 on the same pictures.
+
+    python scripts/measure_accuracy.py --images DIR
+
+DIR holds `dataset.txt` (one `path, label` a line, labels counted from 0) and the pictures, as in the folder
+ILSVRC2012_VAL_SET of the public repository VeriSilicon/acuity-dataset: 1,300 pictures of the ImageNet validation set,
+squashed to 227 x 227. Writes accuracy.json and accuracy.md under --out.
+"""
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from models.artifacts import ArtifactError, default_repository, load_family
+from models.catalog import Family
+
+_Z = 1.96  # two-sided 95 %
+_BATCH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One variant's result; all but `n` are shares in [0, 1], intervals are 95 %."""
+
+    variant: str
+    n: int
+    top1: float
+    low: float
+    high: float
+    agreement: float
+    """Same top-1 class as the same network in fp32."""
+    loss: float
+    """fp32's top-1 minus this one's, picture by picture."""
+    loss_interval: float
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of a share."""
+    share, weight = successes / n, _Z**2 / n
+    centre = (share + weight / 2) / (1 + weight)
+    half = _Z / (1 + weight) * math.sqrt(share * (1 - share) / n + weight / (4 * n))
+    return centre - half, centre + half
+
+
+def compare(variant: str, guesses: NDArray, reference: NDArray, labels: NDArray) -> Row:
+    """`guesses`, the fp32 network's `reference` and `labels` are class numbers [n]."""
+    right, n = guesses == labels, len(labels)
+    lost = (reference == labels).astype(float) - right
+    low, high = wilson(int(right.sum()), n)
+    return Row(
+        variant=variant,
+        n=n,
+        top1=float(right.mean()),
+        low=low,
+        high=high,
+        agreement=float((guesses == reference).mean()),
+        loss=float(lost.mean()),
+        loss_interval=float(_Z * lost.std(ddof=1) / math.sqrt(n)),
+    )
+
+
+def read_labelled(folder: Path, side: int) -> tuple[NDArray, NDArray]:
+    """Pictures [n, side, side, 3] and their class numbers [n]."""
+    lines = (folder / "dataset.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split(",") for line in lines if line.strip()]
+    labels = np.array([int(label) for _, label in pairs])
+    pictures = [_picture(folder / name.strip(), side) for name, _ in pairs]
+    return np.stack(pictures), labels
+
+
+def _picture(path: Path, side: int) -> NDArray:
+    with Image.open(path) as picture:
+        whole = picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    return np.asarray(whole, np.uint8)
+
+
+def guess(artifact: Path, pictures: NDArray) -> NDArray:
+    """The variant's class number for every picture."""
+    session = ort.InferenceSession(str(artifact), providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    starts = tqdm(range(0, len(pictures), _BATCH), desc=artifact.stem, leave=False)
+    scores = [session.run(None, {name: pictures[i : i + _BATCH]})[0] for i in starts]
+    return np.concatenate(scores).argmax(axis=1)
+
+
+def measure(folder: Path, family: Family, images: Path) -> list[Row]:
+    """One row for every variant; each network's fp32 variant comes before the others and is their reference."""
+    pictures, labels = read_labelled(images, family.inputs[0].shape[1])
+    reference: dict[str, NDArray] = {}
+    rows: list[Row] = []
+    for variant in family.variants:
+        guesses = guess(folder / variant.artifact, pictures)
+        network = variant.name.removesuffix(f"-{variant.precision}")
+        rows.append(compare(variant.name, guesses, reference.setdefault(network, guesses), labels))
+    return rows
+
+
+def markdown(rows: list[Row]) -> str:
+    """The table for people."""
+    head = (
+        "# Accuracy of the embedded family\n\n"
+        "`python scripts/measure_accuracy.py --images DIR`: 1,300 labelled pictures of the ImageNet validation set,\n"
+        "squashed to 227 px (VeriSilicon/acuity-dataset), resized to 260 px: easier than the full set, so only the\n"
+        "differences carry over. Intervals are 95 %; `loss` is fp32 minus int8 on the same pictures, in points.\n\n"
+        "| variant | n | top-1 % | interval | same class as fp32 % | loss |\n|---|---|---|---|---|---|\n"
+    )
+    return head + "".join(
+        f"| {r.variant} | {r.n} | {100 * r.top1:.1f} | {100 * r.low:.1f}-{100 * r.high:.1f} "
+        f"| {100 * r.agreement:.1f} | {100 * r.loss:+.2f} ± {100 * r.loss_interval:.2f} |\n"
+        for r in rows
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Measure and write; 2 with one message where the inputs are not there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, required=True, help="folder with dataset.txt")
+    parser.add_argument("--repository", type=Path, default=default_repository())
+    parser.add_argument("--family", default="imagenet")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    arguments = parser.parse_args(argv)
+    folder = arguments.repository / arguments.family
+    try:
+        rows = measure(folder, load_family(folder), arguments.images)
+    except (ArtifactError, OSError) as error:
+        print(f"measure_accuracy: {error}", file=sys.stderr)
+        return 2
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    table = json.dumps([asdict(row) for row in rows], indent=1)
+    (arguments.out / "accuracy.json").write_text(table + "\n", encoding="utf-8")
+    (arguments.out / "accuracy.md").write_text(markdown(rows), encoding="utf-8")
+    print(markdown(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Decide and serve: a pure policy, a live runtime and a simulator over it, and the gRPC front."""

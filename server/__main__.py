@@ -1,0 +1,72 @@
+"""`gearshift serve`: read the configuration, run the server until SIGTERM or SIGINT, drain."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from server.config import Config, read_config
+from server.errors import BadConfiguration
+
+
+def main(argv: list[str]) -> int:
+    """Exit code 0 after a drain, 2 with one message on stderr where it cannot start."""
+    options = vars(_parser().parse_args(argv))
+    path = options.pop("config")
+    try:
+        config = read_config(path, os.environ, options)
+        return _serve(config)
+    except BadConfiguration as error:
+        print(f"gearshift serve: {error}", file=sys.stderr)
+        return 2
+
+
+def _serve(config: Config) -> int:
+    logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    from server.app import App
+
+    app = App(config)
+    ended = threading.Event()
+    failures: list[str] = []
+
+    def fail(reason: str) -> None:
+        failures.append(reason)
+        ended.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: ended.set())
+    app.start(fail)
+    log = logging.getLogger("server")
+    log.info("gRPC on %s:%d, metrics on http://%s:%d/metrics", config.host, app.port, config.host, app.http_port)
+    ended.wait()
+    log.info("draining (at most %.0f s)", config.drain_s)
+    app.stop()
+    log.info("stopped")
+    if failures:
+        raise BadConfiguration(failures[0])
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gearshift serve", description=__doc__)
+    parser.add_argument("config", nargs="?", type=Path, help="a TOML file (see gearshift.example.toml)")
+    parser.add_argument("--repository", help="model repository (default: the user's cache)")
+    parser.add_argument("--profiles", help="where profiles are kept (default: the user's cache)")
+    parser.add_argument("--families", help="comma-separated; default: all in the repository")
+    parser.add_argument("--host")
+    parser.add_argument("--port", help="gRPC port, 0 for any")
+    parser.add_argument("--http-port", dest="http_port", help="metrics and health port, 0 for any")
+    parser.add_argument("--policy", help="adaptive, or static:VARIANT")
+    parser.add_argument("--slo-ms", dest="slo_ms", help="override every family's default latency bound")
+    parser.add_argument("--min-accuracy", dest="min_accuracy")
+    parser.add_argument("--workers", help="batches run at a time per family")
+    parser.add_argument("--threads", help="intra-op threads per worker")
+    parser.add_argument("--log-level", dest="log_level")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,144 @@
+"""The one typed configuration: one TOML file, environment and flag overrides, every mistake reported at once."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from server.errors import BadConfiguration
+
+_PREFIX = "GEARSHIFT_"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What an operator may set. Empty paths mean the user's cache; 0 means `measure and choose`."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a server is there to be reached
+    port: int = 8001
+    http_port: int = 8002
+    repository: str = ""
+    profiles: str = ""
+    families: tuple[str, ...] = ()
+    policy: str = "adaptive"
+    slo_ms: float = 0.0
+    min_accuracy: float = 0.0
+    slo_classes: tuple[str, ...] = ("default", "interactive", "batch")
+    reply_margin_ms: float = 2.0
+    queue_capacity: int = 1024
+    workers: int = 0
+    threads: int = 0
+    profile_budget_s: float = 20.0
+    max_message_mib: int = 64
+    drain_s: float = 10.0
+    reject_non_finite: bool = True
+    log_level: str = "INFO"
+
+
+_AT_LEAST = {
+    "port": 0, "http_port": 0, "slo_ms": 0, "min_accuracy": 0, "reply_margin_ms": 0, "queue_capacity": 1, "workers": 0,
+    "threads": 0, "profile_budget_s": 1, "max_message_mib": 1, "drain_s": 0,
+}  # fmt: skip
+_AT_MOST = {"port": 65535, "http_port": 65535, "min_accuracy": 1, "max_message_mib": 2047, "workers": 64, "threads": 256}
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def read_config(path: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]) -> Config:
+    """Defaults, then the file, then GEARSHIFT_… variables, then flags (None = not given).
+
+    Raises BadConfiguration listing every mistake, each with its place and key.
+    """
+    problems: list[str] = []
+    values: dict[str, object] = {}
+    for place, given in ((str(path), _file(path, problems)), ("environment", _environment(environment)),
+                         ("command line", {k: v for k, v in flags.items() if v is not None})):  # fmt: skip
+        for key, value in given.items():
+            _take(place, key, value, values, problems)
+    if problems:
+        raise BadConfiguration("bad configuration:\n" + "\n".join(f"  - {p}" for p in problems))
+    return Config(**values)  # type: ignore[arg-type] - _take has checked each value's type
+
+
+def _file(path: Path | None, problems: list[str]) -> Mapping[str, object]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        problems.append(f"{path}: cannot be read: {error}")
+        return {}
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, object]:
+    known = {field.name for field in fields(Config)}
+    given = {name[len(_PREFIX):].lower(): text for name, text in environment.items() if name.startswith(_PREFIX)}
+    return {key: text for key, text in given.items() if key in known}
+
+
+def _take(place: str, key: str, value: object, values: dict[str, object], problems: list[str]) -> None:
+    if key not in _READERS:
+        problems.append(f"{place}: unknown key '{key}'; known: {', '.join(sorted(_READERS))}")
+        return
+    try:
+        values[key] = _checked(key, _READERS[key](value))
+    except (TypeError, ValueError) as error:
+        problems.append(f"{place}: {key} = {value!r}: {error}")
+
+
+def _checked(key: str, value: object) -> object:
+    if isinstance(value, int | float) and key in _AT_LEAST:
+        if not _AT_LEAST[key] <= value <= _AT_MOST.get(key, 1e9):
+            raise ValueError(f"must be between {_AT_LEAST[key]} and {_AT_MOST.get(key, 'any size')}")
+    if key == "log_level" and value not in _LEVELS:
+        raise ValueError(f"must be one of {', '.join(_LEVELS)}")
+    return value
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TypeError("must be a whole number")
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def _real(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError("must be a number")
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("must be a number") from None
+    if number != number or number in (float("inf"), float("-inf")):
+        raise ValueError("must be finite")
+    return number
+
+
+def _truth(value: object) -> bool:
+    words = {"true": True, "1": True, "false": False, "0": False}
+    truth = value if isinstance(value, bool) else words.get(str(value).lower())
+    if truth is None:
+        raise ValueError("must be true or false")
+    return truth
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("must be a text")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return tuple(value)
+    raise TypeError("must be a list of texts")
+
+
+_BY_TYPE: dict[object, Callable[[object], object]] = {
+    int: _integer, float: _real, bool: _truth, str: _text, tuple[str, ...]: _texts,
+}  # fmt: skip
+_READERS: dict[str, Callable[[object], object]] = {f.name: _BY_TYPE[f.type] for f in fields(Config)}
+

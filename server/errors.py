@@ -1,0 +1,53 @@
+"""What can go wrong, in one tree. Layers raise these; only rpc/status.py knows their gRPC codes.
+
+GearshiftError
+├── BadConfiguration   the operator's files or flags: exit code 2
+└── RequestError       one request's answer
+    ├── UnknownModel     no such family or version
+    ├── BadInput         the request breaks the family's signature or the protocol
+    ├── Unsupported      the protocol allows it, this server does not do it
+    ├── Overloaded       not all requests can be answered in time; this one is not run
+    ├── DeadlineMissed   this request cannot be (or was not) answered in time
+    ├── NotReady         the family is loading, or the server is stopping
+    └── ComputeFailed    the backend failed on it; the cause is in the log
+"""
+
+
+class GearshiftError(Exception):
+    """Anything this server raises on purpose; the message says what, where and what to do."""
+
+
+class BadConfiguration(GearshiftError):
+    """The configuration, the model repository or the machine does not allow starting."""
+
+
+class RequestError(GearshiftError):
+    """One request's failure, told to its client."""
+
+
+class UnknownModel(RequestError):
+    """No such family, or no such version of it."""
+
+
+class BadInput(RequestError):
+    """The request breaks the family's signature or the protocol."""
+
+
+class Unsupported(RequestError):
+    """The protocol allows it; this server does not do it."""
+
+
+class Overloaded(RequestError):
+    """Not all waiting requests can be answered in time, and this one was chosen to go."""
+
+
+class DeadlineMissed(RequestError):
+    """The request cannot be answered in time."""
+
+
+class NotReady(RequestError):
+    """The family is still loading, or the server is stopping."""
+
+
+class ComputeFailed(RequestError):
+    """The backend failed; the cause is in the server's log."""

@@ -1,0 +1,105 @@
+"""The words of a decision: who waits, what could run them and at what cost, and what to do next. Pure values."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A way of running a family: one variant, on one backend, on one device."""
+
+    variant: str
+    backend: str
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One request in the queue: `rows` samples that are answered together, by `deadline_s` on the caller's clock."""
+
+    id: int
+    arrival_s: float
+    deadline_s: float
+    rows: int = 1
+    min_accuracy: float = 0.0
+    variant: str | None = None
+    slo_class: str = "default"
+
+    def accepts(self, arm: "ArmProfile") -> bool:
+        """Whether `arm` meets this ticket's accuracy demand and pin."""
+        return arm.accuracy >= self.min_accuracy and self.variant in (None, arm.arm.variant)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmProfile:
+    """What an arm costs at the present speed. `mean_s[b]` and `upper_s[b]` are the batch latency (s) of b rows.
+
+    Index 0 is unused (0.0); `upper_s` is the estimate that nearly all batches stay below. The largest batch is
+    `len(mean_s) - 1` rows.
+    """
+
+    arm: Arm
+    accuracy: float
+    mean_s: tuple[float, ...]
+    upper_s: tuple[float, ...]
+
+    @property
+    def max_batch(self) -> int:
+        """The most rows one batch may have."""
+        return len(self.mean_s) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is likely to come: arrivals (rows/s) expected soon, and how many workers share the queue."""
+
+    rate_rps: float = 0.0
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A ticket that will not be run, and why: `late` (cannot be in time) or `shed` (not all can be; this one goes)."""
+
+    ticket: Ticket
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run these tickets on this arm now; answer the dropped ones at once."""
+
+    arm: ArmProfile
+    tickets: tuple[Ticket, ...]
+    reason: str
+    dropped: tuple[Drop, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows in the batch."""
+        return sum(t.rows for t in self.tickets)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitUntil:
+    """Run nothing before `at_s` unless a ticket arrives; answer the dropped ones at once."""
+
+    at_s: float
+    dropped: tuple[Drop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing to run until a ticket arrives; answer the dropped ones at once."""
+
+    dropped: tuple[Drop, ...] = field(default=())
+
+
+Decision = Run | WaitUntil | Idle
+"""A decision's tickets and drops are still in the queue: the shell removes them."""
+
+Policy = Callable[[Sequence[Ticket], Outlook, float], Decision]
+"""(tickets waiting, earliest deadline first; outlook; now_s) -> what to do next. Deterministic."""
+
+PolicyFactory = Callable[[Sequence[ArmProfile]], Policy]
+"""Builds a policy's tables for these arms. The shell calls it anew when profiles change and swaps the result whole."""

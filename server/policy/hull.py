@@ -1,0 +1,68 @@
+"""The price of time: which arms are worth mixing (an upper concave hull) and what a second of a worker is worth."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import exp, log
+
+CAP = 0.95
+"""The price never reaches the value of dropping outright: in doubt, serve."""
+FLOOR = 0.1
+"""Share of the last slope that time is worth when there is time for everything: prefers the cheaper of two equals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A way to answer one row: worker time (s) and accuracy."""
+
+    cost_s: float
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Price (accuracy per s of worker time) against the time affordable per row: log-linear between knots."""
+
+    knots_s: tuple[float, ...]
+    log_prices: tuple[float, ...]
+
+    def at(self, affordable_s: float) -> float:
+        """The price when `affordable_s` of worker time can be spent on each row."""
+        knots, prices = self.knots_s, self.log_prices
+        if affordable_s <= knots[0]:
+            return exp(prices[0])
+        if affordable_s >= knots[-1]:
+            return exp(prices[-1])
+        i = bisect_right(knots, affordable_s)
+        share = (affordable_s - knots[i - 1]) / (knots[i] - knots[i - 1])
+        return exp(prices[i - 1] + share * (prices[i] - prices[i - 1]))
+
+
+def hull(points: Iterable[Point]) -> tuple[Point, ...]:
+    """The vertices of the upper concave hull of `points` and the origin (dropping), cheapest first, origin left out."""
+    kept = [Point(0.0, 0.0)]
+    for point in sorted(points, key=lambda p: (p.cost_s, -p.accuracy)):
+        if point.accuracy <= kept[-1].accuracy:
+            continue
+        while len(kept) > 1 and _slope(kept[-2], kept[-1]) <= _slope(kept[-2], point):
+            kept.pop()
+        kept.append(point)
+    return tuple(kept[1:])
+
+
+def prices(vertices: Sequence[Point]) -> Prices:
+    """The price curve of a hull: a vertex's own cost is priced between its two slopes, half-way to the next at the slope."""
+    ends = (Point(0.0, 0.0), *vertices)
+    slopes = [_slope(a, b) for a, b in zip(ends, vertices, strict=False)]
+    knots, logs = [0.5 * vertices[0].cost_s], [log(CAP * slopes[0])]
+    for i, vertex in enumerate(vertices):
+        last = i + 1 == len(vertices)
+        right = FLOOR * slopes[i] if last else slopes[i + 1]
+        beyond = 3.0 * vertex.cost_s if last else vertices[i + 1].cost_s
+        knots += [vertex.cost_s, 0.5 * (vertex.cost_s + beyond)]
+        logs += [0.5 * (min(logs[-1], log(slopes[i])) + log(right)), log(right)]
+    return Prices(tuple(knots), tuple(logs))
+
+
+def _slope(a: Point, b: Point) -> float:
+    return (b.accuracy - a.accuracy) / max(b.cost_s - a.cost_s, 1e-12)

@@ -1,0 +1,108 @@
+"""What time is worth now: how much of it each row can have until the deadlines, and the price that follows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, log2
+
+from server.policy.costs import Costs, costs, grid, quickest, undominated
+from server.policy.decision import ArmProfile, Outlook
+from server.policy.tuning import Tuning
+from server.policy.waiting import Waiting
+
+SLO_RANGE_S = (1e-4, 10.0)
+"""Latency bounds outside this range are planned for as if at its ends."""
+STEPS_PER_OCTAVE = 4
+"""Tables are made per latency bound, rounded to a quarter of an octave, and kept."""
+
+Choices = list[tuple[ArmProfile, tuple[int, ...]]]
+"""Arms worth considering, each with the batch sizes (rows) to try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The terms on which steps are compared. `stay` is what a waiting row is worth, `lost` what an unreachable one costs.
+
+    A batch of mean latency L occupies `busy_share * L` of the time the workers share, and `row_s` of that time serves
+    a row at best.
+    """
+
+    now_s: float
+    price: float
+    stay: float
+    lost: float
+    row_s: float
+    busy_share: float
+    long_batch: float
+    guard_s: float
+
+
+class Planner:
+    """The tables of one set of arms; they grow by use and never change a result."""
+
+    def __init__(self, arms: Sequence[ArmProfile], tuning: Tuning) -> None:
+        self.arms = list(arms)
+        self.tuning = tuning
+        self._costs: dict[tuple[int, int], Costs] = {}
+        self._choices: dict[int, Choices] = {}
+        self._quickest: dict[int, list[float]] = {}
+
+    def plan(self, view: Waiting, first: int, outlook: Outlook, now_s: float) -> Plan:
+        """The terms for serving the tickets of `view` from index `first` on."""
+        tuning, workers = self.tuning, outlook.workers
+        slo_s = _slo(view)
+        table = self.costs(view.masks[first], slo_s)
+        rows = tuning.backlog_weight * (view.ends[len(view.tickets)] - view.ends[first])
+        price = table.prices.at(
+            tuning.load_share * workers * slo_s / (rows + outlook.rate_rps * slo_s)
+        )
+        return Plan(
+            now_s=now_s,
+            price=price,
+            stay=max(v.accuracy - price * v.cost_s for v in table.vertices),
+            lost=tuning.lost_weight * table.vertices[0].accuracy,
+            row_s=self.row_s(view, view.masks[first]) / workers,
+            busy_share=(workers + 1) / (2 * workers),
+            long_batch=tuning.long_batch / slo_s,
+            guard_s=tuning.guard * slo_s,
+        )
+
+    def row_s(self, view: Waiting, mask: int) -> float:
+        """The least worker time (s) per row on the arms of `mask`, as the shed test plans with."""
+        return self.costs(mask, _slo(view)).row_s * self.tuning.shed_cost
+
+    def costs(self, mask: int, slo_s: float) -> Costs:
+        """The table for the arms of `mask` (not empty) under about `slo_s`."""
+        step = round(STEPS_PER_OCTAVE * log2(slo_s))
+        found = self._costs.get((mask, step))
+        if found is None:
+            found = costs(self._subset(mask), 2.0 ** (step / STEPS_PER_OCTAVE))
+            self._costs[mask, step] = found
+        return found
+
+    def choices(self, mask: int) -> Choices:
+        """The arms of `mask` that no other of them beats."""
+        found = self._choices.get(mask)
+        if found is None:
+            found = [(arm, grid(arm)) for arm in undominated(self._subset(mask))]
+            self._choices[mask] = found
+        return found
+
+    def quickest_s(self, mask: int, rows: int) -> float:
+        """The least time (s, upper estimate) in which an arm of `mask` answers `rows` rows; infinite if none can."""
+        found = self._quickest.get(mask)
+        if found is None:
+            arms = self._subset(mask)
+            most = max((arm.max_batch for arm in arms), default=0)
+            found = [quickest(arms, b) for b in range(most + 1)]
+            self._quickest[mask] = found
+        return found[rows] if rows < len(found) else inf
+
+    def _subset(self, mask: int) -> list[ArmProfile]:
+        return [arm for i, arm in enumerate(self.arms) if mask >> i & 1]
+
+
+def _slo(view: Waiting) -> float:
+    """The latency bound (s) to plan with: half-way between those of the first and the last ticket."""
+    first, last = view.tickets[0], view.tickets[-1]
+    spans = first.deadline_s - first.arrival_s + last.deadline_s - last.arrival_s
+    return min(max(0.5 * spans, SLO_RANGE_S[0]), SLO_RANGE_S[1])

@@ -1,0 +1,91 @@
+"""The queue of waiting tickets, earliest deadline first. It orders and finds; it does not decide, bound or read a clock."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import overload
+
+from server.policy.decision import Ticket
+
+
+class Queue(Sequence[Ticket]):
+    """Tickets sorted by (deadline_s, id). Policies read it as a sequence, without a copy."""
+
+    def __init__(self) -> None:
+        self._keys: list[tuple[float, int]] = []
+        self._tickets: list[Ticket] = []
+        self.rows = 0
+        """Rows waiting, over all tickets."""
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    def __iter__(self) -> Iterator[Ticket]:
+        return iter(self._tickets)
+
+    @overload
+    def __getitem__(self, index: int) -> Ticket: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Ticket]: ...
+    def __getitem__(self, index: int | slice) -> Ticket | list[Ticket]:
+        return self._tickets[index]
+
+    def __contains__(self, ticket: object) -> bool:
+        return isinstance(ticket, Ticket) and self._at(ticket) is not None
+
+    def push(self, ticket: Ticket) -> None:
+        """Add a ticket. Raises ValueError if one with its deadline and id already waits."""
+        key = (ticket.deadline_s, ticket.id)
+        if not self._keys or key > self._keys[-1]:
+            self._keys.append(key)
+            self._tickets.append(ticket)
+        else:
+            self._insert(key, ticket)
+        self.rows += ticket.rows
+
+    def remove(self, ticket: Ticket) -> bool:
+        """Take one ticket out (a cancelled call). False if it does not wait here (any more)."""
+        at = self._at(ticket)
+        if at is None:
+            return False
+        self._cut(at, at + 1)
+        return True
+
+    def pop(self, tickets: Iterable[Ticket]) -> None:
+        """Take out a decision's tickets. Raises KeyError, taking none, if one of them does not wait here or comes twice."""
+        at = sorted(self._index(ticket) for ticket in tickets)
+        if any(a == b for a, b in pairwise(at)):
+            raise KeyError(
+                "a ticket is named twice in one pop; a decision may hold each ticket once"
+            )
+        end = len(at)
+        while end:
+            start = end - 1
+            while start and at[start - 1] == at[start] - 1:
+                start -= 1
+            self._cut(at[start], at[end - 1] + 1)
+            end = start
+
+    def _insert(self, key: tuple[float, int], ticket: Ticket) -> None:
+        at = bisect_left(self._keys, key)
+        if self._keys[at] == key:
+            raise ValueError(
+                f"ticket {ticket.id} already waits; give every ticket an id of its own"
+            )
+        insort(self._keys, key)
+        self._tickets.insert(at, ticket)
+
+    def _cut(self, start: int, stop: int) -> None:
+        self.rows -= sum(ticket.rows for ticket in self._tickets[start:stop])
+        del self._keys[start:stop], self._tickets[start:stop]
+
+    def _index(self, ticket: Ticket) -> int:
+        at = self._at(ticket)
+        if at is None:
+            raise KeyError(f"ticket {ticket.id} does not wait here; pop only what the queue holds")
+        return at
+
+    def _at(self, ticket: Ticket) -> int | None:
+        key = (ticket.deadline_s, ticket.id)
+        at = bisect_left(self._keys, key)
+        return at if at < len(self._keys) and self._keys[at] == key else None

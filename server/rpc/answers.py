@@ -1,0 +1,52 @@
+"""Answers -> response bytes. What a batch's answers share is encoded once: concatenated protobuf messages merge."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.catalog import Family, TensorSpec
+from server.rpc.wire import inference_pb2 as pb
+from server.runtime.jobs import Batch
+
+_TYPED = {
+    "bool": "bool_contents", "uint8": "uint_contents", "uint16": "uint_contents", "uint32": "uint_contents",
+    "uint64": "uint64_contents", "int8": "int_contents", "int16": "int_contents", "int32": "int_contents",
+    "int64": "int64_contents", "float32": "fp32_contents", "float64": "fp64_contents",
+}  # fmt: skip
+
+
+def shared(family: Family, batch: Batch, outputs: Sequence[TensorSpec], rows: int) -> bytes:
+    """What all answers of `batch` with these outputs and this many rows have in common."""
+    response: Any = pb.ModelInferResponse(model_name=family.name, model_version="1")
+    parameters = response.parameters
+    parameters["variant"].string_param = batch.arm.arm.variant
+    parameters["precision"].string_param = batch.precision
+    parameters["backend"].string_param = batch.arm.arm.backend
+    parameters["accuracy"].double_param = batch.arm.accuracy
+    parameters["batch_size"].int64_param = batch.rows
+    parameters["compute_ms"].double_param = batch.compute_s * 1e3
+    for spec in outputs:
+        response.outputs.add(name=spec.name, datatype=spec.datatype, shape=(rows, *spec.shape[1:]))
+    return response.SerializeToString()
+
+
+def own(request_id: str, queue_s: float, arrays: list[NDArray[np.generic]]) -> bytes:
+    """What is one answer's own: its id, its time in the queue, its raw outputs."""
+    response: Any = pb.ModelInferResponse(
+        id=request_id, raw_output_contents=[array.tobytes() for array in arrays]
+    )
+    response.parameters["queue_ms"].double_param = queue_s * 1e3
+    return response.SerializeToString()
+
+
+def typed(message: bytes, arrays: list[NDArray[np.generic]]) -> bytes:
+    """The same response with typed contents in place of raw ones, for a request that came that way."""
+    response: Any = pb.ModelInferResponse.FromString(message)
+    if any(array.dtype.name not in _TYPED for array in arrays):
+        return message  # FP16 has no typed field: raw is the only way
+    for output, array in zip(response.outputs, arrays, strict=True):
+        getattr(output.contents, _TYPED[array.dtype.name]).extend(array.ravel().tolist())
+    del response.raw_output_contents[:]
+    return response.SerializeToString()

@@ -1,0 +1,192 @@
+# pyright: basic
+"""One RPC in flight on gRPC's C core: received on the front's thread, answered once, from any thread."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import grpc
+from grpc._cython import cygrpc
+
+_NO_FLAGS = 0
+_INITIAL_METADATA = cygrpc.SendInitialMetadataOperation((), _NO_FLAGS)
+_CODE = {code: getattr(cygrpc.StatusCode, code.name.lower()) for code in grpc.StatusCode}
+
+
+class Call:
+    """One RPC in flight. A unary call is answered by `reply` or `fail`; a stream by `send`s and then `finish` or `fail`.
+
+    The first final answer counts, later ones are ignored; all methods may be called from any thread.
+    `deadline_s` is on time.monotonic's clock, None where the client set none; `state` is the handler's own; `lock` is
+    the host's, reentrant, for handlers that keep state between messages.
+    """
+
+    __slots__ = (
+        "_core",
+        "_ended",
+        "_handler",
+        "_open",
+        "_outbox",
+        "_sending",
+        "_started",
+        "_status",
+        "_status_of",
+        "arrival_s",
+        "deadline_s",
+        "lock",
+        "on_cancel",
+        "state",
+    )
+
+    def __init__(self, host: "Host", core, handler: "Handler", deadline_s: float | None) -> None:
+        self._ended = host.ended
+        self._status_of = host.status_of
+        self._core = core
+        self._handler = handler
+        self.lock = host.lock
+        self._open = True
+        self._started = False
+        self._sending = False
+        self._outbox: deque[bytes] | None = None
+        self._status: tuple[grpc.StatusCode, str] | None = None
+        self.deadline_s = deadline_s
+        self.arrival_s = time.monotonic()
+        self.on_cancel: Callable[[], object] | None = None
+        self.state: object = None
+
+    def reply(self, message: bytes) -> None:
+        """Answer a unary call with one message and OK."""
+        if self._close():
+            self._start(
+                _INITIAL_METADATA,
+                cygrpc.SendMessageOperation(message, _NO_FLAGS),
+                cygrpc.SendStatusFromServerOperation((), cygrpc.StatusCode.ok, b"", _NO_FLAGS),
+            )
+
+    def fail(self, code: grpc.StatusCode, details: str) -> None:
+        """End the call with an error."""
+        with self.lock:
+            if not self._open or self._status is not None:
+                return
+            self._status = (code, details)
+            self._advance()
+
+    def send(self, message: bytes) -> None:
+        """Queue one message of a streamed answer."""
+        with self.lock:
+            if not self._open or self._status is not None:
+                return
+            if self._outbox is None:
+                self._outbox = deque()
+            self._outbox.append(message)
+            self._advance()
+
+    def finish(self) -> None:
+        """End a streamed answer with OK, after what has been sent."""
+        self.fail(grpc.StatusCode.OK, "")
+
+    @property
+    def is_open(self) -> bool:
+        """False once answered or cancelled."""
+        return self._open
+
+    def begin(self) -> None:
+        """Start receiving. For the front only."""
+        self._core.start_server_batch(
+            (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._closed
+        )
+        self.receive()
+
+    def receive(self) -> None:
+        """Ask for the next message. For the front only."""
+        self._core.start_server_batch(
+            (cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self._received
+        )
+
+    def _close(self) -> bool:
+        with self.lock:
+            was_open, self._open = self._open, False
+            return was_open
+
+    def _start(self, *operations) -> None:
+        self._core.start_server_batch(operations, nothing)
+
+    def _advance(self) -> None:
+        """Send what is due next: one message at a time, the status last. Called under the lock."""
+        if self._sending:
+            return
+        first = () if self._started else (_INITIAL_METADATA,)
+        if self._outbox:
+            message = cygrpc.SendMessageOperation(self._outbox.popleft(), _NO_FLAGS)
+            self._started = self._sending = True
+            self._core.start_server_batch((*first, message), self._sent)
+        elif self._status is not None and self._open:
+            self._open = False
+            code, details = self._status
+            status = cygrpc.SendStatusFromServerOperation(
+                (), _CODE[code], details.encode(), _NO_FLAGS
+            )
+            self._start(*first, status)
+
+    def _sent(self, _event) -> None:
+        with self.lock:
+            self._sending = False
+            self._advance()
+
+    def _received(self, event) -> None:
+        message = event.batch_operations[0].message()
+        if message is None and not self._handler.streaming:
+            self.fail(grpc.StatusCode.INVALID_ARGUMENT, "the call ended before its message was complete")
+            return
+        try:
+            self._handler.function(self, message)
+        except Exception as error:  # noqa: BLE001 - one bad call must not end the loop that serves them all
+            self.fail(*self._status_of(error))
+        if message is not None and self._handler.streaming and self._open:
+            self.receive()
+
+    def _closed(self, event) -> None:
+        self._ended(self)
+        if event.batch_operations[0].cancelled() and self._close() and self.on_cancel is not None:
+            self.on_cancel()
+
+
+class Host(Protocol):
+    """What a call needs of whoever accepted it."""
+
+    lock: threading.RLock
+
+    def status_of(self, error: BaseException) -> tuple[grpc.StatusCode, str]:
+        """The status that a handler's error becomes."""
+        ...
+
+    def ended(self, call: Call) -> None:
+        """The call is over, for whatever reason."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What serves a method: `function(call, message)`, called for every message; a stream's last message is None."""
+
+    function: Callable[[Call, bytes | None], None]
+    streaming: bool = False
+
+
+def refuse(core, code: grpc.StatusCode, details: bytes) -> None:
+    """Answer a call that no handler will see."""
+    core.start_server_batch(
+        (
+            _INITIAL_METADATA,
+            cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),
+            cygrpc.SendStatusFromServerOperation((), _CODE[code], details, _NO_FLAGS),
+        ),
+        nothing,
+    )
+
+
+def nothing(_event) -> None:
+    """The tag of an operation whose end needs no action."""

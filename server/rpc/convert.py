@@ -1,0 +1,266 @@
+"""protobuf <-> domain, both directions, nothing else. Every check of a request happens here, before it may join a batch.
+
+Wording follows Triton's, which clients assert on.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.catalog import DATATYPES, Family, Slo, TensorSpec
+from server.errors import BadInput, UnknownModel, Unsupported
+
+_TYPED_FIELD = {
+    "BOOL": "bool_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
+    "UINT64": "uint64_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
+    "INT64": "int64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
+}  # fmt: skip
+_VERSIONS = ("", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one request asks for: its SLO, a pinned variant if any, a client timeout (s) if any."""
+
+    slo: Slo
+    variant: str | None
+    timeout_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A checked request: arrays with `rows` rows each, the demand, the outputs wanted, and how to answer."""
+
+    id: str
+    inputs: dict[str, NDArray[np.generic]]
+    rows: int
+    demand: Demand
+    outputs: tuple[str, ...]
+    raw: bool
+
+
+class Reader:
+    """Checks and converts requests for one family. `classes`: the SLO classes requests may name."""
+
+    def __init__(self, family: Family, slo: Slo, classes: frozenset[str], *, finite: bool) -> None:
+        self._family = family
+        self._slo = slo
+        self._classes = classes | {slo.name}
+        self._finite = finite
+        self._specs = {spec.name: spec for spec in family.inputs}
+        self._outputs = tuple(spec.name for spec in family.outputs)
+        self._plain = Demand(slo, None, None)
+
+    def read(self, message: Any) -> Request:
+        """The request in domain terms. Raises BadInput, UnknownModel or Unsupported, naming what and where."""
+        inputs, rows = self._read_inputs(message)
+        variant = self.pinned(message.model_version)
+        if message.parameters or variant is not None:
+            demand = self._demand(message.parameters, variant)
+        else:
+            demand = self._plain
+        outputs = self._read_outputs(message) if message.outputs else self._outputs
+        raw = bool(message.raw_input_contents)
+        return Request(message.id, inputs, rows, demand, outputs, raw)
+
+    def pinned(self, version: str) -> str | None:
+        """The variant a version string names; None for the family itself. Raises UnknownModel."""
+        if version in _VERSIONS:
+            return None
+        if self._family.variant(version) is None:
+            raise UnknownModel(
+                f"Request for unknown model: '{self._family.name}' version {version} is not found; "
+                f"versions are 1 and {', '.join(v.name for v in self._family.variants)}"
+            )
+        return version
+
+    def _read_inputs(self, message: Any) -> tuple[dict[str, NDArray[np.generic]], int]:
+        tensors, raw = message.inputs, message.raw_input_contents
+        self._check_names([tensor.name for tensor in tensors])
+        if raw and len(raw) != len(tensors):
+            raise BadInput(
+                f"expected {len(tensors)} raw input buffers but got {len(raw)} for model '{self._family.name}'"
+            )
+        arrays: dict[str, NDArray[np.generic]] = {}
+        rows = 0
+        for index, tensor in enumerate(tensors):
+            spec = self._specs[tensor.name]
+            shape = self._shape(tensor, spec)
+            if rows not in (0, shape[0]):
+                raise BadInput(
+                    f"input '{tensor.name}' has {shape[0]} rows, other inputs of the request for model "
+                    f"'{self._family.name}' have {rows}"
+                )
+            rows = shape[0]
+            arrays[tensor.name] = self._array(tensor, spec, shape, raw[index] if raw else None)
+        return arrays, rows
+
+    def _check_names(self, names: list[str]) -> None:
+        model = self._family.name
+        for name in names:
+            if name not in self._specs:
+                raise BadInput(f"unexpected inference input '{name}' for model '{model}'")
+        if len(names) != len(self._specs) or len(set(names)) != len(names):
+            missing = [name for name in self._specs if name not in names]
+            raise BadInput(
+                f"expected {len(self._specs)} inputs but got {len(names)} inputs for model '{model}'. "
+                f"Got input(s) {names}, but missing required input(s) {missing}. "
+                "Please provide all required input(s), each once."
+            )
+
+    def _shape(self, tensor: Any, spec: TensorSpec) -> tuple[int, ...]:
+        model = self._family.name
+        if tensor.datatype != spec.datatype:
+            raise BadInput(
+                f"inference input '{spec.name}' data-type is '{tensor.datatype}', "
+                f"but model '{model}' expects '{spec.datatype}'"
+            )
+        if tensor.parameters:
+            _check_tensor_parameters(tensor)
+        shape = tuple(tensor.shape)
+        fits = len(shape) == len(spec.shape) and all(
+            got == want or (want < 0 <= got)
+            for got, want in zip(shape[1:], spec.shape[1:], strict=True)
+        )
+        if not fits or shape[0] < 1:
+            raise BadInput(
+                f"unexpected shape for input '{spec.name}' for model '{model}'. "
+                f"Expected {_text(spec.shape)}, got {_text(shape)}" + (
+                    "; the first dimension counts rows and must be at least 1" if fits else "")
+            )  # fmt: skip
+        if shape[0] > self._family.max_batch:
+            raise BadInput(
+                f"inference request batch-size must be <= {self._family.max_batch} for '{model}', got {shape[0]}"
+            )
+        return shape
+
+    def _array(
+        self, tensor: Any, spec: TensorSpec, shape: tuple[int, ...], raw: bytes | None
+    ) -> NDArray[np.generic]:
+        if raw is None:
+            array = self._typed(tensor, spec, shape)
+        elif tensor.HasField("contents"):
+            raise BadInput(
+                f"contents field must not be set for input '{spec.name}' when raw_input_contents is used, "
+                f"for model '{self._family.name}'"
+            )
+        else:
+            dtype = np.dtype(DATATYPES[spec.datatype])
+            self._check_size(spec, math.prod(shape) * dtype.itemsize, len(raw))
+            array = np.frombuffer(raw, dtype).reshape(shape)
+        if self._finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise BadInput(
+                f"input '{spec.name}' for model '{self._family.name}' has NaN or infinite values; "
+                "clean them, or start the server with reject_non_finite = false"
+            )
+        return array
+
+    def _typed(self, tensor: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray[np.generic]:
+        where = f"input '{spec.name}' for model '{self._family.name}'"
+        field = _TYPED_FIELD.get(spec.datatype)
+        if field is None:
+            raise BadInput(f"{where}: {spec.datatype} must be sent in raw_input_contents")
+        others = [f.name for f, _ in tensor.contents.ListFields() if f.name != field]
+        if others:
+            raise BadInput(f"{where}: {spec.datatype} belongs in {field}, not in {', '.join(others)}")
+        values = getattr(tensor.contents, field)
+        if len(values) != math.prod(shape):
+            raise BadInput(f"{where}: expected {math.prod(shape)} elements in {field}, got {len(values)}")
+        dtype = np.dtype(DATATYPES[spec.datatype])
+        wide = np.array(values)
+        if dtype.kind in "iu":
+            limits = np.iinfo(dtype)
+            if wide.min() < limits.min or wide.max() > limits.max:
+                raise BadInput(f"{where}: values outside {limits.min}..{limits.max}, the range of {spec.datatype}")
+        return wide.astype(dtype).reshape(shape)
+
+    def _check_size(self, spec: TensorSpec, expected: int, got: int) -> None:
+        if expected != got:
+            raise BadInput(
+                f"input byte size mismatch for input '{spec.name}' for model '{self._family.name}'. "
+                f"Expected {expected}, got {got}"
+            )
+
+    def _read_outputs(self, message: Any) -> tuple[str, ...]:
+        names = tuple(output.name for output in message.outputs)
+        for output in message.outputs:
+            if output.name not in self._outputs:
+                raise BadInput(
+                    f"unexpected inference output '{output.name}' for model '{self._family.name}'; "
+                    f"it has {', '.join(self._outputs)}"
+                )
+            if output.parameters:
+                _check_tensor_parameters(output)
+        if len(set(names)) != len(names):
+            raise BadInput(f"inference output requested twice for model '{self._family.name}': {list(names)}")
+        return names
+
+    def _demand(self, parameters: Any, variant: str | None) -> Demand:
+        slo = self._slo
+        latency_s = _number(parameters, "slo_ms", slo.latency_s * 1e3) / 1e3
+        if not 0.0 < latency_s <= 3600.0:
+            raise BadInput(f"parameter 'slo_ms' must be above 0 and at most 3,600,000, got {latency_s * 1e3}")
+        name = _string(parameters, "slo_class", slo.name)
+        if name not in self._classes:
+            raise BadInput(f"unknown slo_class '{name}'; this server has {', '.join(sorted(self._classes))}")
+        least = _number(parameters, "min_accuracy", slo.min_accuracy)
+        variant = _string(parameters, "variant", variant or "") or None
+        self._check_reachable(least, variant)
+        timeout_us = _number(parameters, "timeout", 0.0)
+        if timeout_us < 0:
+            raise BadInput(f"parameter 'timeout' (microseconds) must not be negative, got {timeout_us}")
+        return Demand(Slo(latency_s, least, slo.percentile, name), variant, timeout_us / 1e6 or None)
+
+    def _check_reachable(self, least: float, variant: str | None) -> None:
+        if variant is not None:
+            self.pinned(variant)
+        able = [v for v in self._family.variants if variant in (None, v.name)]
+        best = max((v.accuracy.value for v in able), default=0.0)
+        if not 0.0 <= least <= best:
+            raise BadInput(
+                f"parameter 'min_accuracy' is {least}; it must be between 0 and {best}, the best that "
+                f"{variant or 'model ' + repr(self._family.name)} has"
+            )
+
+
+def _check_tensor_parameters(tensor: Any) -> None:
+    for key in ("shared_memory_region", "classification"):
+        if key in tensor.parameters:
+            raise Unsupported(f"tensor '{tensor.name}': parameter '{key}' is not served here; send and read raw contents")
+
+
+def _number(parameters: Any, key: str, default: float) -> float:
+    if key not in parameters:
+        return default
+    kind = parameters[key].WhichOneof("parameter_choice")
+    if kind not in ("double_param", "int64_param", "uint64_param"):
+        raise BadInput(f"parameter '{key}' must be a number, got {kind or 'nothing'}")
+    value = float(getattr(parameters[key], kind))
+    if not math.isfinite(value):
+        raise BadInput(f"parameter '{key}' must be finite, got {value}")
+    return value
+
+
+def _string(parameters: Any, key: str, default: str) -> str:
+    if key not in parameters:
+        return default
+    kind = parameters[key].WhichOneof("parameter_choice")
+    if kind != "string_param":
+        raise BadInput(f"parameter '{key}' must be a string, got {kind or 'nothing'}")
+    return parameters[key].string_param
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "[" + ",".join(str(n) for n in shape) + "]"
+
+
+def parse(message_type: Any, data: bytes) -> Any:
+    """The protobuf message in `data`. Raises BadInput for bytes that are none (garbage, non-UTF-8 names)."""
+    try:
+        return message_type.FromString(data)
+    except Exception as error:  # noqa: BLE001 - upb raises DecodeError, other runtimes ValueError or UnicodeError
+        raise BadInput(f"cannot parse {message_type.DESCRIPTOR.name}: {error}") from error
+

@@ -1,0 +1,133 @@
+"""The protocol's questions about the server and its models: liveness, metadata, configuration, statistics, index."""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+
+from models.catalog import TensorSpec
+from server.errors import UnknownModel, Unsupported
+from server.metrics import Tally
+from server.rpc.call import Call, Handler
+from server.rpc.convert import parse
+from server.rpc.service import Hosted
+from server.rpc.wire import inference_pb2 as pb
+
+_SERVICE = "/inference.GRPCInferenceService/"
+_EXTENSIONS = ("model_configuration", "model_repository(index)", "statistics", "parameters")
+
+
+class Describe:
+    """Answers from the families as they are hosted now."""
+
+    def __init__(self, hosted: Mapping[str, Hosted], ready: Callable[[], bool]) -> None:
+        self._hosted = hosted
+        self._ready = ready
+
+    def handlers(self) -> dict[str, Handler]:
+        """Method path -> handler."""
+        answers: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+            "ServerLive": (pb.ServerLiveRequest, lambda _: pb.ServerLiveResponse(live=True)),
+            "ServerReady": (pb.ServerReadyRequest, lambda _: pb.ServerReadyResponse(ready=self._ready())),
+            "ModelReady": (pb.ModelReadyRequest, self._model_ready),
+            "ServerMetadata": (pb.ServerMetadataRequest, self._server_metadata),
+            "ModelMetadata": (pb.ModelMetadataRequest, self._metadata),
+            "ModelConfig": (pb.ModelConfigRequest, self._config),
+            "ModelStatistics": (pb.ModelStatisticsRequest, self._statistics),
+            "RepositoryIndex": (pb.RepositoryIndexRequest, self._index),
+        }
+        return {_SERVICE + name: Handler(_unary(*answer)) for name, answer in answers.items()}
+
+    def _family(self, request: Any) -> Hosted:
+        hosted = self._hosted.get(request.name)
+        if hosted is None:
+            at = f" version {request.version}" if request.version else ""
+            raise UnknownModel(f"Request for unknown model: '{request.name}'{at} is not found")
+        hosted.reader.pinned(request.version)
+        return hosted
+
+    def _model_ready(self, request: Any) -> Any:
+        try:
+            hosted = self._family(request)
+        except UnknownModel:
+            return pb.ModelReadyResponse(ready=False)
+        arms = hosted.dispatcher.arms
+        pinned = hosted.reader.pinned(request.version)
+        return pb.ModelReadyResponse(ready=any(pinned in (None, arm.arm.variant) for arm in arms))
+
+    def _server_metadata(self, _: Any) -> Any:
+        return pb.ServerMetadataResponse(name="gearshift", version=version("gearshift"), extensions=_EXTENSIONS)
+
+    def _metadata(self, request: Any) -> Any:
+        family = self._family(request).family
+        response: Any = pb.ModelMetadataResponse(
+            name=family.name, versions=["1", *(v.name for v in family.variants)], platform="gearshift"
+        )
+        for specs, field in ((family.inputs, response.inputs), (family.outputs, response.outputs)):
+            for spec in specs:
+                field.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+        return response
+
+    def _config(self, request: Any) -> Any:
+        family = self._family(request).family
+        response: Any = pb.ModelConfigResponse()
+        config = response.config
+        config.name, config.backend, config.platform = family.name, "gearshift", "gearshift"
+        config.max_batch_size = family.max_batch
+        config.dynamic_batching.SetInParent()
+        for specs, field in ((family.inputs, config.input), (family.outputs, config.output)):
+            for spec in specs:
+                field.add(name=spec.name, data_type=_data_type(spec), dims=spec.shape[1:])
+        return response
+
+    def _statistics(self, request: Any) -> Any:
+        hosted = [self._family(request)] if request.name else list(self._hosted.values())
+        response: Any = pb.ModelStatisticsResponse()
+        for one in hosted:
+            _fill(response.model_stats.add(name=one.family.name, version="1"), one.metrics.tally)
+        return response
+
+    def _index(self, request: Any) -> Any:
+        if request.repository_name:
+            raise Unsupported(f"repository '{request.repository_name}' is not known; leave the name empty")
+        response: Any = pb.RepositoryIndexResponse()
+        for name, hosted in self._hosted.items():
+            ready = bool(hosted.dispatcher.arms)
+            if ready or not request.ready:
+                reason = "" if ready else "loading and profiling"
+                response.models.add(name=name, version="1", state="READY" if ready else "LOADING", reason=reason)
+        return response
+
+
+def _unary(request_type: Any, answer: Callable[[Any], Any]) -> Callable[[Call, bytes | None], None]:
+    def function(call: Call, data: bytes | None) -> None:
+        call.reply(answer(parse(request_type, data or b"")).SerializeToString())
+
+    return function
+
+
+def _data_type(spec: TensorSpec) -> Any:
+    return pb.DataType.Value("TYPE_" + spec.datatype)
+
+
+def _fill(stats: Any, tally: Tally) -> None:
+    """The three compute counts are equal, as clients that print stages require; compute_output is not timed apart."""
+    stats.last_inference = tally.last_ms
+    stats.inference_count = tally.rows
+    stats.execution_count = tally.batches
+    timed = stats.inference_stats
+    for field, count, ns in (
+        (timed.success, tally.success, tally.success_ns),
+        (timed.fail, tally.fail, 0),
+        (timed.queue, tally.success, tally.queue_ns),
+        (timed.compute_input, tally.success, tally.gather_ns),
+        (timed.compute_infer, tally.success, tally.compute_ns),
+        (timed.compute_output, tally.success, 0),
+    ):
+        field.count, field.ns = count, ns
+    for rows, (count, gather_ns, compute_ns) in sorted(tally.by_batch.items()):
+        batch = stats.batch_stats.add(batch_size=rows)
+        for field, ns in ((batch.compute_input, gather_ns), (batch.compute_infer, compute_ns), (batch.compute_output, 0)):
+            field.count, field.ns = count, ns
+
+

@@ -1,0 +1,131 @@
+# pyright: basic
+"""The transport: one thread that drives gRPC's C core through its completion queue, and calls answered from any thread.
+
+grpcio's public servers spend three to five times the CPU of this loop per request (docs/decisions/0002); the price is
+that `grpc._cython.cygrpc` is not a public interface, so grpcio is pinned exactly and every use of it is here and in
+call.py.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import grpc
+from grpc._cython import cygrpc
+
+from server.rpc.call import Call, Handler, nothing, refuse
+
+_PENDING_ACCEPTS = 16  # calls the core may hand over before we ask for more
+_QUEUE_TIMEOUT = cygrpc.CompletionType.queue_timeout
+_QUEUE_SHUTDOWN = cygrpc.CompletionType.queue_shutdown
+
+
+class Front:
+    """Accepts calls on a port and hands their messages to handlers, on one thread of its own.
+
+    `on_quiet` is called whenever no event is waiting: the moment to hand collected work on as one batch.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        status_of: Callable[[BaseException], tuple[grpc.StatusCode, str]],
+        on_quiet: Callable[[], None],
+        max_message_bytes: int,
+    ) -> None:
+        self.status_of = status_of
+        self.lock = threading.RLock()
+        self._handlers = {path.encode(): handler for path, handler in handlers.items()}
+        self._on_quiet = on_quiet
+        self._queue = cygrpc.CompletionQueue()
+        self._server = cygrpc.Server(
+            (
+                (b"grpc.max_receive_message_length", max_message_bytes),
+                (b"grpc.max_send_message_length", max_message_bytes),
+                (b"grpc.so_reuseport", 0),
+            ),
+            False,
+        )
+        self._server.register_completion_queue(self._queue)
+        self._calls: set[Call] = set()
+        self._empty = threading.Condition(self.lock)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._loop, name="front", daemon=True)
+
+    def bind(self, address: str) -> int:
+        """Listen on host:port (port 0: any) and return the port. Raises OSError naming the address where that fails."""
+        try:
+            port = self._server.add_http2_port(address.encode())
+        except RuntimeError:
+            port = 0
+        if not port:
+            raise OSError(f"cannot listen on {address}: the port is in use or the address is not ours")
+        return port
+
+    def start(self) -> None:
+        """Begin accepting calls."""
+        self._server.start()
+        for _ in range(_PENDING_ACCEPTS):
+            self._accept()
+        self._thread.start()
+
+    def stop(self, grace_s: float) -> None:
+        """Refuse new calls, wait up to `grace_s` for those in flight, cancel the rest, end the thread."""
+        with self.lock:
+            self._stopping = True
+        self._server.shutdown(self._queue, nothing)
+        with self._empty:
+            self._empty.wait_for(lambda: not self._calls, timeout=grace_s)
+        self._server.cancel_all_calls()
+        with self._empty:
+            self._empty.wait_for(lambda: not self._calls, timeout=1.0)
+        self._queue.shutdown()
+        self._thread.join(timeout=5.0)
+        self._server.destroy()
+
+    def ended(self, call: Call) -> None:
+        """Forget a finished call. For Call only."""
+        with self._empty:
+            self._calls.discard(call)
+            if self._stopping and not self._calls:
+                self._empty.notify_all()
+
+    def _loop(self) -> None:
+        poll, tick = self._queue.poll, self._on_quiet
+        event = poll(None)
+        while event.completion_type != _QUEUE_SHUTDOWN:
+            if event.completion_type != _QUEUE_TIMEOUT:
+                event.tag(event)
+            event = None  # the core frees a call only when its last event is gone
+            event = poll(0)
+            if event.completion_type == _QUEUE_TIMEOUT:
+                tick()
+                event = None
+                event = poll(None)
+
+    def _accept(self) -> None:
+        self._server.request_call(self._queue, self._queue, self._accepted)
+
+    def _accepted(self, event) -> None:
+        with self.lock:
+            if self._stopping or not event.success:
+                if event.success:
+                    refuse(event.call, grpc.StatusCode.UNAVAILABLE, b"the server is stopping")
+                return
+            self._accept()
+        handler = self._handlers.get(event.call_details.method)
+        if handler is None:
+            method = event.call_details.method.decode(errors="replace")
+            refuse(event.call, grpc.StatusCode.UNIMPLEMENTED, f"unknown method {method}".encode())
+            return
+        call = Call(self, event.call, handler, _monotonic(event.call_details.deadline))
+        with self.lock:
+            self._calls.add(call)
+        call.begin()
+
+
+def _monotonic(deadline_unix_s: float | None) -> float | None:
+    """A wall-clock deadline on the monotonic clock; None and the core's 'infinite future' mean none."""
+    if deadline_unix_s is None or deadline_unix_s > 1e11:
+        return None
+    return time.monotonic() + (deadline_unix_s - time.time())

@@ -1,0 +1,156 @@
+"""ModelInfer and ModelStreamInfer: convert, submit, convert. Work collected while the front was busy goes on as one batch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import grpc
+
+from models.catalog import Family, TensorSpec
+from server.errors import RequestError, UnknownModel
+from server.metrics import FamilyMetrics
+from server.rpc import answers
+from server.rpc.convert import Reader, Request, parse
+from server.rpc.call import Call, Handler
+from server.rpc.status import status_of
+from server.rpc.streams import Stream
+from server.rpc.wire import inference_pb2 as pb
+from server.runtime.dispatcher import Dispatcher
+from server.runtime.jobs import Answer, Job
+
+
+class Reply(Protocol):
+    """Where one request's answer goes."""
+
+    def reply(self, message: bytes) -> None:
+        """A serialised ModelInferResponse."""
+        ...
+
+    def fail(self, code: grpc.StatusCode, details: str) -> None:
+        """An error instead."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """One family as the transport sees it."""
+
+    family: Family
+    reader: Reader
+    dispatcher: Dispatcher
+    metrics: FamilyMetrics
+
+    @property
+    def outputs(self) -> dict[str, TensorSpec]:
+        """Output name -> its spec."""
+        return {spec.name: spec for spec in self.family.outputs}
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What a job's answer needs to find its way back."""
+
+    to: Reply
+    request: Request
+    hosted: Hosted
+
+
+class Service:
+    """Requests of all families, on the front's thread; answers from any."""
+
+    def __init__(self, hosted: Mapping[str, Hosted]) -> None:
+        self._hosted = hosted
+        self._inbox: dict[str, list[Job]] = {name: [] for name in hosted}
+
+    def handlers(self) -> dict[str, Handler]:
+        """Method path -> handler."""
+        return {
+            "/inference.GRPCInferenceService/ModelInfer": Handler(self._infer),
+            "/inference.GRPCInferenceService/ModelStreamInfer": Handler(self._stream, streaming=True),
+        }
+
+    def flush(self) -> None:
+        """Hand what has been collected to the dispatchers."""
+        for name, jobs in self._inbox.items():
+            if jobs:
+                self._inbox[name] = []
+                self._hosted[name].dispatcher.submit(jobs)
+
+    def deliver(self, given: Sequence[Answer]) -> None:
+        """Encode answers and send them. The answers of one batch share most of their bytes."""
+        shared: dict[tuple[tuple[str, ...], int], bytes] = {}
+        for answer in given:
+            origin: Any = answer.job.origin
+            if answer.error is not None:
+                code, details = status_of(answer.error)
+                origin.to.fail(code, _named(origin.request.id, details))
+            else:
+                origin.to.reply(_encode(answer, origin, shared))
+
+    def _infer(self, call: Call, data: bytes | None) -> None:
+        self._accept(call, call, parse(pb.ModelInferRequest, data or b""))
+
+    def _stream(self, call: Call, data: bytes | None) -> None:
+        stream = Stream.of(call)
+        if data is None:
+            stream.half_closed()
+            return
+        message = parse(pb.ModelInferRequest, data)
+        reply = stream.open(message.id)
+        try:
+            self._accept(call, reply, message)
+        except RequestError as error:
+            reply.fail(*status_of(error))
+
+    def _accept(self, call: Call, to: Reply, message: Any) -> None:
+        hosted = self._hosted.get(message.model_name)
+        try:
+            if hosted is None:
+                raise UnknownModel(f"Request for unknown model: '{message.model_name}' is not found")
+            request = hosted.reader.read(message)
+        except RequestError as error:
+            if hosted is not None:
+                hosted.metrics.unrun("default", "invalid")
+            raise type(error)(_named(message.id, str(error))) from error
+        job = _job(call, _Origin(to, request, hosted))
+        if to is call:
+            call.on_cancel = lambda: hosted.dispatcher.cancel(job)
+        self._inbox[message.model_name].append(job)
+
+
+def _job(call: Call, origin: _Origin) -> Job:
+    request = origin.request
+    demand = request.demand
+    deadline_s = call.arrival_s + demand.slo.latency_s
+    if demand.timeout_s is not None:
+        deadline_s = min(deadline_s, call.arrival_s + demand.timeout_s)
+    if call.deadline_s is not None:
+        deadline_s = min(deadline_s, call.deadline_s)
+    return Job(
+        request.inputs,
+        request.rows,
+        call.arrival_s,
+        deadline_s,
+        demand.slo.min_accuracy,
+        demand.variant,
+        demand.slo.name,
+        origin,
+    )
+
+
+def _encode(answer: Answer, origin: _Origin, shared: dict[tuple[tuple[str, ...], int], bytes]) -> bytes:
+    assert answer.outputs is not None and answer.batch is not None  # noqa: PT018 - an answer without error has both
+    job, request, batch = answer.job, origin.request, answer.batch
+    key = (request.outputs, job.rows)
+    common = shared.get(key)
+    if common is None:
+        specs = origin.hosted.outputs
+        wanted = [specs[name] for name in request.outputs]
+        common = shared[key] = answers.shared(origin.hosted.family, batch, wanted, job.rows)
+    arrays = [answer.outputs[name] for name in request.outputs]
+    message = common + answers.own(request.id, batch.started_s - job.arrival_s, arrays)
+    return message if request.raw else answers.typed(message, arrays)
+
+
+def _named(request_id: str, text: str) -> str:
+    return f"[request id: {request_id or '<id_unknown>'}] {text}"

@@ -1,0 +1,97 @@
+"""grpc.health.v1 and server reflection over the front. Knows services and their readiness, nothing of inference."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from server.rpc.call import Call, Handler
+from server.rpc.convert import parse
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+class Health:
+    """Check and Watch. `ready` maps a service name (or "" for the whole server) to a readiness check."""
+
+    def __init__(self, ready: Mapping[str, Callable[[], bool]]) -> None:
+        self._ready = ready
+        self._watchers: dict[Call, tuple[str, int]] = {}
+
+    def handlers(self) -> dict[str, Handler]:
+        """Method path -> handler."""
+        return {
+            "/grpc.health.v1.Health/Check": Handler(self._check),
+            "/grpc.health.v1.Health/Watch": Handler(self._watch, streaming=True),
+        }
+
+    def changed(self) -> None:
+        """Tell watchers whose service's status differs from what they were told last."""
+        for call, (service, told) in list(self._watchers.items()):
+            status = self._status(service)
+            if status != told:
+                self._watchers[call] = (service, status)
+                call.send(_response(status))
+
+    def end(self) -> None:
+        """Tell every watcher NOT_SERVING and end its stream: the server stops."""
+        for call in list(self._watchers):
+            call.send(_response(_NOT_SERVING))
+            call.finish()
+        self._watchers.clear()
+
+    def _status(self, service: str) -> int:
+        check = self._ready.get(service)
+        if check is None:
+            return _UNKNOWN
+        return _SERVING if check() else _NOT_SERVING
+
+    def _check(self, call: Call, message: bytes | None) -> None:
+        service = parse(health_pb2.HealthCheckRequest, message or b"").service
+        status = self._status(service)
+        if status == _UNKNOWN:
+            call.fail(grpc.StatusCode.NOT_FOUND, f"unknown service '{service}'; known: {sorted(self._ready)}")
+            return
+        call.reply(_response(status))
+
+    def _watch(self, call: Call, message: bytes | None) -> None:
+        if message is None or call in self._watchers:
+            return
+        service = parse(health_pb2.HealthCheckRequest, message).service
+        status = self._status(service)
+        self._watchers[call] = (service, status)
+        call.on_cancel = lambda: self._watchers.pop(call, None)
+        call.send(_response(status))
+
+
+class Reflection:
+    """Server reflection over a descriptor pool of our own, both of its published versions."""
+
+    def __init__(self, pool: DescriptorPool, services: Sequence[str]) -> None:
+        for module in (health_pb2, reflection_pb2):
+            pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+        self._servicer = reflection.ReflectionServicer([*services, reflection.SERVICE_NAME], pool)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Method path -> handler. v1 has v1alpha's messages under another package name."""
+        versions = ("v1alpha", "v1")
+        handler = Handler(self._info, streaming=True)
+        return {f"/grpc.reflection.{v}.ServerReflection/ServerReflectionInfo": handler for v in versions}
+
+    def _info(self, call: Call, message: bytes | None) -> None:
+        if message is None:
+            call.finish()
+            return
+        request = parse(reflection_pb2.ServerReflectionRequest, message)
+        responses: Any = self._servicer.ServerReflectionInfo(iter([request]), None)
+        for response in responses:
+            call.send(response.SerializeToString())
+
+
+def _response(status: int) -> bytes:
+    return health_pb2.HealthCheckResponse(status=status).SerializeToString()

@@ -1,0 +1,55 @@
+"""How far a batch strays from its profile: log-normal scatter, rare outliers, a slow spell. Seeded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log, sqrt
+
+import numpy as np
+
+DRAWS = 1 << 14
+"""Scatter is drawn in blocks of this many batches: a draw at a time would cost more than a decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Scatter of real latencies about the profile's mean; the defaults are what a quiet GPU shows."""
+
+    cv: float = 0.04
+    outlier_share: float = 0.003
+    outlier_factor: float = 1.5
+    scale: float = 1.0
+    overhead_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """Between two times (s) everything takes `factor` times as long."""
+
+    from_s: float = 0.0
+    until_s: float = 0.0
+    factor: float = 1.0
+
+
+Stretch = Callable[[float, float], float]
+"""(mean latency in s, start in s) -> what the batch takes this time (s)."""
+
+
+def stretch(noise: Noise, spell: Spell, seed: int) -> Stretch:
+    """Build the source of real latencies."""
+    rng = np.random.default_rng(seed)
+    sigma = sqrt(log(1.0 + noise.cv**2))
+    block: list[float] = []
+
+    def refill() -> None:
+        scatter = np.exp(rng.normal(-0.5 * sigma**2, sigma, DRAWS))
+        outlier = rng.random(DRAWS) < noise.outlier_share
+        factors = noise.scale * scatter * np.where(outlier, noise.outlier_factor, 1.0)
+        block.extend(factors.tolist())
+
+    def draw(mean_s: float, start_s: float) -> float:
+        if not block:
+            refill()
+        slow = spell.factor if spell.from_s <= start_s < spell.until_s else 1.0
+        return mean_s * block.pop() * slow + noise.overhead_s
+
+    return draw

@@ -1,0 +1,82 @@
+"""Pictures and tensors that requests are made of."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loadtest import wire
+from loadtest.errors import BadOption, BadTarget
+from loadtest.inputs import POOL, Demand, build_pool
+from loadtest.pictures import Album, crop, from_cache
+from loadtest.target import Input
+
+
+def a_wheel(folder: Path, *members: str) -> None:
+    """A wheel with a picture as each member."""
+    png = io.BytesIO()
+    Image.fromarray(np.full((220, 260, 3), 9, np.uint8)).save(png, "png")
+    with zipfile.ZipFile(folder / "scikit_image-1-none-any.whl", "w") as wheel:
+        for member in members:
+            wheel.writestr(member, png.getvalue())
+
+
+def test_photographs_come_from_downloaded_wheels(tmp_path: Path):
+    a_wheel(tmp_path, "skimage/data/coffee.png", "skimage/data/chessboard_RGB.png")
+
+    album = from_cache(tmp_path)
+
+    assert album.source.startswith("1 photographs")
+    assert album.photographs[0].size == (260, 220)
+
+
+@pytest.mark.parametrize("content", [None, b"not a wheel"])
+def test_without_photographs_pictures_are_drawn_and_said_to_be(
+    tmp_path: Path, content: bytes | None
+):
+    if content is not None:
+        (tmp_path / "scikit_image-1.whl").write_bytes(content)
+
+    album = from_cache(tmp_path)
+
+    assert "drawn" in album.source
+    picture = crop(album, 0, (40, 60), np.random.default_rng(0))
+    assert picture.shape == (40, 60, 3)
+    assert picture.std() > 10.0
+
+
+def test_the_pool_holds_different_requests_and_the_same_for_the_same_seed():
+    spec = Input("x", "UINT8", (-1, 32, 32, 3))
+
+    first = build_pool("m", (spec,), Demand(), Album("drawn"), seed=3)
+
+    assert len(set(first)) == POOL
+    assert first == build_pool("m", (spec,), Demand(), Album("drawn"), seed=3)
+
+
+@pytest.mark.parametrize(("datatype", "size"), [("FP16", 2), ("FP64", 8), ("INT8", 1), ("BOOL", 1)])
+def test_tensors_fill_the_models_shape_and_datatype(datatype: str, size: int):
+    pool = build_pool("m", (Input("x", datatype, (-1, 5)),), Demand(rows=3), Album(""), seed=0)
+
+    request = wire.ModelInferRequest.FromString(pool[0])
+
+    assert list(request.inputs[0].shape) == [3, 5]
+    assert len(request.raw_input_contents[0]) == 15 * size
+
+
+@pytest.mark.parametrize(
+    ("spec", "rows", "error", "words"),
+    [
+        (Input("x", "BYTES", (-1, 1)), 1, BadTarget, "BYTES"),
+        (Input("x", "FP32", (-1, -1)), 1, BadTarget, "free dimensions"),
+        (Input("x", "FP32", (4,)), 2, BadOption, "takes no batch"),
+    ],
+)
+def test_a_signature_that_cannot_be_filled_is_refused(
+    spec: Input, rows: int, error: type[Exception], words: str
+):
+    with pytest.raises(error, match=words):
+        build_pool("m", (spec,), Demand(rows=rows), Album(""), seed=0)
