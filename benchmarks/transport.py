@@ -37,7 +37,7 @@ SERVER_CORE, CLIENT_CORE = 0, 1
 START_UP_S = (
     90.0  # KServe imports for several seconds; a first profile of Gearshift takes a while too
 )
-SETTLE_S = 1.0  # driven before the measured interval
+SETTLE_S = 3.0  # driven before the measured interval: first calls, first profile
 
 
 def main() -> int:
@@ -80,9 +80,8 @@ def measure(name: str, given: argparse.Namespace, work: Path) -> dict[str, Any]:
         process.wait(timeout=40)
     summary = summarise(records, None, given.duration_s)
     if summary["answered"] != summary["offered"]:
-        raise SystemExit(
-            f"{name}: {summary['outcomes']} {summary['codes']}; its figures would mean nothing"
-        )
+        said = log.read_text(errors="replace")[-2000:]
+        raise SystemExit(f"{name} (exit {process.poll()}) failed: {summary['outcomes']} {summary['codes']}\n{said}")
     latency, client = summary["latency_ms"], summary["client"]
     return {
         "cpu_us": used_s / summary["answered"] * 1e6,
@@ -172,7 +171,8 @@ def render(rows: dict[str, dict[str, Any]], given: argparse.Namespace) -> str:
         batch = "-" if m["batch_size"] is None else f"{m['batch_size']:.1f}"
         lines.append(
             f"| {name} {row['version']} | {m['cpu_us']:.0f} ({low:.0f}-{high:.0f}) | {ratio} "
-            f"| {m['rps']:.0f} | {m['p50_ms']:.1f} / {m['p99_ms']:.1f} | {batch} | {m['client_cpu_percent']:.0f} % |"
+            f"| {m['rps']:.0f} | {m['p50_ms']:.1f} / {m['p99_ms']:.1f} | {batch} "
+            f"| {m['client_cpu_percent']:.0f} % |"
         )
     return "\n".join(lines)
 

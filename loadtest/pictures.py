@@ -45,7 +45,7 @@ def from_folder(folder: Path) -> Album:
 
 
 def from_cache(downloads: Path | None = None) -> Album:
-    """The photographs in the wheels that the model builder has downloaded; none where it has not."""
+    """The photographs in the wheels that the model builder downloaded; none where it did not."""
     folder = downloads or _downloads()
     found = _decode(_in_wheels(folder)) if folder.is_dir() else ()
     if not found:

@@ -13,6 +13,7 @@ def draw(summary: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = summary["timeline"]
+    rows = [*rows, {**rows[-1], "second": rows[-1]["second"] + 1}]  # draws the last second too
     seconds = np.array([row["second"] for row in rows], dtype=float)
     figure = Figure(figsize=(9.0, 7.5), layout="constrained")
     FigureCanvasAgg(figure)

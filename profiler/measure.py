@@ -105,8 +105,9 @@ def measure_points(
     """One point per batch size, smallest first, until a batch is too slow or the grid ends."""
     grid = batches(effort.grid, family.max_batch)
     largest = sample_inputs(family, grid[-1])
-    share_s = effort.budget_s / len(grid)
-    for batch in grid:
+    stop_s = instruments.clock() + effort.budget_s
+    for done, batch in enumerate(grid):
+        share_s = (stop_s - instruments.clock()) / (len(grid) - done)
         rows = {name: array[:batch] for name, array in largest.items()}
         point = _summarised(batch, _timed(backend, rows, share_s, effort, instruments))
         yield point
@@ -159,7 +160,7 @@ def _timed(
 def _is_settled(took_s: Sequence[float], precision: float) -> bool:
     """Whether the median's 95 % interval is within `precision` of it; looks at n = 2^k only."""
     n = len(took_s)
-    if n < 16 or n & (n - 1):
+    if n < 32 or n & (n - 1):
         return False
     ordered = sorted(took_s)
     reach = math.ceil(0.98 * math.sqrt(n))

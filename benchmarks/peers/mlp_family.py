@@ -58,7 +58,7 @@ def publish_mlp(repository: Path, path: Path) -> None:
                 Accuracy(0.9, "none: seeded weights, for transport only"),
             ),
         ),
-        slo=Slo(latency_s=0.1),
+        slo=Slo(latency_s=2.0),
         max_batch=32,
         description="a tiny model that leaves the transport as the cost",
     )

@@ -57,15 +57,11 @@ def launch(name: str, venv_dir: Path, work: Path, onnx_path: Path) -> Launch:
         "PYTHONPATH": str(HERE),
     }
     if name == "gearshift":
-        command = [
-            str(Path(sys.executable).parent / "gearshift"),
-            "serve",
-            "--repository",
-            str(work / "repository"),
-        ]
-        return Launch(
-            name, [*command, "--port", str(port), "--http-port", str(http_port)], port, ROOT
-        )
+        program = Path(sys.executable).parent / "gearshift"
+        folders = ["--repository", work / "repository", "--profiles", work / "profiles"]
+        ports = ["--port", port, "--http-port", http_port]
+        command = [str(part) for part in (program, "serve", *folders, *ports)]
+        return Launch(name, command, port, ROOT)
     binaries = venv_dir / name / "bin"
     if name == "kserve":
         command = [str(binaries / "python"), str(HERE / "kserve_mlp.py"), str(port), str(http_port)]

@@ -7,6 +7,8 @@ from math import exp, log
 
 CAP = 0.95
 """The price never reaches the value of dropping outright: in doubt, serve."""
+SCARCE = 0.9
+"""Share of the cheapest arm's cost below which time is priced at the cap."""
 FLOOR = 0.1
 """Share of the last slope that time is worth when there is time for everything: prefers the cheaper of two equals."""
 
@@ -54,7 +56,7 @@ def prices(vertices: Sequence[Point]) -> Prices:
     """The price curve of a hull: a vertex's own cost is priced between its two slopes, half-way to the next at the slope."""
     ends = (Point(0.0, 0.0), *vertices)
     slopes = [_slope(a, b) for a, b in zip(ends, vertices, strict=False)]
-    knots, logs = [0.5 * vertices[0].cost_s], [log(CAP * slopes[0])]
+    knots, logs = [SCARCE * vertices[0].cost_s], [log(CAP * slopes[0])]
     for i, vertex in enumerate(vertices):
         last = i + 1 == len(vertices)
         right = FLOOR * slopes[i] if last else slopes[i + 1]

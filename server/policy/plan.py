@@ -53,7 +53,7 @@ class Planner:
         table = self.costs(view.masks[first], slo_s)
         rows = tuning.backlog_weight * (view.ends[len(view.tickets)] - view.ends[first])
         price = table.prices.at(
-            tuning.load_share * workers * slo_s / (rows + outlook.rate_rps * slo_s)
+            0.0 if first and tuning.forced else tuning.load_share * workers * slo_s / (rows + outlook.rate_rps * slo_s)
         )
         return Plan(
             now_s=now_s,
@@ -61,7 +61,7 @@ class Planner:
             stay=max(v.accuracy - price * v.cost_s for v in table.vertices),
             lost=tuning.lost_weight * table.vertices[0].accuracy,
             row_s=self.row_s(view, view.masks[first]) / workers,
-            busy_share=(workers + 1) / (2 * workers),
+            busy_share=1.0 / workers,
             long_batch=tuning.long_batch / slo_s,
             guard_s=tuning.guard * slo_s,
         )
@@ -70,12 +70,18 @@ class Planner:
         """The least worker time (s) per row on the arms of `mask`, as the shed test plans with."""
         return self.costs(mask, _slo(view)).row_s * self.tuning.shed_cost
 
+    def lag_s(self, view: Waiting, workers: int) -> float:
+        """How much later (s) than the shared work says a row is done: a batch ends as a whole, on one worker."""
+        batch_s = self.costs(view.masks[0], _slo(view)).batch_s
+        rows = min(len(batch_s) - 1, view.ends[len(view.tickets)])
+        return batch_s[rows] * (1.0 - (1.0 - self.tuning.lag) / workers)
+
     def costs(self, mask: int, slo_s: float) -> Costs:
         """The table for the arms of `mask` (not empty) under about `slo_s`."""
         step = round(STEPS_PER_OCTAVE * log2(slo_s))
         found = self._costs.get((mask, step))
         if found is None:
-            found = costs(self._subset(mask), 2.0 ** (step / STEPS_PER_OCTAVE))
+            found = costs(self._subset(mask), 2.0 ** (step / STEPS_PER_OCTAVE), self.tuning.batch_share)
             self._costs[mask, step] = found
         return found
 

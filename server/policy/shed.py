@@ -38,8 +38,8 @@ def late(view: Waiting, planner: Planner, now_s: float) -> list[int]:
 
 def backlog(view: Waiting, planner: Planner, workers: int, now_s: float) -> Backlog:
     """Lay the work out in time and shed the fewest tickets, least slack first, that make the others reachable."""
-    work = _work(view, planner, workers)
-    spare = [d - w for d, w in zip(view.deadlines, work, strict=True)]
+    work, lag_s = _work(view, planner, workers), planner.lag_s(view, workers)
+    spare = [d - lag_s - w for d, w in zip(view.deadlines, work, strict=True)]
     spare.reverse()
     spare = list(accumulate(spare, min))
     spare.reverse()

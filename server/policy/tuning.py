@@ -11,12 +11,15 @@ class Tuning:
     """Share of the workers' time within one SLO that is planned for: the rest absorbs chance."""
     backlog_weight: float = 1.0
     """Weight of waiting rows against expected ones in that plan."""
-    long_batch: float = 0.5
+    long_batch: float = 0.0
     """Extra price of a batch as long as the SLO: long batches cost those who arrive meanwhile."""
-    shed_cost: float = 1.0
+    shed_cost: float = 1.1
     """Multiple of the least time per row that the shed test plans with."""
     lost_weight: float = 1.0
     """What a ticket made unreachable costs, in accuracies of the fastest arm worth using."""
+    lag: float = 0.25
+    forced: float = 0.0
+    batch_share: float = 0.5
     guard: float = 0.0
     """Share of the SLO kept free between a batch's upper estimate and its first deadline."""
 

@@ -1,0 +1,130 @@
+"""`gearshift profile`: measure every arm of a family on this machine, or show what is stored; table and plot."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tqdm import tqdm
+
+from models.artifacts import ArtifactError, default_repository, load_family
+from models.backends import backend_name
+from models.backends.base import BackendError
+from models.catalog import Family, Variant
+from profiler import measure, plot, store, table
+from profiler.hardware import Hardware, detect
+from profiler.profiles import MachineProfile, Profile
+
+BOUND_SLOS = 2.0
+"""No batch is grown beyond this many SLOs of latency: it could never be answered in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to measure and where it lies."""
+
+    folder: Path
+    family: Family
+    threads: int
+    effort: measure.Effort
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the subcommand; 0, or 2 after one message on standard error."""
+    options = _parser().parse_args(argv)
+    try:
+        return _profile(options)
+    except (ArtifactError, BackendError, OSError) as error:
+        print(f"gearshift profile: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gearshift profile", description=__doc__)
+    add = parser.add_argument
+    add("--fresh", action="store_true", help="measure again even what is stored")
+    add("--budget-s", type=_positive, default=16.0, help="time for a whole family (s; default 16)")
+    add("--json", action="store_true", help="print JSON instead of the table")
+    add("--family", default="imagenet", help="which family (default imagenet)")
+    add("--repository", type=Path, default=None, help="folder of the model families")
+    add("--profiles", type=Path, default=None, help="folder of the stored profiles")
+    add("--plot", type=Path, metavar="FILE.png", help="draw accuracy against latency")
+    add("--threads", "--cores", type=_count, default=1, help="intra-op threads (default 1)")
+    return parser
+
+
+def _profile(options: argparse.Namespace) -> int:
+    folder = (options.repository or default_repository()) / options.family
+    family, hardware = load_family(folder), detect()
+    budget_s = options.budget_s / len(family.variants)
+    bound_s = BOUND_SLOS * family.slo.latency_s
+    job = Job(folder, family, options.threads, measure.Effort(budget_s, bound_s))
+    profiles = options.profiles or store.default_folder()
+    machine = None if options.fresh else store.load(profiles, family, hardware.fingerprint())
+    start_s = time.perf_counter()
+    machine = complete(job, machine, hardware, profiles)
+    spent_s = time.perf_counter() - start_s
+    if options.json:
+        print(json.dumps(table.as_values(family, machine, hardware, spent_s), indent=1))
+    else:
+        print(table.rendered(family, machine, hardware), f"\n\nmeasured for {spent_s:.1f} s")
+    if options.plot:
+        plot.draw(family, machine, options.plot)
+        print(f"wrote {options.plot}", file=sys.stderr)
+    return 0
+
+
+def complete(
+    job: Job, machine: MachineProfile | None, hardware: Hardware, profiles: Path
+) -> MachineProfile:
+    """`machine` with every arm measured that it lacked, stored after each one. Raises BackendError."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    machine = machine or MachineProfile(hardware.fingerprint(), job.family.name, created)
+    missing = [v for v in job.family.variants if _stored(job, machine, v) is None]
+    steps = len(missing) * len(measure.batches(job.effort.grid, job.family.max_batch))
+    with tqdm(total=steps, desc="profiling", unit="point", disable=not missing) as progress:
+        for variant in missing:
+            machine = machine.merged(_measured(job, variant, progress))
+            store.save(profiles, job.family, machine, hardware)
+    return machine
+
+
+def _stored(job: Job, machine: MachineProfile, variant: Variant) -> Profile | None:
+    return machine.find(variant.name, backend_name(variant), "cpu", job.threads)
+
+
+def _measured(job: Job, variant: Variant, progress: "tqdm[object]") -> Profile:
+    progress.set_postfix_str(variant.name)
+    loaded = measure.load(job.folder, job.family, variant, job.threads)
+    skipped = len(measure.batches(job.effort.grid, job.family.max_batch))
+    points: list[measure.Point] = []
+    instruments = measure.Instruments()
+    for point in measure.measure_points(loaded.backend, job.family, job.effort, instruments):
+        points.append(point)
+        progress.update()
+    progress.update(skipped - len(points))
+    profile = measure.profile_of(loaded, variant, points)
+    loaded.backend.close()
+    return profile
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number of seconds, not {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,53 @@
+"""Profiles as an operator reads them: a table of text, or plain values for JSON. Computes, prints nothing."""
+
+from dataclasses import asdict
+from typing import Any
+
+from models.catalog import Family
+from profiler.hardware import Hardware
+from profiler.profiles import MachineProfile, Profile
+
+_HEADER = (
+    f"{'variant':<26}{'accuracy':>9}{'batch':>7}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'rows/s':>9}"
+    f"{'n':>6}{'load s':>8}{'MiB':>7}"
+)
+
+
+def rendered(family: Family, machine: MachineProfile, hardware: Hardware) -> str:
+    """The machine in two lines, then one line per arm and measured batch size."""
+    facts = "; ".join(f"{name} {value}" for name, value in hardware.described().items())
+    title = f"{family.name} on {machine.fingerprint} (measured {machine.created})"
+    rows = [row for profile in machine.profiles for row in _rows(family, profile)]
+    return "\n".join([title, facts, "", _HEADER, "-" * len(_HEADER), *rows])
+
+
+def as_values(
+    family: Family, machine: MachineProfile, hardware: Hardware, spent_s: float
+) -> dict[str, Any]:
+    """The same as plain values; `spent_s` is how long this command measured."""
+    return {
+        "fingerprint": machine.fingerprint,
+        "family": machine.family,
+        "created": machine.created,
+        "spent_s": round(spent_s, 3),
+        "hardware": hardware.described(),
+        "profiles": [{"accuracy": accuracy_of(family, p), **asdict(p)} for p in machine.profiles],
+    }
+
+
+def accuracy_of(family: Family, profile: Profile) -> float:
+    """The accuracy of the variant that was profiled."""
+    variant = family.variant(profile.variant)
+    return variant.accuracy.value if variant else 0.0
+
+
+def _rows(family: Family, profile: Profile) -> list[str]:
+    rows: list[str] = []
+    for point in profile.points:
+        first = point is profile.points[0]
+        name = f"{profile.variant:<26}{accuracy_of(family, profile):>9.2%}" if first else " " * 35
+        cost = f"{profile.load_s:>8.2f}{profile.memory_bytes / 2**20:>7.0f}" if first else ""
+        times = "".join(f"{s * 1e3:>9.2f}" for s in (point.p50_s, point.p95_s, point.p99_s))
+        rate = profile.throughput_rps(point.batch)
+        rows.append(f"{name}{point.batch:>7}{times}{rate:>9.1f}{point.n:>6}{cost}")
+    return rows
