@@ -81,7 +81,9 @@ def measure(name: str, given: argparse.Namespace, work: Path) -> dict[str, Any]:
     summary = summarise(records, None, given.duration_s)
     if summary["answered"] != summary["offered"]:
         said = log.read_text(errors="replace")[-2000:]
-        raise SystemExit(f"{name} (exit {process.poll()}) failed: {summary['outcomes']} {summary['codes']}\n{said}")
+        raise SystemExit(
+            f"{name} (exit {process.poll()}) failed: {summary['outcomes']} {summary['codes']}\n{said}"
+        )
     latency, client = summary["latency_ms"], summary["client"]
     return {
         "cpu_us": used_s / summary["answered"] * 1e6,

@@ -1,13 +1,15 @@
-"""`gearshift profile`: measure every arm of a family on this machine, or show what is stored; table and plot."""
+"""`gearshift profile`: measure every arm of a family here, or show what is stored; table and plot."""
 
 import argparse
 import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -21,6 +23,9 @@ from profiler.profiles import MachineProfile, Profile
 
 BOUND_SLOS = 2.0
 """No batch is grown beyond this many SLOs of latency: it could never be answered in time."""
+
+BUSY_SHARE = 0.85
+"""A lone measuring thread that got less than this of a core shared it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,10 @@ def _profile(options: argparse.Namespace) -> int:
     job = Job(folder, family, options.threads, measure.Effort(budget_s, bound_s))
     profiles = options.profiles or store.default_folder()
     machine = None if options.fresh else store.load(profiles, family, hardware.fingerprint())
-    start_s = time.perf_counter()
+    start_s, start_cpu_s = time.perf_counter(), time.process_time()
     machine = complete(job, machine, hardware, profiles)
-    spent_s = time.perf_counter() - start_s
+    spent_s, cpu_s = time.perf_counter() - start_s, time.process_time() - start_cpu_s
+    _warn_if_busy(spent_s, cpu_s)
     if options.json:
         print(json.dumps(table.as_values(family, machine, hardware, spent_s), indent=1))
     else:
@@ -78,17 +84,26 @@ def _profile(options: argparse.Namespace) -> int:
     return 0
 
 
+def _warn_if_busy(spent_s: float, cpu_s: float) -> None:
+    if spent_s > 1.0 and cpu_s < BUSY_SHARE * spent_s:
+        print(
+            f"gearshift profile: the machine was busy, measuring got {cpu_s / spent_s:.0%} of a core; "
+            "run it again with --fresh when it is quiet",
+            file=sys.stderr,
+        )
+
+
 def complete(
     job: Job, machine: MachineProfile | None, hardware: Hardware, profiles: Path
 ) -> MachineProfile:
-    """`machine` with every arm measured that it lacked, stored after each one. Raises BackendError."""
+    """`machine` with every arm it lacked measured and stored at once. Raises BackendError."""
     created = datetime.now(UTC).isoformat(timespec="seconds")
     machine = machine or MachineProfile(hardware.fingerprint(), job.family.name, created)
     missing = [v for v in job.family.variants if _stored(job, machine, v) is None]
-    steps = len(missing) * len(measure.batches(job.effort.grid, job.family.max_batch))
-    with tqdm(total=steps, desc="profiling", unit="point", disable=not missing) as progress:
+    steps = len(missing) * _turns(job)
+    with ExitStack() as loaded, tqdm(total=steps, unit="turn", disable=not missing) as progress:
         for variant in missing:
-            machine = machine.merged(_measured(job, variant, progress))
+            machine = machine.merged(_measured(job, variant, progress, loaded))
             store.save(profiles, job.family, machine, hardware)
     return machine
 
@@ -97,19 +112,24 @@ def _stored(job: Job, machine: MachineProfile, variant: Variant) -> Profile | No
     return machine.find(variant.name, backend_name(variant), "cpu", job.threads)
 
 
-def _measured(job: Job, variant: Variant, progress: "tqdm[object]") -> Profile:
+def _measured(job: Job, variant: Variant, progress: "tqdm[NoReturn]", opened: ExitStack) -> Profile:
+    """The arm stays open: memory that an earlier one gave back would hide what this one needs."""
     progress.set_postfix_str(variant.name)
+    end = progress.n + _turns(job)
     loaded = measure.load(job.folder, job.family, variant, job.threads)
-    skipped = len(measure.batches(job.effort.grid, job.family.max_batch))
-    points: list[measure.Point] = []
+    opened.callback(loaded.backend.close)
     instruments = measure.Instruments()
-    for point in measure.measure_points(loaded.backend, job.family, job.effort, instruments):
-        points.append(point)
+    visits: list[measure.Visit] = []
+    for visit in measure.visits(loaded.backend, job.family, job.effort, instruments):
+        visits.append(visit)
         progress.update()
-    progress.update(skipped - len(points))
-    profile = measure.profile_of(loaded, variant, points)
-    loaded.backend.close()
-    return profile
+    progress.update(end - progress.n)
+    return measure.profile_of(loaded, variant, visits)
+
+
+def _turns(job: Job) -> int:
+    """The most turns that measuring one arm takes."""
+    return job.effort.rounds * len(measure.batches(job.effort.grid, job.family.max_batch))
 
 
 def _positive(text: str) -> float:

@@ -6,7 +6,7 @@ server can let its own batches go between two of them.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,14 @@ from numpy.typing import NDArray
 from models.backends import AUTO, open_backend
 from models.backends.base import Backend, Tensors
 from models.catalog import DATATYPES, Family, TensorSpec, Variant
-from profiler.profiles import Point, Profile, repaired
+from profiler.profiles import Profile
+from profiler.summary import is_settled, points_of
 
 GRID = (1, 2, 4, 8, 16, 32)
 """Batch sizes worth a look; those above the family's largest are left out, that one is added."""
+
+MOST_RUNS = 200
+"""In one turn: tiny networks need no more."""
 
 _SEED = 20240229
 """Of the random pictures: every arm and every start sees the same ones."""
@@ -30,16 +34,16 @@ _SEED = 20240229
 class Effort:
     """When to stop: `budget_s` is the arm's whole time, `precision` the median's, relative.
 
-    No batch is tried that is larger than the first whose median is over `bound_s`.
+    Batch sizes take turns, `rounds` times: a busy moment then hits all of them, not one. No batch is
+    tried that is larger than the first which takes longer than `bound_s`.
     """
 
     budget_s: float = 2.0
     bound_s: float = math.inf
     grid: tuple[int, ...] = GRID
     warmup_runs: int = 2
-    least_runs: int = 5
-    most_runs: int = 400
-    precision: float = 0.02
+    rounds: int = 5
+    precision: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,14 @@ class Loaded:
     rss_before_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One batch size's turn: how long each run took (s)."""
+
+    batch: int
+    took_s: tuple[float, ...]
+
+
 def load(
     folder: Path, family: Family, variant: Variant, threads: int, backend: str = AUTO
 ) -> Loaded:
@@ -80,12 +92,14 @@ def measure_arm(
     instruments: Instruments = Instruments(),
 ) -> Profile:
     """The arm's whole profile, repaired. Raises BackendError if a run fails."""
-    points = list(measure_points(loaded.backend, family, effort, instruments))
-    return profile_of(loaded, variant, points)
+    return profile_of(loaded, variant, visits(loaded.backend, family, effort, instruments))
 
 
-def profile_of(loaded: Loaded, variant: Variant, points: Sequence[Point]) -> Profile:
-    """A profile from points measured one by one; memory is the process's growth since the load."""
+def profile_of(loaded: Loaded, variant: Variant, seen: Iterable[Visit]) -> Profile:
+    """A profile from these visits; memory is the process's growth since before the load."""
+    took_s: dict[int, list[float]] = {}
+    for visit in seen:
+        took_s.setdefault(visit.batch, []).extend(visit.took_s)
     grown = resident_bytes() - loaded.rss_before_bytes if loaded.rss_before_bytes else 0
     return Profile(
         variant=variant.name,
@@ -93,26 +107,34 @@ def profile_of(loaded: Loaded, variant: Variant, points: Sequence[Point]) -> Pro
         backend=loaded.backend.name,
         device=loaded.device,
         threads=loaded.threads,
-        points=repaired(points),
+        points=points_of(took_s),
         load_s=loaded.load_s,
         memory_bytes=max(0, grown),
     )
 
 
-def measure_points(
+def visits(
     backend: Backend, family: Family, effort: Effort, instruments: Instruments
-) -> Iterator[Point]:
-    """One point per batch size, smallest first, until a batch is too slow or the grid ends."""
+) -> Iterator[Visit]:
+    """Run the batch sizes in turn and yield each turn as it ends; those known well enough sit out."""
+    clock = instruments.clock
     grid = batches(effort.grid, family.max_batch)
-    largest = sample_inputs(family, grid[-1])
-    stop_s = instruments.clock() + effort.budget_s
-    for done, batch in enumerate(grid):
-        share_s = (stop_s - instruments.clock()) / (len(grid) - done)
-        rows = {name: array[:batch] for name, array in largest.items()}
-        point = _summarised(batch, _timed(backend, rows, share_s, effort, instruments))
-        yield point
-        if point.p50_s > effort.bound_s:
-            return
+    inputs = sample_inputs(family, grid[-1])
+    stop_s = clock() + effort.budget_s
+    took_s: dict[int, list[float]] = {}
+    for turn in range(effort.rounds):
+        waiting = [b for b in grid if not is_settled(took_s.get(b, ()), effort.precision)]
+        for place, batch in enumerate(waiting):
+            left = (effort.rounds - turn) * len(waiting) - place
+            share_s = (stop_s - clock()) / left
+            rows = {name: array[:batch] for name, array in inputs.items()}
+            warmup = effort.warmup_runs if turn == 0 else 0
+            visit = Visit(batch, _runs(backend, rows, warmup, share_s, instruments))
+            yield visit
+            took_s.setdefault(batch, []).extend(visit.took_s)
+            if min(visit.took_s) > effort.bound_s:
+                grid = tuple(b for b in grid if b <= batch)
+                break
 
 
 def batches(grid: Sequence[int], max_batch: int) -> tuple[int, ...]:
@@ -137,41 +159,23 @@ def resident_bytes() -> int:
     return 0
 
 
-def _timed(
-    backend: Backend, rows: Tensors, share_s: float, effort: Effort, instruments: Instruments
-) -> list[float]:
-    """Latencies (s) of one batch size: until the median is known, or the share of time is spent."""
+def _runs(
+    backend: Backend, rows: Tensors, warmup: int, share_s: float, instruments: Instruments
+) -> tuple[float, ...]:
+    """Latencies (s) of one batch size, once at least and until the share of time is spent."""
     took_s: list[float] = []
-    begun_s = instruments.clock()
-    for run in range(effort.warmup_runs + effort.most_runs):
+    stop_s = instruments.clock() + share_s
+    while True:
         with instruments.gate():
             start_s = instruments.clock()
             backend.run(rows)
             end_s = instruments.clock()
-        if run >= effort.warmup_runs:
-            took_s.append(end_s - start_s)
-        if len(took_s) >= effort.least_runs and (
-            end_s - begun_s >= share_s or _is_settled(took_s, effort.precision)
-        ):
-            break
-    return took_s
-
-
-def _is_settled(took_s: Sequence[float], precision: float) -> bool:
-    """Whether the median's 95 % interval is within `precision` of it; looks at n = 2^k only."""
-    n = len(took_s)
-    if n < 32 or n & (n - 1):
-        return False
-    ordered = sorted(took_s)
-    reach = math.ceil(0.98 * math.sqrt(n))
-    low, high = ordered[n // 2 - reach], ordered[n // 2 + reach - 1]
-    return high - low <= 2 * precision * ordered[n // 2]
-
-
-def _summarised(batch: int, took_s: Sequence[float]) -> Point:
-    p50, p95, p99 = np.quantile(took_s, (0.5, 0.95, 0.99), method="higher")
-    mean = float(np.mean(took_s))
-    return Point(batch, len(took_s), float(p50), float(p95), float(p99), mean)
+        if warmup > 0:
+            warmup -= 1
+            continue
+        took_s.append(end_s - start_s)
+        if end_s >= stop_s or len(took_s) >= MOST_RUNS:
+            return tuple(took_s)
 
 
 def _random(rng: np.random.Generator, spec: TensorSpec, rows: int) -> NDArray[np.generic]:

@@ -12,7 +12,7 @@ from profiler.table import accuracy_of
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """One arm in the picture: median latency (s) of a lone request, and per row at its best throughput."""
+    """One arm in the picture: median latency (s) of a lone request; per row at best throughput."""
 
     label: str
     precision: str

@@ -1,4 +1,4 @@
-"""Profiles as an operator reads them: a table of text, or plain values for JSON. Computes, prints nothing."""
+"""Profiles as an operator reads them: a table of text, or plain values. Prints nothing."""
 
 from dataclasses import asdict
 from typing import Any
@@ -8,8 +8,8 @@ from profiler.hardware import Hardware
 from profiler.profiles import MachineProfile, Profile
 
 _HEADER = (
-    f"{'variant':<26}{'accuracy':>9}{'batch':>7}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'rows/s':>9}"
-    f"{'n':>6}{'load s':>8}{'MiB':>7}"
+    f"{'variant':<26}{'accuracy':>9}{'batch':>7}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}"
+    f"{'rows/s':>9}{'n':>6}{'load s':>8}{'MiB':>7}"
 )
 
 

@@ -1,4 +1,4 @@
-"""Generate server/rpc/wire from proto/, in a descriptor pool of its own so that a process may import tritonclient too."""
+"""Generate server/rpc/wire from proto/, in a descriptor pool of its own: a process may import tritonclient too."""
 
 import argparse
 import sys
@@ -22,7 +22,9 @@ def generate(out: Path) -> None:
     shared = "_descriptor_pool.Default()"
     text = module.read_text()
     if text.count(shared) != 1:
-        raise RuntimeError(f"{module}: expected one {shared}; the generator has changed, adapt this script")
+        raise RuntimeError(
+            f"{module}: expected one {shared}; the generator has changed, adapt this script"
+        )
     module.write_text(text.replace(shared, "_descriptor_pool.DescriptorPool()"))
 
 

@@ -25,7 +25,9 @@ def main(argv: list[str]) -> int:
 
 
 def _serve(config: Config) -> int:
-    logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=config.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
     from server.app import App
 
     app = App(config)
@@ -36,11 +38,20 @@ def _serve(config: Config) -> int:
         failures.append(reason)
         ended.set()
 
+    def end(_signal: int, _frame: object) -> None:
+        ended.set()
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: ended.set())
+        signal.signal(name, end)
     app.start(fail)
     log = logging.getLogger("server")
-    log.info("gRPC on %s:%d, metrics on http://%s:%d/metrics", config.host, app.port, config.host, app.http_port)
+    log.info(
+        "gRPC on %s:%d, metrics on http://%s:%d/metrics",
+        config.host,
+        app.port,
+        config.host,
+        app.http_port,
+    )
     ended.wait()
     log.info("draining (at most %.0f s)", config.drain_s)
     app.stop()
@@ -52,7 +63,9 @@ def _serve(config: Config) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift serve", description=__doc__)
-    parser.add_argument("config", nargs="?", type=Path, help="a TOML file (see gearshift.example.toml)")
+    parser.add_argument(
+        "config", nargs="?", type=Path, help="a TOML file (see gearshift.example.toml)"
+    )
     parser.add_argument("--repository", help="model repository (default: the user's cache)")
     parser.add_argument("--profiles", help="where profiles are kept (default: the user's cache)")
     parser.add_argument("--families", help="comma-separated; default: all in the repository")
@@ -60,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", help="gRPC port, 0 for any")
     parser.add_argument("--http-port", dest="http_port", help="metrics and health port, 0 for any")
     parser.add_argument("--policy", help="adaptive, or static:VARIANT")
-    parser.add_argument("--slo-ms", dest="slo_ms", help="override every family's default latency bound")
+    parser.add_argument(
+        "--slo-ms", dest="slo_ms", help="override every family's default latency bound"
+    )
     parser.add_argument("--min-accuracy", dest="min_accuracy")
     parser.add_argument("--workers", help="batches run at a time per family")
     parser.add_argument("--threads", help="intra-op threads per worker")

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -59,13 +60,17 @@ class App:
         hosted = {name: unit.hosted for name, unit in self._units.items()}
         self._service = Service(hosted)
         self._health = Health(self._readiness())
-        self._front = Front(self._handlers(hosted), status_of, self._service.flush, config.max_message_mib << 20)
+        self._front = Front(
+            self._handlers(hosted), status_of, self._service.flush, config.max_message_mib << 20
+        )
         self._preparing = threading.Thread(target=self._prepare, name="tuner", daemon=True)
         try:
             self._operators = Operators(config.host, config.http_port, metrics.registry, self.ready)
             self.port = self._front.bind(f"{config.host}:{config.port}")
         except OSError as error:
-            raise BadConfiguration(f"{error}; choose another with --port / --http-port, or stop what holds it") from error
+            raise BadConfiguration(
+                f"{error}; choose another with --port / --http-port, or stop what holds it"
+            ) from error
         self.http_port = self._operators.port
         self._on_failure: Callable[[str], None] = _log.error
 
@@ -124,11 +129,11 @@ class App:
         return {path: handler for part in parts for path, handler in part.handlers().items()}
 
     def _readiness(self) -> dict[str, Callable[[], bool]]:
-        by_family = {
-            name: (lambda unit=unit: bool(unit.hosted.dispatcher.arms) and not self._stopping.is_set())
-            for name, unit in self._units.items()
-        }
+        by_family = {name: partial(self._is_up, unit) for name, unit in self._units.items()}
         return {"": self.ready, _SERVICE: self.ready, **by_family}
+
+    def _is_up(self, unit: _Unit) -> bool:
+        return bool(unit.hosted.dispatcher.arms) and not self._stopping.is_set()
 
 
 def _families(config: Config) -> dict[str, Family]:
@@ -177,9 +182,14 @@ def _unit(family: Family, config: Config, hardware: Hardware, metrics: Metrics) 
     shelf = Shelf(profiles, family, hardware)
     plan = Plan(root / family.name, threads, config.profile_budget_s, shelf)
     tuner = Tuner(family, plan, dispatcher, measured)
-    reader = Reader(family, family.slo, frozenset(config.slo_classes), finite=config.reject_non_finite)
+    reader = Reader(
+        family, family.slo, frozenset(config.slo_classes), finite=config.reject_non_finite
+    )
     hosted = Hosted(family, reader, dispatcher, measured)
-    crew = tuple(Worker(family, dispatcher, tuner.loaded, tuner.gate(), tuner.observe) for _ in range(workers))
+    crew = tuple(
+        Worker(family, dispatcher, tuner.loaded, tuner.gate(), tuner.observe)
+        for _ in range(workers)
+    )
     return _Unit(hosted, tuner, crew)
 
 

@@ -1,5 +1,6 @@
 """The one typed configuration: one TOML file, environment and flag overrides, every mistake reported at once."""
 
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -14,7 +15,7 @@ _PREFIX = "GEARSHIFT_"
 class Config:
     """What an operator may set. Empty paths mean the user's cache; 0 means `measure and choose`."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a server is there to be reached
+    host: str = "0.0.0.0"
     port: int = 8001
     http_port: int = 8002
     repository: str = ""
@@ -39,11 +40,20 @@ _AT_LEAST = {
     "port": 0, "http_port": 0, "slo_ms": 0, "min_accuracy": 0, "reply_margin_ms": 0, "queue_capacity": 1, "workers": 0,
     "threads": 0, "profile_budget_s": 1, "max_message_mib": 1, "drain_s": 0,
 }  # fmt: skip
-_AT_MOST = {"port": 65535, "http_port": 65535, "min_accuracy": 1, "max_message_mib": 2047, "workers": 64, "threads": 256}
+_AT_MOST = {
+    "port": 65535,
+    "http_port": 65535,
+    "min_accuracy": 1,
+    "max_message_mib": 2047,
+    "workers": 64,
+    "threads": 256,
+}
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
-def read_config(path: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]) -> Config:
+def read_config(
+    path: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]
+) -> Config:
     """Defaults, then the file, then GEARSHIFT_… variables, then flags (None = not given).
 
     Raises BadConfiguration listing every mistake, each with its place and key.
@@ -71,11 +81,17 @@ def _file(path: Path | None, problems: list[str]) -> Mapping[str, object]:
 
 def _environment(environment: Mapping[str, str]) -> dict[str, object]:
     known = {field.name for field in fields(Config)}
-    given = {name[len(_PREFIX):].lower(): text for name, text in environment.items() if name.startswith(_PREFIX)}
+    given = {
+        name[len(_PREFIX) :].lower(): text
+        for name, text in environment.items()
+        if name.startswith(_PREFIX)
+    }
     return {key: text for key, text in given.items() if key in known}
 
 
-def _take(place: str, key: str, value: object, values: dict[str, object], problems: list[str]) -> None:
+def _take(
+    place: str, key: str, value: object, values: dict[str, object], problems: list[str]
+) -> None:
     if key not in _READERS:
         problems.append(f"{place}: unknown key '{key}'; known: {', '.join(sorted(_READERS))}")
         return
@@ -87,8 +103,9 @@ def _take(place: str, key: str, value: object, values: dict[str, object], proble
 
 def _checked(key: str, value: object) -> object:
     if isinstance(value, int | float) and key in _AT_LEAST:
-        if not _AT_LEAST[key] <= value <= _AT_MOST.get(key, 1e9):
-            raise ValueError(f"must be between {_AT_LEAST[key]} and {_AT_MOST.get(key, 'any size')}")
+        least, most = _AT_LEAST[key], _AT_MOST.get(key, 1_000_000_000)
+        if not least <= value <= most:
+            raise ValueError(f"must be between {least} and {most}")
     if key == "log_level" and value not in _LEVELS:
         raise ValueError(f"must be one of {', '.join(_LEVELS)}")
     return value
@@ -110,7 +127,7 @@ def _real(value: object) -> float:
         number = float(value)
     except ValueError:
         raise ValueError("must be a number") from None
-    if number != number or number in (float("inf"), float("-inf")):
+    if not math.isfinite(number):
         raise ValueError("must be finite")
     return number
 
@@ -141,4 +158,3 @@ _BY_TYPE: dict[object, Callable[[object], object]] = {
     int: _integer, float: _real, bool: _truth, str: _text, tuple[str, ...]: _texts,
 }  # fmt: skip
 _READERS: dict[str, Callable[[object], object]] = {f.name: _BY_TYPE[f.type] for f in fields(Config)}
-

@@ -65,14 +65,29 @@ class Metrics:
             "gearshift_requests_total", "Requests by SLO class and outcome", ["family", "slo_class", "outcome"],
             registry=registry)  # fmt: skip
         self.request_s = Histogram(
-            "gearshift_request_seconds", "Arrival to answer", ["family", "slo_class"], buckets=edges, registry=registry)
+            "gearshift_request_seconds",
+            "Arrival to answer",
+            ["family", "slo_class"],
+            buckets=edges,
+            registry=registry,
+        )
         self.queue_s = Histogram(
-            "gearshift_queue_seconds", "Arrival to start of the batch", ["family"], buckets=edges, registry=registry)
+            "gearshift_queue_seconds",
+            "Arrival to start of the batch",
+            ["family"],
+            buckets=edges,
+            registry=registry,
+        )
         self.compute_s = Histogram(
             "gearshift_compute_seconds", "Inside the backend, per batch", ["family", "variant"], buckets=edges,
             registry=registry)  # fmt: skip
         self.batch_rows = Histogram(
-            "gearshift_batch_rows", "Rows per batch", ["family", "variant"], buckets=_ROWS_EDGES, registry=registry)
+            "gearshift_batch_rows",
+            "Rows per batch",
+            ["family", "variant"],
+            buckets=_ROWS_EDGES,
+            registry=registry,
+        )
         self.decisions = Counter(
             "gearshift_decisions_total", "Decisions, and so batch releases, by reason", ["family", "reason"],
             registry=registry)  # fmt: skip
@@ -80,21 +95,33 @@ class Metrics:
             "gearshift_decision_seconds", "Time the policy took", ["family"], buckets=_DECISION_EDGES_S,
             registry=registry)  # fmt: skip
         self.rows = Counter(
-            "gearshift_rows_total", "Rows answered", ["family", "variant", "precision"], registry=registry)
+            "gearshift_rows_total",
+            "Rows answered",
+            ["family", "variant", "precision"],
+            registry=registry,
+        )
         self.accuracy = Counter(
             "gearshift_in_time_accuracy_total",
             "Sum of the serving variant's accuracy over answers in time; divide by _answers for effective accuracy",
             ["family"], registry=registry)  # fmt: skip
         self.in_time = Counter(
-            "gearshift_in_time_answers_total", "Answers in time", ["family"], registry=registry)
+            "gearshift_in_time_answers_total", "Answers in time", ["family"], registry=registry
+        )
         self.error_ratio = Histogram(
             "gearshift_latency_over_predicted_ratio", "Measured batch latency over the prediction at the present speed",
             ["family"], buckets=_RATIO_EDGES, registry=registry)  # fmt: skip
-        self.depth = Gauge("gearshift_queue_depth", "Requests waiting", ["family"], registry=registry)
+        self.depth = Gauge(
+            "gearshift_queue_depth", "Requests waiting", ["family"], registry=registry
+        )
         self.speed = Gauge(
             "gearshift_speed_scale_ratio", "Latency now over the stored profile's", ["family", "variant"],
             registry=registry)  # fmt: skip
-        self.arms = Gauge("gearshift_ready_arms", "Arms profiled, loaded and eligible", ["family"], registry=registry)
+        self.arms = Gauge(
+            "gearshift_ready_arms",
+            "Arms profiled, loaded and eligible",
+            ["family"],
+            registry=registry,
+        )
         self.hardware = Gauge(
             "gearshift_hardware_info", "1; the labels say what the profiles hold for",
             ["fingerprint", "cpu", "cores"], registry=registry)  # fmt: skip

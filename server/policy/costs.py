@@ -27,7 +27,9 @@ def costs(arms: Sequence[ArmProfile], slo_s: float, share: float) -> Costs:
     """The costs of serving with `arms` (at least one) under a latency bound of `slo_s`."""
     sizes = [_efficient_batch(arm, slo_s * share) for arm in arms]
     points = [Point(a.mean_s[b] / b, a.accuracy) for a, b in zip(arms, sizes, strict=True)]
-    row_s, rows, arm = min(((p.cost_s, b, a) for p, b, a in zip(points, sizes, arms, strict=True)), key=lambda x: x[:2])
+    row_s, rows, arm = min(
+        ((p.cost_s, b, a) for p, b, a in zip(points, sizes, arms, strict=True)), key=lambda x: x[:2]
+    )
     vertices = hull(points)
     return Costs(row_s, arm.mean_s[: rows + 1], vertices, prices(vertices))
 

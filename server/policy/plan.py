@@ -53,7 +53,9 @@ class Planner:
         table = self.costs(view.masks[first], slo_s)
         rows = tuning.backlog_weight * (view.ends[len(view.tickets)] - view.ends[first])
         price = table.prices.at(
-            0.0 if first and tuning.forced else tuning.load_share * workers * slo_s / (rows + outlook.rate_rps * slo_s)
+            0.0
+            if first
+            else tuning.load_share * workers * slo_s / (rows + outlook.rate_rps * slo_s)
         )
         return Plan(
             now_s=now_s,
@@ -81,7 +83,9 @@ class Planner:
         step = round(STEPS_PER_OCTAVE * log2(slo_s))
         found = self._costs.get((mask, step))
         if found is None:
-            found = costs(self._subset(mask), 2.0 ** (step / STEPS_PER_OCTAVE), self.tuning.batch_share)
+            found = costs(
+                self._subset(mask), 2.0 ** (step / STEPS_PER_OCTAVE), self.tuning.batch_share
+            )
             self._costs[mask, step] = found
         return found
 

@@ -32,7 +32,7 @@ def best_step(backlog: Backlog, plan: Plan, choices: Choices) -> Step:
     for arm, sizes in choices:
         mean_s, upper_s, accuracy = arm.mean_s, arm.upper_s, arm.accuracy
         for size in sizes:
-            begin, finish_s = first, start_s + upper_s[size if size < left else left]
+            begin, finish_s = first, start_s + upper_s[min(left, size)]
             if deadlines[first] < finish_s:
                 begin = bisect_left(deadlines, finish_s, first, count)
                 if begin == count:

@@ -1,0 +1,1 @@
+"""The wire: gRPC front, protobuf conversion, health, reflection, HTTP for operators."""

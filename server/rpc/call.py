@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import grpc
-from grpc._cython import cygrpc
+from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
 _NO_FLAGS = 0
 _INITIAL_METADATA = cygrpc.SendInitialMetadataOperation((), _NO_FLAGS)
@@ -17,7 +17,7 @@ _CODE = {code: getattr(cygrpc.StatusCode, code.name.lower()) for code in grpc.St
 
 
 class Call:
-    """One RPC in flight. A unary call is answered by `reply` or `fail`; a stream by `send`s and then `finish` or `fail`.
+    """One RPC in flight. Unary calls are answered by `reply` or `fail`, streams by `send`s, then `finish` or `fail`.
 
     The first final answer counts, later ones are ignored; all methods may be called from any thread.
     `deadline_s` is on time.monotonic's clock, None where the client set none; `state` is the handler's own; `lock` is
@@ -102,9 +102,7 @@ class Call:
 
     def receive(self) -> None:
         """Ask for the next message. For the front only."""
-        self._core.start_server_batch(
-            (cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self._received
-        )
+        self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self._received)
 
     def _close(self) -> bool:
         with self.lock:
@@ -139,7 +137,9 @@ class Call:
     def _received(self, event) -> None:
         message = event.batch_operations[0].message()
         if message is None and not self._handler.streaming:
-            self.fail(grpc.StatusCode.INVALID_ARGUMENT, "the call ended before its message was complete")
+            self.fail(
+                grpc.StatusCode.INVALID_ARGUMENT, "the call ended before its message was complete"
+            )
             return
         try:
             self._handler.function(self, message)
@@ -158,10 +158,8 @@ class Host(Protocol):
     """What a call needs of whoever accepted it."""
 
     lock: threading.RLock
-
-    def status_of(self, error: BaseException) -> tuple[grpc.StatusCode, str]:
-        """The status that a handler's error becomes."""
-        ...
+    status_of: Callable[[BaseException], tuple[grpc.StatusCode, str]]
+    """The status that a handler's error becomes."""
 
     def ended(self, call: Call) -> None:
         """The call is over, for whatever reason."""

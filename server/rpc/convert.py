@@ -1,4 +1,4 @@
-"""protobuf <-> domain, both directions, nothing else. Every check of a request happens here, before it may join a batch.
+"""protobuf -> domain, nothing else. Every check of a request happens here, before it may join a batch.
 
 Wording follows Triton's, which clients assert on.
 """
@@ -58,10 +58,8 @@ class Reader:
         """The request in domain terms. Raises BadInput, UnknownModel or Unsupported, naming what and where."""
         inputs, rows = self._read_inputs(message)
         variant = self.pinned(message.model_version)
-        if message.parameters or variant is not None:
-            demand = self._demand(message.parameters, variant)
-        else:
-            demand = self._plain
+        special = message.parameters or variant is not None
+        demand = self._demand(message.parameters, variant) if special else self._plain
         outputs = self._read_outputs(message) if message.outputs else self._outputs
         raw = bool(message.raw_input_contents)
         return Request(message.id, inputs, rows, demand, outputs, raw)
@@ -165,16 +163,22 @@ class Reader:
             raise BadInput(f"{where}: {spec.datatype} must be sent in raw_input_contents")
         others = [f.name for f, _ in tensor.contents.ListFields() if f.name != field]
         if others:
-            raise BadInput(f"{where}: {spec.datatype} belongs in {field}, not in {', '.join(others)}")
+            raise BadInput(
+                f"{where}: {spec.datatype} belongs in {field}, not in {', '.join(others)}"
+            )
         values = getattr(tensor.contents, field)
         if len(values) != math.prod(shape):
-            raise BadInput(f"{where}: expected {math.prod(shape)} elements in {field}, got {len(values)}")
+            raise BadInput(
+                f"{where}: expected {math.prod(shape)} elements in {field}, got {len(values)}"
+            )
         dtype = np.dtype(DATATYPES[spec.datatype])
         wide = np.array(values)
         if dtype.kind in "iu":
             limits = np.iinfo(dtype)
             if wide.min() < limits.min or wide.max() > limits.max:
-                raise BadInput(f"{where}: values outside {limits.min}..{limits.max}, the range of {spec.datatype}")
+                raise BadInput(
+                    f"{where}: values outside {limits.min}..{limits.max}, the range of {spec.datatype}"
+                )
         return wide.astype(dtype).reshape(shape)
 
     def _check_size(self, spec: TensorSpec, expected: int, got: int) -> None:
@@ -195,24 +199,34 @@ class Reader:
             if output.parameters:
                 _check_tensor_parameters(output)
         if len(set(names)) != len(names):
-            raise BadInput(f"inference output requested twice for model '{self._family.name}': {list(names)}")
+            raise BadInput(
+                f"inference output requested twice for model '{self._family.name}': {list(names)}"
+            )
         return names
 
     def _demand(self, parameters: Any, variant: str | None) -> Demand:
         slo = self._slo
         latency_s = _number(parameters, "slo_ms", slo.latency_s * 1e3) / 1e3
         if not 0.0 < latency_s <= 3600.0:
-            raise BadInput(f"parameter 'slo_ms' must be above 0 and at most 3,600,000, got {latency_s * 1e3}")
+            raise BadInput(
+                f"parameter 'slo_ms' must be above 0 and at most 3,600,000, got {latency_s * 1e3}"
+            )
         name = _string(parameters, "slo_class", slo.name)
         if name not in self._classes:
-            raise BadInput(f"unknown slo_class '{name}'; this server has {', '.join(sorted(self._classes))}")
+            raise BadInput(
+                f"unknown slo_class '{name}'; this server has {', '.join(sorted(self._classes))}"
+            )
         least = _number(parameters, "min_accuracy", slo.min_accuracy)
         variant = _string(parameters, "variant", variant or "") or None
         self._check_reachable(least, variant)
         timeout_us = _number(parameters, "timeout", 0.0)
         if timeout_us < 0:
-            raise BadInput(f"parameter 'timeout' (microseconds) must not be negative, got {timeout_us}")
-        return Demand(Slo(latency_s, least, slo.percentile, name), variant, timeout_us / 1e6 or None)
+            raise BadInput(
+                f"parameter 'timeout' (microseconds) must not be negative, got {timeout_us}"
+            )
+        return Demand(
+            Slo(latency_s, least, slo.percentile, name), variant, timeout_us / 1e6 or None
+        )
 
     def _check_reachable(self, least: float, variant: str | None) -> None:
         if variant is not None:
@@ -229,7 +243,9 @@ class Reader:
 def _check_tensor_parameters(tensor: Any) -> None:
     for key in ("shared_memory_region", "classification"):
         if key in tensor.parameters:
-            raise Unsupported(f"tensor '{tensor.name}': parameter '{key}' is not served here; send and read raw contents")
+            raise Unsupported(
+                f"tensor '{tensor.name}': parameter '{key}' is not served here; send and read raw contents"
+            )
 
 
 def _number(parameters: Any, key: str, default: float) -> float:
@@ -261,6 +277,5 @@ def parse(message_type: Any, data: bytes) -> Any:
     """The protobuf message in `data`. Raises BadInput for bytes that are none (garbage, non-UTF-8 names)."""
     try:
         return message_type.FromString(data)
-    except Exception as error:  # noqa: BLE001 - upb raises DecodeError, other runtimes ValueError or UnicodeError
+    except Exception as error:
         raise BadInput(f"cannot parse {message_type.DESCRIPTOR.name}: {error}") from error
-

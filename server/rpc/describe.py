@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-
 from models.catalog import TensorSpec
 from server.errors import UnknownModel, Unsupported
 from server.metrics import Tally
@@ -28,7 +27,10 @@ class Describe:
         """Method path -> handler."""
         answers: dict[str, tuple[Any, Callable[[Any], Any]]] = {
             "ServerLive": (pb.ServerLiveRequest, lambda _: pb.ServerLiveResponse(live=True)),
-            "ServerReady": (pb.ServerReadyRequest, lambda _: pb.ServerReadyResponse(ready=self._ready())),
+            "ServerReady": (
+                pb.ServerReadyRequest,
+                lambda _: pb.ServerReadyResponse(ready=self._ready()),
+            ),
             "ModelReady": (pb.ModelReadyRequest, self._model_ready),
             "ServerMetadata": (pb.ServerMetadataRequest, self._server_metadata),
             "ModelMetadata": (pb.ModelMetadataRequest, self._metadata),
@@ -56,12 +58,16 @@ class Describe:
         return pb.ModelReadyResponse(ready=any(pinned in (None, arm.arm.variant) for arm in arms))
 
     def _server_metadata(self, _: Any) -> Any:
-        return pb.ServerMetadataResponse(name="gearshift", version=version("gearshift"), extensions=_EXTENSIONS)
+        return pb.ServerMetadataResponse(
+            name="gearshift", version=version("gearshift"), extensions=_EXTENSIONS
+        )
 
     def _metadata(self, request: Any) -> Any:
         family = self._family(request).family
         response: Any = pb.ModelMetadataResponse(
-            name=family.name, versions=["1", *(v.name for v in family.variants)], platform="gearshift"
+            name=family.name,
+            versions=["1", *(v.name for v in family.variants)],
+            platform="gearshift",
         )
         for specs, field in ((family.inputs, response.inputs), (family.outputs, response.outputs)):
             for spec in specs:
@@ -89,13 +95,17 @@ class Describe:
 
     def _index(self, request: Any) -> Any:
         if request.repository_name:
-            raise Unsupported(f"repository '{request.repository_name}' is not known; leave the name empty")
+            raise Unsupported(
+                f"repository '{request.repository_name}' is not known; leave the name empty"
+            )
         response: Any = pb.RepositoryIndexResponse()
         for name, hosted in self._hosted.items():
             ready = bool(hosted.dispatcher.arms)
             if ready or not request.ready:
                 reason = "" if ready else "loading and profiling"
-                response.models.add(name=name, version="1", state="READY" if ready else "LOADING", reason=reason)
+                response.models.add(
+                    name=name, version="1", state="READY" if ready else "LOADING", reason=reason
+                )
         return response
 
 
@@ -127,7 +137,9 @@ def _fill(stats: Any, tally: Tally) -> None:
         field.count, field.ns = count, ns
     for rows, (count, gather_ns, compute_ns) in sorted(tally.by_batch.items()):
         batch = stats.batch_stats.add(batch_size=rows)
-        for field, ns in ((batch.compute_input, gather_ns), (batch.compute_infer, compute_ns), (batch.compute_output, 0)):
+        for field, ns in (
+            (batch.compute_input, gather_ns),
+            (batch.compute_infer, compute_ns),
+            (batch.compute_output, 0),
+        ):
             field.count, field.ns = count, ns
-
-

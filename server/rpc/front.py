@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import grpc
-from grpc._cython import cygrpc
+from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
 from server.rpc.call import Call, Handler, nothing, refuse
 
@@ -59,7 +59,9 @@ class Front:
         except RuntimeError:
             port = 0
         if not port:
-            raise OSError(f"cannot listen on {address}: the port is in use or the address is not ours")
+            raise OSError(
+                f"cannot listen on {address}: the port is in use or the address is not ours"
+            )
         return port
 
     def start(self) -> None:

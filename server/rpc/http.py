@@ -11,7 +11,9 @@ from prometheus_client.exposition import choose_encoder
 class Operators:
     """A small HTTP server on threads of its own. Binds when built; raises OSError naming the address."""
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]
+    ) -> None:
         try:
             self._server = ThreadingHTTPServer((host, port), _handler(registry, ready))
         except OSError as error:
@@ -34,7 +36,9 @@ class Operators:
         self._server.server_close()
 
 
-def _handler(registry: CollectorRegistry, ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
+def _handler(
+    registry: CollectorRegistry, ready: Callable[[], bool]
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
@@ -55,7 +59,7 @@ def _handler(registry: CollectorRegistry, ready: Callable[[], bool]) -> type[Bas
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's signature
             """Scrapes are not news."""
 
     return Handler

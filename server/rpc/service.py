@@ -1,4 +1,4 @@
-"""ModelInfer and ModelStreamInfer: convert, submit, convert. Work collected while the front was busy goes on as one batch."""
+"""ModelInfer and ModelStreamInfer: convert, submit, convert. What arrives while the front is busy goes on together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from models.catalog import Family, TensorSpec
 from server.errors import RequestError, UnknownModel
 from server.metrics import FamilyMetrics
 from server.rpc import answers
-from server.rpc.convert import Reader, Request, parse
 from server.rpc.call import Call, Handler
+from server.rpc.convert import Reader, Request, parse
 from server.rpc.status import status_of
 from server.rpc.streams import Stream
 from server.rpc.wire import inference_pb2 as pb
@@ -66,7 +66,9 @@ class Service:
         """Method path -> handler."""
         return {
             "/inference.GRPCInferenceService/ModelInfer": Handler(self._infer),
-            "/inference.GRPCInferenceService/ModelStreamInfer": Handler(self._stream, streaming=True),
+            "/inference.GRPCInferenceService/ModelStreamInfer": Handler(
+                self._stream, streaming=True
+            ),
         }
 
     def flush(self) -> None:
@@ -106,7 +108,9 @@ class Service:
         hosted = self._hosted.get(message.model_name)
         try:
             if hosted is None:
-                raise UnknownModel(f"Request for unknown model: '{message.model_name}' is not found")
+                raise UnknownModel(
+                    f"Request for unknown model: '{message.model_name}' is not found"
+                )
             request = hosted.reader.read(message)
         except RequestError as error:
             if hosted is not None:
@@ -138,7 +142,9 @@ def _job(call: Call, origin: _Origin) -> Job:
     )
 
 
-def _encode(answer: Answer, origin: _Origin, shared: dict[tuple[tuple[str, ...], int], bytes]) -> bytes:
+def _encode(
+    answer: Answer, origin: _Origin, shared: dict[tuple[tuple[str, ...], int], bytes]
+) -> bytes:
     assert answer.outputs is not None and answer.batch is not None  # noqa: PT018 - an answer without error has both
     job, request, batch = answer.job, origin.request, answer.batch
     key = (request.outputs, job.rows)

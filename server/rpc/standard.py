@@ -55,7 +55,10 @@ class Health:
         service = parse(health_pb2.HealthCheckRequest, message or b"").service
         status = self._status(service)
         if status == _UNKNOWN:
-            call.fail(grpc.StatusCode.NOT_FOUND, f"unknown service '{service}'; known: {sorted(self._ready)}")
+            call.fail(
+                grpc.StatusCode.NOT_FOUND,
+                f"unknown service '{service}'; known: {sorted(self._ready)}",
+            )
             return
         call.reply(_response(status))
 
@@ -81,14 +84,17 @@ class Reflection:
         """Method path -> handler. v1 has v1alpha's messages under another package name."""
         versions = ("v1alpha", "v1")
         handler = Handler(self._info, streaming=True)
-        return {f"/grpc.reflection.{v}.ServerReflection/ServerReflectionInfo": handler for v in versions}
+        return {
+            f"/grpc.reflection.{v}.ServerReflection/ServerReflectionInfo": handler for v in versions
+        }
 
     def _info(self, call: Call, message: bytes | None) -> None:
         if message is None:
             call.finish()
             return
         request = parse(reflection_pb2.ServerReflectionRequest, message)
-        responses: Any = self._servicer.ServerReflectionInfo(iter([request]), None)
+        no_context: Any = None  # the servicer reads nothing from it
+        responses: Any = self._servicer.ServerReflectionInfo(iter([request]), no_context)
         for response in responses:
             call.send(response.SerializeToString())
 

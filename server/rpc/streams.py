@@ -68,5 +68,3 @@ class StreamReply:
         response: Any = pb.ModelStreamInferResponse(error_message=text)
         response.infer_response.id = self.request_id
         self.stream.put(response)
-
-

@@ -1,0 +1,1 @@
+"""The live shell: dispatcher, workers, tuner. It carries decisions out and makes none."""

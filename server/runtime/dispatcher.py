@@ -221,7 +221,11 @@ def _nowhere(_answers: Sequence[Answer]) -> None:
     raise RuntimeError("answer_to() was not called")
 
 
-_OUTCOMES: dict[type[RequestError], str] = {Overloaded: "shed", DeadlineMissed: "expired", NotReady: "not_ready"}
+_OUTCOMES: dict[type[RequestError], str] = {
+    Overloaded: "shed",
+    DeadlineMissed: "expired",
+    NotReady: "not_ready",
+}
 
 
 def _served(answer: Answer, batch: Batch, now_s: float) -> Served:

@@ -59,8 +59,8 @@ class Worker(threading.Thread):
             if len(step.jobs) > 1:  # a neighbour's fault is not theirs: each alone
                 alone = [Step(step.arm, (job,), job.rows) for job in step.jobs]
                 return [answer for single in alone for answer in self._answers(single)]
-            failed = ComputeFailed(f"variant {step.arm.arm.variant} failed; the server's log has the cause")
-            return [Answer(step.jobs[0], error=failed)]
+            text = f"variant {step.arm.arm.variant} failed; the server's log has the cause"
+            return [Answer(job, error=ComputeFailed(text)) for job in step.jobs]
 
     def _run(self, step: Step) -> list[Answer]:
         started_s = time.monotonic()

@@ -1,11 +1,11 @@
-"""What the policy knows: loads a family's arms, smallest first, profiles what no stored profile covers, follows the speed.
+"""What the policy knows: loads a family's arms, smallest first, profiles those not known yet, follows the speed.
 
 Runs on a thread of its own while the server serves; every change reaches the dispatcher as one assignment.
 """
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,9 @@ class _Known:
 class Tuner:
     """Fills `loaded` and the dispatcher's arms. Every worker's gate is held around each measured run."""
 
-    def __init__(self, family: Family, plan: Plan, dispatcher: Dispatcher, metrics: FamilyMetrics) -> None:
+    def __init__(
+        self, family: Family, plan: Plan, dispatcher: Dispatcher, metrics: FamilyMetrics
+    ) -> None:
         self.loaded: dict[Arm, Backend] = {}
         self._gates: list[threading.Lock] = []
         self._family = family
@@ -76,13 +78,18 @@ class Tuner:
             try:
                 self._prepare(variant)
             except BackendError as error:
-                _log.error("%s: variant %s is out: %s", self._family.name, variant.name, error)  # noqa: TRY400
+                _log.error("%s: variant %s is out: %s", self._family.name, variant.name, error)
                 failed.append(str(error))
         if not self._known:
             raise BackendError(f"no variant of {self._family.name} can be loaded: {failed[0]}")
         if not self._dispatcher.arms:
             raise BackendError(f"{self._family.name} cannot be served: {self._unfit}")
-        _log.info("%s: %d of %d arms ready", self._family.name, len(self._known), len(self._family.variants))
+        _log.info(
+            "%s: %d of %d arms ready",
+            self._family.name,
+            len(self._known),
+            len(self._family.variants),
+        )
 
     def gate(self) -> threading.Lock:
         """A lock for one worker to hold while it runs a batch: no measurement runs meanwhile."""
@@ -99,9 +106,12 @@ class Tuner:
         arm = batch.arm.arm
         took_s = batch.ended_s - batch.started_s
         predicted_s = batch.arm.mean_s[batch.rows]
+        gather_s = batch.gathered_s - batch.started_s
         self._metrics.ran(
-            RanBatch(arm.variant, batch.precision, batch.rows, batch.gathered_s - batch.started_s, batch.compute_s, predicted_s)
-        )  # fmt: skip
+            RanBatch(
+                arm.variant, batch.precision, batch.rows, gather_s, batch.compute_s, predicted_s
+            )
+        )
         with self._lock:
             known = self._known[arm]
             self._speed = drift.observe(self._speed, arm.variant, known.mean_s[batch.rows], took_s)
@@ -121,7 +131,9 @@ class Tuner:
             loaded.backend.run(sample_inputs(self._family, 1))
         arm = Arm(variant.name, loaded.backend.name, loaded.device)
         most = min(self._family.max_batch, profile.largest_measured)
-        known = _Known(arm, variant.accuracy.value, profile.mean_table(most), profile.upper_table(most))
+        known = _Known(
+            arm, variant.accuracy.value, profile.mean_table(most), profile.upper_table(most)
+        )
         with self._lock:
             self.loaded[arm] = loaded.backend
             self._known[arm] = known
@@ -136,7 +148,7 @@ class Tuner:
         return measure_arm(loaded, self._family, variant, effort, Instruments(gate=self._alone))
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> Generator[None]:
         with ExitStack() as stack:
             for gate in self._gates:
                 stack.enter_context(gate)
@@ -156,7 +168,9 @@ class Tuner:
         self._metrics.arms_ready(len(arms))
 
     def _now(self, known: _Known) -> ArmProfile:
-        mean_s, upper_s = drift.adjusted(self._speed, known.arm.variant, known.mean_s, known.upper_s)
+        mean_s, upper_s = drift.adjusted(
+            self._speed, known.arm.variant, known.mean_s, known.upper_s
+        )
         return ArmProfile(known.arm, known.accuracy, mean_s, upper_s)
 
 

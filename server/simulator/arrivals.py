@@ -34,8 +34,12 @@ def from_file(path: Path) -> Times:
     try:
         times = np.loadtxt(path, dtype=np.float64, ndmin=1)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot read arrivals, one time in seconds per line: {error}") from error
+        raise ValueError(
+            f"{path}: cannot read arrivals, one time in seconds per line: {error}"
+        ) from error
     if times.ndim != 1 or not times.size or not np.isfinite(times).all():
-        raise ValueError(f"{path}: expected one finite time in seconds per line and at least one line")
+        raise ValueError(
+            f"{path}: expected one finite time in seconds per line and at least one line"
+        )
     times.sort()
     return times - times[0]

@@ -1,0 +1,112 @@
+"""What the live benchmarks share: a server and a load generator pinned to different cores, and the machine's name."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+_GEARSHIFT = [sys.executable, "-m", "gearshift"]
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running `gearshift serve`: its process and ports."""
+
+    pid: int
+    port: int
+    http_port: int
+
+    def cpu_s(self) -> float:
+        """User and system time the process has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rss_bytes(self) -> int:
+        """Resident memory of the process."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    def metrics(self) -> str:
+        """The text of /metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=5) as answer:
+            return answer.read().decode()
+
+
+def cores() -> tuple[int, int]:
+    """(server's core, client's core): different ones where the machine has two."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[0], usable[-1]
+
+
+def on_core(core: int, arguments: Sequence[str]) -> list[str]:
+    """The command line that runs `arguments` pinned to one core."""
+    return ["taskset", "-c", str(core), *arguments]
+
+
+@contextmanager
+def serving(*flags: str, all_arms: bool = True, log: Path | None = None) -> Iterator[Server]:
+    """A server on the server's core, ready, with every arm profiled if `all_arms`; stopped at the end."""
+    command = on_core(cores()[0], [*_GEARSHIFT, "serve", "--port", "0", "--http-port", "0", *flags])
+    process = subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        yield _await(process, all_arms, log)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def _await(process: subprocess.Popen[str], all_arms: bool, log: Path | None) -> Server:
+    assert process.stderr is not None
+    server: Server | None = None
+    for line in process.stderr:
+        if log is not None:
+            with log.open("a") as file:
+                file.write(line)
+        ports = re.search(r"gRPC on \S+?:(\d+), metrics on http://\S+?:(\d+)/", line)
+        if ports:
+            server = Server(process.pid, int(ports[1]), int(ports[2]))
+        if server and (re.search(r"\d+ of \d+ arms ready", line) or not all_arms):
+            return server
+    raise RuntimeError(f"the server ended with {process.wait()} before it was ready; run it by hand to see why")
+
+
+def load(server: Server, *flags: str) -> dict[str, Any]:
+    """One load test on the client's core; its JSON report."""
+    target = ["--url", f"127.0.0.1:{server.port}", "--json"]
+    command = on_core(cores()[1], [*_GEARSHIFT, "loadtest", *target, *flags])
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"load test failed: {done.stderr[-2000:]}")
+    return json.loads(done.stdout)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
+    server, client = cores()
+    return {
+        "cpu": model[1] if model else platform.processor(),
+        "usable_cores": len(os.sched_getaffinity(0)),
+        "server_core": server,
+        "client_core": client,
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def write(name: str, result: dict[str, Any], markdown: str) -> None:
+    """Store a result as JSON and Markdown, and print the latter."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(markdown)
+    print(markdown)
