@@ -49,6 +49,9 @@ def draw(family: Family, machine: MachineProfile, path: Path) -> None:
         drawstyle="steps-post", color="0.4", linewidth=1, zorder=1, label="frontier, batch 1",
     )  # fmt: skip
     axes.set_xscale("log")
+    axes.margins(x=0.12)
+    for axis_ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis_ticks("{x:g}")
     axes.set_xlabel("median latency (ms), log scale")
     axes.set_ylabel("top-1 accuracy (%)")
     axes.set_title(f"{family.name} on {machine.fingerprint}: accuracy against latency")

@@ -1,0 +1,31 @@
+# Gearshift on CPU. Build: docker build -t gearshift .    Run: docker run -p 8001:8001 -p 8002:8002 gearshift
+# Stage 1 follows `make venv` and `make models`; stage 2 has only the result and runs as an ordinary user.
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /app
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY gearshift gearshift
+COPY server server
+COPY profiler profiler
+COPY models models
+COPY loadtest loadtest
+RUN python -m venv /app/.venv \
+ && /app/.venv/bin/pip install --no-cache-dir -c constraints.txt -e . \
+ && XDG_CACHE_HOME=/app/cache /app/.venv/bin/gearshift models build \
+ && rm -rf /app/cache/gearshift/downloads
+
+FROM python:3.11-slim-bookworm
+RUN useradd --create-home --uid 10001 gearshift \
+ && mkdir -p /var/lib/gearshift/profiles \
+ && chown -R gearshift /var/lib/gearshift
+COPY --from=build /app /app
+ENV PATH=/app/.venv/bin:$PATH \
+    GEARSHIFT_REPOSITORY=/app/cache/gearshift/models \
+    GEARSHIFT_PROFILES=/var/lib/gearshift/profiles
+VOLUME /var/lib/gearshift/profiles
+WORKDIR /app
+USER gearshift
+EXPOSE 8001 8002
+HEALTHCHECK --interval=10s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8002/readyz', timeout=2)"]
+ENTRYPOINT ["gearshift"]
+CMD ["serve"]

@@ -1,0 +1,237 @@
+"""What every backend owes its callers. A new backend adds one parameter."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from models.backends import open_backend
+from models.backends.base import Backend, BackendError
+from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+
+ROWS, WIDTH, CLASSES = 5, 6, 3
+
+ACCURACY = Accuracy(0.5, "invented")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One backend under test: how its artefact is made."""
+
+    suffix: str
+    write: Callable[[Path], None]
+
+
+def write_onnx(path: Path, name: str = "x", rows: str | int = "rows", top: int = 255) -> None:
+    """uint8 rows -> float -> one dense layer -> softmax, and the row's sum beside it."""
+    weights = np.random.default_rng(3).standard_normal((WIDTH, CLASSES)).astype(np.float32) / top
+    nodes = [
+        helper.make_node("Cast", [name], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["f", "w"], ["z"]),
+        helper.make_node("Softmax", ["z"], ["scores"], axis=1),
+        helper.make_node("ReduceSum", ["f", "axis"], ["total"], keepdims=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(name, TensorProto.UINT8, [rows, WIDTH])],
+        [
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, [rows, CLASSES]),
+            helper.make_tensor_value_info("total", TensorProto.FLOAT, [rows, 1]),
+        ],
+        [
+            helper.make_tensor("w", TensorProto.FLOAT, weights.shape, weights.ravel().tolist()),
+            helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+
+
+def write_script(path: Path) -> None:
+    """A script that takes no time."""
+    path.write_text("fixed_s = 0.0\nper_row_s = 0.0\n")
+
+
+KINDS = {"onnxruntime": Kind(".onnx", write_onnx), "scripted": Kind(".scripted", write_script)}
+
+
+def a_variant(suffix: str) -> Variant:
+    return Variant("tiny", "fp32", f"tiny{suffix}", "", ACCURACY)
+
+
+def a_family(suffix: str) -> Family:
+    return Family(
+        name="tiny",
+        inputs=(TensorSpec("x", "UINT8", (-1, WIDTH)),),
+        outputs=(
+            TensorSpec("scores", "FP32", (-1, CLASSES)),
+            TensorSpec("total", "FP32", (-1, 1)),
+        ),
+        variants=(a_variant(suffix),),
+        slo=Slo(0.05),
+    )
+
+
+def opened(folder: Path, suffix: str) -> Backend:
+    return open_backend(folder, a_family(suffix), a_variant(suffix), threads=1)
+
+
+def some_rows(n: int = ROWS) -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, (n, WIDTH), dtype=np.uint8)
+
+
+@pytest.fixture(params=sorted(KINDS))
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def backend(kind: Kind, tmp_path: Path) -> Backend:
+    kind.write(tmp_path / f"tiny{kind.suffix}")
+    return opened(tmp_path, kind.suffix)
+
+
+def test_outputs_have_the_familys_names_types_and_shapes(backend: Backend):
+    answer = backend.run({"x": some_rows()})
+
+    assert {name: (a.shape, a.dtype.name) for name, a in answer.items()} == {
+        "scores": ((ROWS, CLASSES), "float32"),
+        "total": ((ROWS, 1), "float32"),
+    }
+
+
+def test_a_batch_answers_as_each_row_alone(backend: Backend):
+    rows = some_rows()
+
+    together = backend.run({"x": rows})
+    alone = [backend.run({"x": rows[i : i + 1]}) for i in range(ROWS)]
+
+    for name, values in together.items():
+        np.testing.assert_allclose(values, np.concatenate([a[name] for a in alone]), rtol=1e-5)
+
+
+def test_rows_keep_their_order(backend: Backend):
+    rows = some_rows()
+
+    forward, backward = backend.run({"x": rows}), backend.run({"x": rows[::-1].copy()})
+
+    for name, values in forward.items():
+        np.testing.assert_allclose(values, backward[name][::-1], rtol=1e-5)
+        assert len(np.unique(values.round(6), axis=0)) == ROWS
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 32])
+def test_any_number_of_rows_runs(backend: Backend, n: int):
+    assert len(backend.run({"x": some_rows(n)})["scores"]) == n
+
+
+def test_the_batch_may_be_part_of_a_larger_buffer(backend: Backend):
+    buffer = some_rows(16)
+
+    part = backend.run({"x": buffer[:4]})
+
+    np.testing.assert_array_equal(part["scores"], backend.run({"x": buffer[:4].copy()})["scores"])
+
+
+def test_an_answer_stays_when_the_next_batch_runs(backend: Backend):
+    first = backend.run({"x": some_rows()})
+    kept = {name: values.copy() for name, values in first.items()}
+
+    backend.run({"x": 255 - some_rows()})
+
+    for name, values in first.items():
+        np.testing.assert_array_equal(values, kept[name])
+
+
+@pytest.mark.parametrize("names", [(), ("y",), ("x", "y")])
+def test_wrong_inputs_are_named(backend: Backend, names: tuple[str, ...]):
+    with pytest.raises(BackendError, match="tiny") as caught:
+        backend.run({name: some_rows() for name in names})
+
+    assert all(name in str(caught.value) for name in names)
+
+
+@pytest.mark.parametrize(
+    "wrong", [some_rows().astype(np.float64), some_rows()[:, :-1].copy(), some_rows().ravel()]
+)
+def test_a_wrong_type_or_shape_is_an_error_and_the_next_batch_runs(
+    backend: Backend, wrong: NDArray[np.generic]
+):
+    with pytest.raises(BackendError, match="tiny"):
+        backend.run({"x": wrong})
+
+    assert len(backend.run({"x": some_rows()})["scores"]) == ROWS
+
+
+def test_close_may_be_called_twice_and_ends_it(backend: Backend):
+    backend.close()
+    backend.close()
+
+    with pytest.raises(BackendError, match="closed"):
+        backend.run({"x": some_rows()})
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff garbage", b"key = ["])
+def test_a_corrupt_artefact_is_named(kind: Kind, tmp_path: Path, content: bytes):
+    path = tmp_path / f"tiny{kind.suffix}"
+    path.write_bytes(content)
+    if kind.suffix == ".scripted" and not content:
+        pytest.skip("an empty script is a script with the defaults")
+
+    with pytest.raises(BackendError, match=str(path)):
+        opened(tmp_path, kind.suffix)
+
+
+def test_a_missing_artefact_is_named(kind: Kind, tmp_path: Path):
+    with pytest.raises(BackendError, match=f"tiny{kind.suffix} .*missing"):
+        opened(tmp_path, kind.suffix)
+
+
+def test_a_graph_with_other_names_is_refused(tmp_path: Path):
+    write_onnx(tmp_path / "tiny.onnx", name="pixels")
+
+    with pytest.raises(BackendError, match="pixels"):
+        opened(tmp_path, ".onnx")
+
+
+def test_a_graph_with_a_fixed_batch_is_refused(tmp_path: Path):
+    write_onnx(tmp_path / "tiny.onnx", rows=4)
+
+    with pytest.raises(BackendError, match="rows of any number"):
+        opened(tmp_path, ".onnx")
+
+
+def test_a_suffix_without_a_runtime_is_refused(tmp_path: Path):
+    (tmp_path / "tiny.exe").touch()
+
+    with pytest.raises(BackendError, match="known: onnxruntime"):
+        opened(tmp_path, ".exe")
+
+
+def test_a_script_fails_on_the_run_it_names_and_on_no_other(tmp_path: Path):
+    (tmp_path / "tiny.scripted").write_text("fail_on_run = 2\n")
+    backend = opened(tmp_path, ".scripted")
+    backend.run({"x": some_rows()})
+
+    with pytest.raises(BackendError, match="run 2"):
+        backend.run({"x": some_rows()})
+
+    assert len(backend.run({"x": some_rows()})["scores"]) == ROWS
+
+
+def test_a_script_fails_on_a_marked_row_only(tmp_path: Path):
+    (tmp_path / "tiny.scripted").write_text("fail_marker = 7\n")
+    backend = opened(tmp_path, ".scripted")
+    marked = np.zeros((2, WIDTH), np.uint8)
+    marked[1, 0] = 7
+
+    with pytest.raises(BackendError, match="begins with 7"):
+        backend.run({"x": marked})
+
+    assert len(backend.run({"x": marked[:1]})["scores"]) == 1
