@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -74,6 +74,8 @@ def _profile(options: argparse.Namespace) -> int:
     machine = complete(job, machine, hardware, profiles)
     spent_s, cpu_s = time.perf_counter() - start_s, time.process_time() - start_cpu_s
     _warn_if_busy(spent_s, cpu_s)
+    shown = tuple(p for p in machine.profiles if p.threads == options.threads)
+    machine = replace(machine, profiles=shown)
     if options.json:
         print(json.dumps(table.as_values(family, machine, hardware, spent_s), indent=1))
     else:

@@ -7,7 +7,7 @@ gain until the level has caught up. What is left over gives the margin that near
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import exp, log
+from math import exp, inf, log
 
 CALM_GAIN = 0.05
 """Share of an error the level takes when nothing has changed: a memory of some 20 batches."""
@@ -56,7 +56,7 @@ class SpeedScale:
 
 def observe(state: SpeedScale, arm_key: str, predicted_s: float, measured_s: float) -> SpeedScale:
     """The state after one batch: the unscaled profile's mean `predicted_s` against what it took."""
-    if predicted_s <= 0.0 or measured_s <= 0.0:
+    if not (0.0 < predicted_s < inf and 0.0 < measured_s < inf):
         return state
     offset = state.arms.get(arm_key, 0.0)
     error = log(measured_s / predicted_s) - state.level - offset

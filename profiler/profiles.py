@@ -56,8 +56,8 @@ class Profile:
 
     def upper_table(self, max_batch: int, quantile: float = 0.95) -> tuple[float, ...]:
         """The latency (s) most batches stay below, never under the mean; index 0 is 0.0."""
-        column = [max(_at(p, quantile), p.mean_s) for p in self.points]
-        return self._table(column, max_batch)
+        tail = self._table([_at(p, quantile) for p in self.points], max_batch)
+        return tuple(map(max, tail, self.mean_table(max_batch)))
 
     def throughput_rps(self, batch: int) -> float:
         """Rows a second when batches of this size run back to back."""

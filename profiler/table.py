@@ -16,7 +16,8 @@ _HEADER = (
 def rendered(family: Family, machine: MachineProfile, hardware: Hardware) -> str:
     """The machine in two lines, then one line per arm and measured batch size."""
     facts = "; ".join(f"{name} {value}" for name, value in hardware.described().items())
-    title = f"{family.name} on {machine.fingerprint} (measured {machine.created})"
+    threads = "/".join(str(n) for n in sorted({p.threads for p in machine.profiles}))
+    title = f"{family.name} on {machine.fingerprint}, {threads} thread(s) ({machine.created})"
     rows = [row for profile in machine.profiles for row in _rows(family, profile)]
     return "\n".join([title, facts, "", _HEADER, "-" * len(_HEADER), *rows])
 

@@ -28,6 +28,7 @@ def _serve(config: Config) -> int:
     logging.basicConfig(
         level=config.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core would log beside our own messages
     from server.app import App
 
     app = App(config)

@@ -102,9 +102,7 @@ class App:
         for unit in self._units.values():
             unit.tuner.stop()
             unit.hosted.dispatcher.close()
-        self._front.stop(self._config.drain_s)
-        for unit in self._units.values():
-            unit.hosted.dispatcher.abandon()
+        self._front.stop(self._config.drain_s, self._abandon)
         self._preparing.join()
         for unit in self._units.values():
             for worker in unit.workers:
@@ -112,6 +110,10 @@ class App:
             for backend in unit.tuner.loaded.values():
                 backend.close()
         self._operators.stop()
+
+    def _abandon(self) -> None:
+        for unit in self._units.values():
+            unit.hosted.dispatcher.abandon()
 
     def _prepare(self) -> None:
         for unit in self._units.values():

@@ -1,4 +1,4 @@
-"""What rows cost at best: per arm the time a row takes in a batch that fits the SLO, the hull and prices over the arms."""
+"""What rows cost at best: the time each arm takes per row in a batch that fits the SLO, and what follows from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,19 @@ from math import inf
 from server.policy.decision import ArmProfile
 from server.policy.hull import Point, Prices, hull, prices
 
-BATCH_SHARE = 0.5
-"""Most of the SLO that one batch may take in steady state: who arrives just after its start waits it out, then runs."""
+LEAST = 1e-3
+"""An answer is worth at least this: a variant whose accuracy is not known is still to be served."""
 GRID = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256)
 """Batch sizes tried, in rows; finer steps gain nothing measurable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """For one set of acceptable arms and one SLO: `row_s` is the least time per row, `vertices` what is worth mixing."""
+    """For one set of acceptable arms and one SLO.
+
+    `row_s` is the least time per row; `batch_s[b]` what b rows take on the arm that reaches it, up to the batch at
+    which it does; `vertices` are the arms worth mixing.
+    """
 
     row_s: float
     batch_s: tuple[float, ...]
@@ -24,9 +28,11 @@ class Costs:
 
 
 def costs(arms: Sequence[ArmProfile], slo_s: float, share: float) -> Costs:
-    """The costs of serving with `arms` (at least one) under a latency bound of `slo_s`."""
+    """The costs of serving with `arms` (at least one) in batches of at most `share` of `slo_s`."""
     sizes = [_efficient_batch(arm, slo_s * share) for arm in arms]
-    points = [Point(a.mean_s[b] / b, a.accuracy) for a, b in zip(arms, sizes, strict=True)]
+    points = [
+        Point(a.mean_s[b] / b, max(a.accuracy, LEAST)) for a, b in zip(arms, sizes, strict=True)
+    ]
     row_s, rows, arm = min(
         ((p.cost_s, b, a) for p, b, a in zip(points, sizes, arms, strict=True)), key=lambda x: x[:2]
     )
@@ -40,10 +46,12 @@ def grid(arm: ArmProfile) -> tuple[int, ...]:
 
 
 def undominated(arms: Sequence[ArmProfile]) -> list[ArmProfile]:
-    """The arms no other beats in accuracy and in time at every batch size; most accurate first."""
-    return sorted(
-        (a for a in arms if not any(_beats(b, a) for b in arms)), key=lambda a: -a.accuracy
-    )
+    """The arms no other matches in accuracy, size and time of every batch; most accurate first."""
+    kept: list[ArmProfile] = []
+    for arm in sorted(arms, key=lambda a: (-a.accuracy, -a.max_batch, a.upper_s, a.mean_s)):
+        if not any(_matches(better, arm) for better in kept):
+            kept.append(arm)
+    return kept
 
 
 def quickest(arms: Sequence[ArmProfile], rows: int) -> float:
@@ -57,12 +65,8 @@ def _efficient_batch(arm: ArmProfile, limit_s: float) -> int:
     return min(sizes, key=lambda b: (arm.mean_s[b] / b, b))
 
 
-def _beats(a: ArmProfile, b: ArmProfile) -> bool:
-    no_worse = a.accuracy >= b.accuracy and a.max_batch >= b.max_batch
-    pairs = list(zip(a.upper_s, b.upper_s, strict=False)) + list(
-        zip(a.mean_s, b.mean_s, strict=False)
-    )
-    ties = a.accuracy == b.accuracy and all(x == y for x, y in pairs)
-    if ties:
-        return no_worse and a.max_batch > b.max_batch
-    return no_worse and all(x <= y for x, y in pairs)
+def _matches(a: ArmProfile, b: ArmProfile) -> bool:
+    if a.accuracy < b.accuracy or a.max_batch < b.max_batch:
+        return False
+    times = (*zip(a.upper_s, b.upper_s, strict=False), *zip(a.mean_s, b.mean_s, strict=False))
+    return all(x <= y for x, y in times)

@@ -53,7 +53,7 @@ def hull(points: Iterable[Point]) -> tuple[Point, ...]:
 
 
 def prices(vertices: Sequence[Point]) -> Prices:
-    """The price curve of a hull: a vertex's own cost is priced between its two slopes, half-way to the next at the slope."""
+    """The price curve of a hull: at a vertex between its two slopes, half-way to the next vertex at their slope."""
     ends = (Point(0.0, 0.0), *vertices)
     slopes = [_slope(a, b) for a, b in zip(ends, vertices, strict=False)]
     knots, logs = [SCARCE * vertices[0].cost_s], [log(CAP * slopes[0])]

@@ -20,10 +20,10 @@ Choices = list[tuple[ArmProfile, tuple[int, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The terms on which steps are compared. `stay` is what a waiting row is worth, `lost` what an unreachable one costs.
+    """The terms on which steps are compared.
 
-    A batch of mean latency L occupies `busy_share * L` of the time the workers share, and `row_s` of that time serves
-    a row at best.
+    `stay` is what a waiting row is worth, `lost` what an unreachable one costs. A batch of mean latency L occupies
+    `busy_share * L` of the time the workers share, and `row_s` of that time serves a row at best.
     """
 
     now_s: float
@@ -32,7 +32,6 @@ class Plan:
     lost: float
     row_s: float
     busy_share: float
-    long_batch: float
     guard_s: float
 
 
@@ -64,7 +63,6 @@ class Planner:
             lost=tuning.lost_weight * table.vertices[0].accuracy,
             row_s=self.row_s(view, view.masks[first]) / workers,
             busy_share=1.0 / workers,
-            long_batch=tuning.long_batch / slo_s,
             guard_s=tuning.guard * slo_s,
         )
 

@@ -1,4 +1,4 @@
-"""The queue of waiting tickets, earliest deadline first. It orders and finds; it does not decide, bound or read a clock."""
+"""The queue of waiting tickets, earliest deadline first. It orders and finds; it decides and bounds nothing."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,7 +52,7 @@ class Queue(Sequence[Ticket]):
         return True
 
     def pop(self, tickets: Iterable[Ticket]) -> None:
-        """Take out a decision's tickets. Raises KeyError, taking none, if one of them does not wait here or comes twice."""
+        """Take out a decision's tickets. Raises KeyError, taking none, if one does not wait here or comes twice."""
         at = sorted(self._index(ticket) for ticket in tickets)
         if any(a == b for a, b in pairwise(at)):
             raise KeyError(

@@ -1,25 +1,28 @@
-"""The adaptive policy's constants; docs/policy.md says how they were found and on which loads they were checked."""
+"""The adaptive policy's constants; docs/policy.md says how they were found and checked."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """Dimensionless: shares of an SLO, of a price or of an accuracy."""
+    """Dimensionless: shares of an SLO, of a batch or of an accuracy."""
 
-    load_share: float = 1.3
-    """Share of the workers' time within one SLO that is planned for: the rest absorbs chance."""
+    load_share: float = 1.15
+    """Share of the workers' time within one SLO that is planned for."""
     backlog_weight: float = 1.5
-    """Weight of waiting rows against expected ones in that plan."""
-    long_batch: float = 0.0
-    """Extra price of a batch as long as the SLO: long batches cost those who arrive meanwhile."""
+    """Weight of waiting rows against expected ones in that plan: they are there for certain."""
+    batch_share: float = 0.5
+    """Most of the SLO that one batch may take in steady state.
+
+    Who arrives just after its start waits it out, and then runs.
+    """
     shed_cost: float = 1.1
     """Multiple of the least time per row that the shed test plans with."""
-    lost_weight: float = 1.0
-    """What a ticket made unreachable costs, in accuracies of the fastest arm worth using."""
     lag: float = 0.4
-    batch_share: float = 0.5
-    guard: float = 0.0
+    """Share of a batch by which its rows are answered later than their share of the work says."""
+    lost_weight: float = 1.0
+    """What a ticket made unreachable costs, in accuracies of the cheapest arm worth using."""
+    guard: float = 0.05
     """Share of the SLO kept free between a batch's upper estimate and its first deadline."""
 
 

@@ -13,7 +13,13 @@ from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] -
 
 _NO_FLAGS = 0
 _INITIAL_METADATA = cygrpc.SendInitialMetadataOperation((), _NO_FLAGS)
+_MOST_DETAILS_BYTES = 2000
+"""Of an error's text: percent-encoded it is up to three times as long, and clients refuse trailers above 8 KiB."""
 _CODE = {code: getattr(cygrpc.StatusCode, code.name.lower()) for code in grpc.StatusCode}
+
+
+STOPPING = (grpc.StatusCode.UNAVAILABLE, "the server is stopping; try another replica")
+"""How a call ends that the server cannot wait for."""
 
 
 class Call:
@@ -38,6 +44,7 @@ class Call:
         "deadline_s",
         "lock",
         "on_cancel",
+        "on_drain",
         "state",
     )
 
@@ -55,6 +62,7 @@ class Call:
         self.deadline_s = deadline_s
         self.arrival_s = time.monotonic()
         self.on_cancel: Callable[[], object] | None = None
+        self.on_drain: Callable[[], object] | None = None
         self.state: object = None
 
     def reply(self, message: bytes) -> None:
@@ -87,6 +95,11 @@ class Call:
     def finish(self) -> None:
         """End a streamed answer with OK, after what has been sent."""
         self.fail(grpc.StatusCode.OK, "")
+
+    def drain(self) -> None:
+        """The server stops: a unary call is answered as it would be, a stream must come to an end."""
+        if self._handler.streaming:
+            self.on_drain() if self.on_drain is not None else self.fail(*STOPPING)
 
     @property
     def is_open(self) -> bool:
@@ -125,7 +138,7 @@ class Call:
             self._open = False
             code, details = self._status
             status = cygrpc.SendStatusFromServerOperation(
-                (), _CODE[code], details.encode(), _NO_FLAGS
+                (), _CODE[code], _clipped(details), _NO_FLAGS
             )
             self._start(*first, status)
 
@@ -136,6 +149,8 @@ class Call:
 
     def _received(self, event) -> None:
         message = event.batch_operations[0].message()
+        if not self._open:  # the client left while its message came
+            return
         if message is None and not self._handler.streaming:
             self.fail(
                 grpc.StatusCode.INVALID_ARGUMENT, "the call ended before its message was complete"
@@ -174,16 +189,23 @@ class Handler:
     streaming: bool = False
 
 
-def refuse(core, code: grpc.StatusCode, details: bytes) -> None:
+def refuse(core, code: grpc.StatusCode, details: str) -> None:
     """Answer a call that no handler will see."""
     core.start_server_batch(
         (
             _INITIAL_METADATA,
             cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),
-            cygrpc.SendStatusFromServerOperation((), _CODE[code], details, _NO_FLAGS),
+            cygrpc.SendStatusFromServerOperation((), _CODE[code], _clipped(details), _NO_FLAGS),
         ),
         nothing,
     )
+
+
+def _clipped(details: str) -> bytes:
+    data = details.encode(errors="replace")
+    if len(data) <= _MOST_DETAILS_BYTES:
+        return data
+    return data[:_MOST_DETAILS_BYTES].decode(errors="ignore").encode() + b" ..."
 
 
 def nothing(_event) -> None:

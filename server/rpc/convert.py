@@ -216,8 +216,9 @@ class Reader:
             raise BadInput(
                 f"unknown slo_class '{name}'; this server has {', '.join(sorted(self._classes))}"
             )
-        least = _number(parameters, "min_accuracy", slo.min_accuracy)
         variant = _string(parameters, "variant", variant or "") or None
+        usual = slo.min_accuracy if variant is None else 0.0  # who pins a variant has chosen
+        least = _number(parameters, "min_accuracy", usual)
         self._check_reachable(least, variant)
         timeout_us = _number(parameters, "timeout", 0.0)
         if timeout_us < 0:
@@ -229,8 +230,11 @@ class Reader:
         )
 
     def _check_reachable(self, least: float, variant: str | None) -> None:
-        if variant is not None:
-            self.pinned(variant)
+        if variant is not None and self._family.variant(variant) is None:
+            raise UnknownModel(
+                f"model '{self._family.name}' has no variant '{variant}'; "
+                f"it has {', '.join(v.name for v in self._family.variants)}"
+            )
         able = [v for v in self._family.variants if variant in (None, v.name)]
         best = max((v.accuracy.value for v in able), default=0.0)
         if not 0.0 <= least <= best:

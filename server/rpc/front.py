@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
-from server.rpc.call import Call, Handler, nothing, refuse
+from server.rpc.call import STOPPING, Call, Handler, nothing, refuse
 
 _PENDING_ACCEPTS = 16  # calls the core may hand over before we ask for more
 _QUEUE_TIMEOUT = cygrpc.CompletionType.queue_timeout
@@ -71,16 +71,23 @@ class Front:
             self._accept()
         self._thread.start()
 
-    def stop(self, grace_s: float) -> None:
-        """Refuse new calls, wait up to `grace_s` for those in flight, cancel the rest, end the thread."""
+    def stop(self, grace_s: float, give_up: Callable[[], object]) -> None:
+        """Refuse new calls, wait up to `grace_s` for those in flight, then end the thread.
+
+        `give_up` is called once waiting is over, to answer what it can of the rest; what is left is cancelled.
+        """
         with self.lock:
             self._stopping = True
+            calls = list(self._calls)
         self._server.shutdown(self._queue, nothing)
+        for call in calls:
+            call.drain()
         with self._empty:
             self._empty.wait_for(lambda: not self._calls, timeout=grace_s)
-        self._server.cancel_all_calls()
-        with self._empty:
-            self._empty.wait_for(lambda: not self._calls, timeout=1.0)
+        for last_resort in (give_up, self._server.cancel_all_calls):
+            last_resort()
+            with self._empty:
+                self._empty.wait_for(lambda: not self._calls, timeout=1.0)
         self._queue.shutdown()
         self._thread.join(timeout=5.0)
         self._server.destroy()
@@ -112,13 +119,13 @@ class Front:
         with self.lock:
             if self._stopping or not event.success:
                 if event.success:
-                    refuse(event.call, grpc.StatusCode.UNAVAILABLE, b"the server is stopping")
+                    refuse(event.call, *STOPPING)
                 return
             self._accept()
         handler = self._handlers.get(event.call_details.method)
         if handler is None:
             method = event.call_details.method.decode(errors="replace")
-            refuse(event.call, grpc.StatusCode.UNIMPLEMENTED, f"unknown method {method}".encode())
+            refuse(event.call, grpc.StatusCode.UNIMPLEMENTED, f"unknown method {method}")
             return
         call = Call(self, event.call, handler, _monotonic(event.call_details.deadline))
         with self.lock:

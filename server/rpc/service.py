@@ -1,6 +1,6 @@
 """ModelInfer and ModelStreamInfer: convert, submit, convert. What arrives while the front is busy goes on together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,9 +18,14 @@ from server.rpc.wire import inference_pb2 as pb
 from server.runtime.dispatcher import Dispatcher
 from server.runtime.jobs import Answer, Job
 
+_MOST_ID = 128
+"""Characters of a request's id that an error repeats: the reason behind it must fit too."""
+
 
 class Reply(Protocol):
-    """Where one request's answer goes."""
+    """Where one request's answer goes; `on_cancel` is called if its client leaves before."""
+
+    on_cancel: Callable[[], object] | None
 
     def reply(self, message: bytes) -> None:
         """A serialised ModelInferResponse."""
@@ -95,7 +100,7 @@ class Service:
     def _stream(self, call: Call, data: bytes | None) -> None:
         stream = Stream.of(call)
         if data is None:
-            stream.half_closed()
+            stream.end()
             return
         message = parse(pb.ModelInferRequest, data)
         reply = stream.open(message.id)
@@ -117,9 +122,17 @@ class Service:
                 hosted.metrics.unrun("default", "invalid")
             raise type(error)(_named(message.id, str(error))) from error
         job = _job(call, _Origin(to, request, hosted))
-        if to is call:
-            call.on_cancel = lambda: hosted.dispatcher.cancel(job)
+        to.on_cancel = lambda: self._withdraw(hosted, job)
         self._inbox[message.model_name].append(job)
+
+    def _withdraw(self, hosted: Hosted, job: Job) -> None:
+        """The client of `job` has gone. On the front's thread, as everything that touches the inbox."""
+        inbox = self._inbox[hosted.family.name]
+        if job in inbox:
+            inbox.remove(job)
+            hosted.metrics.unrun(job.slo_class, "cancelled")
+        else:
+            hosted.dispatcher.cancel(job)
 
 
 def _job(call: Call, origin: _Origin) -> Job:
@@ -159,4 +172,4 @@ def _encode(
 
 
 def _named(request_id: str, text: str) -> str:
-    return f"[request id: {request_id or '<id_unknown>'}] {text}"
+    return f"[request id: {request_id[:_MOST_ID] or '<id_unknown>'}] {text}"

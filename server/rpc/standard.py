@@ -1,5 +1,6 @@
 """grpc.health.v1 and server reflection over the front. Knows services and their readiness, nothing of inference."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ class Health:
     def __init__(self, ready: Mapping[str, Callable[[], bool]]) -> None:
         self._ready = ready
         self._watchers: dict[Call, tuple[str, int]] = {}
+        self._lock = threading.RLock()  # a watch begins on one thread while a status changes on another
+        self._ended = False
 
     def handlers(self) -> dict[str, Handler]:
         """Method path -> handler."""
@@ -32,18 +35,21 @@ class Health:
 
     def changed(self) -> None:
         """Tell watchers whose service's status differs from what they were told last."""
-        for call, (service, told) in list(self._watchers.items()):
-            status = self._status(service)
-            if status != told:
-                self._watchers[call] = (service, status)
-                call.send(_response(status))
+        with self._lock:
+            for call, (service, told) in self._watchers.items():
+                status = self._status(service)
+                if status != told:
+                    self._watchers[call] = (service, status)
+                    call.send(_response(status))
 
     def end(self) -> None:
         """Tell every watcher NOT_SERVING and end its stream: the server stops."""
-        for call in list(self._watchers):
-            call.send(_response(_NOT_SERVING))
-            call.finish()
-        self._watchers.clear()
+        self.changed()
+        with self._lock:
+            self._ended = True
+            for call in self._watchers:
+                call.finish()
+            self._watchers.clear()
 
     def _status(self, service: str) -> int:
         check = self._ready.get(service)
@@ -66,10 +72,18 @@ class Health:
         if message is None or call in self._watchers:
             return
         service = parse(health_pb2.HealthCheckRequest, message).service
-        status = self._status(service)
-        self._watchers[call] = (service, status)
-        call.on_cancel = lambda: self._watchers.pop(call, None)
-        call.send(_response(status))
+        call.on_cancel = lambda: self._forget(call)
+        with self._lock:
+            status = self._status(service)
+            call.send(_response(status))
+            if self._ended:
+                call.finish()
+            else:
+                self._watchers[call] = (service, status)
+
+    def _forget(self, call: Call) -> None:
+        with self._lock:
+            self._watchers.pop(call, None)
 
 
 class Reflection:

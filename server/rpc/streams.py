@@ -1,11 +1,12 @@
 """ModelStreamInfer: many requests on one call, answered each by one message in the order they finish."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
-from server.rpc.call import Call
+from server.rpc.call import STOPPING, Call
 from server.rpc.wire import inference_pb2 as pb
 
 
@@ -14,8 +15,10 @@ class Stream:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._open = 0
-        self._half_closed = False
+        self._open: set[StreamReply] = set()
+        self._end: tuple[grpc.StatusCode, str] | None = None
+        call.on_cancel = self._cancelled
+        call.on_drain = lambda: self.end(*STOPPING)
 
     @staticmethod
     def of(call: Call) -> "Stream":
@@ -27,44 +30,52 @@ class Stream:
 
     def open(self, request_id: str) -> "StreamReply":
         """A place for one answer."""
+        reply = StreamReply(self, request_id)
         with self._call.lock:
-            self._open += 1
-        return StreamReply(self, request_id)
+            self._open.add(reply)
+        return reply
 
-    def half_closed(self) -> None:
-        """The client sends no more."""
+    def end(self, code: grpc.StatusCode = grpc.StatusCode.OK, details: str = "") -> None:
+        """No more requests come, or are wanted: end with this status once all are answered."""
         with self._call.lock:
-            self._half_closed = True
+            self._end = self._end or (code, details)
             self._end_if_done()
 
-    def put(self, message: Any) -> None:
+    def put(self, reply: "StreamReply", message: Any) -> None:
         """Send one response."""
         self._call.send(message.SerializeToString())
         with self._call.lock:
-            self._open -= 1
+            self._open.discard(reply)
             self._end_if_done()
 
     def _end_if_done(self) -> None:
-        if self._half_closed and not self._open:
-            self._call.finish()
+        if self._end is not None and not self._open:
+            self._call.fail(*self._end)
+
+    def _cancelled(self) -> None:
+        """The client has gone: what still waits must not cost a batch."""
+        for reply in list(self._open):
+            if reply.on_cancel is not None:
+                reply.on_cancel()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class StreamReply:
     """Where one streamed request's answer goes."""
 
     stream: Stream
     request_id: str
+    on_cancel: Callable[[], object] | None = None
 
     def reply(self, message: bytes) -> None:
         """One response, marked as this request's last."""
         response: Any = pb.ModelInferResponse.FromString(message)
         response.parameters["triton_final_response"].bool_param = True
-        self.stream.put(pb.ModelStreamInferResponse(infer_response=response))
+        self.stream.put(self, pb.ModelStreamInferResponse(infer_response=response))
 
     def fail(self, code: grpc.StatusCode, details: str) -> None:
         """An error message; the stream goes on."""
         text = details if code is not grpc.StatusCode.INTERNAL else f"internal: {details}"
         response: Any = pb.ModelStreamInferResponse(error_message=text)
         response.infer_response.id = self.request_id
-        self.stream.put(response)
+        self.stream.put(self, response)

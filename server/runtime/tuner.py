@@ -23,8 +23,12 @@ from server.runtime.shelf import Shelf
 
 _log = logging.getLogger(__name__)
 
-NEWS = 0.03
-"""Relative change of an arm's speed that is worth new tables: half of what repeated batches differ by."""
+NEWS = 0.04
+"""Relative change of an arm's speed that is worth new tables: about what repeated batches differ by."""
+URGENT = 0.2
+"""A change that is not made to wait for REST_S."""
+REST_S = 0.05
+"""At least this long between two rebuilds (s): making tables costs a few decisions' time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Tuner:
         self._known: dict[Arm, _Known] = {}
         self._speed = drift.SpeedScale()
         self._applied: dict[Arm, float] = {}
+        self._rested_s = 0.0
         self._unfit = ""
         self._stop = threading.Event()
 
@@ -115,7 +120,9 @@ class Tuner:
         with self._lock:
             known = self._known[arm]
             self._speed = drift.observe(self._speed, arm.variant, known.mean_s[batch.rows], took_s)
-            if abs(drift.scale(self._speed, arm.variant) / self._applied[arm] - 1.0) > NEWS:
+            moved = abs(drift.scale(self._speed, arm.variant) / self._applied[arm] - 1.0)
+            if moved > URGENT or (moved > NEWS and batch.ended_s >= self._rested_s):
+                self._rested_s = batch.ended_s + REST_S
                 self._apply()
 
     def _by_size(self) -> Sequence[Variant]:

@@ -1,4 +1,4 @@
-"""The live dispatcher's decisions without its clock: the same queue, admission, forecast and policy on an event heap."""
+"""The live dispatcher's decisions without its clock: its queue, admission, forecast and policy on an event heap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -18,7 +18,7 @@ class Second:
 
 @dataclass(slots=True)
 class Outcomes:
-    """A tally. `late` counts answers after the deadline; `dropped` those never run, by reason; `variants` in-time rows."""
+    """A tally. `late` counts answers past the deadline, `dropped` what never ran, `variants` answers in time."""
 
     late: int = 0
     dropped: Counter[str] = field(default_factory=Counter[str])

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,16 @@ def surroundings(cache: Path, extra: Mapping[str, str]) -> dict[str, str]:
     ours = {k: v for k, v in os.environ.items() if not k.startswith("GEARSHIFT_")}
     quick = {"XDG_CACHE_HOME": str(cache), "GEARSHIFT_PROFILE_BUDGET_S": "1"}
     return ours | quick | extra
+
+
+def eventually(check: Callable[[], None]) -> None:
+    """Pass once `check` passes, within two seconds: counters move just after the answer that they count."""
+    for _ in range(200):
+        with suppress(AssertionError):
+            check()
+            return
+        time.sleep(0.01)
+    check()
 
 
 def a_request(model: str, x: NDArray[np.float32], request_id: str = "", **more: Any) -> Any:

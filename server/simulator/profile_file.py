@@ -1,0 +1,102 @@
+"""Arms from a file: a CSV of measured latencies, or a profile stored by `gearshift profile`."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from models.artifacts import ArtifactError, load_family
+from profiler.profiles import Point, Profile, repaired
+from server.policy.decision import Arm, ArmProfile
+
+P95_OVER_MEDIAN = 1.07
+"""Assumed where a CSV has no `latency_ms_p95`: what the profiles that do have one show."""
+COLUMNS = ("variant", "accuracy", "batch", "latency_ms_p50")
+
+
+def read_arms(path: Path, repository: Path) -> list[ArmProfile]:
+    """The arms of a profile; `.json` is a stored one, its accuracies come from the family in `repository`.
+
+    Raises ValueError naming the file, the line where there is one, and what is wrong.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot read the profile: {error}") from error
+    arms = _stored(path, text, repository) if path.suffix == ".json" else _table(path, text)
+    if not arms:
+        raise ValueError(f"{path}: no arms in it; expected a row per variant and batch size")
+    return arms
+
+
+def _table(path: Path, text: str) -> list[ArmProfile]:
+    rows = csv.DictReader(text.splitlines())
+    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+    if missing:
+        raise ValueError(
+            f"{path}: no column {', '.join(missing)}; expected {','.join(COLUMNS)}[,latency_ms_p95]"
+        )
+    points: dict[str, list[Point]] = {}
+    accuracies: dict[str, float] = {}
+    for number, row in enumerate(rows, start=2):
+        try:
+            point, accuracy = _point(row)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}, line {number}: {error}; expected numbers as in the header"
+            ) from error
+        if accuracies.setdefault(row["variant"], accuracy) != accuracy:
+            raise ValueError(
+                f"{path}, line {number}: {row['variant']} has two accuracies; give each variant one"
+            )
+        points.setdefault(row["variant"], []).append(point)
+    return [_arm(path, name, accuracies[name], found) for name, found in points.items()]
+
+
+def _point(row: Mapping[str, str]) -> tuple[Point, float]:
+    batch, accuracy, p50_s = (
+        int(row["batch"]),
+        float(row["accuracy"]),
+        float(row["latency_ms_p50"]) / 1e3,
+    )
+    given = row.get("latency_ms_p95")
+    p95_s = float(given) / 1e3 if given else p50_s * P95_OVER_MEDIAN
+    if batch < 1 or not 0.0 <= accuracy <= 1.0 or not isfinite(p50_s) or not 0.0 < p50_s <= p95_s:
+        raise ValueError("batch must be >= 1, accuracy within 0..1 and 0 < p50 <= p95")
+    return Point(batch, 1, p50_s, p95_s, p95_s, p50_s), accuracy
+
+
+def _arm(path: Path, variant: str, accuracy: float, points: Iterable[Point]) -> ArmProfile:
+    try:
+        fitted = repaired(list(points))
+    except ValueError as error:
+        raise ValueError(f"{path}: profile of {variant}: {error}") from error
+    profile = Profile(variant, "", "file", "cpu", 1, fitted)
+    most = profile.largest_measured
+    return ArmProfile(
+        Arm(variant, "file"), accuracy, profile.mean_table(most), profile.upper_table(most)
+    )
+
+
+def _stored(path: Path, text: str, repository: Path) -> list[ArmProfile]:
+    try:
+        content: Any = json.loads(text)
+        family = load_family(repository / str(content["family"]), verify=False)
+        found = {
+            row["variant"]: [Point(**point) for point in row["points"]]
+            for row in content["profiles"]
+        }
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path}: not a stored profile ({type(error).__name__}: {error})"
+        ) from error
+    except ArtifactError as error:
+        raise ValueError(f"{path}: {error}; --repository tells where the family lies") from error
+    accuracies = {variant.name: variant.accuracy.value for variant in family.variants}
+    return [
+        _arm(path, name, accuracies[name], points)
+        for name, points in found.items()
+        if name in accuracies
+    ]

@@ -1,0 +1,69 @@
+"""Admission: what may wait, and what is told at once that it may not."""
+
+import pytest
+
+from server.policy.admission import Admit, Refuse, admission
+from server.policy.decision import Ticket
+from tests.builders import a_profile, a_ticket, three_arms
+
+
+def test_a_ticket_with_time_and_room_is_admitted():
+    admit = admission(three_arms(), 10)
+
+    assert admit(a_ticket(), 9, 0.0) == Admit()
+
+
+def test_a_full_queue_refuses_and_says_so():
+    admit = admission(three_arms(), 10)
+
+    verdict = admit(a_ticket(rows=2), 9, 0.0)
+
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason == "full"
+    assert "limit is 10" in verdict.message
+
+
+def test_a_deadline_no_arm_can_meet_is_late_at_once():
+    verdict = admission(three_arms(), 10)(a_ticket(slo_s=0.002), 0, 0.0)
+
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason == "late"
+    assert "2.0 ms" in verdict.message
+
+
+def test_lateness_is_judged_by_the_arms_the_ticket_accepts():
+    verdict = admission(three_arms(), 10)(a_ticket(slo_s=0.005, min_accuracy=0.75), 0, 0.0)
+
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason == "late"
+
+
+@pytest.mark.parametrize(
+    ("ticket", "words"),
+    [
+        (a_ticket(min_accuracy=0.81), "best available, 0.8"),
+        (a_ticket(variant="huge"), "'huge' is not available"),
+        (a_ticket(variant="small", min_accuracy=0.75), "best available, 0.7"),
+        (a_ticket(rows=17), "exceed the largest batch 16"),
+    ],
+)
+def test_what_no_arm_can_serve_is_refused_with_the_reason(ticket: Ticket, words: str):
+    verdict = admission(three_arms(), 100)(ticket, 0, 0.0)
+
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason == "unservable"
+    assert words in verdict.message
+
+
+def test_without_arms_everything_is_unservable():
+    verdict = admission((), 10)(a_ticket(), 0, 0.0)
+
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason == "unservable"
+
+
+def test_rows_are_judged_by_the_arms_that_hold_them():
+    arms = [a_profile("tiny", max_batch=1), a_profile("wide", first_s=0.02, max_batch=4)]
+
+    assert isinstance(admission(arms, 10)(a_ticket(slo_s=0.01), 0, 0.0), Admit)
+    assert isinstance(admission(arms, 10)(a_ticket(slo_s=0.01, rows=2), 0, 0.0), Refuse)

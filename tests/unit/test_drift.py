@@ -1,0 +1,121 @@
+"""The speed scale: follows a change, ignores a hiccup, keeps arms apart, bounds what is left over."""
+
+import math
+import random
+import timeit
+
+import pytest
+
+from profiler.drift import SpeedScale, adjusted, observe, scale, upper_factor
+
+PREDICTED_S = 0.010
+
+
+def after(
+    state: SpeedScale, factors: list[float], arm: str = "a", predicted_s: float = PREDICTED_S
+) -> SpeedScale:
+    for factor in factors:
+        state = observe(state, arm, predicted_s, predicted_s * factor)
+    return state
+
+
+def noisy(rng: random.Random, speed: float, n: int, sigma: float = 0.05) -> list[float]:
+    return [speed * math.exp(rng.gauss(0.0, sigma)) for _ in range(n)]
+
+
+def test_an_exact_profile_stays_as_it_is():
+    state = after(SpeedScale(), [1.0] * 200)
+
+    assert scale(state, "a") == pytest.approx(1.0)
+    assert scale(state, "never seen") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.5, 2.0, 4.0])
+def test_a_change_of_speed_is_followed_within_fifteen_batches(speed: float):
+    rng = random.Random(1)
+    calm = after(SpeedScale(), noisy(rng, 1.0, 300))
+
+    state = after(calm, noisy(rng, speed, 15))
+
+    assert scale(state, "a") == pytest.approx(speed, rel=0.12)
+
+
+def test_one_outlier_moves_the_scale_by_less_than_two_per_cent():
+    calm = after(SpeedScale(), noisy(random.Random(2), 1.0, 300))
+
+    state = after(calm, [50.0])
+
+    assert scale(state, "a") / scale(calm, "a") == pytest.approx(1.0, abs=0.02)
+
+
+def test_rare_outliers_leave_the_scale_at_the_median():
+    rng = random.Random(3)
+    factors = [f * (10.0 if rng.random() < 0.02 else 1.0) for f in noisy(rng, 1.0, 3000)]
+
+    state = after(SpeedScale(), factors)
+
+    assert scale(state, "a") == pytest.approx(1.0, rel=0.08)
+
+
+def test_a_slower_machine_slows_arms_that_were_not_run():
+    calm = after(SpeedScale(), [1.0] * 100)
+
+    state = after(calm, [2.0] * 30, arm="a")
+
+    assert scale(state, "b") > 1.4
+
+
+def test_a_lasting_difference_between_arms_is_learned():
+    state = SpeedScale()
+    for _ in range(800):
+        state = after(after(state, [1.3], arm="a"), [0.9], arm="b")
+
+    assert scale(state, "a") == pytest.approx(1.3, rel=0.1)
+    assert scale(state, "b") == pytest.approx(0.9, rel=0.1)
+
+
+def test_the_upper_factor_covers_nearly_all_batches():
+    rng = random.Random(4)
+    state, above = after(SpeedScale(), noisy(rng, 1.0, 1000, 0.1)), 0
+
+    for factor in noisy(rng, 1.0, 4000, 0.1):
+        above += factor > scale(state, "a") * upper_factor(state)
+        state = after(state, [factor])
+
+    assert 0.005 < above / 4000 < 0.04
+
+
+def test_a_quiet_machine_needs_little_margin():
+    state = after(SpeedScale(), noisy(random.Random(5), 1.0, 2000, 0.01))
+
+    assert upper_factor(state) < 1.05
+
+
+def test_times_that_cannot_be_teach_nothing():
+    state = after(SpeedScale(), [1.1] * 10)
+
+    assert observe(state, "a", 0.0, 0.01) is state
+    assert observe(state, "a", 0.01, 0.0) is state
+    assert observe(state, "a", 0.01, math.nan) is state
+    assert observe(state, "a", 0.01, math.inf) is state
+
+
+def test_the_profiles_own_upper_counts_until_enough_was_seen():
+    mean, upper = (0.0, 0.010), (0.0, 0.030)
+
+    early = adjusted(after(SpeedScale(), [1.0] * 10), "a", mean, upper)
+    late = adjusted(after(SpeedScale(), [1.0] * 100), "a", mean, upper)
+
+    assert early[1][1] == pytest.approx(0.030)
+    assert late[1][1] < 0.013
+    assert early[0] == late[0] == pytest.approx(mean)
+
+
+def test_one_batch_costs_microseconds():
+    state = after(SpeedScale(), [1.0] * 10)
+    for arm in range(8):
+        state = after(state, [1.0], arm=f"arm {arm}")
+
+    best_s = min(timeit.repeat(lambda: observe(state, "a", 0.01, 0.011), number=200, repeat=20))
+
+    assert best_s / 200 < 25e-6  # 3 us on a quiet core; generous, because suites share machines

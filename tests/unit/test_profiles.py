@@ -1,0 +1,122 @@
+"""Profiles: repaired, read between the points, found by key."""
+
+import pytest
+
+from profiler.profiles import MachineProfile, Point, Profile, repaired
+from profiler.summary import is_settled, points_of
+
+
+def a_point(batch: int, p50_s: float, n: int = 10) -> Point:
+    return Point(batch, n, p50_s, p50_s * 1.2, p50_s * 1.5, p50_s * 1.1)
+
+
+def a_profile(p50_s: dict[int, float], variant: str = "a", threads: int = 1) -> Profile:
+    points = repaired([a_point(batch, s) for batch, s in p50_s.items()])
+    return Profile(variant, "fp32", "scripted", "cpu", threads, points)
+
+
+def test_a_point_that_dips_is_pooled_with_the_one_before():
+    found = repaired([a_point(1, 0.001), a_point(2, 0.006), a_point(4, 0.004)])
+
+    assert [p.p50_s for p in found] == pytest.approx([0.001, 0.005, 0.005])
+
+
+def test_pooling_weighs_by_runs():
+    found = repaired([a_point(1, 0.004, n=30), a_point(2, 0.002, n=10)])
+
+    assert found[0].p50_s == pytest.approx(0.0035)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [],
+        [a_point(0, 0.1)],
+        [a_point(1, 0.1), a_point(1, 0.2)],
+        [a_point(1, float("nan"))],
+        [a_point(1, float("inf"))],
+        [a_point(1, -0.1)],
+        [a_point(1, 0.1, n=0)],
+        [Point(1, 5, 0.2, 0.1, 0.3, 0.1)],
+        [Point(1, 5, 0.1, 0.1, 0.1, 0.0)],
+    ],
+)
+def test_what_cannot_have_been_measured_is_refused(points: list[Point]):
+    with pytest.raises(ValueError, match=r"measure|batch sizes|latenc"):
+        repaired(points)
+
+
+def test_between_two_points_latency_is_linear():
+    profile = a_profile({1: 0.002, 4: 0.008, 8: 0.012})
+
+    assert profile.latency_s(6) == pytest.approx(0.010)
+
+
+def test_the_smallest_kept_quantile_that_covers_is_used():
+    profile = a_profile({1: 0.010})
+
+    assert [profile.latency_s(1, q) for q in (0.5, 0.9, 0.95, 0.99, 0.999)] == pytest.approx(
+        [0.010, 0.012, 0.012, 0.015, 0.015]
+    )
+
+
+def test_beyond_the_last_point_rows_cost_no_less_than_before():
+    profile = a_profile({1: 0.010, 2: 0.011})
+
+    assert profile.latency_s(4) == pytest.approx(0.022)
+
+
+def test_tables_start_with_an_unused_zero_and_reach_the_largest_batch():
+    profile = a_profile({1: 0.010, 4: 0.040})
+
+    mean, upper = profile.mean_table(6), profile.upper_table(6)
+
+    assert mean == pytest.approx((0.0, 0.011, 0.022, 0.033, 0.044, 0.055, 0.066))
+    assert upper == pytest.approx((0.0, 0.012, 0.024, 0.036, 0.048, 0.060, 0.072))
+
+
+def test_the_upper_table_is_never_below_the_mean():
+    points = repaired([Point(1, 10, 0.010, 0.011, 0.2, 0.020)])
+    profile = Profile("a", "fp32", "scripted", "cpu", 1, points)
+
+    assert profile.upper_table(1)[1] == pytest.approx(0.020)
+
+
+def test_the_best_batch_has_the_highest_throughput():
+    profile = a_profile({1: 0.010, 2: 0.012, 4: 0.030})
+
+    assert profile.best_batch() == 2
+    assert profile.throughput_rps(2) == pytest.approx(2 / 0.0132)
+
+
+def test_merging_replaces_the_profile_of_the_same_arm_only():
+    machine = MachineProfile("f", "tiny", "2026-01-01T00:00:00+00:00")
+    old, wide, new = a_profile({1: 1.0}), a_profile({1: 1.0}, threads=2), a_profile({1: 2.0})
+
+    machine = machine.merged(old).merged(wide).merged(new)
+
+    assert machine.find("a", "scripted", "cpu", 1) == new
+    assert machine.find("a", "scripted", "cpu", 2) == wide
+    assert machine.find("b", "scripted", "cpu", 1) is None
+
+
+def test_few_runs_borrow_the_tail_of_all():
+    quick = [0.001] * 95 + [0.002] * 5
+
+    one, eight = points_of({1: quick, 8: [0.01, 0.01, 0.01]})
+
+    assert one.p95_s == pytest.approx(0.002)
+    assert eight.p50_s == pytest.approx(0.01)
+    assert eight.p99_s == pytest.approx(0.02)
+
+
+def test_a_hiccup_counts_as_two_medians_in_the_mean():
+    (point,) = points_of({1: [0.01] * 9 + [1.0]})
+
+    assert point.mean_s == pytest.approx((9 * 0.01 + 0.02) / 10)
+
+
+def test_a_median_is_settled_by_many_runs_that_agree():
+    assert is_settled([0.01] * 32, 0.01)
+    assert not is_settled([0.01] * 31, 0.01)
+    assert not is_settled([0.01, 0.02] * 32, 0.01)
