@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, log2
+from math import hypot, inf, log2
 
 from server.policy.costs import Costs, costs, grid, quickest, undominated
 from server.policy.decision import ArmProfile, Outlook
@@ -50,12 +50,8 @@ class Planner:
         tuning, workers = self.tuning, outlook.workers
         slo_s = _slo(view)
         table = self.costs(view.masks[first], slo_s)
-        rows = tuning.backlog_weight * (view.ends[len(view.tickets)] - view.ends[first])
-        price = table.prices.at(
-            0.0
-            if first
-            else tuning.load_share * workers * slo_s / (rows + outlook.rate_rps * slo_s)
-        )
+        rows = view.ends[len(view.tickets)] - view.ends[first]
+        price = table.prices.at(0.0 if first else self._affordable_s(rows, slo_s, outlook))
         return Plan(
             now_s=now_s,
             price=price,
@@ -65,6 +61,14 @@ class Planner:
             busy_share=1.0 / workers,
             guard_s=tuning.guard * slo_s,
         )
+
+    def _affordable_s(self, rows: int, slo_s: float, outlook: Outlook) -> float:
+        """Worker time (s) each row can have, be it for those waiting to be done within the SLO or for the pace to hold.
+
+        The two needs add up as squares: well below its bound, a backlog hardly matters.
+        """
+        backlog_rps = (self.tuning.backlog_weight * (rows - 1) + self.tuning.one) / slo_s
+        return outlook.workers / hypot(backlog_rps, outlook.rate_rps / self.tuning.load_share)
 
     def row_s(self, view: Waiting, mask: int) -> float:
         """The least worker time (s) per row on the arms of `mask`, as the shed test plans with."""

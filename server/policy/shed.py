@@ -1,7 +1,7 @@
 """Who cannot be served in time: alone (late), or because not all can be (shed, those with the least slack first)."""
 
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from server.policy.plan import Planner
 from server.policy.waiting import Waiting
@@ -54,8 +54,8 @@ def _work(view: Waiting, planner: Planner, workers: int) -> list[float]:
     if view.uniform:
         row_s = planner.row_s(view, view.common) / workers
         return [row_s * end for end in view.ends[1 : len(view.tickets) + 1]]
-    shares = (
-        planner.row_s(view, m) * t.rows / workers
-        for m, t in zip(view.masks, view.tickets, strict=False)
+    share_s = {mask: planner.row_s(view, mask) / workers for mask in set(view.masks)}
+    rows = pairwise(view.ends)
+    return list(
+        accumulate(share_s[m] * (b - a) for m, (a, b) in zip(view.masks, rows, strict=True))
     )
-    return list(accumulate(shares))

@@ -1,7 +1,7 @@
 """One step compared with another: every arm and batch size in time for its members, by its worth."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -25,20 +25,21 @@ def best_step(backlog: Backlog, plan: Plan, choices: Choices) -> Step:
 
     A large batch may start behind tickets that it would make late: those are given up.
     """
-    best = _alone(backlog, choices)
-    best_worth = _worth(backlog, plan, best.arm, best.members.start, best.members.stop)
-    for arm, sizes in choices:
-        for begin, end in _windows(backlog, plan, arm, sizes):
-            worth = _worth(backlog, plan, arm, begin, end)
-            if worth > best_worth:
-                best_worth, best = worth, _Window(arm, range(begin, end), range(begin))
-    return Step(best.arm, best.members, best.dropped)
+    arm, rows = _alone(backlog, choices)
+    first = backlog.first
+    worth, begin, end = _best_window(backlog, plan, arm, ((first, first + 1, rows),))
+    for other, sizes in choices:
+        windows = _windows(backlog, plan, other, sizes)
+        found = _best_window(backlog, plan, other, windows)
+        if found[0] > worth:
+            arm, (worth, begin, end) = other, found
+    return Step(arm, range(begin, end), range(begin))
 
 
 def best_mixed_step(backlog: Backlog, plan: Plan, choices: Choices) -> Step:
     """The best step where demands differ: the first ticket and those behind it the arm suits."""
-    best_worth, alone = -inf, _alone(backlog, choices)
-    best = Step(alone.arm, alone.members, alone.dropped)
+    arm, _ = _alone(backlog, choices)
+    best_worth, best = -inf, Step(arm, (backlog.first,), range(backlog.first))
     limit_s = backlog.view.deadlines[backlog.first] - plan.now_s - plan.guard_s
     for arm, sizes in choices:
         for members, rows, latest_s in _growing(backlog, arm, sizes):
@@ -53,21 +54,12 @@ def best_mixed_step(backlog: Backlog, plan: Plan, choices: Choices) -> Step:
     return best
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A step over neighbours."""
-
-    arm: ArmProfile
-    members: range
-    dropped: range
-
-
 def _windows(
     backlog: Backlog, plan: Plan, arm: ArmProfile, sizes: Sequence[int]
-) -> Iterator[tuple[int, int]]:
-    """For each size, the first run of neighbours of at most that many rows that is in time."""
+) -> Iterator[tuple[int, int, int]]:
+    """For each size, the first neighbours of at most that many rows that are in time: (begin, end, rows)."""
     view, first = backlog.view, backlog.first
-    deadlines, ends, count = view.deadlines, view.ends, len(view.tickets)
+    deadlines, ends, count, plain = view.deadlines, view.ends, len(view.tickets), view.plain
     start_s, left, upper_s = plan.now_s + plan.guard_s, ends[count] - ends[first], arm.upper_s
     for size in sizes:
         begin, finish_s = first, start_s + upper_s[min(size, left)]
@@ -75,25 +67,35 @@ def _windows(
             begin = bisect_left(deadlines, finish_s, first, count)
         if begin == count:
             return
-        end = begin + size if view.plain else bisect_right(ends, ends[begin] + size, begin) - 1
+        end = min(begin + size, count) if plain else bisect_right(ends, ends[begin] + size) - 1
         if end > begin:
-            yield begin, min(end, count)
+            yield begin, end, ends[end] - ends[begin]
         if size >= left:
             return
 
 
-def _worth(backlog: Backlog, plan: Plan, arm: ArmProfile, begin: int, end: int) -> float:
-    """Accuracy answered and kept for later, less the price of the time and of whom it cuts off."""
-    ends, count = backlog.view.ends, len(backlog.view.tickets)
-    rows = ends[end] - ends[begin]
-    busy_s = arm.mean_s[rows]
-    worth = rows * max(arm.accuracy, LEAST) - plan.price * busy_s
-    if end == count:
-        return worth
-    over_s = plan.now_s + plan.busy_share * busy_s - backlog.spare_s[end]
-    if over_s > 0.0:
-        worth -= plan.lost * over_s / plan.row_s
-    return worth + plan.stay * (ends[count] - ends[end])
+def _best_window(
+    backlog: Backlog, plan: Plan, arm: ArmProfile, windows: Iterable[tuple[int, int, int]]
+) -> tuple[float, int, int]:
+    """(worth, begin, end): accuracy answered and kept for later, less the price of time and of whom it cuts off.
+
+    The inner loop of every decision: what it needs lies in local names.
+    """
+    ends, spare, mean_s = backlog.view.ends, backlog.spare_s, arm.mean_s
+    price, stay, share, now_s = plan.price, plan.stay, plan.busy_share, plan.now_s
+    count, accuracy, lost = len(spare), max(arm.accuracy, LEAST), plan.lost / plan.row_s
+    total, best = ends[count], (-inf, 0, 0)
+    for begin, end, rows in windows:
+        busy_s = mean_s[rows]
+        worth = rows * accuracy - price * busy_s
+        if end < count:
+            worth += stay * (total - ends[end])
+            over_s = now_s + share * busy_s - spare[end]
+            if over_s > 0.0:
+                worth -= lost * over_s
+        if worth > best[0]:
+            best = (worth, begin, end)
+    return best
 
 
 def _growing(
@@ -103,25 +105,29 @@ def _growing(
     view, work, count = backlog.view, backlog.work_s, len(backlog.view.tickets)
     bit = 1 << view.arms.index(arm)
     members: list[int] = []
+    wanted = iter(sizes)
+    size, told = next(wanted), 0
     rows, passed_s, latest_s = 0, 0.0, inf
     for i in range(backlog.first, count):
         more = view.ends[i + 1] - view.ends[i]
-        if view.masks[i] & bit and rows + more <= arm.max_batch:
-            members.append(i)
-            rows += more
-            if rows in sizes:
-                rest_s = backlog.spare_s[i + 1] - passed_s if i + 1 < count else inf
-                yield tuple(members), rows, min(latest_s, rest_s)
-        else:
+        if not view.masks[i] & bit or rows + more > arm.max_batch:
             passed_s += work[i] - (work[i - 1] if i else 0.0)
             latest_s = min(latest_s, view.deadlines[i] - passed_s)
-    if members and rows not in sizes:
+            continue
+        members.append(i)
+        rows += more
+        if rows >= size:
+            rest_s = backlog.spare_s[i + 1] - passed_s if i + 1 < count else inf
+            yield tuple(members), rows, min(latest_s, rest_s)
+            told, size = rows, next((s for s in wanted if s > rows), inf)
+            if size > arm.max_batch:
+                return
+    if rows > told:
         yield tuple(members), rows, latest_s
 
 
-def _alone(backlog: Backlog, choices: Choices) -> _Window:
-    """The first ticket by itself on its fastest arm: in time even where nothing else is."""
-    first, rows = backlog.first, backlog.view.tickets[backlog.first].rows
+def _alone(backlog: Backlog, choices: Choices) -> tuple[ArmProfile, int]:
+    """The fastest arm for the first ticket by itself, and its rows: in time even where nothing else is."""
+    rows = backlog.view.tickets[backlog.first].rows
     arms = [arm for arm, _ in choices if rows <= arm.max_batch]
-    arm = min(arms, key=lambda a: a.upper_s[rows])
-    return _Window(arm, range(first, first + 1), range(first))
+    return min(arms, key=lambda arm: arm.upper_s[rows]), rows

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 class Tuning:
     """Dimensionless: shares of an SLO, of a batch or of an accuracy."""
 
-    load_share: float = 1.15
-    """Share of the workers' time within one SLO that is planned for."""
-    backlog_weight: float = 1.5
-    """Weight of waiting rows against expected ones in that plan: they are there for certain."""
+    load_share: float = 1.1
+    """Share of the workers' time that the expected rows may take; the backlog's own need comes on top."""
+    backlog_weight: float = 2.0
+    """Multiple of the pace that would just clear the backlog within one SLO."""
+    one: float = 2.0
     batch_share: float = 0.5
     """Most of the SLO that one batch may take in steady state.
 

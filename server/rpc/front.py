@@ -50,6 +50,7 @@ class Front:
         self._calls: set[Call] = set()
         self._empty = threading.Condition(self.lock)
         self._stopping = False
+        self._closed = False
         self._thread = threading.Thread(target=self._loop, name="front", daemon=True)
 
     def bind(self, address: str) -> int:
@@ -74,23 +75,29 @@ class Front:
     def stop(self, grace_s: float, give_up: Callable[[], object]) -> None:
         """Refuse new calls, wait up to `grace_s` for those in flight, then end the thread.
 
-        `give_up` is called once waiting is over, to answer what it can of the rest; what is left is cancelled.
+        `give_up` is called once waiting is over, to answer what it can of the rest; what is left is cancelled. The core
+        is shut down last: it cancels calls that it has not handed over yet, and until then those are refused in words.
         """
         with self.lock:
             self._stopping = True
             calls = list(self._calls)
-        self._server.shutdown(self._queue, nothing)
         for call in calls:
             call.drain()
         with self._empty:
             self._empty.wait_for(lambda: not self._calls, timeout=grace_s)
-        for last_resort in (give_up, self._server.cancel_all_calls):
+        for last_resort in (give_up, self._shut_down):
             last_resort()
             with self._empty:
                 self._empty.wait_for(lambda: not self._calls, timeout=1.0)
         self._queue.shutdown()
         self._thread.join(timeout=5.0)
         self._server.destroy()
+
+    def _shut_down(self) -> None:
+        with self.lock:
+            self._closed = True
+            self._server.shutdown(self._queue, nothing)
+        self._server.cancel_all_calls()
 
     def ended(self, call: Call) -> None:
         """Forget a finished call. For Call only."""
@@ -116,12 +123,14 @@ class Front:
         self._server.request_call(self._queue, self._queue, self._accepted)
 
     def _accepted(self, event) -> None:
+        if not event.success:
+            return
         with self.lock:
-            if self._stopping or not event.success:
-                if event.success:
-                    refuse(event.call, *STOPPING)
+            if not self._closed:
+                self._accept()
+            if self._stopping:
+                refuse(event.call, *STOPPING)
                 return
-            self._accept()
         handler = self._handlers.get(event.call_details.method)
         if handler is None:
             method = event.call_details.method.decode(errors="replace")

@@ -7,6 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+_STOP_CHECK_S = 0.1
+"""How often the HTTP thread looks whether it is to stop."""
+
 
 class Operators:
     """A small HTTP server on threads of its own. Binds when built; raises OSError naming the address."""
@@ -19,7 +22,9 @@ class Operators:
         except OSError as error:
             raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_STOP_CHECK_S,), name="http", daemon=True
+        )
 
     @property
     def port(self) -> int:
