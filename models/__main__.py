@@ -19,7 +19,9 @@ def main(argv: list[str]) -> int:
     except ArtifactError as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"{error.filename or root}: {error.strerror or error}; free space or choose --repository")
+        return _fail(
+            f"{error.filename or root}: {error.strerror or error}; free space or choose --repository"
+        )
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was published")
 
@@ -34,7 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     ):
         action = actions.add_parser(name, help=what, description=what)
         action.add_argument(
-            "--repository", type=Path, default=default_repository(), help="folder (default: %(default)s)"
+            "--repository",
+            type=Path,
+            default=default_repository(),
+            help="folder (default: %(default)s)",
         )
         if name == "build":
             action.add_argument("--force", action="store_true", help="build even if up to date")
@@ -42,16 +47,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(root: Path, *, force: bool) -> int:
+    from tqdm import tqdm
+
     from models.build.errors import BuildError
     from models.build.recipe import STEPS, build, is_current, sole_builder
-    from tqdm import tqdm
 
     try:
         with sole_builder(root):
             if not force and is_current(root):
                 print(f"up to date: {root}")
                 return 0
-            print(f"building the default family into {root} (half a minute and 115 MB of downloads)")
+            print(
+                f"building the default family into {root} (half a minute and 115 MB of downloads)"
+            )
             with tqdm(total=STEPS, unit="step", file=sys.stdout) as bar:
                 build(root, lambda what: (bar.set_description(what), bar.update()))
     except BuildError as error:
@@ -70,7 +78,9 @@ def _described(family: Family) -> str:
     for v in family.variants:
         known = v.accuracy
         margin = f" ± {100 * known.interval:.1f}" if known.interval else ""
-        rows.append(f"  {v.name:<26} {v.precision:<6} {100 * known.value:5.1f} %{margin}  {known.source}")
+        rows.append(
+            f"  {v.name:<26} {v.precision:<6} {100 * known.value:5.1f} %{margin}  {known.source}"
+        )
     return "\n".join(rows)
 
 

@@ -4,7 +4,7 @@
 
 DIR holds `dataset.txt` (one `path, label` a line, labels counted from 0) and the pictures, as in the folder
 ILSVRC2012_VAL_SET of the public repository VeriSilicon/acuity-dataset: 1,300 pictures of the ImageNet validation set,
-squashed to 227 x 227. Writes accuracy.json and accuracy.md under --out.
+squashed to 227 x 227. They are cropped and resized as a client does. Writes accuracy.json and accuracy.md under --out.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import math
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -21,10 +22,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from models.artifacts import ArtifactError, default_repository, load_family
+from models.build.pictures import Pictures, centre_crop
 from models.catalog import Family
 
 _Z = 1.96  # two-sided 95 %
 _BATCH = 4
+
+Classes = NDArray[np.int64]
+"""Class numbers, [n]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     return centre - half, centre + half
 
 
-def compare(variant: str, guesses: NDArray, reference: NDArray, labels: NDArray) -> Row:
+def compare(variant: str, guesses: Classes, reference: Classes, labels: Classes) -> Row:
     """`guesses`, the fp32 network's `reference` and `labels` are class numbers [n]."""
     right, n = guesses == labels, len(labels)
     lost = (reference == labels).astype(float) - right
@@ -68,34 +73,33 @@ def compare(variant: str, guesses: NDArray, reference: NDArray, labels: NDArray)
     )
 
 
-def read_labelled(folder: Path, side: int) -> tuple[NDArray, NDArray]:
-    """Pictures [n, side, side, 3] and their class numbers [n]."""
+def read_labelled(folder: Path) -> tuple[Pictures, Classes]:
+    """Pictures [n, 260, 260, 3], cropped as a client does, and their class numbers [n]."""
     lines = (folder / "dataset.txt").read_text(encoding="utf-8").splitlines()
     pairs = [line.split(",") for line in lines if line.strip()]
     labels = np.array([int(label) for _, label in pairs])
-    pictures = [_picture(folder / name.strip(), side) for name, _ in pairs]
-    return np.stack(pictures), labels
+    pictures = [_picture(folder / name.strip()) for name, _ in pairs]
+    return np.concatenate(pictures), labels
 
 
-def _picture(path: Path, side: int) -> NDArray:
+def _picture(path: Path) -> Pictures:
     with Image.open(path) as picture:
-        whole = picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
-    return np.asarray(whole, np.uint8)
+        return centre_crop(picture.convert("RGB"))
 
 
-def guess(artifact: Path, pictures: NDArray) -> NDArray:
+def guess(artifact: Path, pictures: Pictures) -> Classes:
     """The variant's class number for every picture."""
     session = ort.InferenceSession(str(artifact), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     starts = tqdm(range(0, len(pictures), _BATCH), desc=artifact.stem, leave=False)
-    scores = [session.run(None, {name: pictures[i : i + _BATCH]})[0] for i in starts]
+    scores: list[Any] = [session.run(None, {name: pictures[i : i + _BATCH]})[0] for i in starts]
     return np.concatenate(scores).argmax(axis=1)
 
 
 def measure(folder: Path, family: Family, images: Path) -> list[Row]:
     """One row for every variant; each network's fp32 variant comes before the others and is their reference."""
-    pictures, labels = read_labelled(images, family.inputs[0].shape[1])
-    reference: dict[str, NDArray] = {}
+    pictures, labels = read_labelled(images)
+    reference: dict[str, Classes] = {}
     rows: list[Row] = []
     for variant in family.variants:
         guesses = guess(folder / variant.artifact, pictures)
@@ -109,8 +113,8 @@ def markdown(rows: list[Row]) -> str:
     head = (
         "# Accuracy of the embedded family\n\n"
         "`python scripts/measure_accuracy.py --images DIR`: 1,300 labelled pictures of the ImageNet validation set,\n"
-        "squashed to 227 px (VeriSilicon/acuity-dataset), resized to 260 px: easier than the full set, so only the\n"
-        "differences carry over. Intervals are 95 %; `loss` is fp32 minus int8 on the same pictures, in points.\n\n"
+        "squashed to 227 px (VeriSilicon/acuity-dataset), then cropped and resized to 260 px as a client does. They are\n"
+        "easier than the full set, so only differences carry over. Intervals are 95 %; `loss` is fp32 minus int8 on the same pictures, in points.\n\n"
         "| variant | n | top-1 % | interval | same class as fp32 % | loss |\n|---|---|---|---|---|---|\n"
     )
     return head + "".join(
@@ -122,7 +126,7 @@ def markdown(rows: list[Row]) -> str:
 
 def main(argv: list[str]) -> int:
     """Measure and write; 2 with one message where the inputs are not there."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--images", type=Path, required=True, help="folder with dataset.txt")
     parser.add_argument("--repository", type=Path, default=default_repository())
     parser.add_argument("--family", default="imagenet")

@@ -4,8 +4,8 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
-import threading
 from pathlib import Path
 
 from server.config import Config, read_config
@@ -32,18 +32,19 @@ def _serve(config: Config) -> int:
     from server.app import App
 
     app = App(config)
-    ended = threading.Event()
     failures: list[str] = []
+    ending, end = socket.socketpair()
+    end.setblocking(False)
 
     def fail(reason: str) -> None:
         failures.append(reason)
-        ended.set()
+        end.send(b"\0")
 
-    def end(_signal: int, _frame: object) -> None:
-        ended.set()
-
+    # A byte on a socket wakes this thread whichever thread the kernel gave the signal to. An Event would not, and a
+    # handler that sets one deadlocks where it interrupts that Event's own wait().
+    signal.set_wakeup_fd(end.fileno())
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, end)
+        signal.signal(name, _noted)
     app.start(fail)
     log = logging.getLogger("server")
     log.info(
@@ -53,13 +54,17 @@ def _serve(config: Config) -> int:
         config.host,
         app.http_port,
     )
-    ended.wait()
+    ending.recv(1)
     log.info("draining (at most %.0f s)", config.drain_s)
     app.stop()
     log.info("stopped")
     if failures:
         raise BadConfiguration(failures[0])
     return 0
+
+
+def _noted(_signal: int, _frame: object) -> None:
+    """The wake-up descriptor has its byte already."""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -67,7 +67,9 @@ class _Unpickler(pickle.Unpickler):
             case ("storage", str(dtype), str(key), str(), int(count), None) if count >= 0:
                 return _Storage(key, dtype, count)
             case _:
-                raise BuildError(f"checkpoint refused: it holds {pid!r:.80} where a storage must be")
+                raise BuildError(
+                    f"checkpoint refused: it holds {pid!r:.80} where a storage must be"
+                )
 
 
 def read_checkpoint(content: bytes) -> StateDict:
@@ -76,8 +78,12 @@ def read_checkpoint(content: bytes) -> StateDict:
     try:
         header = [_Unpickler(file).load() for _ in range(2)]
         if header != [_MAGIC, _PROTOCOL]:
-            raise BuildError("checkpoint refused: it is not in torch's legacy format (protocol 1001)")
-        _Unpickler(file).load()  # what machine wrote it; the elements are little-endian by _STORAGES
+            raise BuildError(
+                "checkpoint refused: it is not in torch's legacy format (protocol 1001)"
+            )
+        _Unpickler(
+            file
+        ).load()  # what machine wrote it; the elements are little-endian by _STORAGES
         tensors: Any = _Unpickler(file).load()
         keys: Any = _Unpickler(file).load()
         storages = _read_storages(file, tensors, keys)

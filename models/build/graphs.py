@@ -41,7 +41,11 @@ class Graph:
     ) -> str:
         """A square convolution; weight [out, in, k, k] with in = 1 < out is depthwise."""
         weight, bias = parameters
-        inputs = [tensor, self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)]
+        inputs = [
+            tensor,
+            self.constant(f"{name}.weight", weight),
+            self.constant(f"{name}.bias", bias),
+        ]
         before, after = padding
         return self.node(
             "Conv",

@@ -17,7 +17,9 @@ _DESCRIPTION = (
 )
 """The recipe's number rises when the same names come to mean other artefacts: older repositories are then rebuilt."""
 
-_SLO = Slo(latency_s=0.05)  # about four times the largest fp32 variant alone on one core of a 2024 server
+_SLO = Slo(
+    latency_s=0.05
+)  # about four times the largest fp32 variant alone on one core of a 2024 server
 _MAX_BATCH = 32
 
 
@@ -54,7 +56,7 @@ class Quality:
 
 
 MEASURED_ON = 1300
-"""Labelled validation pictures behind every `int8_loss`: scripts/measure_accuracy.py, benchmarks/results/accuracy.md."""
+"""Labelled pictures behind every `int8_loss`: scripts/measure_accuracy.py, benchmarks/results/accuracy.json."""
 
 _LITE_SOURCE = "published: EfficientNet-Lite, full ImageNet validation set"
 _LITE_MEAN, _LITE_SCALE = np.full(3, 127, np.float32), np.full(3, 1 / 128, np.float32)
@@ -133,7 +135,9 @@ def imagenet() -> Family:
 
 def _variants(network: Network) -> tuple[Variant, Variant]:
     quality = network.quality
-    lost = f"{quality.source}, less what int8 loses against fp32 on {MEASURED_ON} validation pictures"
+    lost = (
+        f"{quality.source}, less what int8 loses against fp32 on {MEASURED_ON} validation pictures"
+    )
     value = round(quality.published - quality.int8_loss, 4)
     return (
         _variant(network.name, "fp32", Accuracy(quality.published, quality.source)),

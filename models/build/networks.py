@@ -140,7 +140,9 @@ def _block(
         if name != names[-1] or len(names) == 1:
             here = replace(here, tensor=graph.relu6(tensor))
     if len(names) > 1 and (here.side, here.channels) == (start.side, start.channels):
-        return replace(here, tensor=graph.node("Add", [start.tensor, here.tensor], f"{names[-1]}.sum"))
+        return replace(
+            here, tensor=graph.node("Add", [start.tensor, here.tensor], f"{names[-1]}.sum")
+        )
     return here
 
 

@@ -31,9 +31,7 @@ def preprocessing(side: int, mean: Array) -> onnx.ModelProto:
     graph.node("Sub", [tensor, centre], _CENTRED)
     return graph.model(
         "preprocessing",
-        helper.make_tensor_value_info(
-            INPUT, TensorProto.UINT8, ["N", INPUT_SIDE, INPUT_SIDE, 3]
-        ),
+        helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", INPUT_SIDE, INPUT_SIDE, 3]),
         helper.make_tensor_value_info(_CENTRED, TensorProto.FLOAT, ["N", 3, side, side]),
     )
 

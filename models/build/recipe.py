@@ -2,7 +2,7 @@
 
 import fcntl
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +44,7 @@ def _recipe_of(family: Family) -> Family:
 
 
 def build(root: Path, report: Report) -> Family:
-    """Build the default family into `root`. Raises BuildError, ArtifactError or OSError; nothing half-made is visible."""
+    """Build the default family into `root`. Raises BuildError or OSError; nothing half-made is visible."""
     downloads = root.parent / "downloads"
     report("photographs for calibration")
     pictures = random_crops(list(photographs(downloads).values()), CROPS_PER_PHOTOGRAPH)
@@ -74,7 +74,7 @@ def _build_network(
 
 
 @contextmanager
-def sole_builder(root: Path) -> Iterator[None]:
+def sole_builder(root: Path) -> Generator[None]:
     """Hold `root` against other builds; waits for one that is under way."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:

@@ -67,8 +67,9 @@ class Planner:
 
         The two needs add up as squares: well below its bound, a backlog hardly matters.
         """
-        backlog_rps = (self.tuning.backlog_weight * (rows - 1) + self.tuning.one) / slo_s
-        return outlook.workers / hypot(backlog_rps, outlook.rate_rps / self.tuning.load_share)
+        behind_rps = self.tuning.backlog_weight * (rows - 1) / slo_s
+        needed_rps = hypot(behind_rps, outlook.rate_rps / self.tuning.load_share)
+        return outlook.workers / needed_rps if needed_rps else inf
 
     def row_s(self, view: Waiting, mask: int) -> float:
         """The least worker time (s) per row on the arms of `mask`, as the shed test plans with."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 class Tuning:
     """Dimensionless: shares of an SLO, of a batch or of an accuracy."""
 
-    load_share: float = 1.1
+    load_share: float = 1.0
     """Share of the workers' time that the expected rows may take; the backlog's own need comes on top."""
     backlog_weight: float = 2.0
-    """Multiple of the pace that would just clear the backlog within one SLO."""
-    one: float = 2.0
+    """Multiple of the pace that would just clear the rows behind the first within one SLO."""
     batch_share: float = 0.5
     """Most of the SLO that one batch may take in steady state.
 
@@ -19,7 +18,7 @@ class Tuning:
     """
     shed_cost: float = 1.1
     """Multiple of the least time per row that the shed test plans with."""
-    lag: float = 0.4
+    lag: float = 0.25
     """Share of a batch by which its rows are answered later than their share of the work says."""
     lost_weight: float = 1.0
     """What a ticket made unreachable costs, in accuracies of the cheapest arm worth using."""

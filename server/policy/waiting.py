@@ -7,8 +7,11 @@ from itertools import accumulate
 
 from server.policy.decision import ArmProfile, Ticket
 
-LOOK_AHEAD = 256
-"""Tickets considered per decision: bounds its time; what lies behind them is met as the queue moves."""
+LOOK_AHEAD = 128
+"""Tickets considered per decision, or two of the largest batches if that is more: bounds a decision's time.
+
+What lies behind them is met as the queue moves.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,12 @@ def reader(arms: Sequence[ArmProfile]) -> Reader:
     pinned: dict[str | None, int] = {None: every}
     for i, arm in enumerate(arms):
         pinned[arm.arm.variant] = pinned.get(arm.arm.variant, 0) | 1 << i
-    counting, all_arms = range(LOOK_AHEAD + 1), [every] * LOOK_AHEAD
+    look = max(LOOK_AHEAD, 2 * max(arm.max_batch for arm in arms))
+    counting, all_arms = range(look + 1), [every] * look
     lowest = floors[0]
 
     def read(tickets: Sequence[Ticket]) -> Waiting:
-        head = tickets[:LOOK_AHEAD]
+        head = tickets[:look]
         deadlines = [t.deadline_s for t in head]
         if not [t for t in head if t.rows != 1 or t.min_accuracy > lowest or t.variant is not None]:
             return Waiting(arms, head, deadlines, counting, all_arms, every, True, True)

@@ -18,6 +18,8 @@ _TYPED_FIELD = {
     "UINT64": "uint64_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
     "INT64": "int64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
 }  # fmt: skip
+_WIDEST = {"b": "bool", "u": "uint64", "i": "int64", "f": "float64"}
+"""Kind of number -> the type that holds whatever a typed field may carry; numpy's own choice would round large ones."""
 _VERSIONS = ("", "1")
 
 
@@ -172,7 +174,7 @@ class Reader:
                 f"{where}: expected {math.prod(shape)} elements in {field}, got {len(values)}"
             )
         dtype = np.dtype(DATATYPES[spec.datatype])
-        wide = np.array(values)
+        wide = np.array(values, _WIDEST[dtype.kind])
         if dtype.kind in "iu":
             limits = np.iinfo(dtype)
             if wide.min() < limits.min or wide.max() > limits.max:

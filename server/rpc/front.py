@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
-from server.rpc.call import STOPPING, Call, Handler, nothing, refuse
+from server.rpc.call import STOPPING, Call, Handler, refuse
 
 _PENDING_ACCEPTS = 16  # calls the core may hand over before we ask for more
+_GOODBYE_S = 1.0
+"""How long connections may take to end by themselves, once nothing is left to answer."""
 _QUEUE_TIMEOUT = cygrpc.CompletionType.queue_timeout
 _QUEUE_SHUTDOWN = cygrpc.CompletionType.queue_shutdown
 
@@ -94,9 +96,11 @@ class Front:
         self._server.destroy()
 
     def _shut_down(self) -> None:
+        gone = threading.Event()
         with self.lock:
             self._closed = True
-            self._server.shutdown(self._queue, nothing)
+            self._server.shutdown(self._queue, lambda _event: gone.set())
+        gone.wait(_GOODBYE_S)  # clients take their last answers before the connection is cut
         self._server.cancel_all_calls()
 
     def ended(self, call: Call) -> None:

@@ -23,7 +23,9 @@ class Health:
     def __init__(self, ready: Mapping[str, Callable[[], bool]]) -> None:
         self._ready = ready
         self._watchers: dict[Call, tuple[str, int]] = {}
-        self._lock = threading.RLock()  # a watch begins on one thread while a status changes on another
+        self._lock = (
+            threading.RLock()
+        )  # a watch begins on one thread while a status changes on another
         self._ended = False
 
     def handlers(self) -> dict[str, Handler]:

@@ -215,7 +215,9 @@ CASES = [
         "input byte size mismatch for input 'x' for model 'echo'. Expected 64, got 0",
     ),
     Case("more raw buffers than inputs", raw(ROW, ROW), "expected 1 raw input buffers but got 2"),
-    Case("fewer raw buffers and no contents", raw(), "expected 16 elements in fp32_contents, got 0"),
+    Case(
+        "fewer raw buffers and no contents", raw(), "expected 16 elements in fp32_contents, got 0"
+    ),
     Case("both raw and contents", both, "contents field must not be set for input 'x'"),
     Case("NaN", raw(NAN), "input 'x' for model 'echo' has NaN or infinite values"),
     Case("Inf", raw(INF), "input 'x' for model 'echo' has NaN or infinite values"),
@@ -392,7 +394,9 @@ BYTES = [
 ]
 
 
-@pytest.mark.parametrize(("data", "code", "words"), [b[1:] for b in BYTES], ids=[b[0] for b in BYTES])
+@pytest.mark.parametrize(
+    ("data", "code", "words"), [b[1:] for b in BYTES], ids=[b[0] for b in BYTES]
+)
 def test_bytes_that_are_no_request_are_refused(
     server: Server, data: bytes, code: grpc.StatusCode, words: str
 ):
@@ -497,7 +501,9 @@ def test_a_bad_request_in_a_stream_fails_alone(server: Server):
 def a_pair() -> Any:
     """A typed request for `pair`; its input `b` has no contents yet."""
     request: Any = pb.ModelInferRequest(model_name="pair")
-    request.inputs.add(name="a", datatype="INT32", shape=(1, 2)).contents.int_contents.extend([1, 2])
+    request.inputs.add(name="a", datatype="INT32", shape=(1, 2)).contents.int_contents.extend(
+        [1, 2]
+    )
     request.inputs.add(name="b", datatype="UINT8", shape=(1, 3))
     return request
 
@@ -505,4 +511,6 @@ def a_pair() -> Any:
 def assert_still_right(server: Server) -> None:
     """The server answers a good request, with the right numbers."""
     x = rows(4.0, 2)
-    np.testing.assert_allclose(output(server.infer(a_request("echo", x))), expected_echo(x), rtol=1e-6)
+    np.testing.assert_allclose(
+        output(server.infer(a_request("echo", x))), expected_echo(x), rtol=1e-6
+    )

@@ -157,7 +157,7 @@ def test_a_cancelled_stream_costs_no_batch(busy: Server):
 
 def test_a_failing_row_fails_its_own_request_only(server: Server):
     sent = {str(i): rows(float(i), 1) for i in range(24)}
-    bad = {name for name in sent if int(name) % 8 == 3}
+    bad = {"3"}
     for name in bad:
         sent[name][0, 0] = MARKER
     calls = {
@@ -171,15 +171,13 @@ def test_a_failing_row_fails_its_own_request_only(server: Server):
             assert call.details().startswith(f"[request id: {name}] variant only failed")
             assert "Traceback" not in call.details()
         else:
-            np.testing.assert_allclose(
-                output(call.result()), expected_echo(sent[name]), rtol=1e-6
-            )
+            np.testing.assert_allclose(output(call.result()), expected_echo(sent[name]), rtol=1e-6)
     assert "failed on a row that begins with 666.0, as scripted" in server.log
     assert max(b.batch_size for b in server.statistics("frail").batch_stats) > 1
 
 
 def test_before_it_is_ready_the_server_says_so_everywhere(tmp_path: Path):
-    publish_scripted(tmp_path / "models", FRAIL, {"only": "fixed_s = 0.1"})
+    publish_scripted(tmp_path / "models", FRAIL, {"only": "fixed_s = 0.04"})
     publish_scripted(tmp_path / "models", ECHO)
     flags = ("--families", "frail,echo")
     with serving(tmp_path / "models", tmp_path, *flags, wait=False) as server:
@@ -206,7 +204,7 @@ def test_before_it_is_ready_the_server_says_so_everywhere(tmp_path: Path):
 
 
 def test_the_watch_tells_when_a_family_begins_to_serve(tmp_path: Path):
-    publish_scripted(tmp_path / "models", FRAIL, {"only": "fixed_s = 0.1"})
+    publish_scripted(tmp_path / "models", FRAIL, {"only": "fixed_s = 0.04"})
     with serving(tmp_path / "models", tmp_path, wait=False) as server:
         watch = server.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=30)
 

@@ -1,4 +1,4 @@
-"""What keeps the server from starting is told in one message; what it leaves behind is used; it drains before it ends."""
+"""What keeps the server from starting is told in one message; stored profiles are used; it drains before it ends."""
 
 import json
 import socket
@@ -54,7 +54,7 @@ def unhurried(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `models`, the family `slow` among them, and its stored profile: 0.15 s a batch."""
     root = tmp_path_factory.mktemp("unhurried")
     publish_scripted(root / "models", SLOW, {"only": "fixed_s = 0.15"})
-    with serving(root / "models", root):
+    with serving(root / "models", root, "--workers", "1"):
         return root
 
 
@@ -62,9 +62,7 @@ def test_all_mistakes_of_a_configuration_are_reported_together(tmp_path: Path):
     file = tmp_path / "g.toml"
     file.write_text('port = 70000\nslo_sm = 5\ndrain_s = "soon"\nreject_non_finite = 3\n')
 
-    said = refused_start(
-        tmp_path, str(file), "--workers", "-1", GEARSHIFT_QUEUE_CAPACITY="many"
-    )
+    said = refused_start(tmp_path, str(file), "--workers", "-1", GEARSHIFT_QUEUE_CAPACITY="many")
 
     assert said.startswith("gearshift serve: bad configuration:\n")
     for problem in (
@@ -252,7 +250,7 @@ def test_requests_in_flight_are_answered_before_the_end_and_new_ones_refused(unh
 
         server.terminate()
         refused = until_refused(server)
-        still_draining = not begun[-1].done()
+        still_draining = not all(call.done() for call in begun)
 
         assert refused is grpc.StatusCode.UNAVAILABLE
         assert still_draining
@@ -271,9 +269,10 @@ def test_a_drain_that_takes_too_long_answers_what_is_left(unhurried: Path):
         server.terminate()
         codes = [call.code() for call in begun]
 
-        assert codes[:2] == [grpc.StatusCode.OK] * 2  # the second runs already
-        assert codes[3:] == [grpc.StatusCode.UNAVAILABLE] * 3
-        assert "the server stopped before this request was run" in begun[-1].details()
+        left = [call.details() for call in begun if call.code() is grpc.StatusCode.UNAVAILABLE]
+        assert 1 <= codes.count(grpc.StatusCode.OK) <= 3  # the first, and what ran already
+        assert len(left) == 6 - codes.count(grpc.StatusCode.OK)
+        assert all("the server stopped before this request was run" in text for text in left)
         assert server.ended() == 0
 
 
@@ -302,7 +301,7 @@ def until_refused(server: Server) -> grpc.StatusCode | None:
     for _ in range(1000):
         try:
             server.ask("ServerLive", pb.ServerLiveRequest(), pb.ServerLiveResponse)
-        except grpc.RpcError as error:  # noqa: PERF203 - the refusal is what is waited for
+        except grpc.RpcError as error:
             return error.code()
     return None
 

@@ -1,4 +1,4 @@
-"""NVIDIA's own client against the server: every call it has for what is served, in the process that also holds our wire."""
+"""NVIDIA's own client against the server: every call for what is served, in the process that also holds our wire."""
 
 import asyncio
 import queue
@@ -247,7 +247,10 @@ def test_concurrent_requests_each_get_their_own_answer(client: Any):
 
     for name, x in sent.items():
         client.async_infer(
-            "echo", [an_input(x)], lambda result, error: answers.put((result, error)), request_id=name
+            "echo",
+            [an_input(x)],
+            lambda result, error: answers.put((result, error)),
+            request_id=name,
         )
     got = [answers.get(timeout=30) for _ in range(count)]
 

@@ -1,0 +1,180 @@
+"""protobuf to domain: what a request asks for, the defaults where it is silent, and no trust in what it claims."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+from server.errors import BadInput, UnknownModel
+from server.rpc.convert import Reader, parse
+from server.rpc.wire import inference_pb2 as pb
+
+SIZES = {
+    "FP16": 2,
+    "FP32": 4,
+    "FP64": 8,
+    "INT8": 1,
+    "UINT16": 2,
+    "INT64": 8,
+    "UINT64": 8,
+    "BOOL": 1,
+}
+
+
+def a_family(datatype: str = "FP32") -> Family:
+    """x (rows of 3) -> y, with a small and a large variant."""
+    variants = tuple(
+        Variant(name, "fp32", "", "", Accuracy(value, "made up"))
+        for name, value in (("small", 0.6), ("large", 0.8))
+    )
+    specs = (TensorSpec("x", datatype, (-1, 3)),)
+    slo = Slo(0.05, min_accuracy=0.7, name="usual")
+    return Family("m", specs, (TensorSpec("y", "FP32", (-1, 1)),), variants, slo, max_batch=4)
+
+
+def a_reader(family: Family, *, finite: bool = True) -> Reader:
+    """The family's reader, with the extra class `bulk`."""
+    return Reader(family, family.slo, frozenset({"bulk"}), finite=finite)
+
+
+def a_request(datatype: str = "FP32", rows: int = 2, **parameters: Any) -> Any:
+    """A good request with raw zeros; parameters by (field, value)."""
+    request: Any = pb.ModelInferRequest(model_name="m", id="7")
+    request.inputs.add(name="x", datatype=datatype, shape=(rows, 3))
+    request.raw_input_contents.append(bytes(3 * rows * SIZES[datatype]))
+    for key, (field, value) in parameters.items():
+        setattr(request.parameters[key], field, value)
+    return request
+
+
+def test_a_silent_request_gets_the_familys_defaults():
+    request = a_reader(a_family()).read(a_request())
+
+    assert (request.id, request.rows, request.outputs, request.raw) == ("7", 2, ("y",), True)
+    assert request.demand.slo == a_family().slo
+    assert (request.demand.variant, request.demand.timeout_s) == (None, None)
+
+
+def test_parameters_change_the_demand():
+    message = a_request(
+        slo_ms=("int64_param", 20),
+        min_accuracy=("double_param", 0.75),
+        slo_class=("string_param", "bulk"),
+        timeout=("int64_param", 5000),
+        priority=("uint64_param", 1),
+    )
+
+    demand = a_reader(a_family()).read(message).demand
+
+    assert demand.slo == Slo(0.02, 0.75, 0.99, "bulk")
+    assert demand.timeout_s == 0.005
+
+
+@pytest.mark.parametrize("version", ["small", "large"])
+def test_a_version_pins_its_variant(version: str):
+    message = a_request()
+    message.model_version = version
+
+    assert a_reader(a_family()).read(message).demand.variant == version
+
+
+def test_a_pinned_variant_need_not_reach_the_familys_default_accuracy():
+    reader = a_reader(a_family())
+
+    demand = reader.read(a_request(variant=("string_param", "small"))).demand
+
+    assert (demand.variant, demand.slo.min_accuracy) == ("small", 0.0)
+
+
+def test_a_pinned_variant_must_reach_the_accuracy_that_the_request_states():
+    message = a_request(variant=("string_param", "small"), min_accuracy=("double_param", 0.7))
+
+    with pytest.raises(BadInput, match=r"between 0 and 0\.6, the best that small has"):
+        a_reader(a_family()).read(message)
+
+
+@pytest.mark.parametrize("variant", ["huge", "1"])
+def test_an_unknown_variant_is_named_with_those_there(variant: str):
+    with pytest.raises(UnknownModel, match=f"'m' has no variant '{variant}'; it has small, large"):
+        a_reader(a_family()).read(a_request(variant=("string_param", variant)))
+
+
+@pytest.mark.parametrize("datatype", sorted(SIZES))
+def test_raw_bytes_are_read_in_place(datatype: str):
+    message = a_request(datatype)
+    expected = np.frombuffer(message.raw_input_contents[0], np.uint8)
+
+    (array,) = a_reader(a_family(datatype)).read(message).inputs.values()
+
+    assert array.shape == (2, 3)
+    assert array.nbytes == len(expected)
+    assert not array.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("datatype", "field", "values"),
+    [
+        ("BOOL", "bool_contents", [True, False, True]),
+        ("UINT16", "uint_contents", [0, 1, 2**16 - 1]),
+        ("INT8", "int_contents", [-128, 0, 127]),
+        ("INT64", "int64_contents", [-(2**63), 0, 2**63 - 1]),
+        ("UINT64", "uint64_contents", [0, 1, 2**64 - 1]),
+        ("FP32", "fp32_contents", [-1.5, 0.0, 2.5]),
+        ("FP64", "fp64_contents", [1e300, 0.0, -1e-300]),
+    ],
+)
+def test_typed_contents_keep_their_values(datatype: str, field: str, values: list[Any]):
+    message = a_request(datatype, rows=1)
+    del message.raw_input_contents[:]
+    getattr(message.inputs[0].contents, field).extend(values)
+
+    request = a_reader(a_family(datatype)).read(message)
+
+    assert request.inputs["x"].tolist() == [values]
+    assert not request.raw
+
+
+@pytest.mark.parametrize(
+    ("datatype", "field", "value"),
+    [
+        ("UINT16", "uint_contents", 2**16),
+        ("INT8", "int_contents", 128),
+        ("INT8", "int_contents", -129),
+    ],
+)
+def test_typed_values_that_do_not_fit_are_refused(datatype: str, field: str, value: int):
+    message = a_request(datatype, rows=1)
+    del message.raw_input_contents[:]
+    getattr(message.inputs[0].contents, field).extend([0, value, 0])
+
+    with pytest.raises(BadInput, match=f"the range of {datatype}"):
+        a_reader(a_family(datatype)).read(message)
+
+
+def test_half_precision_has_no_typed_field():
+    message = a_request("FP16", rows=1)
+    del message.raw_input_contents[:]
+
+    with pytest.raises(BadInput, match="FP16 must be sent in raw_input_contents"):
+        a_reader(a_family("FP16")).read(message)
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_non_finite_values_pass_only_where_the_operator_allows_them(datatype: str, value: float):
+    message = a_request(datatype)
+    array = np.zeros((2, 3), {"FP16": np.float16, "FP32": np.float32, "FP64": np.float64}[datatype])
+    array[1, 2] = value
+    message.raw_input_contents[0] = array.tobytes()
+
+    with pytest.raises(BadInput, match="NaN or infinite"):
+        a_reader(a_family(datatype)).read(message)
+    kept = a_reader(a_family(datatype), finite=False).read(message).inputs["x"]
+    np.testing.assert_array_equal(kept, array)
+
+
+@pytest.mark.parametrize("data", [b"\xff" * 5, b"\x0a\x02\xff\xfe", b"\x0f"])
+def test_bytes_that_are_no_message_are_bad_input(data: bytes):
+    with pytest.raises(BadInput, match="cannot parse ModelInferRequest"):
+        parse(pb.ModelInferRequest, data)

@@ -1,0 +1,73 @@
+"""The wire contract: generated code is what the generator makes, packages are ours, every error has its code."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pool
+
+from server.errors import BadInput, RequestError
+from server.rpc.status import CODES, status_of
+from server.rpc.wire import inference_pb2 as pb
+
+ROOT = Path(__file__).resolve().parents[2]
+WIRE = Path("server/rpc/wire")
+
+
+def leaves(tree: type[RequestError]) -> set[type[RequestError]]:
+    """The classes below `tree` that have none below them."""
+    below = tree.__subclasses__()
+    return {tree} if not below else set().union(*(leaves(branch) for branch in below))
+
+
+def test_the_generator_makes_exactly_the_committed_files(tmp_path: Path):
+    command = [sys.executable, str(ROOT / "scripts/generate_wire.py"), "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    made = {p.name: p.read_text() for p in (tmp_path / WIRE).iterdir()}
+
+    assert done.returncode == 0, done.stderr
+    assert made.keys() == {"inference_pb2.py", "inference_pb2.pyi"}
+    for name, text in made.items():
+        assert text == (ROOT / WIRE / name).read_text(), f"run `make proto`: {name} is stale"
+
+
+def test_our_messages_live_in_a_pool_of_their_own():
+    assert pb.DESCRIPTOR.pool is not descriptor_pool.Default()
+    with pytest.raises(KeyError):
+        descriptor_pool.Default().FindFileByName(pb.DESCRIPTOR.name)
+
+
+@pytest.mark.parametrize("package", ["gearshift", "models", "profiler", "server", "loadtest"])
+def test_packages_resolve_inside_this_repository(package: str):
+    found = importlib.import_module(package).__file__
+
+    assert found is not None
+    assert Path(found).resolve().is_relative_to(ROOT)
+
+
+def test_proto_holds_data_only():
+    assert {p.suffix for p in (ROOT / "proto").iterdir()} == {".proto"}
+
+
+def test_every_request_error_has_a_code_and_nothing_else_has():
+    assert CODES.keys() == leaves(RequestError)
+    assert grpc.StatusCode.OK not in CODES.values()
+    assert grpc.StatusCode.UNKNOWN not in CODES.values()
+
+
+def test_a_request_error_keeps_its_words():
+    assert status_of(BadInput("what, where")) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "what, where",
+    )
+
+
+def test_anything_else_is_internal_and_tells_nothing(caplog: pytest.LogCaptureFixture):
+    code, text = status_of(KeyError("secret"))
+
+    assert code is grpc.StatusCode.INTERNAL
+    assert "secret" not in text
+    assert "secret" in caplog.text
