@@ -55,7 +55,7 @@ def from_cache(downloads: Path | None = None) -> Album:
 
 def _downloads() -> Path:
     """Beside the model repository, where the builder keeps what it fetched."""
-    if repository := os.environ.get("GEARSHIFT_MODEL_REPOSITORY"):
+    if repository := os.environ.get("GEARSHIFT_REPOSITORY"):
         return Path(repository).expanduser().parent / "downloads"
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "gearshift" / "downloads"

@@ -58,10 +58,15 @@ def _build(root: Path, *, force: bool) -> int:
                 print(f"up to date: {root}")
                 return 0
             print(
-                f"building the default family into {root} (half a minute and 115 MB of downloads)"
+                f"building the default family into {root} (half a minute and 100 MB of downloads)"
             )
             with tqdm(total=STEPS, unit="step", file=sys.stdout) as bar:
-                build(root, lambda what: (bar.set_description(what), bar.update()))
+
+                def report(what: str) -> None:
+                    bar.set_description(what)
+                    bar.update()
+
+                build(root, report)
     except BuildError as error:
         return _fail(str(error))
     return _list(root)

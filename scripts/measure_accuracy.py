@@ -113,8 +113,9 @@ def markdown(rows: list[Row]) -> str:
     head = (
         "# Accuracy of the embedded family\n\n"
         "`python scripts/measure_accuracy.py --images DIR`: 1,300 labelled pictures of the ImageNet validation set,\n"
-        "squashed to 227 px (VeriSilicon/acuity-dataset), then cropped and resized to 260 px as a client does. They are\n"
-        "easier than the full set, so only differences carry over. Intervals are 95 %; `loss` is fp32 minus int8 on the same pictures, in points.\n\n"
+        "squashed to 227 px (VeriSilicon/acuity-dataset), then cropped and resized to 260 px as a client does.\n"
+        "They are easier than the full set, so only differences carry over. Intervals are 95 %; `loss` is fp32\n"
+        "minus this variant on the same pictures, in points.\n\n"
         "| variant | n | top-1 % | interval | same class as fp32 % | loss |\n|---|---|---|---|---|---|\n"
     )
     return head + "".join(

@@ -16,8 +16,8 @@ from models.catalog import Family, Variant
 
 
 def default_repository() -> Path:
-    """Where families live unless told otherwise: $GEARSHIFT_MODEL_REPOSITORY, else the user's cache folder."""
-    if chosen := os.environ.get("GEARSHIFT_MODEL_REPOSITORY"):
+    """Where families live unless told otherwise: $GEARSHIFT_REPOSITORY, else the user's cache folder."""
+    if chosen := os.environ.get("GEARSHIFT_REPOSITORY"):
         return Path(chosen).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(cache).expanduser() / "gearshift" / "models"
@@ -102,9 +102,10 @@ def publish_family(root: Path, family: Family, files: Mapping[str, Path]) -> Fam
     the disk refuses, and then nothing has changed for readers. Artefacts of the family that this one replaces stay
     until the next publication, for those who are about to open them.
     """
-    if files.keys() != {v.name for v in family.variants}:
+    names = [v.name for v in family.variants]
+    if set(files) != set(names):
         raise ArtifactError(
-            f"family {family.name}: files for {sorted(files)} do not match its variants {[v.name for v in family.variants]}"
+            f"family {family.name}: its variants are {names}, files are given for {sorted(files)}; give one for each"
         )
     folder = root / family.name
     folder.mkdir(parents=True, exist_ok=True)

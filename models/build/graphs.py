@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,7 +27,7 @@ class Graph:
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: object) -> str:
+    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """One node with one output, named after it."""
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
@@ -60,8 +61,8 @@ class Graph:
     def relu6(self, tensor: str) -> str:
         """min(max(x, 0), 6)."""
         if not any(i.name == "six" for i in self.initializers):
-            self.constant("zero", np.float32(0).reshape(()))
-            self.constant("six", np.float32(6).reshape(()))
+            self.constant("zero", np.array(0, np.float32))
+            self.constant("six", np.array(6, np.float32))
         return self.node("Clip", [tensor, "zero", "six"], f"{tensor}.relu6")
 
     def model(

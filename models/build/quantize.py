@@ -67,7 +67,7 @@ def quantize(core: onnx.ModelProto, pixels: Array) -> onnx.ModelProto:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Hold back the quantiser's advice, on the root logger, to optimise the graph first: nothing is left to optimise."""
+    """Hold back the quantiser's advice to optimise the graph first: nothing is left to optimise."""
     root = logging.getLogger()
     root.addFilter(_refuse)
     try:

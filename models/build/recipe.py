@@ -1,6 +1,7 @@
 """Carrying the recipe out: download, read, write graphs, quantise, publish. A second run finds nothing to do."""
 
 import fcntl
+import shutil
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ STEPS = 2 * len(NETWORKS) + 2
 """How many times a build reports progress."""
 
 CROPS_PER_PHOTOGRAPH = 10
+
+_WORKING = ".building-"
 
 Report = Callable[[str], None]
 """Told what begins now, once for every step."""
@@ -48,7 +51,7 @@ def build(root: Path, report: Report) -> Family:
     downloads = root.parent / "downloads"
     report("photographs for calibration")
     pictures = random_crops(list(photographs(downloads).values()), CROPS_PER_PHOTOGRAPH)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=root) as folder:
+    with tempfile.TemporaryDirectory(prefix=_WORKING, dir=root) as folder:
         files: dict[str, Path] = {}
         for network in NETWORKS:
             files |= _build_network(network, downloads, Path(folder), pictures, report)
@@ -75,8 +78,10 @@ def _build_network(
 
 @contextmanager
 def sole_builder(root: Path) -> Generator[None]:
-    """Hold `root` against other builds; waits for one that is under way."""
+    """Hold `root` against other builds; waits for one that is under way, clears up after one that was killed."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for killed in root.glob(f"{_WORKING}*"):
+            shutil.rmtree(killed)
         yield

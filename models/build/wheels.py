@@ -7,6 +7,7 @@ import hashlib
 import subprocess
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def read_member(path: Path, member: str, sha256: str) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
             content = archive.read(member)
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
         raise _damaged(path, f"{member} cannot be read ({error})") from error
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:

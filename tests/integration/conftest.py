@@ -31,3 +31,10 @@ def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A ready server of `repository`; it must drain and exit with 0 in the end."""
     with serving(repository, tmp_path_factory.mktemp("cache")) as running:
         yield running
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A repository of the test's own, with the family `echo`."""
+    publish_scripted(tmp_path / "models", ECHO)
+    return tmp_path / "models"

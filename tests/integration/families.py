@@ -105,7 +105,8 @@ def expected_echo(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def rows(first: float, count: int = 1) -> NDArray[np.float32]:
     """`count` rows of x that no other `first` has: row i holds first + i / 64 everywhere."""
-    return np.repeat(first + np.arange(count, dtype=np.float32)[:, None] / 64, WIDTH, axis=1)
+    column = (first + np.arange(count)[:, None] / 64).astype(np.float32)
+    return np.repeat(column, WIDTH, axis=1)
 
 
 def _file(path: Path, content: bytes) -> Path:

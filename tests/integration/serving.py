@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ class Server:
 @contextmanager
 def serving(
     repository: Path, cache: Path, *flags: str, wait: bool = True, **environment: str
-) -> Iterator[Server]:
+) -> Generator[Server]:
     """A server of this repository, ready unless `wait` is False; it must end with exit code 0 on SIGTERM."""
     command = serve_command("--repository", str(repository), *flags)
     with subprocess.Popen(
@@ -157,7 +157,7 @@ def surroundings(cache: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """The environment of a server: ours without its settings, a cache of its own, quick profiling."""
     ours = {k: v for k, v in os.environ.items() if not k.startswith("GEARSHIFT_")}
     quick = {"XDG_CACHE_HOME": str(cache), "GEARSHIFT_PROFILE_BUDGET_S": "1"}
-    return ours | quick | extra
+    return {**ours, **quick, **extra}
 
 
 def eventually(check: Callable[[], None]) -> None:

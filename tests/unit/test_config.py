@@ -54,7 +54,7 @@ def test_a_toml_list_is_a_list(tmp_path: Path):
 
 
 def test_other_variables_of_the_environment_are_not_ours():
-    assert read_config(None, {"PORT": "9", "GEARSHIFT_MODEL_REPOSITORY": "x"}, {}) == Config()
+    assert read_config(None, {"PORT": "9", "GEARSHIFT_OTHER": "x"}, {}) == Config()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""The real artefacts of the embedded family: they see what is in the picture, and int8 sees what fp32 sees."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from PIL import Image
+
+from models.artifacts import ArtifactError, default_repository, load_family
+from models.build.pictures import centre_crop, photographs
+from models.catalog import Family
+
+pytestmark = pytest.mark.weights
+
+_FOLDER = default_repository() / "imagenet"
+_KNOWN = {
+    "chelsea": {"tabby", "tiger cat", "Egyptian cat", "lynx"},
+    "coffee": {"espresso", "cup", "coffee mug", "eggnog"},
+    "motorcycle_left": {"moped", "motor scooter", "disk brake", "crash helmet"},
+    "china": {"palace", "stupa", "monastery", "bell cote", "castle"},
+}
+"""Photograph -> what its label may begin with."""
+
+
+@pytest.fixture(scope="module")
+def family() -> Family:
+    try:
+        return load_family(_FOLDER)
+    except ArtifactError as error:
+        pytest.skip(f"the embedded family is not built (`make models`): {error}")
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, Image.Image]:
+    downloads = default_repository().parent / "downloads"
+    if not downloads.is_dir():
+        pytest.skip(
+            f"the bundled photographs are not in {downloads} (`gearshift models build --force`)"
+        )
+    return photographs(downloads)
+
+
+@pytest.fixture(scope="module")
+def logits(family: Family, pictures: dict[str, Image.Image]) -> dict[str, np.ndarray]:
+    """Variant -> [photographs, 1000], all of them in one batch."""
+    batch = np.concatenate([centre_crop(p) for p in pictures.values()])
+    return {v.name: run(_FOLDER / v.artifact, batch) for v in family.variants}
+
+
+def run(artifact: Path, batch: np.ndarray) -> np.ndarray:
+    session = ort.InferenceSession(artifact, providers=["CPUExecutionProvider"])
+    outputs: Any = session.run(None, {"image": batch})
+    return outputs[0]
+
+
+def test_there_are_four_networks_at_two_precisions(family: Family):
+    assert [v.precision for v in family.variants] == ["fp32", "int8"] * 4
+
+
+def test_every_variant_recognises_the_known_photographs(
+    family: Family, pictures: dict[str, Image.Image], logits: dict[str, np.ndarray]
+):
+    names = list(pictures)
+
+    for variant, scores in logits.items():
+        for photograph, allowed in _KNOWN.items():
+            label = family.labels[int(scores[names.index(photograph)].argmax())].split(",")[0]
+            assert label in allowed, f"{variant} takes {photograph} for {label}"
+
+
+def test_int8_agrees_with_fp32(family: Family, logits: dict[str, np.ndarray]):
+    for variant in family.variants:
+        reference = logits[variant.name.replace("int8", "fp32")]
+        correlation = np.corrcoef(logits[variant.name].ravel(), reference.ravel())[0, 1]
+        assert correlation > 0.97, variant.name
+
+
+def test_a_row_gets_the_same_answer_alone_and_in_a_batch(
+    family: Family, pictures: dict[str, Image.Image], logits: dict[str, np.ndarray]
+):
+    first = centre_crop(next(iter(pictures.values())))
+
+    for variant in family.variants:
+        alone = run(_FOLDER / variant.artifact, first)
+        np.testing.assert_allclose(alone[0], logits[variant.name][0], rtol=1e-2, atol=1e-2)
+
+
+def test_less_precise_variants_are_not_rated_above_their_network(family: Family):
+    for variant in family.variants:
+        full = family.variant(variant.name.replace("int8", "fp32"))
+        assert full is not None
+        assert variant.accuracy.value <= full.accuracy.value

@@ -1,0 +1,168 @@
+"""The model repository: what is published comes back whole, what is damaged is refused by name."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.artifacts import (
+    ArtifactError,
+    default_repository,
+    load_family,
+    load_repository,
+    publish_family,
+)
+from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+
+
+def a_family(name: str = "digits", labels: tuple[str, ...] = ()) -> Family:
+    return Family(
+        name=name,
+        inputs=(TensorSpec("x", "FP32", (-1, 4)),),
+        outputs=(TensorSpec("y", "FP32", (-1, 2)),),
+        variants=tuple(
+            Variant(f"net-{p}", p, "", "", Accuracy(0.75, 'said "so" \\ é', 100, 0.01))
+            for p in ("fp32", "int8")
+        ),
+        slo=Slo(latency_s=0.025, min_accuracy=0.5, percentile=0.95, name="gold"),
+        max_batch=16,
+        labels=labels,
+        description="two\nlines and a \x7f",
+    )
+
+
+def publish(root: Path, family: Family, content: str = "weights") -> Family:
+    sources = root.parent / "sources"
+    sources.mkdir(exist_ok=True)
+    files = {v.name: sources / f"{v.name}.onnx" for v in family.variants}
+    for name, path in files.items():
+        path.write_text(f"{content} of {name}")
+    return publish_family(root, family, files)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+@pytest.mark.parametrize("labels", [(), ("cat", 'the "dog"')])
+def test_a_published_family_comes_back_as_it_was(root: Path, labels: tuple[str, ...]):
+    published = publish(root, a_family(labels=labels))
+
+    loaded = load_repository(root)
+
+    assert loaded == {"digits": published}
+    blank = tuple(replace(v, artifact="", sha256="") for v in published.variants)
+    assert replace(published, variants=blank) == a_family(labels=labels)
+
+
+def test_families_come_in_the_order_of_their_names(root: Path):
+    for name in ("zebra", "ant", "mule"):
+        publish(root, a_family(name))
+
+    assert list(load_repository(root)) == ["ant", "mule", "zebra"]
+
+
+def test_hidden_and_unfinished_entries_are_no_families(root: Path):
+    publish(root, a_family())
+    (root / ".building-x").mkdir()
+    (root / ".building-x" / "family.toml").write_text("half = ")
+    (root / "begun").mkdir()
+    (root / "begun" / ".new-123").write_text("half")
+
+    assert list(load_repository(root)) == ["digits"]
+
+
+def test_publishing_again_replaces_the_family_and_spares_its_last_artefacts(root: Path):
+    first, second = (publish(root, a_family(), content) for content in ("one", "two"))
+    present = {p.name for p in (root / "digits").iterdir()}
+    third = publish(root, a_family(), "three")
+
+    assert present == {"family.toml"} | {v.artifact for v in (*first.variants, *second.variants)}
+    assert load_family(root / "digits") == third
+    assert not (root / "digits" / first.variants[0].artifact).exists()
+
+
+def test_a_failed_publication_leaves_the_old_family(root: Path):
+    published = publish(root, a_family())
+
+    with pytest.raises(OSError, match="nowhere"):
+        publish_family(root, a_family(), {v.name: Path("nowhere") for v in a_family().variants})
+
+    assert load_family(root / "digits") == published
+
+
+def test_publishing_needs_a_file_for_every_variant(root: Path):
+    with pytest.raises(ArtifactError, match=r"digits.*net-int8"):
+        publish_family(root, a_family(), {"net-fp32": Path("x")})
+
+
+def test_a_damaged_artefact_is_named(root: Path):
+    variant = publish(root, a_family()).variants[1]
+    (root / "digits" / variant.artifact).write_text("weights of net-int9")
+
+    with pytest.raises(ArtifactError, match=rf"{variant.artifact}.*net-int8.*damaged.*build"):
+        load_family(root / "digits")
+    assert load_family(root / "digits", verify=False).name == "digits"
+
+
+def test_a_missing_artefact_is_named_even_without_verification(root: Path):
+    variant = publish(root, a_family()).variants[0]
+    (root / "digits" / variant.artifact).unlink()
+
+    with pytest.raises(ArtifactError, match=rf"{variant.artifact}.*missing"):
+        load_family(root / "digits", verify=False)
+
+
+def test_missing_labels_are_named(root: Path):
+    publish(root, a_family(labels=("cat",)))
+    next((root / "digits").glob("labels-*.txt")).unlink()
+
+    with pytest.raises(ArtifactError, match=r"labels-.*cannot be read"):
+        load_family(root / "digits")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("max_batch = 16", "max_batch = 0", "'max_batch'.*>= 1"),
+        ("max_batch = 16", "max_batch = 16\ncolour = 1", "'colour' is unknown"),
+        ("max_batch = 16", "max_batch = ", "no TOML"),
+        ("latency_ms = 25.0", "latency_ms = true", "slo.*'latency_ms'.*number"),
+        ("latency_ms = 25.0", "", "slo.*'latency_ms'.*missing"),
+        ("value = 0.75", "value = 75", "'value'.*within"),
+        ('datatype = "FP32"', 'datatype = "F32"', "inputs.*'datatype'.*FP64"),
+        ("shape = [-1, 4]", "shape = [4]", "'shape'.*-1"),
+        ("shape = [-1, 4]", "shape = [-1, -1]", "'shape'"),
+        ('artifact = "', 'artifact = "../', r"variants\[0\].*'artifact'.*plain name"),
+        ('sha256 = "', 'sha256 = "0', "'sha256'.*64"),
+        ('name = "net-int8"', 'name = "net-fp32"', "'variants'.*more than once"),
+        ('name = "digits"', 'name = "letters"', "'name'.*letters.*digits"),
+        ('name = "digits"', 'name = "digits"\nlabels = 3', "'labels'"),
+        ('name = "digits"', 'name = "digits"\nlabels = "../secret"', "'labels'.*beside"),
+        ("[slo]", "[[slo]]", "slo must be a table"),
+    ],
+)
+def test_a_mistake_in_the_manifest_is_named_by_file_and_key(
+    root: Path, old: str, new: str, complaint: str
+):
+    publish(root, a_family())
+    manifest = root / "digits" / "family.toml"
+    manifest.write_text(manifest.read_text().replace(old, new, 1))
+
+    with pytest.raises(ArtifactError, match=rf"(?s)family\.toml.*{complaint}"):
+        load_family(root / "digits")
+
+
+def test_a_missing_repository_says_how_to_make_one(root: Path):
+    with pytest.raises(ArtifactError, match="gearshift models build"):
+        load_repository(root)
+
+
+def test_the_environment_chooses_the_repository(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("GEARSHIFT_REPOSITORY", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert default_repository() == Path("/cache/gearshift/models")
+
+    monkeypatch.setenv("GEARSHIFT_REPOSITORY", "/elsewhere")
+    assert default_repository() == Path("/elsewhere")

@@ -1,0 +1,143 @@
+"""Graph building: padding arithmetic, batch-norm folding, whole small networks against plain numpy."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+
+from models.build.errors import BuildError
+from models.build.graphs import Array, Graph, fold_batch_norm, same_pads, symmetric_pads
+from models.build.imagenet import MEASURED_ON, NETWORKS, imagenet
+from models.build.networks import build_core, efficientnet_lite, mobilenet_v2
+from models.build.preprocess import preprocessing
+
+_RNG_SEED = 5
+
+
+def run(model: onnx.ModelProto, feed: dict[str, np.ndarray]) -> np.ndarray:
+    content = model.SerializeToString()
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return session.run(None, feed)[0]
+
+
+def convolve(picture: Array, weight: Array, stride: int, padding: tuple[int, int]) -> Array:
+    """A convolution as it is defined: picture [c, s, s], weight [out, c, k, k]."""
+    padded = np.pad(picture, ((0, 0), padding, padding))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, weight.shape[2:], axis=(1, 2))
+    return np.einsum("chwij,ocij->ohw", windows[:, ::stride, ::stride], weight)
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel", "stride", "expected"),
+    [
+        (224, 3, 2, (0, 1)),
+        (225, 3, 2, (1, 1)),
+        (112, 5, 2, (1, 2)),
+        (65, 5, 2, (2, 2)),
+        (14, 3, 1, (1, 1)),
+        (14, 1, 1, (0, 0)),
+        (14, 1, 2, (0, 0)),
+    ],
+)
+def test_same_padding_puts_less_before(
+    side: int, kernel: int, stride: int, expected: tuple[int, int]
+):
+    assert same_pads(side, kernel, stride) == expected
+
+
+def test_symmetric_padding_is_half_the_kernel():
+    assert [symmetric_pads(224, k, 2) for k in (1, 3, 5)] == [(0, 0), (1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize(("side", "kernel"), [(8, 3), (9, 3), (8, 5)])
+def test_a_strided_convolution_is_numpys(side: int, kernel: int):
+    rng = np.random.default_rng(_RNG_SEED)
+    picture = rng.normal(size=(3, side, side)).astype(np.float32)
+    weight = rng.normal(size=(4, 3, kernel, kernel)).astype(np.float32)
+    padding = same_pads(side, kernel, 2)
+    graph = Graph()
+    out = graph.convolution("x", "conv", (weight, np.zeros(4, np.float32)), 2, padding)
+    half = -(-side // 2)
+    model = graph.model(
+        "one",
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, side, side]),
+        helper.make_tensor_value_info(out, TensorProto.FLOAT, ["N", 4, half, half]),
+    )
+
+    found = run(model, {"x": picture[None]})[0]
+
+    np.testing.assert_allclose(found, convolve(picture, weight, 2, padding), rtol=1e-4, atol=1e-4)
+
+
+def test_a_folded_batch_norm_is_convolution_then_norm():
+    rng = np.random.default_rng(_RNG_SEED)
+    picture = rng.normal(size=(3, 6, 6)).astype(np.float32)
+    weight = rng.normal(size=(4, 3, 3, 3)).astype(np.float32)
+    norm = {k: rng.uniform(0.5, 2, 4).astype(np.float32)
+            for k in ("weight", "bias", "running_mean", "running_var")}  # fmt: skip
+
+    folded, bias = fold_batch_norm(weight, norm, 1e-3)
+
+    plain = convolve(picture, weight, 1, (1, 1))
+    column = {k: v[:, None, None] for k, v in norm.items()}
+    scaled = (plain - column["running_mean"]) / np.sqrt(column["running_var"] + 1e-3)
+    wanted = scaled * column["weight"] + column["bias"]
+    found = convolve(picture, folded, 1, (1, 1)) + bias[:, None, None]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_architectures_have_their_published_depth():
+    blocks = [len(a.blocks) for a in (mobilenet_v2(), *map(efficientnet_lite, (1.0, 1.1, 1.2)))]
+
+    assert blocks == [19, 18, 23, 23]  # stem and head included
+
+
+def test_every_network_shrinks_its_picture_32_times():
+    for network in NETWORKS:
+        assert len(network.architecture.strides) == 5
+
+
+def test_a_checkpoint_of_another_network_is_refused():
+    scale = np.ones(3, np.float32)
+    with pytest.raises(BuildError, match=r"lacks features\.0\.1"):
+        build_core(mobilenet_v2(), {"_conv_stem.weight": scale}, 224, scale)
+
+
+def test_preprocessing_resizes_centres_and_turns_the_picture():
+    picture = np.zeros((2, 260, 260, 3), np.uint8)
+    picture[1] = (10, 20, 30)
+    mean = np.array([1, 2, 3], np.float32)
+
+    pixels = run(preprocessing(224, mean), {"image": picture})
+
+    assert pixels.shape == (2, 3, 224, 224)
+    np.testing.assert_allclose(pixels[0].reshape(3, -1).T, np.tile(-mean, (224 * 224, 1)))
+    np.testing.assert_allclose(pixels[1, :, 100, 100], [9, 18, 27])
+
+
+def test_a_picture_of_the_right_size_is_not_resized():
+    assert all(
+        n.op_type != "Resize" for n in preprocessing(260, np.zeros(3, np.float32)).graph.node
+    )
+
+
+def test_the_catalogue_says_what_was_measured():
+    results = Path(__file__).parents[2] / "benchmarks" / "results" / "accuracy.json"
+    measured = {row["variant"]: row for row in json.loads(results.read_text())}
+
+    for network in NETWORKS:
+        row = measured[f"{network.name}-int8"]
+        assert row["n"] == MEASURED_ON
+        assert network.quality.int8_loss == pytest.approx(row["loss"], abs=1e-4)
+        assert network.quality.interval == pytest.approx(row["loss_interval"], abs=1e-4)
+
+
+def test_the_family_has_a_label_for_every_class():
+    family = imagenet()
+
+    assert len(family.labels) == family.outputs[0].shape[1]
+    assert family.labels[285] == "Egyptian cat"
