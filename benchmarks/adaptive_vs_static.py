@@ -2,7 +2,8 @@
 
 A static choice is the same server and the same policy with one variant pinned: early drop and its own best batch
 included. At every load the choices are run one after the other, so that a drift of the machine's speed meets all.
-Capacities are measured first, by a closed loop with the variant pinned: they include everything the server does.
+Capacities are measured first, with the variant pinned: the answers a second that are in time when more is offered than
+can be served. They include everything the server does.
 """
 
 import argparse
@@ -26,7 +27,7 @@ def main() -> int:
     slo_ms = options.slo_ms or 4e3 * _batch_one_s(LARGEST)
     with rig.serving("--slo-ms", f"{slo_ms:.1f}", "--families", "imagenet") as server:
         names = _variants()
-        capacity = {name: _capacity(server, name) for name in names}
+        capacity = {name: _capacity(server, name, slo_ms) for name in names}
         print("capacity (rps):", {k: round(v, 1) for k, v in capacity.items()}, flush=True)
         statics = _worth_running(names, capacity)
         low, high = 0.5 * capacity[LARGEST], 1.2 * capacity[SMALLEST]
@@ -62,8 +63,8 @@ def summarised(result: dict[str, Any]) -> dict[str, Any]:
         "worst_gap_points": min(gaps),
         "least_lead_over_overloaded_static_points": min(leads, default=None),
         "mean_awg_over_always_largest": adaptive / largest,
-        "least_attainment_below_smallest_capacity": min(
-            p["adaptive"]["attainment"] for p in points if p["rate_rps"] <= smallest
+        "least_attainment_where_smallest_holds_99": min(
+            p["adaptive"]["attainment"] for p in points if p[SMALLEST]["attainment"] >= 0.99
         ),
         "awg_over_capacity_by_load_past_it": [
             p["adaptive"]["awg"] / (least * smallest / p["rate_rps"]) for p in past
@@ -89,7 +90,7 @@ def markdown(result: dict[str, Any]) -> str:
         lines.append(f"| {p['rate_rps']:.0f} | " + " | ".join(cells) + " |")
     lines += ["", "| figure | value |", "| --- | --- |"]
     lines += [f"| {key.replace('_', ' ')} | {_text(value)} |" for key, value in summary.items()]
-    lines += ["", "| variant | capacity (rps, closed loop) | accuracy |", "| --- | --- | --- |"]
+    lines += ["", "| variant | capacity (rps in time) | accuracy |", "| --- | --- | --- |"]
     lines += [f"| {n} | {c:.1f} | {result['accuracy'][n]:.3f} |" for n, c in result["capacity_rps"].items()]
     cpu = [p["adaptive"]["client_cpu_percent"] for p in result["points"]]
     lines += ["", f"The client used at most {max(cpu):.0f} % of its core in the adaptive runs.", ""]
@@ -151,10 +152,13 @@ def _step(server: rig.Server, capacity: float, slo_ms: float, seed: int) -> dict
     return {**up, "attainment": report["attainment"], "awg": report["awg"]}
 
 
-def _capacity(server: rig.Server, variant: str) -> float:
-    flags = ("--mode", "closed", "--concurrency", "8", "--duration-s", "4", "--warmup-s", "1")
-    report = rig.load(server, *flags, "--variant", variant, "--slo-ms", "5000")
-    return float(report["throughput_rps"])
+def _capacity(server: rig.Server, variant: str, slo_ms: float) -> float:
+    """In-time answers a second at 1.2x of what a closed loop of 8 gets."""
+    pin = ("--variant", variant, "--warmup-s", "1")
+    closed = rig.load(server, "--mode", "closed", "--concurrency", "8", "--duration-s", "3", "--slo-ms", "5000", *pin)
+    rate = f"{1.2 * closed['throughput_rps']:.1f}"
+    report = rig.load(server, "--rate-rps", rate, "--duration-s", "8", "--slo-ms", f"{slo_ms:.1f}", *pin)
+    return float(report["goodput_rps"])
 
 
 def _worth_running(names: list[str], capacity: dict[str, float]) -> list[str]:

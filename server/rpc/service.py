@@ -91,8 +91,13 @@ class Service:
             if answer.error is not None:
                 code, details = status_of(answer.error)
                 origin.to.fail(code, _named(origin.request.id, details))
-            else:
-                origin.to.reply(_encode(answer, origin, shared))
+                continue
+            try:
+                message = _encode(answer, origin, shared)
+            except Exception as error:  # noqa: BLE001 - one answer that cannot be encoded must not cost its neighbours theirs
+                origin.to.fail(*status_of(error))
+                continue
+            origin.to.reply(message)
 
     def _infer(self, call: Call, data: bytes | None) -> None:
         self._accept(call, call, parse(pb.ModelInferRequest, data or b""))

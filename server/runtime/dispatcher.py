@@ -31,11 +31,12 @@ from server.runtime.jobs import Answer, Batch, Deliver, Job
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a worker does next: run these jobs together on this arm."""
+    """What a worker does next: run these jobs together on this arm. `begun_s` is when it began to ask."""
 
     arm: ArmProfile
     jobs: tuple[Job, ...]
     rows: int
+    begun_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +118,15 @@ class Dispatcher:
 
     def next_step(self) -> Step | None:
         """Block until the policy has work for the calling worker; None when closed and drained."""
+        begun_s = time.monotonic()
         while True:
             with self._changed:
                 if self._closing and not self._jobs:
                     return None
-                step, dropped, wait_s = self._decide()
+                step, dropped, wait_s = self._decide(begun_s)
                 if step is None and not dropped:
                     self._changed.wait(wait_s)
+                    begun_s = time.monotonic()
                     continue
             self._answer_unrun(dropped)
             if step is not None:
@@ -172,7 +175,7 @@ class Dispatcher:
         self._jobs[ticket.id] = job
         return None
 
-    def _decide(self) -> tuple[Step | None, list[Answer], float | None]:
+    def _decide(self, begun_s: float) -> tuple[Step | None, list[Answer], float | None]:
         """Ask the policy once and carry its decision out on the queue. Called under the lock."""
         if not self._jobs or self._policy is None:
             return None, [], None
@@ -184,17 +187,17 @@ class Dispatcher:
         match decision:
             case Run() as run:
                 self._metrics.decided(run.reason, decided_s - now_s)
-                return self._take_run(run), dropped, None
+                return self._take_run(run, begun_s), dropped, None
             case WaitUntil(at_s):
                 self._metrics.decided("wait", decided_s - now_s)
                 return None, dropped, max(0.0, at_s - decided_s)
             case Idle():
                 return None, dropped, None
 
-    def _take_run(self, run: Run) -> Step:
+    def _take_run(self, run: Run, begun_s: float) -> Step:
         self._queue.pop(run.tickets)
         jobs = tuple(self._jobs.pop(ticket.id) for ticket in run.tickets)
-        return Step(run.arm, jobs, run.rows)
+        return Step(run.arm, jobs, run.rows, begun_s)
 
     def _take_drop(self, drop: Drop, now_s: float) -> Answer:
         self._queue.remove(drop.ticket)

@@ -25,7 +25,7 @@ class Worker(threading.Thread):
     """Runs batches of one family until its dispatcher is closed and drained.
 
     `gate` is held while a batch runs, so that a measurement never shares the core with one; `observe` sees every
-    finished batch.
+    finished batch and how long (s) its worker was busy with it.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Worker(threading.Thread):
         dispatcher: Dispatcher,
         loaded: Mapping[Arm, Backend],
         gate: threading.Lock,
-        observe: Callable[[Batch], None],
+        observe: Callable[[Batch, float], None],
     ) -> None:
         super().__init__(name=f"worker-{family.name}", daemon=True)
         self._dispatcher = dispatcher
@@ -50,6 +50,13 @@ class Worker(threading.Thread):
             with self._gate:
                 answers = self._answers(step)
             self._dispatcher.finish(answers)
+            self._tell(step, answers)
+
+    def _tell(self, step: Step, answers: list[Answer]) -> None:
+        """Let the tuner learn from a step whose jobs all ran in one batch; retries say nothing of speed."""
+        batch = answers[0].batch
+        if batch is not None and batch.rows == step.rows:
+            self._observe(batch, time.monotonic() - step.begun_s)
 
     def _answers(self, step: Step) -> list[Answer]:
         try:
@@ -57,7 +64,7 @@ class Worker(threading.Thread):
         except Exception as error:  # noqa: BLE001 - one bad batch must not end the worker: its jobs still need answers
             _log_failure(step, error)
             if len(step.jobs) > 1:  # a neighbour's fault is not theirs: each alone
-                alone = [Step(step.arm, (job,), job.rows) for job in step.jobs]
+                alone = [Step(step.arm, (job,), job.rows, step.begun_s) for job in step.jobs]
                 return [answer for single in alone for answer in self._answers(single)]
             text = f"variant {step.arm.arm.variant} failed; the server's log has the cause"
             return [Answer(job, error=ComputeFailed(text)) for job in step.jobs]
@@ -70,7 +77,6 @@ class Worker(threading.Thread):
         ended_s = time.monotonic()
         precision = self._precisions[step.arm.arm.variant]
         batch = Batch(step.arm, precision, step.rows, started_s, gathered_s, ended_s)
-        self._observe(batch)
         return _scatter(step.jobs, outputs, batch)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from models.backends.base import Backend, BackendError
 from models.catalog import Family, Variant
-from profiler import drift
+from profiler import drift, overhead
 from profiler.measure import Effort, Instruments, Loaded, load, measure_arm, sample_inputs
 from profiler.profiles import Profile
 from server.metrics import FamilyMetrics, RanBatch
@@ -66,7 +66,7 @@ class Tuner:
         self._lock = threading.Lock()
         self._known: dict[Arm, _Known] = {}
         self._speed = drift.SpeedScale()
-        self._applied: dict[Arm, float] = {}
+        self._overhead = overhead.Overhead()
         self._rested_s = 0.0
         self._unfit = ""
         self._stop = threading.Event()
@@ -106,24 +106,27 @@ class Tuner:
         """Prepare nothing more."""
         self._stop.set()
 
-    def observe(self, batch: Batch) -> None:
-        """Learn from a finished batch; rebuild the policy's tables when the speed has moved."""
+    def observe(self, batch: Batch, busy_s: float) -> None:
+        """Learn from a finished batch that kept its worker busy for `busy_s`; rebuild the tables when costs moved."""
         arm = batch.arm.arm
         took_s = batch.ended_s - batch.started_s
-        predicted_s = batch.arm.mean_s[batch.rows]
         gather_s = batch.gathered_s - batch.started_s
+        with self._lock:
+            profiled_s = self._known[arm].mean_s[batch.rows]
+            predicted_s = profiled_s * drift.scale(self._speed, arm.variant)
+            self._speed = drift.observe(self._speed, arm.variant, profiled_s, took_s)
+            self._overhead = overhead.observe(self._overhead, batch.rows, busy_s - took_s)
+            now_s = profiled_s * drift.scale(self._speed, arm.variant)
+            now_s += overhead.at(overhead.line(self._overhead), batch.rows)
+            moved = abs(now_s / batch.arm.mean_s[batch.rows] - 1.0)
+            if moved > URGENT or (moved > NEWS and batch.ended_s >= self._rested_s):
+                self._rested_s = batch.ended_s + REST_S
+                self._apply()
         self._metrics.ran(
             RanBatch(
                 arm.variant, batch.precision, batch.rows, gather_s, batch.compute_s, predicted_s
             )
         )
-        with self._lock:
-            known = self._known[arm]
-            self._speed = drift.observe(self._speed, arm.variant, known.mean_s[batch.rows], took_s)
-            moved = abs(drift.scale(self._speed, arm.variant) / self._applied[arm] - 1.0)
-            if moved > URGENT or (moved > NEWS and batch.ended_s >= self._rested_s):
-                self._rested_s = batch.ended_s + REST_S
-                self._apply()
 
     def _by_size(self) -> Sequence[Variant]:
         return sorted(self._family.variants, key=lambda v: _size(self._plan.folder / v.artifact))
@@ -163,22 +166,27 @@ class Tuner:
 
     def _apply(self) -> None:
         """Hand the dispatcher every arm at the present speed. Called under the lock."""
-        arms = [self._now(known) for known in self._known.values()]
+        line = overhead.line(self._overhead)
+        arms = [self._now(known, line) for known in self._known.values()]
         try:
             self._dispatcher.apply(arms)
         except ValueError as error:  # a pinned variant comes later, or never
             self._unfit = str(error)
         for known in self._known.values():
-            scale = drift.scale(self._speed, known.arm.variant)
-            self._applied[known.arm] = scale
-            self._metrics.speed(known.arm.variant, scale)
+            self._metrics.speed(known.arm.variant, drift.scale(self._speed, known.arm.variant))
         self._metrics.arms_ready(len(arms))
 
-    def _now(self, known: _Known) -> ArmProfile:
+    def _now(self, known: _Known, line: tuple[float, float]) -> ArmProfile:
+        """The arm's tables: its profile at the present speed, and what serving adds to a batch."""
         mean_s, upper_s = drift.adjusted(
             self._speed, known.arm.variant, known.mean_s, known.upper_s
         )
-        return ArmProfile(known.arm, known.accuracy, mean_s, upper_s)
+        added_s = (0.0, *(overhead.at(line, rows) for rows in range(1, len(mean_s))))
+        return ArmProfile(known.arm, known.accuracy, _sum(mean_s, added_s), _sum(upper_s, added_s))
+
+
+def _sum(a: Sequence[float], b: Sequence[float]) -> tuple[float, ...]:
+    return tuple([x + y for x, y in zip(a, b, strict=True)])
 
 
 def _size(path: Path) -> int:
