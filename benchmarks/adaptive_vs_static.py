@@ -15,8 +15,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import rig
-from profiler import hardware, store
 from models.artifacts import default_repository, load_family
+from profiler import hardware, store
 
 LARGEST, SMALLEST = "efficientnet_lite2-fp32", "mobilenet_v2-int8"
 
@@ -49,7 +49,9 @@ def summarised(result: dict[str, Any]) -> dict[str, Any]:
     """The figures the comparison is about, in points (x 100) of accuracy-weighted goodput."""
     points, capacity = result["points"], result["capacity_rps"]
     smallest = capacity[SMALLEST]
-    gaps = [100 * (p["adaptive"]["awg"] - max(p[s]["awg"] for s in result["statics"])) for p in points]
+    gaps = [
+        100 * (p["adaptive"]["awg"] - max(p[s]["awg"] for s in result["statics"])) for p in points
+    ]
     leads = [
         100 * (p["adaptive"]["awg"] - p[s]["awg"])
         for p in points for s in result["statics"] if p["rate_rps"] > capacity[s]
@@ -91,7 +93,10 @@ def markdown(result: dict[str, Any]) -> str:
     lines += ["", "| figure | value |", "| --- | --- |"]
     lines += [f"| {key.replace('_', ' ')} | {_text(value)} |" for key, value in summary.items()]
     lines += ["", "| variant | capacity (rps in time) | accuracy |", "| --- | --- | --- |"]
-    lines += [f"| {n} | {c:.1f} | {result['accuracy'][n]:.3f} |" for n, c in result["capacity_rps"].items()]
+    lines += [
+        f"| {n} | {c:.1f} | {result['accuracy'][n]:.3f} |"
+        for n, c in result["capacity_rps"].items()
+    ]
     cpu = [p["adaptive"]["client_cpu_percent"] for p in result["points"]]
     lines += ["", f"The client used at most {max(cpu):.0f} % of its core in the adaptive runs.", ""]
     return "\n".join(lines)
@@ -106,11 +111,32 @@ def plot(result: dict[str, Any], path: Path) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), sharex=True)
     rates = [p["rate_rps"] for p in result["points"]]
-    for axis, key, title in ((axes[0], "awg", "accuracy-weighted goodput"), (axes[1], "attainment", "attainment")):
+    for axis, key, title in (
+        (axes[0], "awg", "accuracy-weighted goodput"),
+        (axes[1], "attainment", "attainment"),
+    ):
         for name in result["statics"]:
-            axis.plot(rates, [p[name][key] for p in result["points"]], "--", marker=".", label=f"static {name}", alpha=0.8)
-        axis.plot(rates, [p["adaptive"][key] for p in result["points"]], "k", marker="o", lw=2, label="adaptive")
-        axis.set(xlabel="offered load (rps)", title=f"{title}, SLO {result['slo_ms']:.0f} ms", ylim=(0, 1.02))
+            axis.plot(
+                rates,
+                [p[name][key] for p in result["points"]],
+                "--",
+                marker=".",
+                label=f"static {name}",
+                alpha=0.8,
+            )
+        axis.plot(
+            rates,
+            [p["adaptive"][key] for p in result["points"]],
+            "k",
+            marker="o",
+            lw=2,
+            label="adaptive",
+        )
+        axis.set(
+            xlabel="offered load (rps)",
+            title=f"{title}, SLO {result['slo_ms']:.0f} ms",
+            ylim=(0, 1.02),
+        )
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=7, loc="lower left")
     figure.tight_layout()
@@ -134,7 +160,10 @@ def _point(
 
 
 def _kept(report: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: report[key] for key in ("offered", "attainment", "effective_accuracy", "awg", "latency_ms", "outcomes")}
+    kept = {
+        key: report[key]
+        for key in ("offered", "attainment", "effective_accuracy", "awg", "latency_ms", "outcomes")
+    }
     kept["variants"] = report["variants"]
     kept["client_cpu_percent"] = report["client"]["cpu_percent"]
     kept["client_lateness_ms"] = report["client"]["lateness_ms"]
@@ -148,16 +177,32 @@ def _step(server: rig.Server, capacity: float, slo_ms: float, seed: int) -> dict
         "--seed", str(seed),
     )  # fmt: skip
     up = report["recovery"][-1]
-    print(f"step to {2 * capacity:.0f} rps: attainment back after {up['recovered_after_s']} s", flush=True)
+    print(
+        f"step to {2 * capacity:.0f} rps: attainment back after {up['recovered_after_s']} s",
+        flush=True,
+    )
     return {**up, "attainment": report["attainment"], "awg": report["awg"]}
 
 
 def _capacity(server: rig.Server, variant: str, slo_ms: float) -> float:
     """In-time answers a second at 1.2x of what a closed loop of 8 gets."""
     pin = ("--variant", variant, "--warmup-s", "1")
-    closed = rig.load(server, "--mode", "closed", "--concurrency", "8", "--duration-s", "3", "--slo-ms", "5000", *pin)
+    closed = rig.load(
+        server,
+        "--mode",
+        "closed",
+        "--concurrency",
+        "8",
+        "--duration-s",
+        "3",
+        "--slo-ms",
+        "5000",
+        *pin,
+    )
     rate = f"{1.2 * closed['throughput_rps']:.1f}"
-    report = rig.load(server, "--rate-rps", rate, "--duration-s", "8", "--slo-ms", f"{slo_ms:.1f}", *pin)
+    report = rig.load(
+        server, "--rate-rps", rate, "--duration-s", "8", "--slo-ms", f"{slo_ms:.1f}", *pin
+    )
     return float(report["goodput_rps"])
 
 
@@ -184,7 +229,11 @@ def _batch_one_s(variant: str) -> float:
     with rig.serving("--families", "imagenet"):
         pass
     cpu = hardware.usable_cores(affinity=1)
-    for path in sorted(store.default_folder().glob("imagenet-*.json"), key=lambda p: p.stat().st_mtime, reverse=True):
+    for path in sorted(
+        store.default_folder().glob("imagenet-*.json"),
+        key=lambda p: p.stat().st_mtime,
+        reverse=True,
+    ):
         import json
 
         content = json.loads(path.read_text())
@@ -205,7 +254,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--steps", type=int, default=5, help="repetitions of the load step")
-    parser.add_argument("--slo-ms", type=float, default=0.0, help="default: 4x the largest fp32's batch-1 latency")
+    parser.add_argument(
+        "--slo-ms", type=float, default=0.0, help="default: 4x the largest fp32's batch-1 latency"
+    )
     return parser.parse_args()
 
 

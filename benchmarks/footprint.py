@@ -89,7 +89,9 @@ def _round() -> dict[str, float]:
 def _bare() -> dict[str, Any]:
     command = rig.on_core(rig.cores()[0], [sys.executable, "-c", _BARE])
     root = Path(__file__).resolve().parent.parent
-    return json.loads(subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout)
+    return json.loads(
+        subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    )
 
 
 def _variants() -> list[str]:
@@ -133,7 +135,9 @@ def _markdown(result: dict[str, Any]) -> str:
     ]  # fmt: skip
     for key, median in result["median"].items():
         values = [r[key] for r in result["rounds"]]
-        lines.append(f"| {key.replace('_', ' ')} | {median:.2f} | {min(values):.2f} | {max(values):.2f} |")
+        lines.append(
+            f"| {key.replace('_', ' ')} | {median:.2f} | {min(values):.2f} | {max(values):.2f} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -34,11 +34,15 @@ class Server:
 
     def rss_bytes(self) -> int:
         """Resident memory of the process."""
-        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf(
+            "SC_PAGESIZE"
+        )
 
     def metrics(self) -> str:
         """The text of /metrics."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.http_port}/metrics", timeout=5
+        ) as answer:
             return answer.read().decode()
 
 
@@ -77,7 +81,9 @@ def _await(process: subprocess.Popen[str], all_arms: bool, log: Path | None) -> 
             server = Server(process.pid, int(ports[1]), int(ports[2]))
         if server and (re.search(r"\d+ of \d+ arms ready", line) or not all_arms):
             return server
-    raise RuntimeError(f"the server ended with {process.wait()} before it was ready; run it by hand to see why")
+    raise RuntimeError(
+        f"the server ended with {process.wait()} before it was ready; run it by hand to see why"
+    )
 
 
 def load(server: Server, *flags: str) -> dict[str, Any]:

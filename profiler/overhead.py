@@ -1,4 +1,4 @@
-"""What a batch costs beyond its backend: deciding, gathering locks, answering. A frozen state, one batch at a time. Pure.
+"""What a batch costs beyond its backend: deciding, waiting for locks, answering. A frozen state in and out. Pure.
 
 A least-squares line over batch size with fading memory: `per_batch_s + rows * per_row_s`, neither below zero.
 """

@@ -13,6 +13,8 @@ from pathlib import Path
 from server.config import Config, read_config
 from server.errors import BadConfiguration
 
+_log = logging.getLogger("server")
+
 
 def main(argv: list[str]) -> int:
     """Exit code 0 after a drain, 2 with one message on stderr where it cannot start, 1 where a thread of it died."""
@@ -31,51 +33,58 @@ def _serve(config: Config) -> int:
         level=config.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core would log beside our own messages
-    log = logging.getLogger("server")
     from server.app import App
 
     app = App(config)
-    failures: list[str] = []
-    crashes: list[object] = []
-    ending, end = socket.socketpair()
-    end.setblocking(False)
-
-    def fail(reason: str) -> None:
-        failures.append(reason)
-        end.send(b"\0")
-
-    def crash(args: threading.ExceptHookArgs) -> None:
-        """A server without one of its threads would leave requests unanswered: stop, loudly."""
-        log.critical("a thread died; stopping", exc_info=args.exc_value)
-        crashes.append(args)
-        end.send(b"\0")
-
-    # A byte on a socket wakes this thread whichever thread the kernel gave the signal to. An Event would not, and a
-    # handler that sets one deadlocks where it interrupts that Event's own wait().
-    signal.set_wakeup_fd(end.fileno())
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, _noted)
-    threading.excepthook = crash
+    ending = _Ending()
     _calm_collector()
-    app.start(fail)
-    log.info(
-        "gRPC on %s:%d, metrics on http://%s:%d/metrics",
-        config.host,
-        app.port,
-        config.host,
-        app.http_port,
-    )
-    ending.recv(1)
-    log.info("draining (at most %.0f s)", config.drain_s)
+    app.start(ending.fail)
+    where = (config.host, app.port, config.host, app.http_port)
+    _log.info("gRPC on %s:%d, metrics on http://%s:%d/metrics", *where)
+    ending.wait()
+    _log.info("draining (at most %.0f s)", config.drain_s)
     app.stop()
-    log.info("stopped")
-    if failures:
-        raise BadConfiguration(failures[0])
-    return 1 if crashes else 0
+    _log.info("stopped")
+    if ending.failure:
+        raise BadConfiguration(ending.failure)
+    return 1 if ending.crashed else 0
+
+
+class _Ending:
+    """Why the server should stop: a signal, a family that cannot be served, or a thread that died.
+
+    A byte on a socket wakes the main thread whichever thread the kernel gave the signal to. An Event would not, and a
+    handler that sets one deadlocks where it interrupts that Event's own wait().
+    """
+
+    def __init__(self) -> None:
+        self.failure = ""
+        self.crashed = False
+        self._woken, self._wake = socket.socketpair()
+        self._wake.setblocking(False)
+        signal.set_wakeup_fd(self._wake.fileno())
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, _noted)
+        threading.excepthook = self.crash
+
+    def wait(self) -> None:
+        """Block until there is a reason."""
+        self._woken.recv(1)
+
+    def fail(self, reason: str) -> None:
+        """Stop with exit code 2 and this message."""
+        self.failure = reason
+        self._wake.send(b"\0")
+
+    def crash(self, args: threading.ExceptHookArgs) -> None:
+        """Stop, loudly: a server without one of its threads would leave requests unanswered."""
+        _log.critical("a thread died; stopping", exc_info=args.exc_value)
+        self.crashed = True
+        self._wake.send(b"\0")
 
 
 def _calm_collector() -> None:
-    """Requests leave no cycles: keep the collector from walking everything loaded so far every few hundred of them."""
+    """Requests leave no cycles (a test holds us to it): let the collector not walk all that is loaded every few hundred."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

@@ -74,13 +74,18 @@ def test_refusals_do_not_wait_for_the_queue(busy: Server):
     waiting = [busy.begin(a_request("slow", rows(0.0, 4))) for _ in range(6)]
     begun_s = time.monotonic()
 
+    refused_s: list[float] = []
     late = [busy.begin(a_request("slow", rows(0.0, 4))) for _ in range(20)]
+    for call in late:
+        call.add_done_callback(
+            lambda c: c.code() is not grpc.StatusCode.OK and refused_s.append(time.monotonic())
+        )
     codes = [call.code() for call in late]
-    took_s = time.monotonic() - begun_s
     settle(busy, *waiting)
 
-    assert codes == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 20
-    assert took_s < 3 * BATCH_S  # the queue alone holds four batches
+    assert set(codes) <= {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.OK}
+    assert codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED) >= 18  # a batch may end meanwhile
+    assert max(refused_s) - begun_s < 3 * BATCH_S  # the queue alone holds four batches
 
 
 def test_an_overload_of_tight_deadlines_is_shed_and_what_is_answered_is_in_time(busy: Server):
