@@ -117,7 +117,8 @@ def _await_arms(server: rig.Server, count: int) -> None:
 def _decision_us(text: str) -> float:
     total = re.search(r'gearshift_decision_seconds_sum\{family="imagenet"\} (\S+)', text)
     count = re.search(r'gearshift_decision_seconds_count\{family="imagenet"\} (\S+)', text)
-    assert total and count
+    assert total
+    assert count
     return 1e6 * float(total[1]) / float(count[1])
 
 
@@ -129,9 +130,11 @@ def _markdown(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
         "# Footprint", "",
-        f"{machine['cpu']}, server and bare process on core {machine['server_core']}, client on {machine['client_core']}; "
-        f"{machine['date']}. One client, one picture of 203 kB at a time, `{VARIANT}`. Median of 3 rounds (least, most).",
-        "Command: `python benchmarks/footprint.py`.", "", "| figure | median | least | most |", "| --- | --- | --- | --- |",
+        f"{machine['cpu']}, server and bare process on core {machine['server_core']}, "
+        f"client on {machine['client_core']}; {machine['date']}. Latency: one client, one picture of 203 kB at a time, "
+        f"`{VARIANT}`. Median of 3 rounds (least, most).",
+        "Command: `python benchmarks/footprint.py`.", "",
+        "| figure | median | least | most |", "| --- | --- | --- | --- |",
     ]  # fmt: skip
     for key, median in result["median"].items():
         values = [r[key] for r in result["rounds"]]

@@ -7,7 +7,7 @@ DATATYPES = {
     "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
     "FP16": "float16", "FP32": "float32", "FP64": "float64",
 }  # fmt: skip
-"""Open Inference Protocol datatype -> numpy dtype name. BYTES and BF16 have no fixed-size numpy twin and are not served."""
+"""Open Inference Protocol datatype -> numpy dtype name. BYTES and BF16 have no numpy twin: not served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """A latency bound (s, at `percentile` of requests), the least accuracy worth an answer, and the class it is counted in."""
+    """A latency bound (s, at `percentile` of requests), the least accuracy worth an answer, the class it counts in."""
 
     latency_s: float
     min_accuracy: float = 0.0

@@ -84,7 +84,7 @@ class _Ending:
 
 
 def _calm_collector() -> None:
-    """Requests leave no cycles (a test holds us to it): let the collector not walk all that is loaded every few hundred."""
+    """Requests leave no cycles (a test holds us to it): the collector need not walk all that is loaded so often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

@@ -14,7 +14,7 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answer at once. `reason` is `full`, `late` or `unservable`; `message` tells the client what and why."""
+    """Answer at once. `reason` is `full`, `late`, `too_large` or `unservable`; `message` tells the client what and why."""
 
     reason: str
     message: str
@@ -78,7 +78,7 @@ def _late(ticket: Ticket, need_s: float, now_s: float) -> Refuse:
 def _unservable(ticket: Ticket, arms: Sequence[ArmProfile], most_rows: int) -> Refuse:
     if most_rows:
         return Refuse(
-            "unservable",
+            "too_large",
             f"{ticket.rows} rows in one request exceed the largest batch {most_rows}; split it",
         )
     if ticket.variant is not None and ticket.variant not in {arm.arm.variant for arm in arms}:

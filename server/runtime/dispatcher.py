@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.errors import DeadlineMissed, NotReady, Overloaded, RequestError
+from server.errors import BadInput, DeadlineMissed, NotReady, Overloaded, RequestError
 from server.metrics import FamilyMetrics, Served
 from server.policy import admission, forecast
 from server.policy.decision import (
@@ -252,5 +252,6 @@ def _outcome(error: RequestError | None) -> str:
 _REFUSALS: dict[str, type[RequestError]] = {
     "full": Overloaded,
     "late": DeadlineMissed,
+    "too_large": BadInput,  # more rows than this hardware was measured with
     "unservable": NotReady,  # what no arm of the family could ever serve was refused as bad input before
 }

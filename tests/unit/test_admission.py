@@ -39,19 +39,19 @@ def test_lateness_is_judged_by_the_arms_the_ticket_accepts():
 
 
 @pytest.mark.parametrize(
-    ("ticket", "words"),
+    ("ticket", "reason", "words"),
     [
-        (a_ticket(min_accuracy=0.81), "best available, 0.8"),
-        (a_ticket(variant="huge"), "'huge' is not available"),
-        (a_ticket(variant="small", min_accuracy=0.75), "best available, 0.7"),
-        (a_ticket(rows=17), "exceed the largest batch 16"),
+        (a_ticket(min_accuracy=0.81), "unservable", "best available, 0.8"),
+        (a_ticket(variant="huge"), "unservable", "'huge' is not available"),
+        (a_ticket(variant="small", min_accuracy=0.75), "unservable", "best available, 0.7"),
+        (a_ticket(rows=17), "too_large", "exceed the largest batch 16"),
     ],
 )
-def test_what_no_arm_can_serve_is_refused_with_the_reason(ticket: Ticket, words: str):
+def test_what_no_arm_can_serve_is_refused_with_the_reason(ticket: Ticket, reason: str, words: str):
     verdict = admission(three_arms(), 100)(ticket, 0, 0.0)
 
     assert isinstance(verdict, Refuse)
-    assert verdict.reason == "unservable"
+    assert verdict.reason == reason
     assert words in verdict.message
 
 

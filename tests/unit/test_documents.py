@@ -1,0 +1,35 @@
+"""What the documents name exists: paths, commands' modules, configuration keys."""
+
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from server.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = ["README.md", "docs/architecture.md", "docs/policy.md", "docs/state.md"]
+_PATH = re.compile(r"`((?:models|profiler|server|loadtest|benchmarks|docs|tests|scripts|deploy)/[\w./-]+)`")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_path_that_a_document_names_exists(document: str):
+    named = _PATH.findall((ROOT / document).read_text())
+
+    missing = [path for path in named if not (ROOT / path.rstrip("/")).exists()]
+
+    assert named
+    assert missing == []
+
+
+def test_the_example_configuration_has_every_key_at_its_default():
+    example = tomllib.loads((ROOT / "gearshift.example.toml").read_text())
+    defaults = {field.name: getattr(Config(), field.name) for field in fields(Config)}
+
+    assert {key: tuple(v) if isinstance(v, list) else v for key, v in example.items()} == defaults
+
+
+def test_the_readme_has_no_unfilled_place():
+    assert "@@" not in (ROOT / "README.md").read_text()
