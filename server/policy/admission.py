@@ -14,7 +14,7 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answer at once. `reason` is `full`, `late`, `too_large` or `unservable`; `message` tells the client what and why."""
+    """Answer at once. `reason` is `full`, `late`, `too_large` or `unservable`; `message` tells the client why."""
 
     reason: str
     message: str

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.catalog import DATATYPES, Family, Slo, TensorSpec
 from server.errors import BadInput, UnknownModel, Unsupported
+from server.rpc.demands import Demand, Demands
 
 _TYPED_FIELD = {
     "BOOL": "bool_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
@@ -21,15 +22,6 @@ _TYPED_FIELD = {
 _WIDEST = {"b": "bool", "u": "uint64", "i": "int64", "f": "float64"}
 """Kind of number -> the type that holds whatever a typed field may carry; numpy's own choice would round large ones."""
 _VERSIONS = ("", "1")
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What one request asks for: its SLO, a pinned variant if any, a client timeout (s) if any."""
-
-    slo: Slo
-    variant: str | None
-    timeout_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +41,17 @@ class Reader:
 
     def __init__(self, family: Family, slo: Slo, classes: frozenset[str], *, finite: bool) -> None:
         self._family = family
-        self._slo = slo
-        self._classes = classes | {slo.name}
+        self._demands = Demands(family, slo, classes)
         self._finite = finite
         self._specs = {spec.name: spec for spec in family.inputs}
         self._outputs = tuple(spec.name for spec in family.outputs)
-        self._plain = Demand(slo, None, None)
 
     def read(self, message: Any) -> Request:
         """The request in domain terms. Raises BadInput, UnknownModel or Unsupported, naming what and where."""
         inputs, rows = self._read_inputs(message)
         variant = self.pinned(message.model_version)
         special = message.parameters or variant is not None
-        demand = self._demand(message.parameters, variant) if special else self._plain
+        demand = self._demands.read(message.parameters, variant) if special else self._demands.plain
         outputs = self._read_outputs(message) if message.outputs else self._outputs
         raw = bool(message.raw_input_contents)
         return Request(message.id, inputs, rows, demand, outputs, raw)
@@ -206,45 +196,6 @@ class Reader:
             )
         return names
 
-    def _demand(self, parameters: Any, variant: str | None) -> Demand:
-        slo = self._slo
-        latency_s = _number(parameters, "slo_ms", slo.latency_s * 1e3) / 1e3
-        if not 0.0 < latency_s <= 3600.0:
-            raise BadInput(
-                f"parameter 'slo_ms' must be above 0 and at most 3,600,000, got {latency_s * 1e3}"
-            )
-        name = _string(parameters, "slo_class", slo.name)
-        if name not in self._classes:
-            raise BadInput(
-                f"unknown slo_class '{name}'; this server has {', '.join(sorted(self._classes))}"
-            )
-        variant = _string(parameters, "variant", variant or "") or None
-        usual = slo.min_accuracy if variant is None else 0.0  # who pins a variant has chosen
-        least = _number(parameters, "min_accuracy", usual)
-        self._check_reachable(least, variant)
-        timeout_us = _number(parameters, "timeout", 0.0)
-        if timeout_us < 0:
-            raise BadInput(
-                f"parameter 'timeout' (microseconds) must not be negative, got {timeout_us}"
-            )
-        return Demand(
-            Slo(latency_s, least, slo.percentile, name), variant, timeout_us / 1e6 or None
-        )
-
-    def _check_reachable(self, least: float, variant: str | None) -> None:
-        if variant is not None and self._family.variant(variant) is None:
-            raise UnknownModel(
-                f"model '{self._family.name}' has no variant '{variant}'; "
-                f"it has {', '.join(v.name for v in self._family.variants)}"
-            )
-        able = [v for v in self._family.variants if variant in (None, v.name)]
-        best = max((v.accuracy.value for v in able), default=0.0)
-        if not 0.0 <= least <= best:
-            raise BadInput(
-                f"parameter 'min_accuracy' is {least}; it must be between 0 and {best}, the best that "
-                f"{variant or 'model ' + repr(self._family.name)} has"
-            )
-
 
 def _check_tensor_parameters(tensor: Any) -> None:
     for key in ("shared_memory_region", "classification"):
@@ -252,27 +203,6 @@ def _check_tensor_parameters(tensor: Any) -> None:
             raise Unsupported(
                 f"tensor '{tensor.name}': parameter '{key}' is not served here; send and read raw contents"
             )
-
-
-def _number(parameters: Any, key: str, default: float) -> float:
-    if key not in parameters:
-        return default
-    kind = parameters[key].WhichOneof("parameter_choice")
-    if kind not in ("double_param", "int64_param", "uint64_param"):
-        raise BadInput(f"parameter '{key}' must be a number, got {kind or 'nothing'}")
-    value = float(getattr(parameters[key], kind))
-    if not math.isfinite(value):
-        raise BadInput(f"parameter '{key}' must be finite, got {value}")
-    return value
-
-
-def _string(parameters: Any, key: str, default: str) -> str:
-    if key not in parameters:
-        return default
-    kind = parameters[key].WhichOneof("parameter_choice")
-    if kind != "string_param":
-        raise BadInput(f"parameter '{key}' must be a string, got {kind or 'nothing'}")
-    return parameters[key].string_param
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -11,7 +11,9 @@ from server.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ["README.md", "docs/architecture.md", "docs/policy.md", "docs/state.md"]
-_PATH = re.compile(r"`((?:models|profiler|server|loadtest|benchmarks|docs|tests|scripts|deploy)/[\w./-]+)`")
+_PATH = re.compile(
+    r"`((?:models|profiler|server|loadtest|benchmarks|docs|tests|scripts|deploy)/[\w./-]+)`"
+)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -1,0 +1,89 @@
+"""Request parameters -> what a request asks for: its SLO, its class, a pinned variant. Checked here."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from models.catalog import Family, Slo
+from server.errors import BadInput, UnknownModel
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one request asks for: its SLO, a pinned variant if any, a client timeout (s) if any."""
+
+    slo: Slo
+    variant: str | None
+    timeout_s: float | None
+
+
+class Demands:
+    """Reads demands on one family; `slo` is its default, `classes` those that requests may name."""
+
+    def __init__(self, family: Family, slo: Slo, classes: frozenset[str]) -> None:
+        self._family = family
+        self._slo = slo
+        self._classes = classes | {slo.name}
+        self.plain = Demand(slo, None, None)
+        """What a request without parameters asks for."""
+
+    def read(self, parameters: Any, variant: str | None) -> Demand:
+        """The demand in a request's parameters; `variant` is what its version pins. Raises BadInput or UnknownModel."""
+        slo = self._slo
+        latency_s = _number(parameters, "slo_ms", slo.latency_s * 1e3) / 1e3
+        if not 0.0 < latency_s <= 3600.0:
+            raise BadInput(
+                f"parameter 'slo_ms' must be above 0 and at most 3,600,000, got {latency_s * 1e3}"
+            )
+        name = _string(parameters, "slo_class", slo.name)
+        if name not in self._classes:
+            raise BadInput(
+                f"unknown slo_class '{name}'; this server has {', '.join(sorted(self._classes))}"
+            )
+        variant = _string(parameters, "variant", variant or "") or None
+        usual = slo.min_accuracy if variant is None else 0.0  # who pins a variant has chosen
+        least = _number(parameters, "min_accuracy", usual)
+        self._check_reachable(least, variant)
+        timeout_us = _number(parameters, "timeout", 0.0)
+        if timeout_us < 0:
+            raise BadInput(
+                f"parameter 'timeout' (microseconds) must not be negative, got {timeout_us}"
+            )
+        return Demand(
+            Slo(latency_s, least, slo.percentile, name), variant, timeout_us / 1e6 or None
+        )
+
+    def _check_reachable(self, least: float, variant: str | None) -> None:
+        if variant is not None and self._family.variant(variant) is None:
+            raise UnknownModel(
+                f"model '{self._family.name}' has no variant '{variant}'; "
+                f"it has {', '.join(v.name for v in self._family.variants)}"
+            )
+        able = [v for v in self._family.variants if variant in (None, v.name)]
+        best = max((v.accuracy.value for v in able), default=0.0)
+        if not 0.0 <= least <= best:
+            raise BadInput(
+                f"parameter 'min_accuracy' is {least}; it must be between 0 and {best}, the best that "
+                f"{variant or 'model ' + repr(self._family.name)} has"
+            )
+
+
+def _number(parameters: Any, key: str, default: float) -> float:
+    if key not in parameters:
+        return default
+    kind = parameters[key].WhichOneof("parameter_choice")
+    if kind not in ("double_param", "int64_param", "uint64_param"):
+        raise BadInput(f"parameter '{key}' must be a number, got {kind or 'nothing'}")
+    value = float(getattr(parameters[key], kind))
+    if not math.isfinite(value):
+        raise BadInput(f"parameter '{key}' must be finite, got {value}")
+    return value
+
+
+def _string(parameters: Any, key: str, default: str) -> str:
+    if key not in parameters:
+        return default
+    kind = parameters[key].WhichOneof("parameter_choice")
+    if kind != "string_param":
+        raise BadInput(f"parameter '{key}' must be a string, got {kind or 'nothing'}")
+    return parameters[key].string_param
