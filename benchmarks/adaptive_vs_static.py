@@ -246,7 +246,7 @@ def _batch_one_s(variant: str) -> float:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_text(v) for v in value) or "none"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _options() -> argparse.Namespace:
