@@ -50,11 +50,26 @@ class ArmProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """A batch that ended: what it ran on, its rows, and how long (s) its worker was busy with it."""
+
+    arm: Arm
+    rows: int
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is likely to come: arrivals (rows/s) expected soon, and how many workers share the queue."""
+    """What is likely to come, and what has come: the shell's knowledge beside the queue itself.
+
+    `rate_rps`: arrivals (rows/s) expected soon; `workers` share the queue; `arrived`: rows offered since the start,
+    refused ones included; `finished`: the batches that ended since the policy was last asked.
+    """
 
     rate_rps: float = 0.0
     workers: int = 1
+    arrived: int = 0
+    finished: tuple[Finished, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +81,29 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a batch was chosen, for those who ask why.
+
+    `waiting`: rows in the queue; `affordable_s`: worker time each could have; `price`: accuracy per second of worker
+    time; `stay`: what a row left waiting was held to be worth.
+    """
+
+    waiting: int
+    rate_rps: float
+    affordable_s: float
+    price: float
+    stay: float
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """Run these tickets on this arm now; answer the dropped ones at once."""
+    """Run these tickets on this arm now; answer the dropped ones at once. `terms`: where the policy has a price."""
 
     arm: ArmProfile
     tickets: tuple[Ticket, ...]
     reason: str
     dropped: tuple[Drop, ...] = ()
+    terms: Terms | None = None
 
     @property
     def rows(self) -> int:
@@ -102,4 +133,7 @@ Policy = Callable[[Sequence[Ticket], Outlook, float], Decision]
 """(tickets waiting, earliest deadline first; outlook; now_s) -> what to do next. Deterministic."""
 
 PolicyFactory = Callable[[Sequence[ArmProfile]], Policy]
-"""Builds a policy's tables for these arms. The shell calls it anew when profiles change and swaps the result whole."""
+"""Builds a policy's tables for these arms. The shell calls it anew when profiles change and swaps the result whole.
+
+What a policy remembers (its last plan, a learnt batch size) belongs to the factory and so outlives its tables.
+"""
