@@ -9,8 +9,6 @@ from server.policy.hull import Point, Prices, hull, prices
 
 LEAST = 1e-3
 """An answer is worth at least this: a variant whose accuracy is not known is still to be served."""
-GRID = (1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Batch sizes tried, in rows; finer steps gain nothing measurable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +38,6 @@ def costs(arms: Sequence[ArmProfile], slo_s: float, share: float) -> Costs:
     return Costs(row_s, arm.mean_s[: rows + 1], vertices, prices(vertices))
 
 
-def grid(arm: ArmProfile) -> tuple[int, ...]:
-    """The batch sizes worth trying on `arm`, its largest included."""
-    return (*(b for b in GRID if b < arm.max_batch), arm.max_batch)
-
-
-def undominated(arms: Sequence[ArmProfile]) -> list[ArmProfile]:
-    """The arms no other matches in accuracy, size and time of every batch; most accurate first."""
-    kept: list[ArmProfile] = []
-    for arm in sorted(arms, key=lambda a: (-a.accuracy, -a.max_batch, a.upper_s, a.mean_s)):
-        if not any(_matches(better, arm) for better in kept):
-            kept.append(arm)
-    return kept
-
-
 def quickest(arms: Sequence[ArmProfile], rows: int) -> float:
     """The least time (s, upper estimate) in which one of `arms` answers `rows` rows; infinite where none can."""
     return min((a.upper_s[rows] for a in arms if rows <= a.max_batch), default=inf)
@@ -63,10 +47,3 @@ def _efficient_batch(arm: ArmProfile, limit_s: float) -> int:
     """The batch size with the least time per row among those below `limit_s`; 1 if none is."""
     sizes = [b for b in range(1, arm.max_batch + 1) if arm.upper_s[b] <= limit_s] or [1]
     return min(sizes, key=lambda b: (arm.mean_s[b] / b, b))
-
-
-def _matches(a: ArmProfile, b: ArmProfile) -> bool:
-    if a.accuracy < b.accuracy or a.max_batch < b.max_batch:
-        return False
-    times = (*zip(a.upper_s, b.upper_s, strict=False), *zip(a.mean_s, b.mean_s, strict=False))
-    return all(x <= y for x, y in times)

@@ -1,6 +1,6 @@
 """The words of a decision: who waits, what could run them and at what cost, and what to do next. Pure values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -63,13 +63,15 @@ class Outlook:
     """What is likely to come, and what has come: the shell's knowledge beside the queue itself.
 
     `rate_rps`: arrivals (rows/s) expected soon; `workers` share the queue; `arrived`: rows offered since the start,
-    refused ones included; `finished`: the batches that ended since the policy was last asked.
+    refused ones included; `finished`: the batches that ended since the policy was last asked; `values`: what an answer
+    to each SLO class is worth now, 1 where a class is not named.
     """
 
     rate_rps: float = 0.0
     workers: int = 1
     arrived: int = 0
     finished: tuple[Finished, ...] = ()
+    values: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, slots=True)

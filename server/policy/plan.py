@@ -1,21 +1,19 @@
-"""What time is worth now: how much of it each row can have until the deadlines, and the price that follows."""
+"""What time is worth now: how much of it each row can have until the deadlines, and the price that follows from it."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import hypot, inf, log2
 
-from server.policy.costs import Costs, costs, grid, quickest, undominated
-from server.policy.decision import ArmProfile, Outlook
+from server.policy.costs import Costs, costs, quickest
+from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
+from server.policy.menu import Menu, menu
 from server.policy.tuning import Tuning
-from server.policy.waiting import Waiting
 
 SLO_RANGE_S = (1e-4, 10.0)
 """Latency bounds outside this range are planned for as if at its ends."""
 STEPS_PER_OCTAVE = 4
 """Tables are made per latency bound, rounded to a quarter of an octave, and kept."""
-
-Choices = list[tuple[ArmProfile, tuple[int, ...]]]
-"""Arms worth considering, each with the batch sizes (rows) to try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,7 @@ class Plan:
     """
 
     now_s: float
+    affordable_s: float
     price: float
     stay: float
     lost: float
@@ -34,30 +33,43 @@ class Plan:
     busy_share: float
     guard_s: float
 
+    def terms(self, waiting: int, outlook: Outlook) -> Terms:
+        """The same for those who ask why."""
+        return Terms(waiting, outlook.rate_rps, self.affordable_s, self.price, self.stay)
+
 
 class Planner:
-    """The tables of one set of arms; they grow by use and never change a result."""
+    """The tables of one set of arms; they grow by use and never change a result. A mask has bit i set for arm i."""
 
     def __init__(self, arms: Sequence[ArmProfile], tuning: Tuning) -> None:
         self.arms = list(arms)
         self.tuning = tuning
+        self.most = max(arm.max_batch for arm in arms)
+        self._floors = sorted({arm.accuracy for arm in arms})
+        self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
+        self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}
         self._costs: dict[tuple[int, int], Costs] = {}
-        self._choices: dict[int, Choices] = {}
+        self._menus: dict[int, Menu] = {}
         self._quickest: dict[int, list[float]] = {}
 
-    def plan(self, view: Waiting, first: int, outlook: Outlook, now_s: float) -> Plan:
-        """The terms for serving the tickets of `view` from index `first` on."""
+    def mask(self, min_accuracy: float, variant: str | None) -> int:
+        """The arms that meet a demand."""
+        found = self._above[bisect_left(self._floors, min_accuracy)]
+        return found if variant is None else found & self._pinned.get(variant, 0)
+
+    def plan(self, mask: int, slo_s: float, rows: int, outlook: Outlook, now_s: float) -> Plan:
+        """The terms for serving `rows` waiting rows on the arms of `mask`; 0 rows: more wait than can be served."""
         tuning, workers = self.tuning, outlook.workers
-        slo_s = _slo(view)
-        table = self.costs(view.masks[first], slo_s)
-        rows = view.ends[len(view.tickets)] - view.ends[first]
-        price = table.prices.at(0.0 if first else self._affordable_s(rows, slo_s, outlook))
+        table = self.costs(mask, slo_s)
+        affordable_s = self._affordable_s(rows, slo_s, outlook) if rows else 0.0
+        price = table.prices.at(affordable_s)
         return Plan(
             now_s=now_s,
+            affordable_s=affordable_s,
             price=price,
-            stay=max(v.accuracy - price * v.cost_s for v in table.vertices),
+            stay=max([v.accuracy - price * v.cost_s for v in table.vertices]),
             lost=tuning.lost_weight * table.vertices[0].accuracy,
-            row_s=self.row_s(view, view.masks[first]) / workers,
+            row_s=self.row_s(mask, slo_s) / workers,
             busy_share=1.0 / workers,
             guard_s=tuning.guard * slo_s,
         )
@@ -71,33 +83,31 @@ class Planner:
         needed_rps = hypot(behind_rps, outlook.rate_rps / self.tuning.load_share)
         return outlook.workers / needed_rps if needed_rps else inf
 
-    def row_s(self, view: Waiting, mask: int) -> float:
+    def row_s(self, mask: int, slo_s: float) -> float:
         """The least worker time (s) per row on the arms of `mask`, as the shed test plans with."""
-        return self.costs(mask, _slo(view)).row_s * self.tuning.shed_cost
+        return self.costs(mask, slo_s).row_s * self.tuning.shed_cost
 
-    def lag_s(self, view: Waiting, workers: int) -> float:
+    def lag_s(self, mask: int, slo_s: float, rows: int, workers: int) -> float:
         """How much later (s) than the shared work says a row is done: a batch ends as a whole, on one worker."""
-        batch_s = self.costs(view.masks[0], _slo(view)).batch_s
-        rows = min(len(batch_s) - 1, view.ends[len(view.tickets)])
-        return batch_s[rows] * (1.0 - (1.0 - self.tuning.lag) / workers)
+        batch_s = self.costs(mask, slo_s).batch_s
+        whole_s = batch_s[min(len(batch_s) - 1, rows)]
+        return whole_s * (1.0 - (1.0 - self.tuning.lag) / workers)
 
     def costs(self, mask: int, slo_s: float) -> Costs:
         """The table for the arms of `mask` (not empty) under about `slo_s`."""
         step = round(STEPS_PER_OCTAVE * log2(slo_s))
         found = self._costs.get((mask, step))
         if found is None:
-            found = costs(
-                self._subset(mask), 2.0 ** (step / STEPS_PER_OCTAVE), self.tuning.batch_share
-            )
+            share = self.tuning.batch_share
+            found = costs(self._subset(mask), 2.0 ** (step / STEPS_PER_OCTAVE), share)
             self._costs[mask, step] = found
         return found
 
-    def choices(self, mask: int) -> Choices:
-        """The arms of `mask` that no other of them beats."""
-        found = self._choices.get(mask)
+    def menu(self, mask: int) -> Menu:
+        """The steps that the arms of `mask` (not empty) offer."""
+        found = self._menus.get(mask)
         if found is None:
-            found = [(arm, grid(arm)) for arm in undominated(self._subset(mask))]
-            self._choices[mask] = found
+            found = self._menus[mask] = menu(self._subset(mask))
         return found
 
     def quickest_s(self, mask: int, rows: int) -> float:
@@ -106,16 +116,22 @@ class Planner:
         if found is None:
             arms = self._subset(mask)
             most = max((arm.max_batch for arm in arms), default=0)
-            found = [quickest(arms, b) for b in range(most + 1)]
-            self._quickest[mask] = found
+            found = self._quickest[mask] = [quickest(arms, b) for b in range(most + 1)]
         return found[rows] if rows < len(found) else inf
 
     def _subset(self, mask: int) -> list[ArmProfile]:
         return [arm for i, arm in enumerate(self.arms) if mask >> i & 1]
 
 
-def _slo(view: Waiting) -> float:
-    """The latency bound (s) to plan with: half-way between those of the first and the last ticket."""
-    first, last = view.tickets[0], view.tickets[-1]
+def slo_between(first: Ticket, last: Ticket) -> float:
+    """The latency bound (s) to plan with: half-way between those of two tickets."""
     spans = first.deadline_s - first.arrival_s + last.deadline_s - last.arrival_s
     return min(max(0.5 * spans, SLO_RANGE_S[0]), SLO_RANGE_S[1])
+
+
+def _mask(arms: Sequence[ArmProfile], holds: Callable[[ArmProfile], bool]) -> int:
+    return sum(1 << i for i, arm in enumerate(arms) if holds(arm))
+
+
+def _variants(arms: Sequence[ArmProfile]) -> set[str]:
+    return {arm.arm.variant for arm in arms}

@@ -1,61 +1,41 @@
-"""Who cannot be served in time: alone (late), or because not all can be (shed, those with the least slack first)."""
+"""How far the best throughput of all workers reaches into the queue, and who must go where it does not reach all."""
 
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from heapq import heappop, heappush
+from itertools import count
 
-from server.policy.plan import Planner
-from server.policy.waiting import Waiting
+import numpy as np
+
+from server.policy.menu import Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """Tickets that can each be in time alone, and how far the best throughput of all workers reaches among them.
+def spare(deadlines: Floats, work_s: Floats, lag_s: float) -> Floats:
+    """The latest clock time (s) to start on tickets i, i+1, ... so that each is in time.
 
-    `work_s[i]` is the time until ticket i is done if all before it are served; `spare_s[i]` the latest clock time to
-    start on tickets i, i+1, ... so that each is in time; `first` the first ticket not shed.
+    `work_s[i]` is the time until ticket i is done if all before it are served, `lag_s` what comes on top of it.
     """
-
-    view: Waiting
-    work_s: list[float]
-    spare_s: list[float]
-    first: int
-
-
-def late(view: Waiting, planner: Planner, now_s: float) -> list[int]:
-    """Indices of the tickets that no arm they accept answers in time even if it starts on them now."""
-    if view.plain:
-        limit_s = now_s + planner.quickest_s(view.common, 1)
-        if view.deadlines[0] >= limit_s:
-            return []
-        return [i for i, deadline in enumerate(view.deadlines) if deadline < limit_s]
-    quick = planner.quickest_s
-    return [
-        i
-        for i, (mask, ticket) in enumerate(zip(view.masks, view.tickets, strict=False))
-        if ticket.deadline_s < now_s + quick(mask, ticket.rows)
-    ]
+    tightest = np.minimum.accumulate((deadlines - work_s)[::-1])[::-1]
+    tightest -= lag_s
+    tightest[1:] += work_s[:-1]
+    return tightest
 
 
-def backlog(view: Waiting, planner: Planner, workers: int, now_s: float) -> Backlog:
-    """Lay the work out in time and shed the fewest tickets, least slack first, that make the others reachable."""
-    work, lag_s = _work(view, planner, workers), planner.lag_s(view, workers)
-    spare = [d - lag_s - w for d, w in zip(view.deadlines, work, strict=True)]
-    spare.reverse()
-    spare = list(accumulate(spare, min))
-    spare.reverse()
-    spare = [spare[0], *(s + w for s, w in zip(spare[1:], work, strict=False))]
-    first, last = 0, len(spare) - 1
-    while first < last and spare[first] < now_s:
-        first += 1
-    return Backlog(view, work, spare, first)
+def shed(deadlines: Floats, own_s: Floats, values: Floats, limit_s: float) -> list[int]:
+    """Indices of the tickets to give up, so that the others can be done in time from `limit_s` on.
 
-
-def _work(view: Waiting, planner: Planner, workers: int) -> list[float]:
-    if view.uniform:
-        row_s = planner.row_s(view, view.common) / workers
-        return [row_s * end for end in view.ends[1 : len(view.tickets) + 1]]
-    share_s = {mask: planner.row_s(view, mask) / workers for mask in set(view.masks)}
-    rows = pairwise(view.ends)
-    return list(
-        accumulate(share_s[m] * (b - a) for m, (a, b) in zip(view.masks, rows, strict=True))
-    )
+    `own_s[i]` is the work of ticket i, `values[i]` what serving it is worth. Wherever the work up to a deadline does
+    not fit, the one worth least for its time goes, the earliest among equals (Moore and Hodgson's rule, 1968, by
+    value).
+    """
+    kept: list[tuple[float, int, int]] = []
+    gone: list[int] = []
+    order, end_s = count(), limit_s
+    for i, (deadline_s, work_s, value) in enumerate(
+        zip(deadlines.tolist(), own_s.tolist(), values.tolist(), strict=True)
+    ):
+        heappush(kept, (value / work_s, next(order), i))
+        end_s += work_s
+        while end_s > deadline_s and len(kept) > 1:
+            _, _, least = heappop(kept)
+            gone.append(least)
+            end_s -= float(own_s[least])
+    return gone

@@ -1,11 +1,14 @@
-"""The queue of waiting tickets, earliest deadline first. It orders and finds; it decides and bounds nothing."""
+"""The queue of waiting tickets, earliest deadline first. It orders, finds and counts; it decides and bounds nothing."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import overload
+from typing import Self, overload
 
 from server.policy.decision import Ticket
+
+Demand = tuple[int, float, str | None, str]
+"""What sets a ticket apart from its neighbours besides its deadline: rows, least accuracy, pinned variant, class."""
 
 
 class Queue(Sequence[Ticket]):
@@ -16,6 +19,18 @@ class Queue(Sequence[Ticket]):
         self._tickets: list[Ticket] = []
         self.rows = 0
         """Rows waiting, over all tickets."""
+        self.deadlines: list[float] = []
+        """The tickets' deadlines (s), in order. To be read only."""
+        self.demands: dict[Demand, int] = {}
+        """How many tickets make each demand; none of them zero. To be read only."""
+
+    @classmethod
+    def of(cls, tickets: Iterable[Ticket]) -> Self:
+        """A queue that holds `tickets`. Raises ValueError as `push` does."""
+        queue = cls()
+        for ticket in tickets:
+            queue.push(ticket)
+        return queue
 
     def __len__(self) -> int:
         return len(self._tickets)
@@ -39,9 +54,12 @@ class Queue(Sequence[Ticket]):
         if not self._keys or key > self._keys[-1]:
             self._keys.append(key)
             self._tickets.append(ticket)
+            self.deadlines.append(ticket.deadline_s)
         else:
             self._insert(key, ticket)
         self.rows += ticket.rows
+        demand = _demand(ticket)
+        self.demands[demand] = self.demands.get(demand, 0) + 1
 
     def remove(self, ticket: Ticket) -> bool:
         """Take one ticket out (a cancelled call). False if it does not wait here (any more)."""
@@ -53,6 +71,17 @@ class Queue(Sequence[Ticket]):
 
     def pop(self, tickets: Iterable[Ticket]) -> None:
         """Take out a decision's tickets. Raises KeyError, taking none, if one does not wait here or comes twice."""
+        gone = list(tickets)
+        if not gone:
+            return
+        start = self._index(gone[0])
+        stop = start + len(gone)
+        if self._tickets[start:stop] == gone:  # neighbours, as most batches are
+            self._cut(start, stop)
+        else:
+            self._pop_scattered(gone)
+
+    def _pop_scattered(self, tickets: Sequence[Ticket]) -> None:
         at = sorted(self._index(ticket) for ticket in tickets)
         if any(a == b for a, b in pairwise(at)):
             raise KeyError(
@@ -74,10 +103,19 @@ class Queue(Sequence[Ticket]):
             )
         insort(self._keys, key)
         self._tickets.insert(at, ticket)
+        self.deadlines.insert(at, ticket.deadline_s)
 
     def _cut(self, start: int, stop: int) -> None:
-        self.rows -= sum(ticket.rows for ticket in self._tickets[start:stop])
-        del self._keys[start:stop], self._tickets[start:stop]
+        demands = self.demands
+        for ticket in self._tickets[start:stop]:
+            self.rows -= ticket.rows
+            demand = _demand(ticket)
+            left = demands[demand] - 1
+            if left:
+                demands[demand] = left
+            else:
+                del demands[demand]
+        del self._keys[start:stop], self._tickets[start:stop], self.deadlines[start:stop]
 
     def _index(self, ticket: Ticket) -> int:
         at = self._at(ticket)
@@ -89,3 +127,7 @@ class Queue(Sequence[Ticket]):
         key = (ticket.deadline_s, ticket.id)
         at = bisect_left(self._keys, key)
         return at if at < len(self._keys) and self._keys[at] == key else None
+
+
+def _demand(ticket: Ticket) -> Demand:
+    return (ticket.rows, ticket.min_accuracy, ticket.variant, ticket.slo_class)

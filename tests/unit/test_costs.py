@@ -1,9 +1,9 @@
-"""Batch sizes, efficient costs and which arms are worth considering."""
+"""What rows cost at best."""
 
 from math import inf
 
-from server.policy.costs import costs, grid, quickest, undominated
-from tests.builders import a_profile, three_arms
+from server.policy.costs import costs, quickest
+from tests.builders import a_profile
 
 
 def test_the_least_time_per_row_is_taken_at_a_batch_that_fits_the_slo():
@@ -14,24 +14,6 @@ def test_the_least_time_per_row_is_taken_at_a_batch_that_fits_the_slo():
 
 def test_an_arm_too_slow_for_any_batch_still_has_a_cost():
     assert costs([a_profile(first_s=1.0)], slo_s=0.1, share=0.5).row_s == 1.0
-
-
-def test_the_largest_batch_is_always_tried():
-    assert grid(a_profile(max_batch=7)) == (1, 2, 3, 4, 6, 7)
-    assert grid(a_profile(max_batch=1)) == (1,)
-
-
-def test_an_arm_slower_and_no_more_accurate_is_left_out():
-    worse = a_profile("worse", accuracy=0.7, first_s=0.005)
-
-    assert worse not in undominated([*three_arms(), worse])
-    assert len(undominated([*three_arms(), worse])) == 3
-
-
-def test_of_twins_one_remains():
-    twins = [a_profile("one"), a_profile("two")]
-
-    assert len(undominated(twins)) == 1
 
 
 def test_the_quickest_is_among_those_that_hold_the_rows():

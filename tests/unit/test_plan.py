@@ -1,15 +1,26 @@
-"""The price of time follows the load."""
+"""Which arms meet a demand, and the price of time."""
 
 from server.policy.plan import Planner
 from server.policy.tuning import DEFAULT
-from server.policy.waiting import reader
-from tests.builders import an_outlook, three_arms, tickets
+from tests.builders import an_outlook, three_arms
+
+ALL = 0b111
 
 
-def price(count: int = 1, first: int = 0, rate_rps: float = 0.0, workers: int = 1) -> float:
-    arms = three_arms()
-    view = reader(arms)(tickets(count))
-    return Planner(arms, DEFAULT).plan(view, first, an_outlook(rate_rps, workers), 0.0).price
+def price(rows: int = 1, rate_rps: float = 0.0, workers: int = 1) -> float:
+    planner = Planner(three_arms(), DEFAULT)
+    return planner.plan(ALL, 0.1, rows, an_outlook(rate_rps, workers), 0.0).price
+
+
+def test_a_demand_and_a_pin_leave_the_arms_that_meet_both():
+    mask = Planner(three_arms(), DEFAULT).mask
+
+    assert mask(0.0, None) == ALL
+    assert mask(0.75, None) == 0b110
+    assert mask(0.0, "small") == 0b001
+    assert mask(0.75, "small") == 0
+    assert mask(0.0, "gone") == 0
+    assert mask(0.99, None) == 0
 
 
 def test_time_is_dearer_the_more_is_expected():
@@ -24,12 +35,11 @@ def test_time_is_cheaper_with_more_workers():
     assert price(rate_rps=300, workers=4) < price(rate_rps=300)
 
 
-def test_when_some_are_shed_time_is_as_dear_as_it_gets():
-    assert price(8, first=1) == price(8, rate_rps=1e6)
+def test_when_more_wait_than_can_be_served_time_is_as_dear_as_it_gets():
+    assert price(0) == price(8, rate_rps=1e6)
 
 
 def test_serving_a_waiting_row_is_always_worth_something():
-    arms = three_arms()
-    view = reader(arms)(tickets(8))
+    planner = Planner(three_arms(), DEFAULT)
 
-    assert Planner(arms, DEFAULT).plan(view, 1, an_outlook(1e6), 0.0).stay > 0
+    assert planner.plan(ALL, 0.1, 0, an_outlook(1e6), 0.0).stay > 0

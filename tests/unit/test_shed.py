@@ -1,47 +1,36 @@
-"""Who is late, and how many must go when not all can be served."""
+"""How far a queue can be reached, and who must go when not all can be served."""
 
-from collections.abc import Sequence
+import numpy as np
 
-from server.policy.decision import ArmProfile, Ticket
-from server.policy.plan import Planner
-from server.policy.shed import Backlog, backlog, late
-from server.policy.tuning import Tuning
-from server.policy.waiting import reader
-from tests.builders import a_profile, a_ticket, tickets
-
-EXACT = Tuning(shed_cost=1.0, lag=0.0)
-ARM = a_profile(first_s=0.010, p95=1.0)
+from server.policy.shed import shed, spare
 
 
-def planned(
-    waiting: Sequence[Ticket], now_s: float, workers: int = 1, arm: ArmProfile = ARM
-) -> Backlog:
-    return backlog(reader([arm])(waiting), Planner([arm], EXACT), workers, now_s)
-
-
-def test_only_those_no_arm_answers_in_time_are_late():
-    waiting = [a_ticket(0, slo_s=0.005), a_ticket(1, slo_s=0.011), a_ticket(2, slo_s=0.019, rows=2)]
-
-    assert late(reader([ARM])(waiting), Planner([ARM], EXACT), 0.0) == [0, 2]
-
-
-def test_what_can_be_served_one_after_the_other_all_stays():
-    assert planned(tickets(10, slo_s=0.1001), 0.0).first == 0
-
-
-def test_as_many_go_as_are_too_many():
-    assert planned(tickets(13, slo_s=0.1001), 0.0).first == 3
-
-
-def test_one_always_stays():
-    assert planned(tickets(5, slo_s=0.001), 0.0).first == 4
+def of(*values: float) -> np.ndarray:
+    return np.array(values)
 
 
 def test_the_spare_time_is_that_of_the_tightest_ticket_behind():
-    known = planned([a_ticket(0, slo_s=0.05), a_ticket(1, slo_s=0.06)], 0.0)
+    slack_s = spare(of(0.05, 0.055), of(0.01, 0.02), 0.0)
 
-    assert [round(s, 6) for s in known.spare_s] == [0.04, 0.05]
+    assert slack_s.round(6).tolist() == [0.035, 0.045]
 
 
-def test_two_workers_reach_further_though_a_batch_still_takes_its_time():
-    assert planned(tickets(13, slo_s=0.1001), 0.0, workers=2).first == 0
+def test_a_batch_that_ends_as_a_whole_leaves_less_to_spare():
+    assert spare(of(0.05), of(0.01), 0.005).round(6).tolist() == [0.035]
+
+
+def test_where_all_fit_nobody_goes():
+    assert shed(of(1, 2, 3), of(1, 1, 1), of(1, 1, 1), 0.0) == []
+
+
+def test_among_equals_as_many_go_as_are_too_many_and_the_earliest_first():
+    assert shed(of(2, 2, 2, 2), of(1, 1, 1, 1), of(1, 1, 1, 1), 0.0) == [0, 1]
+
+
+def test_one_always_stays():
+    assert shed(of(1, 1, 1), of(5, 5, 5), of(1, 1, 1), 0.0) == [0, 1]
+
+
+def test_those_worth_least_for_their_time_go_wherever_they_stand():
+    assert shed(of(2, 2, 2), of(1, 1, 1), of(3, 1, 2), 0.0) == [1]
+    assert shed(of(3, 3, 3), of(1, 2, 1), of(1, 1.5, 1), 0.0) == [1]

@@ -1,0 +1,180 @@
+"""The decision where tickets differ: in rows, in the arms they accept, or in what an answer to their class is worth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from server.policy.alike import LOOK_AHEAD
+from server.policy.costs import LEAST
+from server.policy.decision import ArmProfile, Decision, Drop, Idle, Outlook, Run, Ticket
+from server.policy.menu import Floats
+from server.policy.plan import Plan, Planner, slo_between
+from server.policy.shed import shed, spare
+from server.policy.tickets import Queue
+
+FAR_S = 1e9
+"""Longer than any deadline is away, yet a number to reckon with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Tickets that can each be in time alone, earliest deadline first, and what each is worth and accepts.
+
+    `own_s[i]` is the shared worker time that ticket i takes at best, `lag_s` how much later than that it is done.
+    """
+
+    tickets: Sequence[Ticket]
+    deadlines: Floats
+    rows: Floats
+    values: Floats
+    masks: Sequence[int]
+    own_s: Floats
+    lag_s: float
+
+    def without(self, gone: Sequence[int]) -> "Crowd":
+        """The same less these indices."""
+        left = set(gone)
+        keep = [i for i in range(len(self.tickets)) if i not in left]
+        return Crowd(
+            [self.tickets[i] for i in keep], self.deadlines[keep], self.rows[keep], self.values[keep],
+            [self.masks[i] for i in keep], self.own_s[keep], self.lag_s,
+        )  # fmt: skip
+
+
+_NONE = np.zeros(0)
+_NOBODY = Crowd((), _NONE, _NONE, _NONE, (), _NONE, 0.0)
+_NO_TERMS = Plan(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """For every arm that suits the first ticket: the batches of all tickets up to some one which the arm suits.
+
+    The arrays are (arms, tickets). `worth` is minus infinity where there is no such batch, it is too large or late.
+    """
+
+    arms: Sequence[ArmProfile]
+    accepts: NDArray[np.bool_]
+    rows: NDArray[np.intp]
+    worth: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Who is left to serve and on what terms, once those who cannot be in time are out."""
+
+    crowd: Crowd
+    plan: Plan
+    drops: tuple[Drop, ...]
+
+
+def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
+    """The best step: neighbours in the queue, but for those in between that do not accept the arm."""
+    scene = survey(queue, planner, outlook, now_s)
+    crowd, drops = scene.crowd, scene.drops
+    if not crowd.tickets:
+        return Idle(drops)
+    batches = weighed(crowd, scene.plan, planner.arms)
+    arm, last = divmod(int(batches.worth.argmax()), len(crowd.tickets))
+    if batches.worth[arm, last] == -np.inf:  # in time only if it starts at once, without the guard
+        run_on, members = _alone(crowd, planner.arms)
+    else:
+        picked = np.flatnonzero(batches.accepts[arm, : last + 1]).tolist()
+        run_on, members = batches.arms[arm], tuple([crowd.tickets[i] for i in picked])
+    shed_some = bool(drops) and drops[-1].reason == "shed"
+    all_run = len(members) == len(queue) - len(drops)
+    reason = "overload" if shed_some else "drain" if all_run else "partial"
+    return Run(run_on, members, reason, drops, scene.plan.terms(queue.rows, outlook))
+
+
+def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Scene:
+    """Drop who is late, shed who is out of reach, and set the terms for the rest."""
+    crowd, late = _gathered(queue, planner, outlook, now_s)
+    drops = [Drop(ticket, "late") for ticket in late]
+    if not crowd.tickets:
+        return Scene(crowd, _NO_TERMS, tuple(drops))
+    gone = _shed(crowd, now_s)
+    drops += [Drop(crowd.tickets[i], "shed") for i in sorted(gone)]
+    left = crowd.without(gone) if gone else crowd
+    slo_s = slo_between(left.tickets[0], left.tickets[-1])
+    rows = 0 if gone else int(left.rows.sum())
+    return Scene(left, planner.plan(left.masks[0], slo_s, rows, outlook, now_s), tuple(drops))
+
+
+def _gathered(
+    queue: Queue, planner: Planner, outlook: Outlook, now_s: float
+) -> tuple[Crowd, list[Ticket]]:
+    """The head of the queue: those that can be in time, and those that cannot (or that no arm can serve at all)."""
+    head = queue[: max(LOOK_AHEAD, 2 * planner.most)]
+    masks = [planner.mask(t.min_accuracy, t.variant) for t in head]
+    quick_s = [now_s + planner.quickest_s(m, t.rows) for m, t in zip(masks, head, strict=True)]
+    fit = [i for i, t in enumerate(head) if t.deadline_s >= quick_s[i]]
+    late = [t for i, t in enumerate(head) if t.deadline_s < quick_s[i]]
+    if not fit:
+        return _NOBODY, late
+    tickets, kept = [head[i] for i in fit], [masks[i] for i in fit]
+    slo_s = slo_between(tickets[0], tickets[-1])
+    row_s = {m: planner.row_s(m, slo_s) / outlook.workers for m in set(kept)}
+    rows = np.array([float(t.rows) for t in tickets])
+    values = np.array([outlook.values.get(t.slo_class, 1.0) for t in tickets])
+    lag_s = planner.lag_s(kept[0], slo_s, int(rows.sum()), outlook.workers)
+    deadlines = np.array([t.deadline_s for t in tickets])
+    return Crowd(
+        tickets, deadlines, rows, values, kept, rows * [row_s[m] for m in kept], lag_s
+    ), late  # fmt: skip
+
+
+def weighed(crowd: Crowd, plan: Plan, arms: Sequence[ArmProfile]) -> Batches:
+    """Every batch of the crowd on every arm: accuracy earned, less the price of time and what else it costs."""
+    able = [i for i in range(len(arms)) if crowd.masks[0] >> i & 1]
+    able_arms, accepts = [arms[i] for i in able], _accepted(crowd, able)
+    rows = np.cumsum(accepts * crowd.rows, axis=1).astype(np.intp)
+    mean_s, upper_s = _times(able_arms, rows)
+    valid = accepts & (upper_s <= crowd.deadlines[0] - plan.now_s - plan.guard_s)
+    accuracy = np.array([max(arm.accuracy, LEAST) for arm in able_arms])[:, None]
+    earned = np.cumsum(accepts * (crowd.rows * crowd.values), axis=1) * (accuracy - plan.stay)
+    over_s = plan.now_s + plan.busy_share * mean_s - _latest(crowd, accepts)
+    worth = earned - plan.price * mean_s - plan.lost / plan.row_s * np.maximum(over_s, 0.0)
+    return Batches(able_arms, accepts, rows, np.where(valid, worth, -np.inf))
+
+
+def _shed(crowd: Crowd, now_s: float) -> list[int]:
+    """Indices to give up so that the others are within reach; none where all are."""
+    if (crowd.deadlines - np.cumsum(crowd.own_s) >= now_s + crowd.lag_s).all():
+        return []
+    worths = crowd.values * crowd.rows
+    return shed(crowd.deadlines, crowd.own_s, worths, now_s + crowd.lag_s)
+
+
+def _latest(crowd: Crowd, accepts: NDArray[np.bool_]) -> Floats:
+    """The latest clock time (s) at which a batch may end for those it passes over and those behind to stay in time."""
+    passed_s = np.cumsum(np.where(accepts, 0.0, crowd.own_s), axis=1)
+    over = np.where(accepts, np.inf, crowd.deadlines - crowd.lag_s - passed_s)
+    behind = np.append(spare(crowd.deadlines, np.cumsum(crowd.own_s), crowd.lag_s)[1:], np.inf)
+    return np.minimum(np.minimum.accumulate(over, axis=1), behind - passed_s)
+
+
+def _accepted(crowd: Crowd, arms: Sequence[int]) -> NDArray[np.bool_]:
+    """(arms, tickets): whether the arm meets the ticket's demand."""
+    columns = {m: [m >> i & 1 for i in arms] for m in set(crowd.masks)}
+    return np.array([columns[m] for m in crowd.masks], dtype=np.bool_).T
+
+
+def _times(arms: Sequence[ArmProfile], rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Mean and upper latency (s) of `rows` rows on each arm, FAR_S beyond an arm's largest batch."""
+    most = max(arm.max_batch for arm in arms)
+    means, uppers = np.full((2, len(arms), most + 2), FAR_S)
+    for i, arm in enumerate(arms):
+        means[i, : arm.max_batch + 1] = arm.mean_s
+        uppers[i, : arm.max_batch + 1] = arm.upper_s
+    at = np.minimum(rows, most + 1)
+    return np.take_along_axis(means, at, axis=1), np.take_along_axis(uppers, at, axis=1)
+
+
+def _alone(crowd: Crowd, arms: Sequence[ArmProfile]) -> tuple[ArmProfile, tuple[Ticket, ...]]:
+    """The fastest arm for the first ticket by itself: in time even where nothing else is."""
+    first, mask = crowd.tickets[0], crowd.masks[0]
+    able = [a for i, a in enumerate(arms) if mask >> i & 1 and first.rows <= a.max_batch]
+    return min(able, key=lambda a: a.upper_s[first.rows]), (first,)
