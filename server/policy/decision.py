@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,7 @@ class Outlook:
     values: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
+class Drop(NamedTuple):
     """A ticket that will not be run, and why: `late` (cannot be in time) or `shed` (not all can be; this one goes)."""
 
     ticket: Ticket

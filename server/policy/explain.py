@@ -62,7 +62,7 @@ def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> It
     scene = mixed.survey(queue, planner, outlook, now_s)
     if not scene.crowd.tickets:
         return iter(())
-    batches = mixed.weighed(scene.crowd, scene.plan, planner.arms)
+    batches = mixed.weighed(scene.crowd, scene.plan, planner)
     which, upto = np.nonzero(batches.accepts)
     arms = [batches.arms[int(i)] for i in which]
     rows = batches.rows[which, upto]

@@ -12,6 +12,8 @@ from server.policy.decision import ArmProfile
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
+FAR_S = 1e9
+"""Longer than any deadline is away, yet a number to reckon with."""
 EVERY = 16
 """Up to this many rows every batch size is tried, beyond it steps of an eighth: finer ones gain nothing measurable."""
 
@@ -50,6 +52,16 @@ def menu(arms: Sequence[ArmProfile]) -> Menu:
         arms, arm, size, size.astype(np.float64), np.array(accuracy), np.array(mean_s), upper_s, count,
         [float(slowest[c - 1]) if c else 0.0 for c in count], most,
     )  # fmt: skip
+
+
+def latencies(arms: Sequence[ArmProfile]) -> tuple[Floats, Floats]:
+    """Mean and upper latency (s) of every arm by rows, FAR_S for more rows than it holds: (arms, largest batch + 2)."""
+    most = max(arm.max_batch for arm in arms)
+    means, uppers = np.full((2, len(arms), most + 2), FAR_S)
+    for i, arm in enumerate(arms):
+        means[i, : arm.max_batch + 1] = arm.mean_s
+        uppers[i, : arm.max_batch + 1] = arm.upper_s
+    return means, uppers
 
 
 def sizes(most: int) -> tuple[int, ...]:

@@ -14,9 +14,6 @@ from server.policy.plan import Plan, Planner, slo_between
 from server.policy.shed import shed, spare
 from server.policy.tickets import Queue
 
-FAR_S = 1e9
-"""Longer than any deadline is away, yet a number to reckon with."""
-
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
@@ -76,7 +73,7 @@ def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> De
     crowd, drops = scene.crowd, scene.drops
     if not crowd.tickets:
         return Idle(drops)
-    batches = weighed(crowd, scene.plan, planner.arms)
+    batches = weighed(crowd, scene.plan, planner)
     arm, last = divmod(int(batches.worth.argmax()), len(crowd.tickets))
     if batches.worth[arm, last] == -np.inf:  # in time only if it starts at once, without the guard
         run_on, members = _alone(crowd, planner.arms)
@@ -107,31 +104,37 @@ def _gathered(
     queue: Queue, planner: Planner, outlook: Outlook, now_s: float
 ) -> tuple[Crowd, list[Ticket]]:
     """The head of the queue: those that can be in time, and those that cannot (or that no arm can serve at all)."""
-    head = queue[: max(LOOK_AHEAD, 2 * planner.most)]
-    masks = [planner.mask(t.min_accuracy, t.variant) for t in head]
-    quick_s = [now_s + planner.quickest_s(m, t.rows) for m, t in zip(masks, head, strict=True)]
-    fit = [i for i, t in enumerate(head) if t.deadline_s >= quick_s[i]]
-    late = [t for i, t in enumerate(head) if t.deadline_s < quick_s[i]]
-    if not fit:
+    look = max(LOOK_AHEAD, 2 * planner.most)
+    head, demands, deadlines = queue[:look], queue.demand_of[:look], queue.deadlines[:look]
+    masks = {d: planner.mask(d[1], d[2]) for d in set(demands)}
+    quick_s = {d: now_s + planner.quickest_s(masks[d], d[0]) for d in masks}
+    fit = [i for i, (d, at) in enumerate(zip(demands, deadlines, strict=True)) if at >= quick_s[d]]
+    if len(fit) == len(head):
+        late: list[Ticket] = []
+    else:
+        left = set(fit)
+        late = [ticket for i, ticket in enumerate(head) if i not in left]
+        head, demands = [head[i] for i in fit], [demands[i] for i in fit]
+        deadlines = [deadlines[i] for i in fit]
+    if not head:
         return _NOBODY, late
-    tickets, kept = [head[i] for i in fit], [masks[i] for i in fit]
-    slo_s = slo_between(tickets[0], tickets[-1])
-    row_s = {m: planner.row_s(m, slo_s) / outlook.workers for m in set(kept)}
-    rows = np.array([float(t.rows) for t in tickets])
-    values = np.array([outlook.values.get(t.slo_class, 1.0) for t in tickets])
-    lag_s = planner.lag_s(kept[0], slo_s, int(rows.sum()), outlook.workers)
-    deadlines = np.array([t.deadline_s for t in tickets])
-    return Crowd(
-        tickets, deadlines, rows, values, kept, rows * [row_s[m] for m in kept], lag_s
-    ), late  # fmt: skip
+    slo_s = slo_between(head[0], head[-1])
+    own_s = {d: d[0] * planner.row_s(masks[d], slo_s) / outlook.workers for d in set(demands)}
+    facts = {d: (d[0], outlook.values.get(d[3], 1.0), own_s[d]) for d in own_s}
+    rows, values, work_s = np.array([facts[d] for d in demands]).T
+    lag_s = planner.lag_s(masks[demands[0]], slo_s, int(rows.sum()), outlook.workers)
+    kept = [masks[d] for d in demands]
+    return Crowd(head, np.array(deadlines), rows, values, kept, work_s, lag_s), late
 
 
-def weighed(crowd: Crowd, plan: Plan, arms: Sequence[ArmProfile]) -> Batches:
+def weighed(crowd: Crowd, plan: Plan, planner: Planner) -> Batches:
     """Every batch of the crowd on every arm: accuracy earned, less the price of time and what else it costs."""
-    able = [i for i in range(len(arms)) if crowd.masks[0] >> i & 1]
-    able_arms, accepts = [arms[i] for i in able], _accepted(crowd, able)
+    able = [i for i in range(len(planner.arms)) if crowd.masks[0] >> i & 1]
+    able_arms, accepts = [planner.arms[i] for i in able], _accepted(crowd, able)
     rows = np.cumsum(accepts * crowd.rows, axis=1).astype(np.intp)
-    mean_s, upper_s = _times(able_arms, rows)
+    means, uppers = planner.tables
+    at = np.minimum(rows, planner.most + 1)
+    mean_s, upper_s = (np.take_along_axis(table[able], at, axis=1) for table in (means, uppers))
     valid = accepts & (upper_s <= crowd.deadlines[0] - plan.now_s - plan.guard_s)
     accuracy = np.array([max(arm.accuracy, LEAST) for arm in able_arms])[:, None]
     earned = np.cumsum(accepts * (crowd.rows * crowd.values), axis=1) * (accuracy - plan.stay)
@@ -160,17 +163,6 @@ def _accepted(crowd: Crowd, arms: Sequence[int]) -> NDArray[np.bool_]:
     """(arms, tickets): whether the arm meets the ticket's demand."""
     columns = {m: [m >> i & 1 for i in arms] for m in set(crowd.masks)}
     return np.array([columns[m] for m in crowd.masks], dtype=np.bool_).T
-
-
-def _times(arms: Sequence[ArmProfile], rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """Mean and upper latency (s) of `rows` rows on each arm, FAR_S beyond an arm's largest batch."""
-    most = max(arm.max_batch for arm in arms)
-    means, uppers = np.full((2, len(arms), most + 2), FAR_S)
-    for i, arm in enumerate(arms):
-        means[i, : arm.max_batch + 1] = arm.mean_s
-        uppers[i, : arm.max_batch + 1] = arm.upper_s
-    at = np.minimum(rows, most + 1)
-    return np.take_along_axis(means, at, axis=1), np.take_along_axis(uppers, at, axis=1)
 
 
 def _alone(crowd: Crowd, arms: Sequence[ArmProfile]) -> tuple[ArmProfile, tuple[Ticket, ...]]:

@@ -7,7 +7,7 @@ from math import hypot, inf, log2
 
 from server.policy.costs import Costs, costs, quickest
 from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
-from server.policy.menu import Menu, menu
+from server.policy.menu import Menu, latencies, menu
 from server.policy.tuning import Tuning
 
 SLO_RANGE_S = (1e-4, 10.0)
@@ -45,6 +45,7 @@ class Planner:
         self.arms = list(arms)
         self.tuning = tuning
         self.most = max(arm.max_batch for arm in arms)
+        self.tables = latencies(self.arms)
         self._floors = sorted({arm.accuracy for arm in arms})
         self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
         self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}

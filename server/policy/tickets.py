@@ -23,6 +23,8 @@ class Queue(Sequence[Ticket]):
         """The tickets' deadlines (s), in order. To be read only."""
         self.demands: dict[Demand, int] = {}
         """How many tickets make each demand; none of them zero. To be read only."""
+        self.demand_of: list[Demand] = []
+        """The tickets' demands, in order. To be read only."""
 
     @classmethod
     def of(cls, tickets: Iterable[Ticket]) -> Self:
@@ -51,14 +53,15 @@ class Queue(Sequence[Ticket]):
     def push(self, ticket: Ticket) -> None:
         """Add a ticket. Raises ValueError if one with its deadline and id already waits."""
         key = (ticket.deadline_s, ticket.id)
+        demand = (ticket.rows, ticket.min_accuracy, ticket.variant, ticket.slo_class)
         if not self._keys or key > self._keys[-1]:
             self._keys.append(key)
             self._tickets.append(ticket)
             self.deadlines.append(ticket.deadline_s)
+            self.demand_of.append(demand)
         else:
-            self._insert(key, ticket)
+            self._insert(key, ticket, demand)
         self.rows += ticket.rows
-        demand = _demand(ticket)
         self.demands[demand] = self.demands.get(demand, 0) + 1
 
     def remove(self, ticket: Ticket) -> bool:
@@ -95,7 +98,7 @@ class Queue(Sequence[Ticket]):
             self._cut(at[start], at[end - 1] + 1)
             end = start
 
-    def _insert(self, key: tuple[float, int], ticket: Ticket) -> None:
+    def _insert(self, key: tuple[float, int], ticket: Ticket, demand: Demand) -> None:
         at = bisect_left(self._keys, key)
         if self._keys[at] == key:
             raise ValueError(
@@ -104,18 +107,18 @@ class Queue(Sequence[Ticket]):
         insort(self._keys, key)
         self._tickets.insert(at, ticket)
         self.deadlines.insert(at, ticket.deadline_s)
+        self.demand_of.insert(at, demand)
 
     def _cut(self, start: int, stop: int) -> None:
-        demands = self.demands
-        for ticket in self._tickets[start:stop]:
-            self.rows -= ticket.rows
-            demand = _demand(ticket)
-            left = demands[demand] - 1
+        for demand in self.demand_of[start:stop]:
+            self.rows -= demand[0]
+            left = self.demands[demand] - 1
             if left:
-                demands[demand] = left
+                self.demands[demand] = left
             else:
-                del demands[demand]
-        del self._keys[start:stop], self._tickets[start:stop], self.deadlines[start:stop]
+                del self.demands[demand]
+        for ordered in (self._keys, self._tickets, self.deadlines, self.demand_of):
+            del ordered[start:stop]
 
     def _index(self, ticket: Ticket) -> int:
         at = self._at(ticket)
@@ -127,7 +130,3 @@ class Queue(Sequence[Ticket]):
         key = (ticket.deadline_s, ticket.id)
         at = bisect_left(self._keys, key)
         return at if at < len(self._keys) and self._keys[at] == key else None
-
-
-def _demand(ticket: Ticket) -> Demand:
-    return (ticket.rows, ticket.min_accuracy, ticket.variant, ticket.slo_class)
