@@ -23,20 +23,32 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
         if not tickets:
             return Idle()
         queue = tickets if isinstance(tickets, Queue) else Queue.of(tickets)
-        mask = common_mask(queue, planner, outlook.values)
+        mask = common_mask(queue, planner)
         if mask is None:
             return mixed.decide(queue, planner, outlook, now_s)
-        return alike.decide(queue, mask, planner, outlook, now_s)
+        step = alike.decide(queue, mask, planner, outlook, now_s)
+        if _sheds(step) and _differ(queue, outlook.values):
+            return mixed.decide(queue, planner, outlook, now_s)
+        return step
 
     return decide
 
 
-def common_mask(queue: Queue, planner: Planner, values: Mapping[str, float]) -> int | None:
-    """The arms that every waiting ticket accepts, where all are alike: one row each, the same arms, the same value."""
-    mask, value = -1, 0.0
-    for rows, min_accuracy, variant, slo_class in queue.demands:
-        own, worth = planner.mask(min_accuracy, variant), values.get(slo_class, 1.0)
-        if rows != 1 or mask not in (-1, own) or (mask != -1 and worth != value):
+def common_mask(queue: Queue, planner: Planner) -> int | None:
+    """The arms that every waiting ticket accepts, where all have one row and accept the same ones."""
+    mask = -1
+    for rows, min_accuracy, variant, _ in queue.demands:
+        own = planner.mask(min_accuracy, variant)
+        if rows != 1 or mask not in (-1, own):
             return None
-        mask, value = own, worth
+        mask = own
     return mask
+
+
+def _sheds(step: Decision) -> bool:
+    return bool(step.dropped) and step.dropped[-1].reason == "shed"
+
+
+def _differ(queue: Queue, values: Mapping[str, float]) -> bool:
+    """Whether it matters who goes: answers to some waiting classes are worth more than to others."""
+    return bool(values) and len({values.get(demand[3], 1.0) for demand in queue.demands}) > 1

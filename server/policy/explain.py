@@ -38,7 +38,7 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """Every step weighed for `tickets` (earliest deadline first) at `now_s`, best first; none where all are late."""
     queue, planner = Queue.of(tickets), Planner(arms, tuning)
-    mask = common_mask(queue, planner, outlook.values)
+    mask = common_mask(queue, planner)
     if mask is None:
         found = _mixed(queue, planner, outlook, now_s)
     elif queue.deadlines and queue.deadlines[-1] >= now_s + planner.quickest_s(mask, 1):
