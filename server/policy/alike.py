@@ -58,11 +58,12 @@ def survey(
     deadlines = np.array(queue.deadlines[late : late + max(LOOK_AHEAD, 2 * planner.most)])
     count = len(deadlines)
     slo_s = slo_between(queue[late], queue[late + count - 1])
-    row_s = planner.row_s(mask, slo_s) / outlook.workers
-    lag_s = planner.lag_s(mask, slo_s, count, outlook.workers)
-    spare_s = np.append(spare(deadlines, row_s * np.arange(1.0, count + 1.0), lag_s), np.inf)
+    table = planner.costs(mask, slo_s)
+    row_s = planner.row_s(table) / outlook.workers
+    lag_s = planner.lag_s(table, count, outlook.workers)
+    spare_s = spare(deadlines, row_s * np.arange(1.0, count + 1.0), lag_s)
     first = min(int(spare_s.searchsorted(now_s)), count - 1)
-    plan = planner.plan(mask, slo_s, 0 if first else count, outlook, now_s)
+    plan = planner.plan(table, slo_s, 0 if first else count, outlook, now_s)
     return Line(late, first, deadlines, spare_s), plan
 
 

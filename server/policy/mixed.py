@@ -97,7 +97,8 @@ def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Sc
     left = crowd.without(gone) if gone else crowd
     slo_s = slo_between(left.tickets[0], left.tickets[-1])
     rows = 0 if gone else int(left.rows.sum())
-    return Scene(left, planner.plan(left.masks[0], slo_s, rows, outlook, now_s), tuple(drops))
+    table = planner.costs(left.masks[0], slo_s)
+    return Scene(left, planner.plan(table, slo_s, rows, outlook, now_s), tuple(drops))
 
 
 def _gathered(
@@ -119,10 +120,11 @@ def _gathered(
     if not head:
         return _NOBODY, late
     slo_s = slo_between(head[0], head[-1])
-    own_s = {d: d[0] * planner.row_s(masks[d], slo_s) / outlook.workers for d in set(demands)}
+    tables = {d: planner.costs(masks[d], slo_s) for d in set(demands)}
+    own_s = {d: d[0] * planner.row_s(t) / outlook.workers for d, t in tables.items()}
     facts = {d: (d[0], outlook.values.get(d[3], 1.0), own_s[d]) for d in own_s}
     rows, values, work_s = np.array([facts[d] for d in demands]).T
-    lag_s = planner.lag_s(masks[demands[0]], slo_s, int(rows.sum()), outlook.workers)
+    lag_s = planner.lag_s(tables[demands[0]], int(rows.sum()), outlook.workers)
     kept = [masks[d] for d in demands]
     return Crowd(head, np.array(deadlines), rows, values, kept, work_s, lag_s), late
 
@@ -155,7 +157,7 @@ def _latest(crowd: Crowd, accepts: NDArray[np.bool_]) -> Floats:
     """The latest clock time (s) at which a batch may end for those it passes over and those behind to stay in time."""
     passed_s = np.cumsum(np.where(accepts, 0.0, crowd.own_s), axis=1)
     over = np.where(accepts, np.inf, crowd.deadlines - crowd.lag_s - passed_s)
-    behind = np.append(spare(crowd.deadlines, np.cumsum(crowd.own_s), crowd.lag_s)[1:], np.inf)
+    behind = spare(crowd.deadlines, np.cumsum(crowd.own_s), crowd.lag_s)[1:]
     return np.minimum(np.minimum.accumulate(over, axis=1), behind - passed_s)
 
 

@@ -58,10 +58,9 @@ class Planner:
         found = self._above[bisect_left(self._floors, min_accuracy)]
         return found if variant is None else found & self._pinned.get(variant, 0)
 
-    def plan(self, mask: int, slo_s: float, rows: int, outlook: Outlook, now_s: float) -> Plan:
-        """The terms for serving `rows` waiting rows on the arms of `mask`; 0 rows: more wait than can be served."""
+    def plan(self, table: Costs, slo_s: float, rows: int, outlook: Outlook, now_s: float) -> Plan:
+        """The terms for serving `rows` waiting rows at the costs of `table`; 0 rows: more wait than can be served."""
         tuning, workers = self.tuning, outlook.workers
-        table = self.costs(mask, slo_s)
         affordable_s = self._affordable_s(rows, slo_s, outlook) if rows else 0.0
         price = table.prices.at(affordable_s)
         return Plan(
@@ -70,7 +69,7 @@ class Planner:
             price=price,
             stay=max([v.accuracy - price * v.cost_s for v in table.vertices]),
             lost=tuning.lost_weight * table.vertices[0].accuracy,
-            row_s=self.row_s(mask, slo_s) / workers,
+            row_s=self.row_s(table) / workers,
             busy_share=1.0 / workers,
             guard_s=tuning.guard * slo_s,
         )
@@ -84,13 +83,13 @@ class Planner:
         needed_rps = hypot(behind_rps, outlook.rate_rps / self.tuning.load_share)
         return outlook.workers / needed_rps if needed_rps else inf
 
-    def row_s(self, mask: int, slo_s: float) -> float:
-        """The least worker time (s) per row on the arms of `mask`, as the shed test plans with."""
-        return self.costs(mask, slo_s).row_s * self.tuning.shed_cost
+    def row_s(self, table: Costs) -> float:
+        """The least worker time (s) per row, as the shed test plans with."""
+        return table.row_s * self.tuning.shed_cost
 
-    def lag_s(self, mask: int, slo_s: float, rows: int, workers: int) -> float:
+    def lag_s(self, table: Costs, rows: int, workers: int) -> float:
         """How much later (s) than the shared work says a row is done: a batch ends as a whole, on one worker."""
-        batch_s = self.costs(mask, slo_s).batch_s
+        batch_s = table.batch_s
         whole_s = batch_s[min(len(batch_s) - 1, rows)]
         return whole_s * (1.0 - (1.0 - self.tuning.lag) / workers)
 

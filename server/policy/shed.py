@@ -9,14 +9,16 @@ from server.policy.menu import Floats
 
 
 def spare(deadlines: Floats, work_s: Floats, lag_s: float) -> Floats:
-    """The latest clock time (s) to start on tickets i, i+1, ... so that each is in time.
+    """The latest clock time (s) to start on tickets i, i+1, ... so that each is in time; one entry more, infinite.
 
     `work_s[i]` is the time until ticket i is done if all before it are served, `lag_s` what comes on top of it.
     """
-    tightest = np.minimum.accumulate((deadlines - work_s)[::-1])[::-1]
-    tightest -= lag_s
-    tightest[1:] += work_s[:-1]
-    return tightest
+    latest = np.empty(len(deadlines) + 1)
+    latest[-1] = np.inf
+    latest[:-1] = np.minimum.accumulate((deadlines - work_s)[::-1])[::-1]
+    latest -= lag_s
+    latest[1:-1] += work_s[:-1]
+    return latest
 
 
 def shed(deadlines: Floats, own_s: Floats, values: Floats, limit_s: float) -> list[int]:
