@@ -8,7 +8,7 @@ from typing import Any
 from loadtest import inputs, pictures, target
 from loadtest.errors import BadOption, LoadtestError
 from loadtest.fleet import drive_all
-from loadtest.load import Closed, Load, Steps, Stream, Trace, build_loop
+from loadtest.load import Closed, Load, Replay, Steps, Stream, Trace, build_loop
 from loadtest.markdown import render
 from loadtest.options import Options, parse
 from loadtest.progress import watcher
@@ -89,6 +89,8 @@ def describe(load: Load) -> str:
         case Trace(path, _, duration_s, rate_rps):
             rate = "its own rate" if rate_rps is None else f"{rate_rps:g} rps"
             return f"trace {path.name} squeezed to {duration_s:g} s at {rate}"
+        case Replay(path, duration_s):
+            return f"the first {duration_s:g} s of {path.name} as recorded"
         case Steps(steps):
             return "Poisson steps " + ", ".join(f"{rate:g} rps for {s:g} s" for s, rate in steps)
 

@@ -92,7 +92,8 @@ def squeeze(times: Times, duration_s: float) -> Times:
     span = float(ordered[-1])
     if span <= 0.0:
         raise BadTrace("the trace's arrivals all fall on one instant; it needs two different times")
-    return ordered * (duration_s / span * (1.0 - 1e-9))
+    # Divided first: the shares are exact enough for any span, a factor may overflow.
+    return ordered / span * (duration_s * (1.0 - 1e-9))
 
 
 def rescale(times: Times, count: int, rng: np.random.Generator) -> Times:

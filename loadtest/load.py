@@ -39,6 +39,14 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """A file's arrivals at the very times (s) it gives, as far as `duration_s`."""
+
+    path: Path
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Steps:
     """Poisson arrivals whose rate changes: (duration_s, rate_rps) one after the other."""
 
@@ -50,7 +58,7 @@ class Steps:
         return sum(duration for duration, _ in self.steps)
 
 
-Load = Closed | Stream | Trace | Steps
+Load = Closed | Stream | Trace | Replay | Steps
 
 
 def build_loop(load: Load, warmup_s: float, seed: int) -> Loop:
@@ -72,7 +80,9 @@ def build_loop(load: Load, warmup_s: float, seed: int) -> Loop:
     return OpenLoop(np.concatenate([warm, times + warmup_s]))
 
 
-def arrival_times(load: Stream | Trace | Steps, rng: np.random.Generator) -> arrivals.Times:
+def arrival_times(
+    load: Stream | Trace | Replay | Steps, rng: np.random.Generator
+) -> arrivals.Times:
     """When the load's requests are due, without warm-up."""
     match load:
         case Stream(rate_rps, duration_s, poisson):
@@ -81,5 +91,8 @@ def arrival_times(load: Stream | Trace | Steps, rng: np.random.Generator) -> arr
         case Trace(path, counts, duration_s, rate_rps):
             count = None if rate_rps is None else max(2, round(rate_rps * duration_s))
             return arrivals.squeeze(arrivals.trace(path, counts, count, rng), duration_s)
+        case Replay(path, duration_s):
+            times = np.sort(arrivals.read_numbers(path))
+            return times[times < duration_s]
         case Steps(steps):
             return arrivals.stepped(steps, rng)

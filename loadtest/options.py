@@ -8,7 +8,7 @@ from pathlib import Path
 from loadtest.arrivals import parse_steps
 from loadtest.errors import BadOption
 from loadtest.inputs import Demand
-from loadtest.load import Closed, Load, Steps, Stream, Trace
+from loadtest.load import Closed, Load, Replay, Steps, Stream, Trace
 from loadtest.target import Target
 
 SAFETY_TIMEOUT_S = 30.0  # for calls without --deadline: every wait ends
@@ -63,7 +63,9 @@ def _load(given: argparse.Namespace) -> Load:
         given.mode is None and given.rate_rps is None and given.arrivals is None
     ):
         return Closed(given.concurrency, given.duration_s)
-    if given.arrivals not in (None, "poisson", "constant"):
+    if given.as_recorded:
+        return Replay(Path(given.arrivals), given.duration_s)
+    if _names_file(given):
         return Trace(Path(given.arrivals), given.counts, given.duration_s, given.rate_rps)
     if given.rate_rps is None:
         raise BadOption(
@@ -87,13 +89,27 @@ def _check(given: argparse.Namespace) -> None:
         problems.append("--deadline counts from the SLO: give --slo-ms too")
     if given.deadline is not None and not (math.isfinite(given.deadline) and given.deadline >= 0.0):
         problems.append(f"--deadline {given.deadline} must be 0 or more and finite")
-    if given.counts and given.arrivals in (None, "poisson", "constant"):
-        problems.append("--counts describes a trace file: name it with --arrivals FILE")
     opened = given.schedule is not None or given.arrivals is not None or given.rate_rps is not None
     if given.mode == "closed" and opened:
         problems.append("--mode closed goes with --concurrency, not with a rate or arrivals")
+    problems += _trace_problems(given)
     if problems:
         raise BadOption("; ".join(problems))
+
+
+def _trace_problems(given: argparse.Namespace) -> list[str]:
+    problems: list[str] = []
+    if (given.counts or given.as_recorded) and not _names_file(given):
+        problems.append(
+            "--counts and --as-recorded are about a trace: name it with --arrivals FILE"
+        )
+    if given.as_recorded and (given.counts or given.rate_rps is not None):
+        problems.append("--as-recorded keeps the file's own times: leave out --counts, --rate-rps")
+    return problems
+
+
+def _names_file(given: argparse.Namespace) -> bool:
+    return given.arrivals not in {None, "poisson", "constant"}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
         "--rate-rps",
     )
     add("--counts", action="store_true", help="FILE holds one count per second instead")
+    add(
+        "--as-recorded",
+        action="store_true",
+        help="FILE's own times up to --duration-s, neither squeezed nor rescaled",
+    )
     add(
         "--schedule",
         metavar="S:RPS,...",

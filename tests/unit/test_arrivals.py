@@ -8,6 +8,8 @@ import pytest
 
 from loadtest import arrivals
 from loadtest.errors import BadOption, BadTrace
+from loadtest.load import Replay, arrival_times
+from loadtest.options import parse
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -96,3 +98,32 @@ def test_a_long_count_trace_is_thinned_before_it_is_expanded(tmp_path: Path):
 def test_arrivals_on_one_instant_cannot_be_squeezed():
     with pytest.raises(BadTrace, match="one instant"):
         arrivals.squeeze(np.array([2.0, 2.0]), 10.0)
+
+
+def test_a_recording_is_replayed_at_its_own_times_as_far_as_the_duration(tmp_path: Path):
+    path = tmp_path / "recorded.txt"
+    path.write_text("0.5\n0.25\n3.0\n")
+
+    assert arrival_times(Replay(path, 2.0), rng()).tolist() == [0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    ["--as-recorded", "--as-recorded --arrivals poisson", "--as-recorded --arrivals a --rate-rps 5",
+     "--as-recorded --arrivals a --counts"],
+)  # fmt: skip
+def test_replaying_without_a_file_or_at_another_rate_is_refused(flags: str):
+    with pytest.raises(BadOption, match="--as-recorded"):
+        parse(flags.split())
+
+
+def test_a_recording_named_with_as_recorded_becomes_a_replay():
+    options = parse(["--arrivals", "a.txt", "--as-recorded", "--duration-s", "7"])
+
+    assert options.load == Replay(Path("a.txt"), 7.0)
+
+
+def test_times_a_hair_apart_can_be_squeezed():
+    squeezed = arrivals.squeeze(np.array([0.0, 2.2250738585e-313]), 1.0)
+
+    assert squeezed.tolist() == [0.0, 1.0 - 1e-9]
