@@ -8,6 +8,7 @@ _COMMANDS = {
     "profile": ("profiler.__main__", "measure every arm on this hardware; table and frontier plot"),
     "loadtest": ("loadtest.__main__", "drive a running server and report what it delivered"),
     "simulate": ("server.simulator.__main__", "run the policy against a profile and a trace"),
+    "status": ("gearshift.status", "ask a running server how it fares and why it decided so"),
     "models": ("models.__main__", "build, list and verify the model repository"),
 }
 

@@ -7,25 +7,36 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULE = "server/rpc/wire/inference_pb2.py"
+PACKAGE = "server/rpc/wire"
+CONTRACTS = ("control", "inference")
+_OURS = {
+    "from google.protobuf import descriptor_pool as _descriptor_pool\n": "from server.rpc.wire import POOL as _POOL\n",
+    "_descriptor_pool.Default()": "_POOL",
+}
+"""What the generator writes -> what makes the module use the package's own pool."""
 
 
 def generate(out: Path) -> None:
-    """Write inference_pb2.py and its stub below `out`. Raises RuntimeError where protoc refuses the contract."""
+    """Write each contract's module and stub below `out`. Raises RuntimeError where protoc refuses one."""
     code = protoc.main(
-        ["protoc", f"-Iserver/rpc/wire={ROOT / 'proto'}", f"--python_out={out}", f"--pyi_out={out}",
-         "server/rpc/wire/inference.proto"]
+        ["protoc", f"-I{PACKAGE}={ROOT / 'proto'}", f"--python_out={out}", f"--pyi_out={out}",
+         *(f"{PACKAGE}/{name}.proto" for name in CONTRACTS)]
     )  # fmt: skip
     if code:
         raise RuntimeError(f"protoc ended with {code}: see its message above")
-    module = out / MODULE
-    shared = "_descriptor_pool.Default()"
+    for name in CONTRACTS:
+        _make_private(out / PACKAGE / f"{name}_pb2.py")
+
+
+def _make_private(module: Path) -> None:
     text = module.read_text()
-    if text.count(shared) != 1:
-        raise RuntimeError(
-            f"{module}: expected one {shared}; the generator has changed, adapt this script"
-        )
-    module.write_text(text.replace(shared, "_descriptor_pool.DescriptorPool()"))
+    for theirs, ours in _OURS.items():
+        if text.count(theirs) != 1:
+            raise RuntimeError(
+                f"{module}: expected one {theirs!r}; the generator has changed, adapt this script"
+            )
+        text = text.replace(theirs, ours)
+    module.write_text(text)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from server.config import Config
 from server.errors import BadConfiguration
 from server.metrics import Metrics
 from server.policy import registry
+from server.rpc import control
 from server.rpc.call import Handler
 from server.rpc.convert import Reader
 from server.rpc.describe import Describe
@@ -26,9 +27,11 @@ from server.rpc.http import Operators
 from server.rpc.service import Hosted, Service
 from server.rpc.standard import Health, Reflection
 from server.rpc.status import status_of
-from server.rpc.wire import inference_pb2 as pb
+from server.rpc.wire import POOL
 from server.runtime.dispatcher import Dispatcher, Limits
 from server.runtime.executor import Worker
+from server.runtime.explained import DecisionLog
+from server.runtime.journal import Journal
 from server.runtime.shelf import Shelf
 from server.runtime.tuner import Plan, Tuner
 
@@ -59,6 +62,8 @@ class App:
         self._units = {name: _unit(f, config, hardware, metrics) for name, f in families.items()}
         hosted = {name: unit.hosted for name, unit in self._units.items()}
         self._service = Service(hosted)
+        self._control = control.Control(hosted, config.policy)
+        self._log = _decision_log(hosted, config)
         self._health = Health(self._readiness())
         self._front = Front(
             self._handlers(hosted), status_of, self._service.flush, config.max_message_mib << 20
@@ -90,6 +95,8 @@ class App:
             unit.hosted.dispatcher.answer_to(self._service.deliver)
             for worker in unit.workers:
                 worker.start()
+        if self._log is not None:
+            self._log.start()
         self._operators.start()
         self._front.start()
         self._preparing.start()
@@ -103,6 +110,9 @@ class App:
             unit.tuner.stop()
             unit.hosted.dispatcher.close()
         self._front.stop(self._config.drain_s, self._abandon)
+        self._control.close()
+        if self._log is not None:
+            self._log.stop()
         self._preparing.join()
         for unit in self._units.values():
             for worker in unit.workers:
@@ -125,17 +135,26 @@ class App:
             self._health.changed()
 
     def _handlers(self, hosted: Mapping[str, Hosted]) -> dict[str, Handler]:
-        reflection = Reflection(pb.DESCRIPTOR.pool, [_SERVICE, "grpc.health.v1.Health"])
+        services = [_SERVICE, control.SERVICE, "grpc.health.v1.Health"]
+        reflection = Reflection(POOL, services)
         describe = Describe(hosted, self.ready)
-        parts = (self._service, describe, self._health, reflection)
+        parts = (self._service, describe, self._control, self._health, reflection)
         return {path: handler for part in parts for path, handler in part.handlers().items()}
 
     def _readiness(self) -> dict[str, Callable[[], bool]]:
         by_family = {name: partial(self._is_up, unit) for name, unit in self._units.items()}
-        return {"": self.ready, _SERVICE: self.ready, **by_family}
+        up = {control.SERVICE: lambda: not self._stopping.is_set()}
+        return {"": self.ready, _SERVICE: self.ready, **up, **by_family}
 
     def _is_up(self, unit: _Unit) -> bool:
         return bool(unit.hosted.dispatcher.arms) and not self._stopping.is_set()
+
+
+def _decision_log(hosted: Mapping[str, Hosted], config: Config) -> DecisionLog | None:
+    if not config.log_decisions_every_s:
+        return None
+    journals = {name: one.dispatcher.journal for name, one in hosted.items()}
+    return DecisionLog(journals, config.policy, config.log_decisions_every_s)
 
 
 def _families(config: Config) -> dict[str, Family]:
@@ -178,7 +197,8 @@ def _unit(family: Family, config: Config, hardware: Hardware, metrics: Metrics) 
         factory = registry.policy(config.policy)
     except ValueError as error:
         raise BadConfiguration(f"policy: {error}") from error
-    dispatcher = Dispatcher(family.name, factory, limits, measured)
+    journal = Journal(config.journal_every)
+    dispatcher = Dispatcher(family.name, factory, limits, measured, journal)
     measured.watch_depth(lambda: dispatcher.depth)
     profiles = Path(config.profiles) if config.profiles else default_folder()
     shelf = Shelf(profiles, family, hardware)

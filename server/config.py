@@ -34,11 +34,14 @@ class Config:
     drain_s: float = 10.0
     reject_non_finite: bool = True
     log_level: str = "INFO"
+    journal_every: int = 100
+    log_decisions_every_s: float = 0.0
 
 
 _AT_LEAST = {
     "port": 0, "http_port": 0, "slo_ms": 0, "min_accuracy": 0, "reply_margin_ms": 0, "queue_capacity": 1, "workers": 0,
     "threads": 0, "profile_budget_s": 1, "max_message_mib": 1, "drain_s": 0,
+    "journal_every": 1, "log_decisions_every_s": 0,
 }  # fmt: skip
 _AT_MOST = {
     "port": 65535,

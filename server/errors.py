@@ -22,7 +22,14 @@ class BadConfiguration(GearshiftError):
 
 
 class RequestError(GearshiftError):
-    """One request's failure, told to its client."""
+    """One request's failure, told to its client.
+
+    `retry_s`: after how long (s) the same request may fare better; None where asking again does not help.
+    """
+
+    def __init__(self, message: str, retry_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_s = retry_s
 
 
 class UnknownModel(RequestError):

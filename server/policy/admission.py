@@ -1,10 +1,19 @@
 """Admit a request to the queue, or refuse it at once with a reason: hopeless and excess work must not wait."""
 
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
+from typing import Protocol
 
 from server.policy.decision import ArmProfile, Ticket
+
+MARGIN = 2.0
+"""A ticket is refused as `overloaded` only where this multiple of what all workers can do is waiting ahead of it.
+
+At 1 no schedule serves them all; but a policy that sheds may serve the newcomer in place of older ones that a busy
+worker has kept waiting too long. Twice as much leaves enough of those that are still in time.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,39 +23,68 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answer at once. `reason` is `full`, `late`, `too_large` or `unservable`; `message` tells the client why."""
+    """Answer at once. `reason` is `full`, `overloaded`, `late`, `too_large` or `unservable`; `message` tells why.
+
+    `retry_s`: after how long (s) asking again makes sense; None where it does not, as nothing but the load changes.
+    """
 
     reason: str
     message: str
+    retry_s: float | None = None
 
 
 Verdict = Admit | Refuse
 
-Admission = Callable[[Ticket, int, float], Verdict]
-"""(ticket, rows waiting, now_s) -> may it wait?"""
+
+class Admission(Protocol):
+    """May it wait? `deadlines` (s) of those who wait, in order; without them nothing is known to be ahead of it."""
+
+    def __call__(
+        self, ticket: Ticket, rows_waiting: int, now_s: float, deadlines: Sequence[float] = ..., /
+    ) -> Verdict: ...
+
 
 _ADMIT = Admit()
 
 
-def admission(arms: Sequence[ArmProfile], capacity_rows: int) -> Admission:
-    """Build the check for these arms. `capacity_rows`: the most rows that may wait."""
+def admission(arms: Sequence[ArmProfile], capacity_rows: int, workers: float = inf) -> Admission:
+    """Build the check for these arms. `capacity_rows`: the most rows that may wait; `workers` share the queue.
+
+    Where the rows ahead of a ticket are MARGIN times what all workers can answer until its deadline, in whatever
+    batches and on whichever arm is cheapest a row, no schedule answers it and all of them: somebody must go. The
+    newcomer has not waited yet, and its client may still go elsewhere in time. Only deadlines that are not over and not
+    later than its own count as ahead of it, each as one row.
+    """
     floors = sorted({arm.accuracy for arm in arms})
     fastest = {key: _fastest(group) for key, group in _groups(arms, floors).items()}
+    pace_s = row_s(arms) / workers
 
-    def admit(ticket: Ticket, rows_waiting: int, now_s: float) -> Verdict:
+    def admit(
+        ticket: Ticket, rows_waiting: int, now_s: float, deadlines: Sequence[float] = (), /
+    ) -> Verdict:
         upper_s = fastest.get((ticket.variant, bisect_left(floors, ticket.min_accuracy)))
         if upper_s is None or ticket.rows >= len(upper_s):
             return _unservable(ticket, arms, 0 if upper_s is None else len(upper_s) - 1)
         if now_s + upper_s[ticket.rows] > ticket.deadline_s:
             return _late(ticket, upper_s[ticket.rows], now_s)
         if rows_waiting + ticket.rows > capacity_rows:
-            return Refuse(
-                "full",
-                f"{rows_waiting} rows wait already and the limit is {capacity_rows}; retry later",
-            )
+            return _full(rows_waiting, capacity_rows, pace_s)
+        within_s = MARGIN * (ticket.deadline_s - now_s)
+        if rows_waiting * pace_s > within_s:
+            ahead = bisect_right(deadlines, ticket.deadline_s)
+            ahead -= bisect_left(deadlines, now_s, 0, ahead)
+            if ahead * pace_s > within_s:
+                return _overloaded(ahead, rows_waiting * pace_s, ticket.deadline_s - now_s)
         return _ADMIT
 
     return admit
+
+
+def row_s(arms: Sequence[ArmProfile]) -> float:
+    """The least worker time (s) per row that any of `arms` reaches in any batch; 0 where there is none."""
+    return min(
+        (arm.mean_s[b] / b for arm in arms for b in range(1, arm.max_batch + 1)), default=0.0
+    )
 
 
 def _groups(
@@ -65,6 +103,23 @@ def _fastest(arms: Sequence[ArmProfile]) -> list[float]:
     """Index = rows: the least time (s, by the upper estimate) in which one of `arms` answers that many rows alone."""
     most = max(arm.max_batch for arm in arms)
     return [min(a.upper_s[b] for a in arms if b <= a.max_batch) for b in range(most + 1)]
+
+
+def _full(rows_waiting: int, capacity_rows: int, pace_s: float) -> Refuse:
+    return Refuse(
+        "full",
+        f"{rows_waiting} rows wait already and the limit is {capacity_rows}; retry later",
+        rows_waiting * pace_s or None,
+    )
+
+
+def _overloaded(ahead: int, drained_s: float, left_s: float) -> Refuse:
+    return Refuse(
+        "overloaded",
+        f"{ahead} requests with earlier deadlines wait, more than can be answered within the "
+        f"{left_s * 1e3:.1f} ms that this one has; retry later or allow more time",
+        drained_s,
+    )
 
 
 def _late(ticket: Ticket, need_s: float, now_s: float) -> Refuse:

@@ -18,6 +18,9 @@ _MOST_DETAILS_BYTES = 2000
 _CODE = {code: getattr(cygrpc.StatusCode, code.name.lower()) for code in grpc.StatusCode}
 
 
+Trailers = tuple[tuple[str, str], ...]
+"""Metadata that ends a call: (key, value)."""
+
 STOPPING = (grpc.StatusCode.UNAVAILABLE, "the server is stopping; try another replica")
 """How a call ends that the server cannot wait for."""
 
@@ -40,6 +43,7 @@ class Call:
         "_started",
         "_status",
         "_status_of",
+        "_trailers",
         "arrival_s",
         "deadline_s",
         "lock",
@@ -59,6 +63,7 @@ class Call:
         self._sending = False
         self._outbox: deque[bytes] | None = None
         self._status: tuple[grpc.StatusCode, str] | None = None
+        self._trailers: Trailers = ()
         self.deadline_s = deadline_s
         self.arrival_s = time.monotonic()
         self.on_cancel: Callable[[], object] | None = None
@@ -74,12 +79,12 @@ class Call:
                 cygrpc.SendStatusFromServerOperation((), cygrpc.StatusCode.ok, b"", _NO_FLAGS),
             )
 
-    def fail(self, code: grpc.StatusCode, details: str) -> None:
-        """End the call with an error."""
+    def fail(self, code: grpc.StatusCode, details: str, trailers: Trailers = ()) -> None:
+        """End the call with an error, and metadata that goes with it."""
         with self.lock:
             if not self._open or self._status is not None:
                 return
-            self._status = (code, details)
+            self._status, self._trailers = (code, details), trailers
             self._advance()
 
     def send(self, message: bytes) -> None:
@@ -138,7 +143,7 @@ class Call:
             self._open = False
             code, details = self._status
             status = cygrpc.SendStatusFromServerOperation(
-                (), _CODE[code], _clipped(details), _NO_FLAGS
+                self._trailers, _CODE[code], _clipped(details), _NO_FLAGS
             )
             self._start(*first, status)
 

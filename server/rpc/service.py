@@ -10,9 +10,9 @@ from models.catalog import Family, TensorSpec
 from server.errors import RequestError, UnknownModel
 from server.metrics import FamilyMetrics
 from server.rpc import answers
-from server.rpc.call import Call, Handler
+from server.rpc.call import Call, Handler, Trailers
 from server.rpc.convert import Reader, Request, parse
-from server.rpc.status import status_of
+from server.rpc.status import status_of, trailers_of
 from server.rpc.streams import Stream
 from server.rpc.wire import inference_pb2 as pb
 from server.runtime.dispatcher import Dispatcher
@@ -31,8 +31,8 @@ class Reply(Protocol):
         """A serialised ModelInferResponse."""
         ...
 
-    def fail(self, code: grpc.StatusCode, details: str) -> None:
-        """An error instead."""
+    def fail(self, code: grpc.StatusCode, details: str, trailers: Trailers = (), /) -> None:
+        """An error instead, and metadata that goes with it where the transport can carry it."""
         ...
 
 
@@ -90,7 +90,7 @@ class Service:
             origin: Any = answer.job.origin
             if answer.error is not None:
                 code, details = status_of(answer.error)
-                origin.to.fail(code, _named(origin.request.id, details))
+                origin.to.fail(code, _named(origin.request.id, details), trailers_of(answer.error))
                 continue
             try:
                 message = _encode(answer, origin, shared)

@@ -1,6 +1,7 @@
 """Domain error -> gRPC status, in one table."""
 
 import logging
+from math import ceil
 
 import grpc
 
@@ -26,6 +27,8 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     NotReady: grpc.StatusCode.UNAVAILABLE,
     ComputeFailed: grpc.StatusCode.INTERNAL,
 }
+_RETRY_KEYS = ("retry-after-ms", "grpc-retry-pushback-ms")
+"""Ours, for whoever reads it, and the one that gRPC's own client-side retries obey (gRFC A6)."""
 
 
 def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
@@ -34,3 +37,10 @@ def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
         return CODES[type(error)], str(error)
     _log.error("unforeseen error while answering a call", exc_info=error)
     return grpc.StatusCode.INTERNAL, "internal error; the server's log has the cause"
+
+
+def trailers_of(error: BaseException) -> tuple[tuple[str, str], ...]:
+    """When to ask again, in milliseconds, as trailing metadata; nothing where the error knows no such time."""
+    if not isinstance(error, RequestError) or error.retry_s is None:
+        return ()
+    return tuple((key, str(ceil(error.retry_s * 1e3))) for key in _RETRY_KEYS)

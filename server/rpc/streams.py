@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from server.rpc.call import STOPPING, Call
+from server.rpc.call import STOPPING, Call, Trailers
 from server.rpc.wire import inference_pb2 as pb
 
 
@@ -73,8 +73,8 @@ class StreamReply:
         response.parameters["triton_final_response"].bool_param = True
         self.stream.put(self, pb.ModelStreamInferResponse(infer_response=response))
 
-    def fail(self, code: grpc.StatusCode, details: str) -> None:
-        """An error message; the stream goes on."""
+    def fail(self, code: grpc.StatusCode, details: str, _trailers: Trailers = (), /) -> None:
+        """An error message; the stream goes on, and so has no trailers to give for one request."""
         text = details if code is not grpc.StatusCode.INTERNAL else f"internal: {details}"
         response: Any = pb.ModelStreamInferResponse(error_message=text)
         response.infer_response.id = self.request_id

@@ -10,12 +10,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.errors import BadInput, DeadlineMissed, NotReady, Overloaded, RequestError
-from server.metrics import FamilyMetrics, Served
+from server.errors import NotReady, RequestError
+from server.metrics import FamilyMetrics
 from server.policy import admission, forecast
 from server.policy.decision import (
     ArmProfile,
-    Decision,
     Drop,
     Idle,
     Outlook,
@@ -26,17 +25,12 @@ from server.policy.decision import (
     WaitUntil,
 )
 from server.policy.tickets import Queue
-from server.runtime.jobs import Answer, Batch, Deliver, Job
+from server.runtime import outcomes
+from server.runtime.jobs import Answer, Deliver, Job
+from server.runtime.journal import MOST_TICKETS, Journal, Record
+from server.runtime.running import Running, Step
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a worker does next: run these jobs together on this arm. `begun_s` is when it began to ask."""
-
-    arm: ArmProfile
-    jobs: tuple[Job, ...]
-    rows: int
-    begun_s: float
+__all__ = ["Dispatcher", "Limits", "Load", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +42,32 @@ class Limits:
     reply_margin_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy a family is: batches on workers, tickets and rows waiting, rows/s expected, rows offered so far."""
+
+    running: int
+    tickets: int
+    rows: int
+    rate_rps: float
+    arrived: int
+
+
 class Dispatcher:
     """The queue of one family and everything that may touch it."""
 
     def __init__(
-        self, name: str, factory: PolicyFactory, limits: Limits, metrics: FamilyMetrics
+        self,
+        name: str,
+        factory: PolicyFactory,
+        limits: Limits,
+        metrics: FamilyMetrics,
+        journal: Journal | None = None,
     ) -> None:
         self.name = name
+        self.limits = limits
+        self.journal = journal or Journal()
         self._factory = factory
-        self._limits = limits
         self._metrics = metrics
         self._deliver: Deliver = _nowhere
         self._queue = Queue()
@@ -66,7 +77,10 @@ class Dispatcher:
         self._policy: Policy | None = None
         self._arms: tuple[ArmProfile, ...] = ()
         self._admit_ticket: admission.Admission = admission.admission((), 0)
+        self._pace_s = 0.0  # per row, with all workers at their best
         self._arrivals = forecast.Arrivals()
+        self._arrived = 0
+        self._running = Running()
         self._closing = False
 
     def answer_to(self, deliver: Deliver) -> None:
@@ -83,15 +97,25 @@ class Dispatcher:
         """Tickets waiting."""
         return len(self._jobs)
 
+    def load(self) -> Load:
+        """How busy the family is now."""
+        with self._changed:
+            rate_rps = forecast.rate_rps(self._arrivals, time.monotonic())
+            tickets, rows = len(self._queue), self._queue.rows
+            return Load(len(self._running), tickets, rows, rate_rps, self._arrived)
+
     def apply(self, arms: Sequence[ArmProfile]) -> None:
         """Let the policy choose from these arms at these costs, from the next decision on.
 
         Raises ValueError where the policy cannot work with them (its variant is not among them).
         """
         policy = self._factory(arms)
-        admit = admission.admission(arms, self._limits.capacity_rows)
+        limits = self.limits
+        admit = admission.admission(arms, limits.capacity_rows, limits.workers)
+        pace_s = admission.row_s(arms) / limits.workers
         with self._changed:
-            self._policy, self._admit_ticket, self._arms = policy, admit, tuple(arms)
+            self._policy, self._arms = policy, tuple(arms)
+            self._admit_ticket, self._pace_s = admit, pace_s
             self._changed.notify_all()
 
     def submit(self, jobs: Sequence[Job]) -> None:
@@ -103,7 +127,7 @@ class Dispatcher:
                 error = self._admit(job, now_s)
                 if error is not None:
                     refused.append(Answer(job, error=error))
-            self._changed.notify(self._limits.workers)
+            self._changed.notify(self.limits.workers)
         self._answer_unrun(refused)
 
     def cancel(self, job: Job) -> bool:
@@ -136,10 +160,13 @@ class Dispatcher:
         """Take a batch's answers back to their clients. Late ones are answered too, and counted as late."""
         self._deliver(answers)
         now_s = time.monotonic()
-        self._metrics.answered([_served(a, a.batch, now_s) for a in answers if a.batch is not None])
+        self._running.end(answers[0], now_s)
+        self._metrics.answered(
+            [outcomes.served(a, a.batch, now_s) for a in answers if a.batch is not None]
+        )
         for answer in answers:
             if answer.error is not None:
-                self._metrics.unrun(answer.job.slo_class, _outcome(answer.error))
+                self._metrics.unrun(answer.job.slo_class, outcomes.outcome(answer.error))
 
     def close(self) -> None:
         """Refuse new jobs; workers end when the waiting ones are answered."""
@@ -163,13 +190,14 @@ class Dispatcher:
         if self._policy is None:
             return NotReady(f"model '{self.name}' is loading; try again shortly")
         self._arrivals = forecast.observe(self._arrivals, job.rows, now_s)
-        due_s = job.deadline_s - self._limits.reply_margin_s
+        self._arrived += job.rows
+        due_s = job.deadline_s - self.limits.reply_margin_s
         ticket = Ticket(
             next(self._ids), job.arrival_s, due_s, job.rows, job.min_accuracy, job.variant, job.slo_class
         )  # fmt: skip
-        verdict = self._admit_ticket(ticket, self._queue.rows, now_s)
+        verdict = self._admit_ticket(ticket, self._queue.rows, now_s, self._queue.deadlines)
         if isinstance(verdict, admission.Refuse):
-            return _REFUSALS[verdict.reason](f"model '{self.name}': {verdict.message}")
+            return outcomes.refusal(self.name, verdict)
         job.ticket = ticket
         self._queue.push(ticket)
         self._jobs[ticket.id] = job
@@ -180,78 +208,46 @@ class Dispatcher:
         if not self._jobs or self._policy is None:
             return None, [], None
         now_s = time.monotonic()
-        outlook = Outlook(forecast.rate_rps(self._arrivals, now_s), self._limits.workers)
-        decision: Decision = self._policy(self._queue, outlook, now_s)
-        dropped = [self._take_drop(drop, now_s) for drop in decision.dropped]
-        decided_s = time.monotonic()
+        rate_rps = forecast.rate_rps(self._arrivals, now_s)
+        outlook = Outlook(rate_rps, self.limits.workers, self._arrived, self._running.take_ended())
+        decision = self._policy(self._queue, outlook, now_s)
+        took_s = time.monotonic() - now_s
+        if self.journal.wants(decision, now_s):
+            seen = tuple(self._queue[:MOST_TICKETS])
+            self.journal.keep(
+                Record(now_s, took_s, self._arms, seen, len(self._queue), outlook, decision)
+            )
+        dropped = self._take_drops(decision.dropped, now_s) if decision.dropped else []
         match decision:
             case Run() as run:
-                self._metrics.decided(run.reason, decided_s - now_s)
+                self._metrics.decided(run.reason, took_s)
                 return self._take_run(run, begun_s), dropped, None
             case WaitUntil(at_s):
-                self._metrics.decided("wait", decided_s - now_s)
-                return None, dropped, max(0.0, at_s - decided_s)
+                self._metrics.decided("wait", took_s)
+                return None, dropped, max(0.0, at_s - time.monotonic())
             case Idle():
                 return None, dropped, None
 
     def _take_run(self, run: Run, begun_s: float) -> Step:
         self._queue.pop(run.tickets)
-        jobs = tuple(self._jobs.pop(ticket.id) for ticket in run.tickets)
-        return Step(run.arm, jobs, run.rows, begun_s)
+        jobs = tuple([self._jobs.pop(ticket.id) for ticket in run.tickets])
+        return self._running.begin(run.tickets[0].id, Step(run.arm, jobs, run.rows, begun_s))
 
-    def _take_drop(self, drop: Drop, now_s: float) -> Answer:
-        self._queue.remove(drop.ticket)
-        job = self._jobs.pop(drop.ticket.id)
-        waited_ms = (now_s - job.arrival_s) * 1e3
-        allowed_ms = (job.deadline_s - job.arrival_s) * 1e3
-        if drop.reason == "late":
-            text = f"model '{self.name}' cannot answer in time: waited {waited_ms:.1f} of {allowed_ms:.1f} ms"
-            return Answer(job, error=DeadlineMissed(text))
-        text = (
-            f"model '{self.name}' is overloaded: not every waiting request can be answered within its SLO "
-            f"(this one waited {waited_ms:.1f} of {allowed_ms:.1f} ms); retry later or allow more time"
-        )
-        return Answer(job, error=Overloaded(text))
+    def _take_drops(self, drops: Sequence[Drop], now_s: float) -> list[Answer]:
+        self._queue.pop([drop.ticket for drop in drops])
+        retry_s = self._queue.rows * self._pace_s
+        jobs = [self._jobs.pop(drop.ticket.id) for drop in drops]
+        return [
+            outcomes.dropped(self.name, drop, job, now_s, retry_s)
+            for drop, job in zip(drops, jobs, strict=True)
+        ]
 
     def _answer_unrun(self, answers: Sequence[Answer]) -> None:
         if answers:
             self._deliver(answers)
         for answer in answers:
-            self._metrics.unrun(answer.job.slo_class, _outcome(answer.error))
+            self._metrics.unrun(answer.job.slo_class, outcomes.outcome(answer.error))
 
 
 def _nowhere(_answers: Sequence[Answer]) -> None:
     raise RuntimeError("answer_to() was not called")
-
-
-_OUTCOMES: dict[type[RequestError], str] = {
-    Overloaded: "shed",
-    DeadlineMissed: "expired",
-    NotReady: "not_ready",
-}
-
-
-def _served(answer: Answer, batch: Batch, now_s: float) -> Served:
-    job = answer.job
-    return Served(
-        job.slo_class,
-        batch.arm.arm.variant,
-        job.rows,
-        batch.arm.accuracy,
-        batch.started_s - job.arrival_s,
-        batch.compute_s,
-        now_s - job.arrival_s,
-        now_s <= job.deadline_s,
-    )
-
-
-def _outcome(error: RequestError | None) -> str:
-    return _OUTCOMES.get(type(error), "failed") if error is not None else "ok"
-
-
-_REFUSALS: dict[str, type[RequestError]] = {
-    "full": Overloaded,
-    "late": DeadlineMissed,
-    "too_large": BadInput,  # more rows than this hardware was measured with
-    "unservable": NotReady,  # what no arm of the family could ever serve was refused as bad input before
-}

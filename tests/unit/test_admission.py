@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.policy.admission import Admit, Refuse, admission
+from server.policy.admission import MARGIN, Admit, Refuse, admission, row_s
 from server.policy.decision import Ticket
 from tests.builders import a_profile, a_ticket, three_arms
 
@@ -67,3 +67,47 @@ def test_rows_are_judged_by_the_arms_that_hold_them():
 
     assert isinstance(admission(arms, 10)(a_ticket(slo_s=0.01), 0, 0.0), Admit)
     assert isinstance(admission(arms, 10)(a_ticket(slo_s=0.01, rows=2), 0, 0.0), Refuse)
+
+
+def test_more_ahead_than_all_workers_can_answer_is_overloaded_with_a_hint():
+    admit = admission([a_profile(first_s=0.002)], 1000, workers=2)  # a row takes 1 ms
+    ahead = [0.05] * 200
+
+    verdict = admit(a_ticket(slo_s=0.05), 200, 0.0, ahead)
+
+    assert isinstance(verdict, Refuse)
+    assert verdict.reason == "overloaded"
+    assert "200 requests with earlier deadlines wait" in verdict.message
+    assert verdict.retry_s == pytest.approx(0.2)
+
+
+def test_what_might_still_be_done_in_time_is_not_overloaded():
+    admit = admission([a_profile(first_s=0.002)], 1000, workers=2)
+    most = int(MARGIN * 0.05 / 0.001)
+
+    assert admit(a_ticket(slo_s=0.05), most, 0.0, [0.05] * most) == Admit()
+
+
+@pytest.mark.parametrize("deadline_s", [0.051, -0.001])
+def test_tickets_that_are_due_later_or_already_late_are_not_ahead(deadline_s: float):
+    admit = admission([a_profile(first_s=0.002)], 1000, workers=2)
+
+    assert admit(a_ticket(slo_s=0.05), 500, 0.0, [deadline_s] * 500) == Admit()
+
+
+def test_without_workers_or_deadlines_nothing_is_overloaded():
+    arms = [a_profile(first_s=0.002)]
+
+    assert admission(arms, 1000)(a_ticket(slo_s=0.05), 500, 0.0, [0.05] * 500) == Admit()
+    assert admission(arms, 1000, workers=2)(a_ticket(slo_s=0.05), 500, 0.0) == Admit()
+
+
+def test_the_pace_is_that_of_the_best_batch_on_the_cheapest_arm():
+    assert row_s(three_arms()) == pytest.approx((0.003 + 15 * 0.002) / 16)
+
+
+def test_a_full_queue_hints_when_what_waits_is_done():
+    verdict = admission([a_profile(first_s=0.002)], 10, workers=2)(a_ticket(), 10, 0.0)
+
+    assert isinstance(verdict, Refuse)
+    assert verdict.retry_s == pytest.approx(0.01)

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from server.errors import DeadlineMissed, NotReady, Overloaded
 from server.metrics import FamilyMetrics, Metrics
-from server.policy import registry
-from server.policy.decision import ArmProfile
+from server.policy.choose import adaptive
+from server.policy.decision import ArmProfile, Decision, Outlook, Policy, PolicyFactory, Run, Ticket
 from server.runtime.dispatcher import Dispatcher, Limits
 from server.runtime.jobs import Answer, Batch, Job
 from tests.builders import a_profile
@@ -19,12 +19,15 @@ class Desk:
     """A dispatcher, the answers that it has given, and what it has counted."""
 
     def __init__(
-        self, limits: Limits | None = None, arms: Sequence[ArmProfile] | None = None
+        self,
+        limits: Limits | None = None,
+        arms: Sequence[ArmProfile] | None = None,
+        factory: PolicyFactory = adaptive,
     ) -> None:
         self.registry = CollectorRegistry()
         metrics: FamilyMetrics = Metrics(self.registry, []).family("m")
         self.answers: list[Answer] = []
-        self.dispatcher = Dispatcher("m", registry.policy("adaptive"), limits or Limits(), metrics)
+        self.dispatcher = Dispatcher("m", factory, limits or Limits(), metrics)
         self.dispatcher.answer_to(self.answers.extend)
         chosen = [a_profile(first_s=0.001, more_s=0.0001)] if arms is None else arms
         if chosen:
@@ -186,3 +189,109 @@ def test_arms_that_the_policy_cannot_use_change_nothing():
         desk.dispatcher.apply([])
 
     assert desk.dispatcher.arms == before
+
+
+def test_a_shed_job_is_told_when_to_ask_again():
+    desk = Desk(arms=[a_profile(first_s=1.0, more_s=0.01, max_batch=4)])
+    desk.submit(*(a_job(slo_s=2.0) for _ in range(12)))
+
+    step = desk.dispatcher.next_step()
+
+    assert step is not None
+    shed = [answer.error for answer in desk.answers]
+    assert len(shed) + len(step.jobs) + desk.dispatcher.depth == 12
+    assert {type(error) for error in shed} == {Overloaded}
+    (hint,) = {error.retry_s for error in shed if error is not None}
+    assert hint == pytest.approx((len(step.jobs) + desk.dispatcher.depth) * 1.03 / 4)
+
+
+def test_what_cannot_be_answered_with_all_ahead_of_it_is_refused_at_arrival():
+    desk = Desk(arms=[a_profile(first_s=0.1, more_s=0.1)])
+
+    desk.submit(*(a_job(slo_s=1.02) for _ in range(40)))
+
+    assert desk.dispatcher.depth == 21  # twice the ten that can be done, and the one that met them
+    error = desk.answers[0].error
+    assert isinstance(error, Overloaded)
+    assert error.retry_s == pytest.approx(2.1)
+    assert "what waits now takes about 2100 ms" in str(error)
+
+
+def test_the_policy_is_told_what_arrived_and_what_ended_since_it_was_last_asked():
+    seen: list[Outlook] = []
+    desk = Desk(Limits(capacity_rows=3), factory=lambda arms: _watched(arms, seen))
+    desk.submit(a_job(rows=2), a_job(rows=2))  # the second is refused: it counts as arrived
+    first = desk.dispatcher.next_step()
+    assert first is not None
+    finish(desk, first.jobs, first.arm)
+    desk.submit(a_job())
+    second = desk.dispatcher.next_step()
+    desk.submit(a_job())
+    third = desk.dispatcher.next_step()
+
+    assert second is not None
+    assert third is not None
+    assert [outlook.arrived for outlook in seen] == [4, 5, 6]
+    (ended,) = seen[1].finished
+    assert (ended.arm, ended.rows) == (first.arm.arm, 2)
+    assert 0.0 < ended.latency_s < 60.0
+    assert (seen[0].finished, seen[2].finished) == ((), ())
+    assert desk.dispatcher.load().running == 2
+
+
+def test_a_step_whose_jobs_were_run_apart_tells_nothing_of_speed():
+    ended: list[Outlook] = []
+    desk = Desk(factory=lambda arms: _watched(arms, ended))
+    desk.submit(a_job(), a_job())
+    step = desk.dispatcher.next_step()
+    assert step is not None
+
+    for job in step.jobs:
+        finish(desk, (job,), step.arm)
+    desk.submit(a_job())
+    desk.dispatcher.next_step()
+
+    assert ended[-1].finished == ()
+    assert desk.dispatcher.load().running == 1
+
+
+def test_a_decision_is_kept_with_what_it_was_made_from():
+    desk = Desk()
+    desk.submit(a_job(), a_job(rows=2))
+
+    step = desk.dispatcher.next_step()
+
+    (record,) = desk.dispatcher.journal.last(5)
+    assert step is not None
+    assert isinstance(record.decision, Run)
+    assert record.tickets == record.decision.tickets
+    assert (record.waiting, record.outlook.arrived, record.arms) == (2, 3, desk.dispatcher.arms)
+    assert 0.0 < record.took_s < 1.0
+
+
+def test_the_load_tells_tickets_rows_and_forecast():
+    desk = Desk()
+
+    desk.submit(a_job(), a_job(rows=2))
+    load = desk.dispatcher.load()
+
+    assert (load.running, load.tickets, load.rows, load.arrived) == (0, 2, 3, 3)
+    assert load.rate_rps > 0.0
+
+
+def finish(desk: Desk, jobs: Sequence[Job], arm: ArmProfile) -> None:
+    """A worker ran these jobs together."""
+    now_s = time.monotonic()
+    batch = Batch(arm, "fp32", sum(job.rows for job in jobs), now_s, now_s, now_s)
+    desk.dispatcher.finish([Answer(job, {}, batch) for job in jobs])
+
+
+def _watched(arms: Sequence[ArmProfile], seen: list[Outlook]) -> Policy:
+    """The adaptive policy, and a note of every outlook it was given."""
+    decide = adaptive(arms)
+
+    def watched(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
+        seen.append(outlook)
+        return decide(tickets, outlook, now_s)
+
+    return watched

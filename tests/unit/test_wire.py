@@ -4,13 +4,15 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from google.protobuf import descriptor_pool
 
-from server.errors import BadInput, RequestError
-from server.rpc.status import CODES, status_of
+from server.errors import BadInput, Overloaded, RequestError
+from server.rpc.status import CODES, status_of, trailers_of
+from server.rpc.wire import POOL, control_pb2
 from server.rpc.wire import inference_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,15 +31,17 @@ def test_the_generator_makes_exactly_the_committed_files(tmp_path: Path):
     made = {p.name: p.read_text() for p in (tmp_path / WIRE).iterdir()}
 
     assert done.returncode == 0, done.stderr
-    assert made.keys() == {"inference_pb2.py", "inference_pb2.pyi"}
+    names = ("control_pb2.py", "control_pb2.pyi", "inference_pb2.py", "inference_pb2.pyi")
+    assert made.keys() == set(names)
     for name, text in made.items():
         assert text == (ROOT / WIRE / name).read_text(), f"run `make proto`: {name} is stale"
 
 
-def test_our_messages_live_in_a_pool_of_their_own():
-    assert pb.DESCRIPTOR.pool is not descriptor_pool.Default()
+@pytest.mark.parametrize("contract", [pb, control_pb2])
+def test_our_messages_live_in_a_pool_of_their_own(contract: Any):
+    assert contract.DESCRIPTOR.pool is POOL is not descriptor_pool.Default()
     with pytest.raises(KeyError):
-        descriptor_pool.Default().FindFileByName(pb.DESCRIPTOR.name)
+        descriptor_pool.Default().FindFileByName(contract.DESCRIPTOR.name)
 
 
 @pytest.mark.parametrize("package", ["gearshift", "models", "profiler", "server", "loadtest"])
@@ -63,6 +67,18 @@ def test_a_request_error_keeps_its_words():
         grpc.StatusCode.INVALID_ARGUMENT,
         "what, where",
     )
+
+
+def test_a_retry_hint_becomes_trailing_metadata_in_whole_milliseconds():
+    assert trailers_of(Overloaded("later", retry_s=0.0021)) == (
+        ("retry-after-ms", "3"),
+        ("grpc-retry-pushback-ms", "3"),
+    )
+
+
+@pytest.mark.parametrize("error", [Overloaded("now or never"), BadInput("x"), KeyError("x")])
+def test_without_a_hint_there_is_no_trailing_metadata(error: Exception):
+    assert trailers_of(error) == ()
 
 
 def test_anything_else_is_internal_and_tells_nothing(caplog: pytest.LogCaptureFixture):

@@ -1,0 +1,139 @@
+"""One family's view of the metrics: events in; series, statistics and the last seconds' results out."""
+
+import threading
+import time
+from collections import Counter as Counts
+from collections.abc import Callable, Sequence
+
+from prometheus_client import Counter, Histogram
+
+from server.metrics.recent import Recent, Results
+from server.metrics.records import RanBatch, Served, Tally
+from server.metrics.series import Series
+
+_NOT_OURS = frozenset({"invalid", "cancelled"})
+"""Ends that say nothing of how well this server does."""
+
+
+class Metrics(Series):
+    """All series, and a view of them for each family."""
+
+    def family(self, name: str) -> "FamilyMetrics":
+        """The series of one family, its labels bound."""
+        return FamilyMetrics(self, name)
+
+
+class FamilyMetrics:
+    """One family's view: the runtime reports events, this turns them into series and statistics."""
+
+    def __init__(self, metrics: Series, name: str) -> None:
+        self._all = metrics
+        self._name = name
+        self._lock = threading.Lock()
+        self.tally = Tally()
+        self._speeds: dict[str, float] = {}
+        self._recent = Recent()
+        self._ended: Counts[str] = Counts()
+        self._queue = metrics.queue_s.labels(name)
+        self._accuracy = metrics.accuracy.labels(name)
+        self._in_time = metrics.in_time.labels(name)
+        self._decision = metrics.decision_s.labels(name)
+        self._error = metrics.error_ratio.labels(name)
+        self._request: dict[str, Histogram] = {}
+        self._outcomes: dict[tuple[str, str], Counter] = {}
+        self._reasons: dict[str, Counter] = {}
+
+    def watch_depth(self, depth: Callable[[], float]) -> None:
+        """Read the queue's depth from this callable at every scrape."""
+        self._all.depth.labels(self._name).set_function(depth)
+
+    def decided(self, reason: str, took_s: float) -> None:
+        """The policy ran a batch, or chose to wait, for `reason`."""
+        counter = self._reasons.get(reason)
+        if counter is None:
+            counter = self._reasons[reason] = self._all.decisions.labels(self._name, reason)
+        counter.inc()
+        self._decision.observe(took_s)
+
+    def unrun(self, slo_class: str, outcome: str) -> None:
+        """A request ended without running: `shed`, `expired`, `cancelled`, `not_ready`, or `failed` in its batch."""
+        with self._lock:
+            self._outcome(slo_class, outcome)
+            self.tally.fail += 1
+            if outcome not in _NOT_OURS:
+                self._recent.ended(1, 0, 0.0, time.monotonic())
+
+    def ran(self, batch: RanBatch) -> None:
+        """A batch finished in its backend."""
+        self._all.compute_s.labels(self._name, batch.variant).observe(batch.compute_s)
+        self._all.batch_rows.labels(self._name, batch.variant).observe(batch.rows)
+        self._all.rows.labels(self._name, batch.variant, batch.precision).inc(batch.rows)
+        self._error.observe(batch.compute_s / batch.predicted_s)
+        gather_ns, compute_ns = int(batch.gather_s * 1e9), int(batch.compute_s * 1e9)
+        with self._lock:
+            tally = self.tally
+            tally.batches += 1
+            tally.rows += batch.rows
+            counts = tally.by_batch.setdefault(batch.rows, [0, 0, 0])
+            counts[0] += 1
+            counts[1] += gather_ns
+            counts[2] += compute_ns
+
+    def answered(self, served: Sequence[Served]) -> None:
+        """Answers of one batch went out."""
+        in_time = 0
+        accuracy = 0.0
+        tally = self.tally
+        with self._lock:
+            for one in served:
+                self._outcome(one.slo_class, "ok" if one.in_time else "late")
+                self._queue.observe(one.queue_s)
+                self._seconds(one.slo_class).observe(one.total_s)
+                in_time += one.in_time
+                accuracy += one.accuracy * one.in_time
+                tally.success += 1
+                tally.success_ns += int(one.total_s * 1e9)
+                tally.queue_ns += int(one.queue_s * 1e9)
+                tally.compute_ns += int(one.compute_s * 1e9)
+            tally.last_ms = int(time.time() * 1e3)
+            self._recent.ended(len(served), in_time, accuracy, time.monotonic())
+        self._in_time.inc(in_time)
+        self._accuracy.inc(accuracy)
+
+    def arms_ready(self, count: int) -> None:
+        """So many arms may be chosen now."""
+        self._all.arms.labels(self._name).set(count)
+
+    def speed(self, variant: str, scale: float) -> None:
+        """Latency of `variant` now over its stored profile."""
+        self._speeds[variant] = scale
+        self._all.speed.labels(self._name, variant).set(scale)
+
+    def speed_of(self, variant: str) -> float:
+        """What `speed` was told last; 1 before."""
+        return self._speeds.get(variant, 1.0)
+
+    def recent(self) -> Results:
+        """How the requests of the last WINDOW_S fared, but for invalid and cancelled ones."""
+        with self._lock:
+            return self._recent.results(time.monotonic())
+
+    def outcomes(self) -> dict[str, int]:
+        """Requests since the start by outcome, over all SLO classes."""
+        with self._lock:
+            return dict(self._ended)
+
+    def _outcome(self, slo_class: str, outcome: str) -> None:
+        """Count one end. Called under the lock."""
+        key = (slo_class, outcome)
+        counter = self._outcomes.get(key)
+        if counter is None:
+            counter = self._outcomes[key] = self._all.requests.labels(self._name, *key)
+        counter.inc()
+        self._ended[outcome] += 1
+
+    def _seconds(self, slo_class: str) -> Histogram:
+        histogram = self._request.get(slo_class)
+        if histogram is None:
+            histogram = self._request[slo_class] = self._all.request_s.labels(self._name, slo_class)
+        return histogram

@@ -1,0 +1,45 @@
+"""What the runtime reports: answered requests, finished batches; and what the protocol's statistics add them up to."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Served:
+    """One answered request, as the runtime saw it. `compute_s` is its batch's."""
+
+    slo_class: str
+    variant: str
+    rows: int
+    accuracy: float
+    queue_s: float
+    compute_s: float
+    total_s: float
+    in_time: bool
+
+
+@dataclass(slots=True)
+class RanBatch:
+    """One finished batch: what it was, how long each stage took (s), what the profile had said."""
+
+    variant: str
+    precision: str
+    rows: int
+    gather_s: float
+    compute_s: float
+    predicted_s: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts and nanoseconds for ModelStatistics; `by_batch` maps rows -> [count, gather ns, compute ns]."""
+
+    success: int = 0
+    success_ns: int = 0
+    fail: int = 0
+    queue_ns: int = 0
+    compute_ns: int = 0
+    gather_ns: int = 0
+    rows: int = 0
+    batches: int = 0
+    last_ms: int = 0
+    by_batch: dict[int, list[int]] = field(default_factory=dict[int, list[int]])

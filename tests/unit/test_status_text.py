@@ -1,0 +1,104 @@
+"""The status as text: every state of a family has its line, and messages become plain values."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gearshift.status import plain
+from gearshift.status_text import told
+from server.rpc.wire import control_pb2
+
+pb: Any = control_pb2
+ARM = pb.ArmPlan(
+    variant="lite0-int8",
+    backend="onnx",
+    device="cpu",
+    accuracy=0.745,
+    speed_scale=1.31,
+    latency=[pb.BatchLatency(rows=1, mean_ms=3.0), pb.BatchLatency(rows=2, mean_ms=5.875)],
+)
+RUN = pb.Decision(
+    seconds_ago=0.31,
+    action="run",
+    reason="partial",
+    variant="lite1-int8",
+    rows=4,
+    queue_length=9,
+    forecast_rps=212.4,
+    took_us=61.2,
+    terms=pb.Terms(price_per_s=31.0),
+    candidates=[
+        pb.Candidate(variant="lite1-int8", rows=4, worth=3.0, in_time=True),
+        pb.Candidate(variant="lite1-int8", rows=3, worth=2.9, in_time=True),
+        pb.Candidate(variant="lite0-int8", rows=6, worth=2.8, in_time=True),
+    ],
+)
+
+
+def text(decisions: list[Any] | None = None, **plan: Any) -> str:
+    """A family's status from these parts of its plan."""
+    given = {"family": "imagenet", "policy": "adaptive", "slo_ms": 47.2, **plan}
+    message = pb.Plan(load=pb.Load(), recent=pb.Results(window_s=10), **given)
+    return told({**plain(message), "decisions": [plain(one) for one in decisions or []]})
+
+
+def test_an_arm_has_its_latency_by_batch_and_its_speed():
+    line = next(row for row in text(arms=[ARM]).splitlines() if "lite0" in row)
+
+    assert line.split() == ["lite0-int8", "(onnx", "on", "cpu)", "0.7450", "1.31", "3.00", "5.88"]
+
+
+def test_a_family_without_arms_is_loading():
+    assert "no arm is ready yet: loading and measuring" in text()
+
+
+def test_without_requests_no_share_is_made_up():
+    assert "last 10 s   0 requests\n" in text(arms=[ARM])
+    assert "since start nothing asked" in text()
+
+
+def test_outcomes_are_counted_by_name():
+    assert "since start 3 late, 12000 ok, 2 shed" in text(
+        outcomes={"ok": 12000, "shed": 2, "late": 3}
+    )
+
+
+def test_a_least_accuracy_is_told_where_there_is_one():
+    assert "SLO 47.2 ms, accuracy at least 0.7, 0 of 0 workers busy" in text(min_accuracy=0.7)
+    assert "accuracy at least" not in text()
+
+
+@pytest.mark.parametrize(
+    ("decision", "words"),
+    [
+        (
+            RUN,
+            "    0.3 s ago  4 rows on lite1-int8 (partial): 9 waiting, 212 rps forecast, price 31 acc/s; "
+            "next best lite0-int8 x 6; dropped 0; took 61 us",
+        ),
+        (
+            pb.Decision(action="wait", reason="wait", wait_ms=2.5, queue_length=1),
+            "wait 2.5 ms: 1 waiting, 0 rps forecast; dropped 0; took 0 us",
+        ),
+        (
+            pb.Decision(
+                action="idle", dropped=[pb.Dropped(reason=r) for r in ("shed", "late", "shed")]
+            ),
+            "idle: 0 waiting, 0 rps forecast; dropped 1 late, 2 shed; took 0 us",
+        ),
+    ],
+)
+def test_a_decision_is_one_line_with_its_why(decision: Any, words: str):
+    assert text([decision]).splitlines()[-1].endswith(words)
+
+
+def test_plain_values_can_be_written_as_json():
+    message = pb.Decision(terms=pb.Terms(affordable_ms=float("inf"), waiting_rows=3))
+
+    values = json.loads(json.dumps(plain(message), allow_nan=False))
+
+    assert values["terms"]["affordable_ms"] is None
+    assert values["terms"]["waiting_rows"] == 3
+    assert (values["members"], values["action"]) == ([], "")
+    assert plain(pb.Decision())["terms"] is None
