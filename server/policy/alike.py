@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from server.policy.clumps import Clumping, clumping
 from server.policy.decision import Decision, Drop, Idle, Outlook, Run
 from server.policy.menu import Floats, Ints, Menu
 from server.policy.plan import Plan, Planner, slo_between
+from server.policy.prospects import Prospects
 from server.policy.shed import spare
 from server.policy.tickets import Queue
 
@@ -31,28 +33,37 @@ class Line:
     spare_s: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that steps are weighed by."""
+
+    line: Line
+    plan: Plan
+    menu: Menu
+    prospects: Prospects
+    clumping: Clumping | None
+
+
 def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
     """The best step for tickets that accept the arms of `mask`. Late ones are dropped, and those out of reach."""
     if queue.deadlines[-1] < now_s + planner.quickest_s(mask, 1):
         return Idle(tuple([Drop(ticket, "late") for ticket in queue]))
-    line, plan = survey(queue, mask, planner, outlook, now_s)
-    late = line.late
-    menu = planner.menu(mask)
-    worth, begin = weighed(line, plan, menu)
+    scene = survey(queue, mask, planner, outlook, now_s)
+    menu, late = scene.menu, scene.line.late
+    worth, begin = weighed(scene)
     best = int(worth.argmax())
-    arm, start, size = menu.arms[menu.arm[best]], int(begin[best]), int(menu.size[best])
-    if worth[best] == -np.inf:  # in time only if it starts at once, without the guard
-        arm, start, size = min(menu.arms, key=lambda a: a.upper_s[1]), line.first, 1
-    shed, members = queue[late : late + start], queue[late + start : late + start + size]
+    start = late + int(begin[best])
+    end = start + int(menu.size[best])
+    shed = queue[late:start]
     drops = [Drop(ticket, "late") for ticket in queue[:late]]
     drops += [Drop(ticket, "shed") for ticket in shed]
-    reason = "overload" if shed else "drain" if late + start + size == len(queue) else "partial"
-    return Run(arm, tuple(members), reason, tuple(drops), plan.terms(queue.rows - late, outlook))
+    reason = "overload" if shed else "drain" if end == len(queue) else "partial"
+    terms = scene.plan.terms(queue.rows - late, outlook)
+    arm = menu.arms[menu.arm[best]]
+    return Run(arm, tuple(queue[start:end]), reason, tuple(drops), terms)
 
 
-def survey(
-    queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float
-) -> tuple[Line, Plan]:
+def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Scene:
     """The tickets that are not late, and the terms for serving them. At least one must not be late."""
     late = bisect_left(queue.deadlines, now_s + planner.quickest_s(mask, 1))
     deadlines = np.array(queue.deadlines[late : late + max(LOOK_AHEAD, 2 * planner.most)])
@@ -63,30 +74,49 @@ def survey(
     lag_s = planner.lag_s(table, count, outlook.workers)
     spare_s = spare(deadlines, row_s * np.arange(1.0, count + 1.0), lag_s)
     first = min(int(spare_s.searchsorted(now_s)), count - 1)
-    plan = planner.plan(table, slo_s, 0 if first else count, outlook, now_s)
-    return Line(late, first, deadlines, spare_s), plan
+    return Scene(
+        Line(late, first, deadlines, spare_s),
+        planner.plan(table, slo_s, 0 if first else count, outlook, now_s),
+        planner.menu(mask),
+        planner.prospects(mask, slo_s),
+        clumping(outlook, row_s, slo_s),
+    )
 
 
-def weighed(line: Line, plan: Plan, menu: Menu) -> tuple[Floats, Ints]:
+def weighed(scene: Scene) -> tuple[Floats, Ints]:
     """For every entry of the menu that the line can fill: its worth, and where in the line it begins.
 
-    The worth is the accuracy it earns, less the price of its time, less what its members and the tickets it skips
-    would be worth waiting on, less what it puts out of reach. A large batch may begin behind tickets that it would make
-    late: those are given up. Minus infinity where none of that size is in time.
+    The worth is the accuracy it earns and what those behind it can still get, less the price of its time, less what it
+    puts out of reach and what it risks. A large batch may begin behind tickets that it would make late: those are given
+    up. Minus infinity where none of that size is in time.
+    """
+    line, plan, menu = scene.line, scene.plan, scene.menu
+    count = len(line.deadlines)
+    begin, end = _windows(line, plan, menu)
+    mean_s = menu.mean_s[: len(begin)]
+    worth = menu.accuracy[: len(begin)] - plan.price * mean_s
+    worth[end > count] = -np.inf
+    end = np.minimum(end, count)
+    left, done_s = count - end, plan.now_s + plan.busy_share * mean_s
+    slack_s = line.deadlines[np.minimum(end, count - 1)] - done_s - plan.guard_s
+    worth += left * np.minimum(plan.stay, scene.prospects.at(left, slack_s))
+    worth -= plan.lost / plan.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
+    if scene.clumping is not None:
+        worth -= plan.lost * scene.clumping.lost(mean_s)
+    return worth, begin
+
+
+def _windows(line: Line, plan: Plan, menu: Menu) -> tuple[Ints, Ints]:
+    """Where each entry's batch begins in the line, the first ticket that it makes not late, and ends.
+
+    The fastest arm for one row always begins with the first: that is in time if it starts at once, without the guard.
     """
     count, first = len(line.deadlines), line.first
-    fill = menu.count[min(count - first, menu.most)]
-    mean_s, upper_s, rows = menu.mean_s[:fill], menu.upper_s[:fill], menu.rows[:fill]
-    start_s = plan.now_s + plan.guard_s
-    worth = menu.accuracy[:fill] - plan.price * mean_s - plan.stay * rows
-    if line.deadlines[first] >= start_s + menu.slowest_s[min(count - first, menu.most)]:
-        begin = np.full(fill, first)
-        end = menu.size[:fill] + first
-    else:
-        begin = np.maximum(line.deadlines.searchsorted(upper_s + start_s), first)
-        end = begin + menu.size[:fill]
-        worth -= plan.stay * (begin - first)
-        worth[end > count] = -np.inf
-        end = np.minimum(end, count)
-    over_s = plan.now_s + plan.busy_share * mean_s - line.spare_s[end]
-    return worth - plan.lost / plan.row_s * np.maximum(over_s, 0.0), begin
+    rows = min(count - first, menu.most)
+    size, start_s = menu.size[: menu.count[rows]], plan.now_s + plan.guard_s
+    if line.deadlines[first] >= start_s + menu.slowest_s[rows]:
+        return np.full(len(size), first), size + first
+    begin = line.deadlines.searchsorted(menu.upper_s[: len(size)] + start_s)
+    begin = np.maximum(begin, first)
+    begin[menu.alone] = first
+    return begin, begin + size

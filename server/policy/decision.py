@@ -65,7 +65,7 @@ class Outlook:
 
     `rate_rps`: arrivals (rows/s) expected soon; `workers` share the queue; `arrived`: rows offered since the start,
     refused ones included; `finished`: the batches that ended since the policy was last asked; `values`: what an answer
-    to each SLO class is worth now, 1 where a class is not named.
+    to each SLO class is worth now, 1 where a class is not named; `clump_rows`: rows that come at once, on average.
     """
 
     rate_rps: float = 0.0
@@ -73,6 +73,7 @@ class Outlook:
     arrived: int = 0
     finished: tuple[Finished, ...] = ()
     values: Mapping[str, float] = field(default_factory=dict[str, float])
+    clump_rows: float = 1.0
 
 
 class Drop(NamedTuple):

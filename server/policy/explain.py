@@ -17,7 +17,7 @@ from server.policy.tuning import DEFAULT, Tuning
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One step that could have been taken: its worth (in accuracies of one answer), and its upper latency (s).
+    """One step that could have been taken: its worth less the best one's (in accuracies), its upper latency (s).
 
     A step that would not be `in_time` has no worth and comes last.
     """
@@ -51,11 +51,11 @@ def candidates(
 def _alike(
     queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float
 ) -> Iterator[Candidate]:
-    line, plan = alike.survey(queue, mask, planner, outlook, now_s)
-    menu = planner.menu(mask)
-    worth, _ = alike.weighed(line, plan, menu)
-    arms = [menu.arms[int(i)] for i in menu.arm[: len(worth)]]
-    return _listed(arms, menu.size[: len(worth)].tolist(), worth)
+    scene = alike.survey(queue, mask, planner, outlook, now_s)
+    worth, begin = alike.weighed(scene)
+    menu = scene.menu
+    arms = [menu.arms[int(i)] for i in menu.arm[: len(begin)]]
+    return _listed(arms, menu.size[: len(begin)].tolist(), worth - worth.max())
 
 
 def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Iterator[Candidate]:
@@ -68,6 +68,8 @@ def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> It
     rows = batches.rows[which, upto]
     fit = [r <= arm.max_batch for r, arm in zip(rows, arms, strict=True)]
     worth = batches.worth[which, upto]
+    best = worth.max()
+    worth = worth - best if isfinite(best) else worth
     return _listed(
         [arm for arm, ok in zip(arms, fit, strict=True) if ok], rows[fit].tolist(), worth[fit]
     )

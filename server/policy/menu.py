@@ -23,7 +23,8 @@ class Menu:
     """Entry i runs `size[i]` rows on `arms[arm[i]]` in `mean_s[i]`, nearly always below `upper_s[i]`.
 
     `accuracy[i]` is what the whole batch then earns. The entries of at most r rows are the first `count[r]`, the
-    slowest of them takes `slowest_s[r]` by the upper estimate; `most` is the largest batch.
+    slowest of them takes `slowest_s[r]` by the upper estimate; `most` is the largest batch, entry `alone` the fastest
+    for one row.
     """
 
     arms: Sequence[ArmProfile]
@@ -36,6 +37,7 @@ class Menu:
     count: list[int]
     slowest_s: list[float]
     most: int
+    alone: int
 
 
 def menu(arms: Sequence[ArmProfile]) -> Menu:
@@ -50,7 +52,7 @@ def menu(arms: Sequence[ArmProfile]) -> Menu:
     slowest = np.maximum.accumulate(upper_s)
     return Menu(
         arms, arm, size, size.astype(np.float64), np.array(accuracy), np.array(mean_s), upper_s, count,
-        [float(slowest[c - 1]) if c else 0.0 for c in count], most,
+        [float(slowest[c - 1]) if c else 0.0 for c in count], most, int(upper_s[: count[1]].argmin()),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from math import hypot, inf, log2
 from server.policy.costs import Costs, costs, quickest
 from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
 from server.policy.menu import Menu, latencies, menu
+from server.policy.prospects import Prospects, prospects
 from server.policy.tuning import Tuning
 
 SLO_RANGE_S = (1e-4, 10.0)
@@ -51,6 +52,7 @@ class Planner:
         self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}
         self._costs: dict[tuple[int, int], Costs] = {}
         self._menus: dict[int, Menu] = {}
+        self._prospects: dict[tuple[int, int], Prospects] = {}
         self._quickest: dict[int, list[float]] = {}
 
     def mask(self, min_accuracy: float, variant: str | None) -> int:
@@ -95,12 +97,20 @@ class Planner:
 
     def costs(self, mask: int, slo_s: float) -> Costs:
         """The table for the arms of `mask` (not empty) under about `slo_s`."""
-        step = round(STEPS_PER_OCTAVE * log2(slo_s))
-        found = self._costs.get((mask, step))
+        key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s)))
+        found = self._costs.get(key)
         if found is None:
-            share = self.tuning.batch_share
-            found = costs(self._subset(mask), 2.0 ** (step / STEPS_PER_OCTAVE), share)
-            self._costs[mask, step] = found
+            found = costs(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
+            self._costs[key] = found
+        return found
+
+    def prospects(self, mask: int, slo_s: float) -> Prospects:
+        """What waiting tickets that accept the arms of `mask` (not empty) can still get under about `slo_s`."""
+        key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s)))
+        found = self._prospects.get(key)
+        if found is None:
+            found = prospects(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
+            self._prospects[key] = found
         return found
 
     def menu(self, mask: int) -> Menu:
@@ -127,6 +137,10 @@ def slo_between(first: Ticket, last: Ticket) -> float:
     """The latency bound (s) to plan with: half-way between those of two tickets."""
     spans = first.deadline_s - first.arrival_s + last.deadline_s - last.arrival_s
     return min(max(0.5 * spans, SLO_RANGE_S[0]), SLO_RANGE_S[1])
+
+
+def _rounded(step: int) -> float:
+    return 2.0 ** (step / STEPS_PER_OCTAVE)
 
 
 def _mask(arms: Sequence[ArmProfile], holds: Callable[[ArmProfile], bool]) -> int:

@@ -1,17 +1,79 @@
-"""Policies by name, as configuration files and command lines give them."""
+"""Policies by name, as configuration files and command lines give them: ours, and published ones to compare with."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from server.policy.choose import adaptive
-from server.policy.decision import PolicyFactory
-from server.policy.static import largest, static
+from server.policy.decision import ArmProfile, PolicyFactory
+from server.policy.reference.aimd import clipper
+from server.policy.reference.drop import with_early_drop
+from server.policy.reference.fixed import fixed
+from server.policy.reference.maxacc import maxacc
+from server.policy.reference.maxbatch import maxbatch
+from server.policy.reference.slackfit import slackfit
+from server.policy.static import largest, most_accurate, pinned, static
 
-_NAMED: dict[str, PolicyFactory] = {"adaptive": adaptive, "largest": largest}
+DROP = "+drop"
+"""Behind a reference's name: the same with early drop."""
+VARIANT = "VARIANT"
+"""Stands for any variant in the names that take one."""
+
+Make = Callable[[], PolicyFactory]
+Kept = Callable[[PolicyFactory], PolicyFactory]
+"""What a reference is kept to: all arms, or those of one variant."""
+
+_ON_ALL_ARMS: dict[str, Make] = {
+    "maxacc": maxacc,
+    "maxbatch": maxbatch,
+    "slackfit": slackfit,
+}
 
 
 def policy(name: str) -> PolicyFactory:
-    """The factory called `name`. Raises ValueError, listing what is known, for any other name."""
-    if name in _NAMED:
-        return _NAMED[name]
-    kind, _, variant = name.partition(":")
-    if kind == "static" and variant:
-        return static(variant)
-    raise ValueError(f"unknown policy {name!r}; known: {', '.join(_NAMED)}, static:VARIANT")
+    """A new factory, with a memory of its own, of the policy called `name`.
+
+    Raises ValueError, listing what is known, for any other name.
+    """
+    _, _, variant = name.removesuffix(DROP).partition(":")
+    made = _catalogue([variant] if variant else []).get(name)
+    if made is None:
+        raise ValueError(f"unknown policy {name!r}; known: {', '.join(names())}")
+    return made()
+
+
+def names(arms: Sequence[ArmProfile] | None = None) -> tuple[str, ...]:
+    """Every name there is with these arms; without them, VARIANT stands where a variant's name belongs."""
+    variants = [VARIANT] if arms is None else sorted({arm.arm.variant for arm in arms})
+    return tuple(_catalogue(variants))
+
+
+def _catalogue(variants: Sequence[str]) -> dict[str, Make]:
+    """All policies by name; those that keep to one variant, once for each of `variants`."""
+    found: dict[str, Make] = {"adaptive": lambda: adaptive, "largest": lambda: largest}
+    found |= {f"static:{variant}": partial(static, variant) for variant in variants}
+    for name, make, kept in _references(variants):
+        found[name] = partial(_kept, kept, make)
+        found[name + DROP] = partial(_dropping, kept, make)
+    return found
+
+
+def _references(variants: Sequence[str]) -> Iterator[tuple[str, Make, Kept]]:
+    for variant in variants:
+        yield f"fixed:{variant}", fixed, partial(pinned, variant)
+        yield f"clipper:{variant}", clipper, partial(pinned, variant)
+    yield "clipper", clipper, most_accurate
+    for name, make in _ON_ALL_ARMS.items():
+        yield name, make, _all
+
+
+def _kept(kept: Kept, make: Make) -> PolicyFactory:
+    return kept(make())
+
+
+def _dropping(kept: Kept, make: Make) -> PolicyFactory:
+    """Early drop by the arms that the reference is kept to."""
+    return kept(with_early_drop(make()))
+
+
+def _all(factory: PolicyFactory) -> PolicyFactory:
+    return factory

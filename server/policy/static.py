@@ -1,33 +1,40 @@
-"""The best that can be done with one fixed variant: the adaptive policy with only batch and drops to choose.
+"""Policies kept to one variant: what an operator gets who pins one, and the baselines of the benchmarks."""
 
-
-The baselines of the benchmarks, and what an operator gets who pins a variant.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from server.policy.choose import adaptive
 from server.policy.decision import ArmProfile, Policy, PolicyFactory
 
 
 def static(variant: str) -> PolicyFactory:
-    """A factory that serves everything on `variant`. It raises ValueError where no arm has that variant."""
-    return _only(
-        lambda arms: [arm for arm in arms if arm.arm.variant == variant], f"variant {variant!r}"
-    )
+    """The adaptive policy with only batch and drops to choose: the best that can be done with `variant` alone."""
+    return pinned(variant, adaptive)
 
 
 def largest(arms: Sequence[ArmProfile]) -> Policy:
-    """Serve everything on the most accurate arm: always-largest, the baseline people deploy."""
-    return adaptive([max(arms, key=lambda arm: (arm.accuracy, arm.mean_s[1]))])
+    """The adaptive policy on the most accurate arm: always-largest, the baseline people deploy."""
+    return most_accurate(adaptive)(arms)
 
 
-def _only(keep: Callable[[Sequence[ArmProfile]], list[ArmProfile]], what: str) -> PolicyFactory:
+def pinned(variant: str, factory: PolicyFactory) -> PolicyFactory:
+    """`factory` with the arms of `variant` only. Building raises ValueError where there is none."""
+
     def build(arms: Sequence[ArmProfile]) -> Policy:
-        kept = keep(arms)
+        kept = [arm for arm in arms if arm.arm.variant == variant]
         if not kept:
             known = ", ".join(sorted({arm.arm.variant for arm in arms})) or "none"
-            raise ValueError(f"no arm runs {what}; profiled variants: {known}")
-        return adaptive(kept)
+            raise ValueError(f"no arm runs variant {variant!r}; profiled variants: {known}")
+        return factory(kept)
+
+    return build
+
+
+def most_accurate(factory: PolicyFactory) -> PolicyFactory:
+    """`factory` with the most accurate arm only, of equals the slower. Building raises ValueError without an arm."""
+
+    def build(arms: Sequence[ArmProfile]) -> Policy:
+        if not arms:
+            raise ValueError("a policy needs at least one profiled arm; profile the family first")
+        return factory([max(arms, key=lambda arm: (arm.accuracy, arm.mean_s[1]))])
 
     return build

@@ -208,8 +208,13 @@ class Dispatcher:
         if not self._jobs or self._policy is None:
             return None, [], None
         now_s = time.monotonic()
-        rate_rps = forecast.rate_rps(self._arrivals, now_s)
-        outlook = Outlook(rate_rps, self.limits.workers, self._arrived, self._running.take_ended())
+        outlook = Outlook(
+            forecast.rate_rps(self._arrivals, now_s),
+            self.limits.workers,
+            self._arrived,
+            self._running.take_ended(),
+            clump_rows=forecast.clump_rows(self._arrivals),
+        )
         decision = self._policy(self._queue, outlook, now_s)
         took_s = time.monotonic() - now_s
         if self.journal.wants(decision, now_s):

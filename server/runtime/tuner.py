@@ -12,23 +12,16 @@ from pathlib import Path
 
 from models.backends.base import Backend, BackendError
 from models.catalog import Family, Variant
-from profiler import drift, overhead
 from profiler.measure import Effort, Instruments, Loaded, load, measure_arm, sample_inputs
 from profiler.profiles import Profile
 from server.metrics import FamilyMetrics, RanBatch
+from server.policy import retune
 from server.policy.decision import Arm, ArmProfile
 from server.runtime.dispatcher import Dispatcher
 from server.runtime.jobs import Batch
 from server.runtime.shelf import Shelf
 
 _log = logging.getLogger(__name__)
-
-NEWS = 0.04
-"""Relative change of an arm's speed that is worth new tables: about what repeated batches differ by."""
-URGENT = 0.2
-"""A change that is not made to wait for REST_S."""
-REST_S = 0.05
-"""At least this long between two rebuilds (s): making tables costs a few decisions' time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +32,6 @@ class Plan:
     threads: int
     budget_s: float
     shelf: Shelf
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """One eligible arm: its stored tables, unscaled."""
-
-    arm: Arm
-    accuracy: float
-    mean_s: tuple[float, ...]
-    upper_s: tuple[float, ...]
 
 
 class Tuner:
@@ -64,10 +47,7 @@ class Tuner:
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._lock = threading.Lock()
-        self._known: dict[Arm, _Known] = {}
-        self._speed = drift.SpeedScale()
-        self._overhead = overhead.Overhead()
-        self._rested_s = 0.0
+        self._known = retune.Known()
         self._unfit = ""
         self._stop = threading.Event()
 
@@ -85,14 +65,14 @@ class Tuner:
             except BackendError as error:
                 _log.error("%s: variant %s is out: %s", self._family.name, variant.name, error)
                 failed.append(str(error))
-        if not self._known:
+        if not self.loaded:
             raise BackendError(f"no variant of {self._family.name} can be loaded: {failed[0]}")
         if not self._dispatcher.arms:
             raise BackendError(f"{self._family.name} cannot be served: {self._unfit}")
         _log.info(
             "%s: %d of %d arms ready",
             self._family.name,
-            len(self._known),
+            len(self.loaded),
             len(self._family.variants),
         )
 
@@ -111,17 +91,12 @@ class Tuner:
         arm = batch.arm.arm
         took_s = batch.ended_s - batch.started_s
         gather_s = batch.gathered_s - batch.started_s
+        ran = retune.Ran(arm, batch.rows, took_s, busy_s, batch.ended_s)
         with self._lock:
-            profiled_s = self._known[arm].mean_s[batch.rows]
-            predicted_s = profiled_s * drift.scale(self._speed, arm.variant)
-            self._speed = drift.observe(self._speed, arm.variant, profiled_s, took_s)
-            self._overhead = overhead.observe(self._overhead, batch.rows, busy_s - took_s)
-            now_s = profiled_s * drift.scale(self._speed, arm.variant)
-            now_s += overhead.at(overhead.line(self._overhead), batch.rows)
-            moved = abs(now_s / batch.arm.mean_s[batch.rows] - 1.0)
-            if moved > URGENT or (moved > NEWS and batch.ended_s >= self._rested_s):
-                self._rested_s = batch.ended_s + REST_S
-                self._apply()
+            predicted_s = retune.predicted_s(self._known, arm, batch.rows)
+            self._known, arms = retune.observe(self._known, ran)
+            if arms is not None:
+                self._apply(arms)
         self._metrics.ran(
             RanBatch(
                 arm.variant, batch.precision, batch.rows, gather_s, batch.compute_s, predicted_s
@@ -141,13 +116,13 @@ class Tuner:
             loaded.backend.run(sample_inputs(self._family, 1))
         arm = Arm(variant.name, loaded.backend.name, loaded.device)
         most = min(self._family.max_batch, profile.largest_measured)
-        known = _Known(
+        known = ArmProfile(
             arm, variant.accuracy.value, profile.mean_table(most), profile.upper_table(most)
         )
         with self._lock:
             self.loaded[arm] = loaded.backend
-            self._known[arm] = known
-            self._apply()
+            self._known = retune.with_arms(self._known, [known])
+            self._apply(tuple(self._known.told.values()))
 
     def _measure(self, loaded: Loaded, variant: Variant) -> Profile:
         _log.info("%s: measuring %s", self._family.name, variant.name)
@@ -164,29 +139,15 @@ class Tuner:
                 stack.enter_context(gate)
             yield
 
-    def _apply(self) -> None:
+    def _apply(self, arms: Sequence[ArmProfile]) -> None:
         """Hand the dispatcher every arm at the present speed. Called under the lock."""
-        line = overhead.line(self._overhead)
-        arms = [self._now(known, line) for known in self._known.values()]
         try:
             self._dispatcher.apply(arms)
         except ValueError as error:  # a pinned variant comes later, or never
             self._unfit = str(error)
-        for known in self._known.values():
-            self._metrics.speed(known.arm.variant, drift.scale(self._speed, known.arm.variant))
+        for profile in arms:
+            self._metrics.speed(profile.arm.variant, retune.scale(self._known, profile.arm))
         self._metrics.arms_ready(len(arms))
-
-    def _now(self, known: _Known, line: tuple[float, float]) -> ArmProfile:
-        """The arm's tables: its profile at the present speed, and what serving adds to a batch."""
-        mean_s, upper_s = drift.adjusted(
-            self._speed, known.arm.variant, known.mean_s, known.upper_s
-        )
-        added_s = (0.0, *(overhead.at(line, rows) for rows in range(1, len(mean_s))))
-        return ArmProfile(known.arm, known.accuracy, _sum(mean_s, added_s), _sum(upper_s, added_s))
-
-
-def _sum(a: Sequence[float], b: Sequence[float]) -> tuple[float, ...]:
-    return tuple([x + y for x, y in zip(a, b, strict=True)])
 
 
 def _size(path: Path) -> int:

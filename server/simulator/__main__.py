@@ -3,121 +3,120 @@
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from models.artifacts import default_repository
-from server.policy.registry import policy
+import numpy as np
+
+from server.policy.decision import ArmProfile, Ticket
+from server.policy.registry import names, policy
 from server.simulator import arrivals
-from server.simulator.engine import Setup, simulate, tickets_at
+from server.simulator.classes import SloClass, read_classes, tickets_of
+from server.simulator.engine import simulate
+from server.simulator.figures import Report
 from server.simulator.noise import Noise, Spell
-from server.simulator.outcomes import Outcomes
+from server.simulator.options import parser
 from server.simulator.profile_file import read_arms
+from server.simulator.report import as_markdown, as_text
+from server.simulator.setup import Setup, Switching
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What the options describe: who could serve, who asks, on what terms."""
+
+    arms: list[ArmProfile]
+    classes: tuple[SloClass, ...]
+    tickets: list[Ticket]
+    setup: Setup
 
 
 def main(argv: list[str]) -> int:
     """Run one simulation; 0, or 2 and one message on stderr when the input is no good."""
     try:
-        options = _parser().parse_args(argv)
-        outcomes = _run(options)
+        options = parser(__doc__).parse_args(argv)
+        if options.policy == "list":
+            print("\n".join(names()))
+            return 0
+        found = _run(options)
+        _write(options, found)
     except SystemExit as stop:  # argparse: 0 after --help, 2 after what it cannot read
         return int(stop.code or 0)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"gearshift simulate: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(outcomes.report(), indent=1) if options.json else _told(options, outcomes))
+    print(json.dumps(found, indent=1) if options.json else as_text(options.policy, found))
     return 0
 
 
-def _run(options: argparse.Namespace) -> Outcomes:
+def _run(options: argparse.Namespace) -> Report:
+    case = _case(options)
+    outcomes = simulate(case.arms, policy(options.policy), case.tickets, case.setup)
+    found = outcomes.report()
+    if options.bound:
+        found["bound_awg"] = _bound(case)
+    return found
+
+
+def _case(options: argparse.Namespace) -> _Case:
+    for name in ("profile", "slo_ms"):
+        if getattr(options, name) is None:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is missing; see gearshift simulate --help"
+            )
+    slo_s = options.slo_ms / 1e3
+    classes = (SloClass("default", 1.0, slo_s),)
+    if options.classes is not None:
+        classes = read_classes(options.classes, slo_s)
     setup = Setup(
-        slo_s=options.slo_ms / 1e3,
+        slo_s=slo_s,
         workers=options.workers,
         capacity_rows=options.capacity_rows,
         noise=Noise(cv=options.cv),
         spell=Spell(options.slow_from, options.slow_until, options.slow_factor),
         seed=options.seed,
+        follow=options.follow,
+        switching=Switching(options.switch_ms / 1e3, options.load_ms / 1e3),
+        weights={c.name: c.weight for c in classes} if len(classes) > 1 else {},
     )
-    arms = read_arms(options.profile, options.repository)
-    tickets = tickets_at(_times(options).tolist(), setup.slo_s)
-    return simulate(arms, policy(options.policy), tickets, setup)
+    arms = read_arms(options.profile, options.repository, options.threads)
+    tickets = tickets_of(classes, _times(options).tolist(), options.seed)
+    return _Case(arms, classes, tickets, setup)
+
+
+def _bound(case: _Case) -> float:
+    """The clairvoyant bound for these very requests."""
+    from server.simulator.bound import bound_awg
+
+    if any(c.rows > 1 for c in case.classes):
+        raise ValueError("--bound knows requests of one row only; leave it out or set rows = 1")
+    return bound_awg(
+        case.arms,
+        [t.arrival_s for t in case.tickets],
+        np.array([t.deadline_s - t.arrival_s for t in case.tickets]),
+        case.setup.workers,
+        np.array([t.min_accuracy for t in case.tickets]),
+    )
+
+
+def _write(options: argparse.Namespace, found: Report) -> None:
+    if options.out is None:
+        return
+    from server.simulator.plot import draw
+
+    title = f"{options.policy} on {options.profile.name}"
+    for suffix, text in (
+        (".json", json.dumps(found, indent=1)),
+        (".md", as_markdown(title, found)),
+    ):
+        Path(f"{options.out}{suffix}").write_text(text)
+    draw(title, found, Path(f"{options.out}.png"))
 
 
 def _times(options: argparse.Namespace) -> arrivals.Times:
     if options.arrivals is None:
         return arrivals.poisson(options.rate_rps, options.duration_s, options.seed)
     return arrivals.from_file(options.arrivals)
-
-
-def _told(options: argparse.Namespace, outcomes: Outcomes) -> str:
-    report = outcomes.report()
-    return (
-        f"{options.policy}: {report['offered']} offered, attainment {outcomes.attainment():.2%}, "
-        f"effective accuracy {outcomes.effective_accuracy():.2%}, awg {outcomes.awg():.2%}\n"
-        f"not run: {report['dropped'] or 'none'}; answered late: {report['late']}\n"
-        f"answers in time by variant: {report['variants']}\n"
-        f"decision time: p50 {report['decision_us_p50']:.0f} us, p99 {report['decision_us_p99']:.0f} us"
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gearshift simulate", description=__doc__)
-    add = parser.add_argument
-    columns = "variant,accuracy,batch,latency_ms_p50[,latency_ms_p95]"
-    add("--profile", type=Path, required=True, help=f"CSV {columns}, or a stored .json")
-    add(
-        "--repository",
-        type=Path,
-        default=default_repository(),
-        help="where a stored profile's family lies",
-    )
-    add(
-        "--arrivals", type=Path, help="text file, one arrival time (s) per line; without it Poisson"
-    )
-    add("--rate-rps", type=_positive, default=100.0, help="Poisson rate (default %(default)s)")
-    add("--duration-s", type=_positive, default=60.0, help="Poisson duration (default %(default)s)")
-    add(
-        "--workers", type=_count, default=1, help="batches that run at a time (default %(default)s)"
-    )
-    add("--slo-ms", type=_positive, required=True, help="every request's latency bound")
-    add(
-        "--policy",
-        default="adaptive",
-        help="adaptive, largest or static:VARIANT (default %(default)s)",
-    )
-    add(
-        "--capacity-rows",
-        type=_count,
-        default=4096,
-        help="rows that may wait (default %(default)s)",
-    )
-    add("--cv", type=_share, default=Noise().cv, help="scatter of latencies (default %(default)s)")
-    add("--slow-from", type=float, default=0.0, help="start of a spell (s) when all takes longer")
-    add("--slow-until", type=float, default=0.0, help="its end (s)")
-    add("--slow-factor", type=_positive, default=1.0, help="how many times as long")
-    add("--seed", type=int, default=0, help="of arrivals and scatter (default %(default)s)")
-    add("--json", action="store_true", help="print everything, with a timeline by second, as JSON")
-    return parser
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value < 1.0:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """The live dispatcher's decisions without its clock: its queue, admission, forecast and policy on an event heap."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from time import perf_counter
+from typing import NamedTuple
 
-from server.policy.admission import Admit, admission
+from server.policy.admission import Admit
 from server.policy.decision import (
+    Arm,
     ArmProfile,
+    Drop,
+    Finished,
     Idle,
     Outlook,
     PolicyFactory,
@@ -15,24 +18,29 @@ from server.policy.decision import (
     Ticket,
     WaitUntil,
 )
-from server.policy.forecast import Arrivals, observe, rate_rps
+from server.policy.forecast import Arrivals, clump_rows, observe, rate_rps
+from server.policy.retune import Ran, Running
 from server.policy.tickets import Queue
-from server.simulator.noise import Noise, Spell, stretch
+from server.simulator.knowledge import Knowledge
+from server.simulator.noise import stretch
 from server.simulator.outcomes import Outcomes
+from server.simulator.setup import Setup, Switching
+from server.simulator.standing import Standing
 
 FOREVER_S = float("inf")
+TICK_S = 1e-9
+"""A batch that starts this instant has run for so long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What is simulated besides the arms and the arrivals."""
+class _Job(NamedTuple):
+    """A batch on a worker: from `started_s`, `took_s` in the backend, `busy_s` of the worker's time."""
 
-    slo_s: float
-    workers: int = 1
-    capacity_rows: int = 4096
-    noise: Noise = field(default_factory=Noise)
-    spell: Spell = field(default_factory=Spell)
-    seed: int = 0
+    run: Run
+    rows: int
+    worker: int
+    started_s: float
+    took_s: float
+    busy_s: float
 
 
 def simulate(
@@ -54,69 +62,152 @@ class _Simulation:
     """The shell's state: who waits, who works, what has been seen."""
 
     def __init__(self, arms: Sequence[ArmProfile], factory: PolicyFactory, setup: Setup) -> None:
-        self._policy = factory(arms)
-        self._admit = admission(arms, setup.capacity_rows)
+        self._knowledge = Knowledge(arms, factory, setup)
+        self._mean_s = {arm.arm: arm.mean_s for arm in arms}
         self._latency = stretch(setup.noise, setup.spell, setup.seed)
+        self._added_s = setup.noise.overhead_s
         self._workers = setup.workers
-        self._idle = setup.workers
+        self._bench = _Bench(setup.workers, setup.switching)
         self._queue = Queue()
         self._seen = Arrivals()
-        self._running: list[tuple[float, int, Run]] = []
+        self._arrived = 0
+        self._running: list[tuple[float, int, _Job]] = []
+        self._finished: list[Finished] = []
         self._wake_s = FOREVER_S
-        self._outcomes = Outcomes()
+        self._standing = Standing(setup.weights)
+        self._outcomes = Outcomes(())
 
     def run(self, tickets: Sequence[Ticket]) -> Outcomes:
-        coming = iter(tickets)
-        arrival = next(coming, None)
-        while arrival or self._running or self._queue:
-            arrival_s = arrival.arrival_s if arrival else FOREVER_S
+        self._outcomes = Outcomes(tickets)
+        at, count = 0, len(tickets)
+        while at < count or self._running or self._queue:
             finish_s = self._running[0][0] if self._running else FOREVER_S
-            now_s = min(arrival_s, finish_s, self._wake_s)
+            event_s = min(finish_s, self._wake_s, self._knowledge.turn_s)
+            at, now_s = self._arrivals(tickets, at, event_s)
+            if now_s == FOREVER_S:
+                raise ValueError(
+                    "the policy is idle while tickets wait: it must run, drop or wait until later"
+                )
             if now_s == finish_s:
                 self._finish()
-            elif now_s == arrival_s and arrival:
-                self._arrive(arrival)
-                arrival = next(coming, None)
-            elif now_s == FOREVER_S:
-                raise ValueError("the policy is idle while tickets wait: it must run, wait or drop")
+            elif now_s == self._knowledge.turn_s:
+                self._knowledge.turn(now_s)
             self._dispatch(now_s)
+        self._outcomes.rebuilt = self._knowledge.rebuilt
         return self._outcomes
 
-    def _arrive(self, ticket: Ticket) -> None:
-        self._outcomes.offered(ticket)
-        self._seen = observe(self._seen, ticket.rows, ticket.arrival_s)
-        verdict = self._admit(ticket, self._queue.rows, ticket.arrival_s)
-        if isinstance(verdict, Admit):
-            self._queue.push(ticket)
-        else:
-            self._outcomes.refused(ticket, verdict.reason)
+    def _arrivals(self, tickets: Sequence[Ticket], at: int, event_s: float) -> tuple[int, float]:
+        """Let arrivals in until the next event, or the first of them that an idle worker could take: (next, now_s).
+
+        The busy loop of a simulation: what it needs lies in local names.
+        """
+        queue, admit, seen = self._queue, self._knowledge.admit, self._seen
+        push, idle, count, now_s = queue.push, bool(self._bench.idle), len(tickets), event_s
+        deadlines, arrived = queue.deadlines, self._arrived
+        while at < count:
+            ticket = tickets[at]
+            arrival_s = ticket.arrival_s
+            if arrival_s >= event_s:
+                break
+            at += 1
+            rows = ticket.rows
+            arrived += rows
+            seen = observe(seen, rows, arrival_s)
+            verdict = admit(ticket, queue.rows, arrival_s, deadlines)
+            if isinstance(verdict, Admit):
+                push(ticket)
+            else:
+                self._outcomes.dropped[verdict.reason] += 1
+                self._standing.ended((ticket,))
+            if idle:
+                now_s = arrival_s
+                break
+        self._seen, self._arrived = seen, arrived
+        return at, now_s
 
     def _finish(self) -> None:
-        now_s, _, run = heappop(self._running)
-        self._idle += 1
-        self._outcomes.answered(run, now_s)
+        now_s, _, job = heappop(self._running)
+        run = job.run
+        self._bench.idle.append(job.worker)
+        self._finished.append(Finished(run.arm.arm, job.rows, job.busy_s))
+        self._outcomes.answered(run, job.rows, now_s)
+        self._standing.ended(run.tickets, now_s)
+        if self._knowledge.measures:
+            ran = Ran(run.arm.arm, job.rows, job.took_s, job.busy_s, now_s)
+            self._knowledge.ran(ran, self._still_running(now_s))
+
+    def _still_running(self, now_s: float) -> tuple[Running, ...]:
+        return tuple(
+            [
+                Running(job.run.arm.arm, job.rows, max(now_s - job.started_s, TICK_S))
+                for _, _, job in self._running
+            ]
+        )
 
     def _dispatch(self, now_s: float) -> None:
         self._wake_s = FOREVER_S
-        while self._idle and self._queue:
-            outlook = Outlook(rate_rps(self._seen, now_s), self._workers)
+        while self._bench.idle and self._queue:
+            outlook = self._outlook(now_s)
             started = perf_counter()
-            decision = self._policy(self._queue, outlook, now_s)
-            self._outcomes.decided(perf_counter() - started)
-            for drop in decision.dropped:
-                self._outcomes.refused(drop.ticket, drop.reason)
-            self._queue.pop(drop.ticket for drop in decision.dropped)
+            decision = self._knowledge.policy(self._queue, outlook, now_s)
+            self._outcomes.decisions_s.append(perf_counter() - started)
+            if decision.dropped:
+                self._drop(decision.dropped)
             match decision:
                 case Run():
                     self._start(decision, now_s)
                 case WaitUntil(at_s):
-                    self._wake_s = at_s
+                    self._wake_s = at_s if at_s > now_s else FOREVER_S
                     return
                 case Idle():
                     return
 
+    def _outlook(self, now_s: float) -> Outlook:
+        finished = tuple(self._finished)
+        self._finished.clear()
+        return Outlook(
+            rate_rps(self._seen, now_s),
+            self._workers,
+            self._arrived,
+            finished,
+            self._standing.values(now_s),
+            clump_rows(self._seen),
+        )
+
+    def _drop(self, drops: Sequence[Drop]) -> None:
+        gone = [drop.ticket for drop in drops]
+        self._outcomes.dropped.update([drop.reason for drop in drops])
+        self._standing.ended(gone)
+        self._queue.pop(gone)
+
     def _start(self, run: Run, now_s: float) -> None:
         self._queue.pop(run.tickets)
-        self._idle -= 1
-        finish_s = now_s + self._latency(run.arm.mean_s[run.rows], now_s)
-        heappush(self._running, (finish_s, run.tickets[0].id, run))
+        rows = run.rows
+        worker, change_s = self._bench.take(run.arm.arm)
+        took_s = self._latency(self._mean_s[run.arm.arm][rows], now_s)
+        busy_s = took_s + self._added_s + change_s
+        job = _Job(run, rows, worker, now_s, took_s, busy_s)
+        heappush(self._running, (now_s + busy_s, run.tickets[0].id, job))
+
+
+class _Bench:
+    """The idle workers, and which arm each ran last."""
+
+    def __init__(self, workers: int, switching: Switching) -> None:
+        self.idle = list(range(workers))
+        self._last: list[Arm | None] = [None] * workers
+        self._loaded: set[Arm] = set()
+        self._switching = switching
+        self._free = switching == Switching()
+
+    def take(self, arm: Arm) -> tuple[int, float]:
+        """(an idle worker, the one that ran `arm` last if it can be; what changing costs it in s)."""
+        if self._free:
+            return self.idle.pop(), 0.0
+        worker = next((w for w in reversed(self.idle) if self._last[w] == arm), self.idle[-1])
+        self.idle.remove(worker)
+        cost_s = 0.0 if self._last[worker] in {None, arm} else self._switching.change_s
+        cost_s += 0.0 if arm in self._loaded else self._switching.load_s
+        self._last[worker] = arm
+        self._loaded.add(arm)
+        return worker, cost_s

@@ -30,8 +30,18 @@ class Spell:
     factor: float = 1.0
 
 
+def slowed_at(spell: Spell, at_s: float) -> float:
+    """How many times as long a batch takes that starts at `at_s` (s)."""
+    return spell.factor if spell.from_s <= at_s < spell.until_s else 1.0
+
+
+def turns(spell: Spell) -> tuple[float, ...]:
+    """When (s) the speed changes."""
+    return (spell.from_s, spell.until_s) if spell.from_s < spell.until_s else ()
+
+
 Stretch = Callable[[float, float], float]
-"""(mean latency in s, start in s) -> what the batch takes this time (s)."""
+"""(mean latency in s, start in s) -> what the batch takes in the backend this time (s)."""
 
 
 def stretch(noise: Noise, spell: Spell, seed: int) -> Stretch:
@@ -49,7 +59,6 @@ def stretch(noise: Noise, spell: Spell, seed: int) -> Stretch:
     def draw(mean_s: float, start_s: float) -> float:
         if not block:
             refill()
-        slow = spell.factor if spell.from_s <= start_s < spell.until_s else 1.0
-        return mean_s * block.pop() * slow + noise.overhead_s
+        return mean_s * block.pop() * slowed_at(spell, start_s)
 
     return draw

@@ -1,111 +1,132 @@
-"""What became of every request: counts, a second-by-second timeline, decision times, and the report made of them."""
+"""What became of every request: records while the simulation runs, figures over any span of arrivals afterwards."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
 
 from server.policy.decision import Run, Ticket
+from server.simulator.figures import (
+    Answers,
+    Floats,
+    Report,
+    Second,
+    by_class,
+    by_second,
+    ratio,
+    timeline,
+)
+
+FOREVER_S = float("inf")
 
 
-@dataclass(slots=True)
-class Second:
-    """Requests by the second (of the run) they arrived in."""
-
-    offered: int = 0
-    in_time: int = 0
-    accuracy: float = 0.0
-
-
-@dataclass(slots=True)
 class Outcomes:
-    """A tally. `late` counts answers past the deadline, `dropped` what never ran, `variants` answers in time."""
+    """A tally. `late` counts answers past the deadline, `dropped` what never ran, by reason; `rebuilt` new tables.
 
-    late: int = 0
-    dropped: Counter[str] = field(default_factory=Counter[str])
-    variants: Counter[str] = field(default_factory=Counter[str])
-    batches: Counter[int] = field(default_factory=Counter[int])
-    seconds: dict[int, Second] = field(default_factory=dict[int, Second])
-    decisions_s: list[float] = field(default_factory=list[float])
+    While it is filled it only appends: a simulation has no time for sums.
+    """
 
-    def offered(self, ticket: Ticket) -> None:
-        """Count an arrival."""
-        self._second(ticket).offered += 1
+    def __init__(self, offered: Sequence[Ticket]) -> None:
+        self.tickets = offered
+        self.dropped: Counter[str] = Counter()
+        self.late = 0
+        self.rebuilt = 0
+        self.decisions_s: list[float] = []
+        self._in_time: list[tuple[Run, Sequence[Ticket]]] = []
+        self._answers: Answers | None = None
+        self._offered_s: Floats = np.zeros(0)
+        self._rows: list[int] = []
 
-    def refused(self, ticket: Ticket, reason: str) -> None:
-        """Count a ticket that will never run."""
-        self._second(ticket)
-        self.dropped[reason] += 1
+    def answered(self, run: Run, rows: int, now_s: float) -> None:
+        """Record a batch of `rows` rows that finished at `now_s`."""
+        kept = run.tickets
+        if min([ticket.deadline_s for ticket in kept]) < now_s:
+            kept = [ticket for ticket in kept if ticket.deadline_s >= now_s]
+            self.late += len(run.tickets) - len(kept)
+        self._in_time.append((run, kept))
+        self._rows.append(rows)
 
-    def answered(self, run: Run, now_s: float) -> None:
-        """Count a batch that finished at `now_s`."""
-        self.batches[run.rows] += 1
-        accuracy = run.arm.accuracy
-        for ticket in run.tickets:
-            if ticket.deadline_s < now_s:
-                self.late += 1
-                continue
-            second = self._second(ticket)
-            second.in_time += 1
-            second.accuracy += accuracy
-            self.variants[run.arm.arm.variant] += 1
+    @property
+    def answers(self) -> Answers:
+        """The answers in time. Ask when all are recorded."""
+        if self._answers is None:
+            self._answers = _answers(self._in_time)
+        return self._answers
 
-    def decided(self, took_s: float) -> None:
-        """Note how long one decision took."""
-        self.decisions_s.append(took_s)
+    @property
+    def offered_s(self) -> Floats:
+        """When each request arrived (s)."""
+        if self._offered_s.size != len(self.tickets):
+            self._offered_s = np.array([ticket.arrival_s for ticket in self.tickets])
+        return self._offered_s
 
-    def attainment(self, from_s: float = 0.0, until_s: float = float("inf")) -> float:
-        """Answered in time / offered, of the requests that arrived in whole seconds within the span."""
-        within = self._within(from_s, until_s)
-        return _ratio(sum(s.in_time for s in within), sum(s.offered for s in within))
+    @property
+    def batches(self) -> Counter[int]:
+        """How many batches had so many rows."""
+        return Counter(self._rows)
 
-    def awg(self, from_s: float = 0.0, until_s: float = float("inf")) -> float:
-        """Accuracy-weighted goodput: the sum of accuracy over answers in time / offered."""
-        within = self._within(from_s, until_s)
-        return _ratio(sum(s.accuracy for s in within), sum(s.offered for s in within))
+    @property
+    def variants(self) -> Counter[str]:
+        """Answers in time by variant."""
+        return Counter(self.answers.variant)
 
-    def effective_accuracy(self) -> float:
+    @property
+    def seconds(self) -> dict[int, Second]:
+        """The timeline, by whole seconds in which something arrived."""
+        return by_second(self.offered_s, self.answers)
+
+    def attainment(self, from_s: float = 0.0, until_s: float = FOREVER_S) -> float:
+        """Answered in time / offered, of the requests that arrived within [from_s, until_s)."""
+        in_time = int(_within(self.answers.arrival_s, from_s, until_s).sum())
+        return ratio(in_time, self.count(from_s, until_s))
+
+    def awg(self, from_s: float = 0.0, until_s: float = FOREVER_S) -> float:
+        """Accuracy-weighted goodput: the sum of accuracy over answers in time / offered, of the same requests."""
+        within = _within(self.answers.arrival_s, from_s, until_s)
+        return ratio(float(self.answers.accuracy[within].sum()), self.count(from_s, until_s))
+
+    def effective_accuracy(self, from_s: float = 0.0, until_s: float = FOREVER_S) -> float:
         """Mean accuracy of the answers in time; 0 if there were none."""
-        within = self._within(0.0, float("inf"))
-        return _ratio(sum(s.accuracy for s in within), sum(s.in_time for s in within), 0.0)
+        within = _within(self.answers.arrival_s, from_s, until_s)
+        return ratio(float(self.answers.accuracy[within].sum()), int(within.sum()), 0.0)
 
-    def report(self) -> dict[str, object]:
-        """The figures as plain values for JSON."""
-        took = sorted(self.decisions_s)
+    def count(self, from_s: float = 0.0, until_s: float = FOREVER_S) -> int:
+        """Requests that arrived within [from_s, until_s)."""
+        return int(_within(self.offered_s, from_s, until_s).sum())
+
+    def report(self) -> Report:
+        """Every figure as plain values. `dropped` counts what never ran; the timeline goes by second of arrival."""
+        p50_s, p99_s = np.quantile(self.decisions_s or [0.0], (0.50, 0.99)).tolist()
         return {
-            "offered": sum(s.offered for s in self.seconds.values()),
+            "offered": len(self.tickets),
             "attainment": self.attainment(),
             "effective_accuracy": self.effective_accuracy(),
             "awg": self.awg(),
-            "dropped": dict(self.dropped),
+            "dropped": self.dropped.total(),
+            "dropped_by_reason": dict(self.dropped),
             "late": self.late,
-            "decision_us_p50": 1e6 * _quantile(took, 0.50),
-            "decision_us_p99": 1e6 * _quantile(took, 0.99),
+            "decision_us_p50": 1e6 * p50_s,
+            "decision_us_p99": 1e6 * p99_s,
+            "rebuilt": self.rebuilt,
             "variants": dict(self.variants),
-            "timeline": [
-                {
-                    "second": at,
-                    "offered": s.offered,
-                    "attainment": _ratio(s.in_time, s.offered),
-                    "effective_accuracy": _ratio(s.accuracy, s.in_time, 0.0),
-                }
-                for at, s in sorted(self.seconds.items())
-            ],
+            "classes": by_class(self.tickets, self.answers),
+            "timeline": timeline(self.offered_s, self.answers),
         }
 
-    def _second(self, ticket: Ticket) -> Second:
-        at = int(ticket.arrival_s)
-        found = self.seconds.get(at)
-        if found is None:
-            found = self.seconds[at] = Second()
-        return found
 
-    def _within(self, from_s: float, until_s: float) -> list[Second]:
-        return [s for at, s in self.seconds.items() if from_s <= at < until_s]
-
-
-def _ratio(part: float, whole: float, otherwise: float = 1.0) -> float:
-    return part / whole if whole else otherwise
+def _answers(batches: Sequence[tuple[Run, Sequence[Ticket]]]) -> Answers:
+    tickets = list(chain.from_iterable(kept for _, kept in batches))
+    sizes = [len(kept) for _, kept in batches]
+    accuracy = np.repeat([run.arm.accuracy for run, _ in batches], sizes)
+    return Answers(
+        np.array([ticket.arrival_s for ticket in tickets]),
+        accuracy,
+        [run.arm.arm.variant for run, kept in batches for _ in kept],
+        [ticket.slo_class for ticket in tickets],
+    )
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+def _within(times_s: Floats, from_s: float, until_s: float) -> NDArray[np.bool_]:
+    return (times_s >= from_s) & (times_s < until_s)

@@ -16,16 +16,18 @@ P95_OVER_MEDIAN = 1.07
 COLUMNS = ("variant", "accuracy", "batch", "latency_ms_p50")
 
 
-def read_arms(path: Path, repository: Path) -> list[ArmProfile]:
+def read_arms(path: Path, repository: Path, threads: int | None = None) -> list[ArmProfile]:
     """The arms of a profile; `.json` is a stored one, its accuracies come from the family in `repository`.
 
+    `threads`: which of a stored profile's thread counts to take; None is the smallest in it.
     Raises ValueError naming the file, the line where there is one, and what is wrong.
     """
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot read the profile: {error}") from error
-    arms = _stored(path, text, repository) if path.suffix == ".json" else _table(path, text)
+    stored = path.suffix == ".json"
+    arms = _stored(path, text, repository, threads) if stored else _table(path, text)
     if not arms:
         raise ValueError(f"{path}: no arms in it; expected a row per variant and batch size")
     return arms
@@ -52,7 +54,9 @@ def _table(path: Path, text: str) -> list[ArmProfile]:
                 f"{path}, line {number}: {row['variant']} has two accuracies; give each variant one"
             )
         points.setdefault(row["variant"], []).append(point)
-    return [_arm(path, name, accuracies[name], found) for name, found in points.items()]
+    return [
+        _arm(path, Arm(name, "file"), accuracies[name], found) for name, found in points.items()
+    ]
 
 
 def _point(row: Mapping[str, str]) -> tuple[Point, float]:
@@ -68,24 +72,24 @@ def _point(row: Mapping[str, str]) -> tuple[Point, float]:
     return Point(batch, 1, p50_s, p95_s, p95_s, p50_s), accuracy
 
 
-def _arm(path: Path, variant: str, accuracy: float, points: Iterable[Point]) -> ArmProfile:
+def _arm(path: Path, arm: Arm, accuracy: float, points: Iterable[Point]) -> ArmProfile:
     try:
         fitted = repaired(list(points))
     except ValueError as error:
-        raise ValueError(f"{path}: profile of {variant}: {error}") from error
-    profile = Profile(variant, "", "file", "cpu", 1, fitted)
+        raise ValueError(f"{path}: profile of {arm.variant}: {error}") from error
+    profile = Profile(arm.variant, "", arm.backend, arm.device, 1, fitted)
     most = profile.largest_measured
-    return ArmProfile(
-        Arm(variant, "file"), accuracy, profile.mean_table(most), profile.upper_table(most)
-    )
+    return ArmProfile(arm, accuracy, profile.mean_table(most), profile.upper_table(most))
 
 
-def _stored(path: Path, text: str, repository: Path) -> list[ArmProfile]:
+def _stored(path: Path, text: str, repository: Path, threads: int | None) -> list[ArmProfile]:
     try:
         content: Any = json.loads(text)
         family = load_family(repository / str(content["family"]), verify=False)
         found = {
-            row["variant"]: [Point(**point) for point in row["points"]]
+            (Arm(row["variant"], row["backend"], row["device"]), int(row["threads"])): [
+                Point(**point) for point in row["points"]
+            ]
             for row in content["profiles"]
         }
     except (ValueError, TypeError, KeyError) as error:
@@ -96,7 +100,23 @@ def _stored(path: Path, text: str, repository: Path) -> list[ArmProfile]:
         raise ValueError(f"{path}: {error}; --repository tells where the family lies") from error
     accuracies = {variant.name: variant.accuracy.value for variant in family.variants}
     return [
-        _arm(path, name, accuracies[name], points)
-        for name, points in found.items()
-        if name in accuracies
+        _arm(path, arm, accuracies[arm.variant], points)
+        for arm, points in _with_threads(path, found, threads).items()
+        if arm.variant in accuracies
     ]
+
+
+def _with_threads(
+    path: Path, found: Mapping[tuple[Arm, int], list[Point]], threads: int | None
+) -> dict[Arm, list[Point]]:
+    """Each arm's points with so many threads (None: the smallest count there is), the same for all."""
+    present = sorted({count for _, count in found})
+    wanted = present[0] if threads is None and present else threads
+    kept = {arm: points for (arm, count), points in found.items() if count == wanted}
+    left = sorted({arm.variant for arm, _ in found if arm not in kept})
+    if left:
+        raise ValueError(
+            f"{path}: {', '.join(left)} not profiled with {wanted} thread(s); --threads takes one of "
+            f"{', '.join(map(str, present))}, or profile the family again"
+        )
+    return kept

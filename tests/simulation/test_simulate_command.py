@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,90 @@ def test_a_slow_spell_is_felt(profile: Path, capsys: pytest.CaptureFixture[str])
     assert json.loads(capsys.readouterr().out)["attainment"] < usual - 0.5
 
 
+def reported(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    assert main([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_what_was_dropped_is_a_count_and_explained_by_reason(
+    profile: Path, capsys: pytest.CaptureFixture[str]
+):
+    report = reported(
+        capsys, "--profile", profile, "--slo-ms", 50, "--rate-rps", 2000, "--duration-s", 1
+    )
+
+    assert report["dropped"] > 0
+    assert sum(report["dropped_by_reason"].values()) == report["dropped"]
+
+
+def test_a_policy_told_the_speed_or_measuring_it_beats_one_that_trusts_its_profile(
+    profile: Path, capsys: pytest.CaptureFixture[str]
+):
+    common = ["--profile", profile, "--slo-ms", 40, "--rate-rps", 100, "--duration-s", 5]
+    spell = ["--slow-from", 1, "--slow-until", 4, "--slow-factor", 2]
+
+    awg = {
+        way: reported(capsys, *common, *spell, "--follow", way)["awg"]
+        for way in ("profile", "measured", "told")
+    }
+
+    assert awg["measured"] > awg["profile"] + 0.1
+    assert awg["told"] > awg["profile"] + 0.1
+
+
+def test_classes_are_reported_each_and_their_demands_kept(
+    profile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    classes = tmp_path / "classes.toml"
+    classes.write_text(
+        '[[class]]\nname = "gold"\nshare = 1\nmin_accuracy = 0.8\n'
+        '[[class]]\nname = "bulk"\nshare = 1\nslo_ms = 20\n'
+    )
+
+    report = reported(
+        capsys, "--profile", profile, "--slo-ms", 60, "--rate-rps", 20, "--classes", classes
+    )
+
+    assert set(report["classes"]) == {"gold", "bulk"}
+    assert report["classes"]["gold"]["effective_accuracy"] == pytest.approx(0.8)
+    assert sum(c["offered"] for c in report["classes"].values()) == report["offered"]
+
+
+def test_changing_arms_and_loading_them_costs(profile: Path, capsys: pytest.CaptureFixture[str]):
+    common = ["--profile", profile, "--slo-ms", 40, "--rate-rps", 150, "--duration-s", 5]
+
+    free = reported(capsys, *common)["awg"]
+    dear = reported(capsys, *common, "--switch-ms", 10, "--load-ms", 500)["awg"]
+
+    assert dear < free - 0.05
+
+
+def test_the_bound_is_above_what_was_delivered(profile: Path, capsys: pytest.CaptureFixture[str]):
+    report = reported(capsys, "--profile", profile, "--slo-ms", 40, "--duration-s", 5, "--bound")
+
+    assert report["awg"] <= report["bound_awg"] <= 0.8
+
+
+def test_out_writes_figures_text_and_picture(
+    profile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    prefix = tmp_path / "run"
+
+    report = reported(
+        capsys, "--profile", profile, "--slo-ms", 40, "--duration-s", 5, "--out", prefix
+    )
+
+    assert json.loads((tmp_path / "run.json").read_text()) == report
+    assert f"| offered | {report['offered']} |" in (tmp_path / "run.md").read_text()
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_policy_can_be_listed(capsys: pytest.CaptureFixture[str]):
+    assert main(["--policy", "list"]) == 0
+
+    assert {"adaptive", "largest"} <= set(capsys.readouterr().out.split())
+
+
 def test_bad_input_gets_code_2_and_one_message_that_names_it(
     profile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -82,6 +167,9 @@ def test_bad_input_gets_code_2_and_one_message_that_names_it(
     assert "large, small" in told(capsys, "--profile", profile, *slo, "--policy", "static:x")
     assert "nowhere.csv" in told(capsys, "--profile", tmp_path / "nowhere.csv", *slo)
     assert "not a positive" in told(capsys, "--profile", profile, "--slo-ms", 0)
+    assert "--slo-ms is missing" in told(capsys, "--profile", profile)
+    assert "--profile is missing" in told(capsys, *slo)
+    assert "gone" in told(capsys, "--profile", profile, *slo, "--out", tmp_path / "gone" / "run")
     bad.write_text("variant,batch\nsmall,1\n")
     assert "no column accuracy, latency_ms_p50" in told(capsys, "--profile", bad, *slo)
     bad.write_text(PROFILE + "large,0.80,8,fast\n")

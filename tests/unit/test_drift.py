@@ -6,7 +6,7 @@ import timeit
 
 import pytest
 
-from profiler.drift import SpeedScale, adjusted, observe, scale, upper_factor
+from profiler.drift import SpeedScale, adjusted, observe, overdue, scale, upper_factor
 
 PREDICTED_S = 0.010
 
@@ -38,6 +38,46 @@ def test_a_change_of_speed_is_followed_within_fifteen_batches(speed: float):
     state = after(calm, noisy(rng, speed, 15))
 
     assert scale(state, "a") == pytest.approx(speed, rel=0.12)
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.3, 2.0])
+def test_two_batches_that_are_as_far_off_make_a_new_speed(speed: float):
+    calm = after(SpeedScale(), noisy(random.Random(6), 1.0, 300, 0.04))
+
+    state = after(calm, [speed, speed])
+
+    assert scale(state, "a") == pytest.approx(speed, rel=0.04)
+    assert scale(state, "never run") == pytest.approx(speed, rel=0.04)
+
+
+def test_a_hiccup_to_either_side_makes_no_new_speed():
+    calm = after(SpeedScale(), noisy(random.Random(7), 1.0, 300, 0.04))
+
+    state = after(calm, [2.0, 1.0, 2.0, 0.5])
+
+    assert scale(state, "a") == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_batch_that_is_overdue_confirms_a_doubt_and_nothing_else():
+    calm = after(SpeedScale(), noisy(random.Random(8), 1.0, 300, 0.04))
+    doubting = after(calm, [2.0])
+
+    assert overdue(calm, "b", PREDICTED_S, 1.8 * PREDICTED_S) is calm
+    assert overdue(doubting, "b", PREDICTED_S, 0.9 * PREDICTED_S) is doubting
+    assert scale(overdue(doubting, "b", PREDICTED_S, 1.8 * PREDICTED_S), "c") > 1.7
+
+
+def test_noise_alone_hardly_ever_looks_like_a_change():
+    rng, state, jumps = random.Random(9), SpeedScale(), 0
+    state = after(state, noisy(rng, 1.0, 200, 0.04))
+
+    for factor in noisy(rng, 1.0, 20_000, 0.04):
+        outlier = 1.5 if rng.random() < 0.003 else 1.0
+        gain = state.gain
+        state = after(state, [factor * outlier])
+        jumps += state.gain > gain
+
+    assert jumps <= 10
 
 
 def test_one_outlier_moves_the_scale_by_less_than_two_per_cent():

@@ -1,13 +1,21 @@
 """Arrivals, noise and profile files of the simulator."""
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models.catalog import Family, Slo, TensorSpec
 from server.simulator.arrivals import from_file, poisson, steps
 from server.simulator.noise import Noise, Spell, stretch
 from server.simulator.profile_file import read_arms
+from tests.integration.families import publish_scripted
+
+TINY = Family(
+    "tiny", (TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),), (), Slo(0.1)
+)  # fmt: skip
 
 
 def test_poisson_arrivals_are_sorted_seeded_and_of_the_rate():
@@ -74,3 +82,35 @@ def test_a_profile_is_read_between_its_points_and_made_monotone(tmp_path: Path):
     assert arm.mean_s[2] == pytest.approx(0.0035)
     assert list(arm.mean_s) == sorted(arm.mean_s)
     assert arm.upper_s[1] == pytest.approx(0.003)
+
+
+def stored(folder: Path, counts: Mapping[str, Sequence[int]]) -> Path:
+    """A stored profile of the family `tiny`: each variant's milliseconds are ten over its threads."""
+    scripts = dict.fromkeys(counts, "per_row_s = 0.001")
+    publish_scripted(folder, TINY, scripts, dict.fromkeys(counts, 0.7))
+    rows = [
+        {
+            "variant": name, "precision": "fp32", "backend": "scripted", "device": "cpu", "threads": n,
+            "points": [{"batch": 1, "n": 9} | dict.fromkeys(("p50_s", "p95_s", "p99_s", "mean_s"), 0.01 / n)],
+        }
+        for name, threads in counts.items()
+        for n in threads
+    ]  # fmt: skip
+    path = folder / "stored.json"
+    path.write_text(json.dumps({"family": TINY.name, "profiles": rows}))
+    return path
+
+
+def test_of_several_thread_counts_the_smallest_is_taken_unless_told(tmp_path: Path):
+    path = stored(tmp_path, {"a": [2, 1, 4]})
+
+    assert [arm.mean_s[1] for arm in read_arms(path, tmp_path)] == [0.01]
+    assert [arm.mean_s[1] for arm in read_arms(path, tmp_path, threads=4)] == [0.0025]
+
+
+def test_a_thread_count_that_not_all_have_is_refused(tmp_path: Path):
+    path = stored(tmp_path, {"a": [1, 2], "b": [2]})
+
+    with pytest.raises(ValueError, match=r"b not profiled with 1 thread.* 1, 2"):
+        read_arms(path, tmp_path)
+    assert len(read_arms(path, tmp_path, threads=2)) == 2

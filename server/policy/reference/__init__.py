@@ -1,0 +1,1 @@
+"""Published dispatch policies to compare ours with, one small file each: their algorithms, our profiles and queue."""

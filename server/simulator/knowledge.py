@@ -1,0 +1,56 @@
+"""What the policy knows while it is simulated: its tables and admission, rebuilt as the machine's speed is learnt."""
+
+from collections.abc import Sequence
+
+from server.policy import retune
+from server.policy.admission import admission
+from server.policy.decision import ArmProfile, PolicyFactory
+from server.simulator.noise import slowed_at, turns
+from server.simulator.setup import Setup
+
+FOREVER_S = float("inf")
+
+
+class Knowledge:
+    """The policy and admission in force. `turn_s` is when the policy is next told of a change of speed.
+
+    `rebuilt` counts the tables made after the first. Raises ValueError if the policy cannot be built for `arms`.
+    """
+
+    def __init__(self, arms: Sequence[ArmProfile], factory: PolicyFactory, setup: Setup) -> None:
+        self._profiled = tuple(arms)
+        self._factory = factory
+        self._setup = setup
+        self._known = retune.with_arms(retune.Known(), arms)
+        self._turns = turns(setup.spell) if setup.follow == "told" else ()
+        self.turn_s = 0.0
+        self.measures = setup.follow == "measured"
+        self.turn(0.0)
+        self.rebuilt = 0
+
+    def ran(self, ran: retune.Ran, running: Sequence[retune.Running]) -> None:
+        """Learn from a batch that ended, while others run."""
+        self._known, arms = retune.observe(self._known, ran, running)
+        if arms is not None:
+            self._apply(arms)
+
+    def turn(self, now_s: float) -> None:
+        """Take the true speed of `now_s`, where the policy is told it; else the profile's."""
+        self.turn_s = next((at_s for at_s in self._turns if at_s > now_s), FOREVER_S)
+        if self._setup.follow != "told":
+            self._apply(self._profiled)
+            return
+        factor = self._setup.noise.scale * slowed_at(self._setup.spell, now_s)
+        self._apply([_scaled(arm, factor, self._setup.noise.overhead_s) for arm in self._profiled])
+
+    def _apply(self, arms: Sequence[ArmProfile]) -> None:
+        self.policy = self._factory(arms)
+        self.admit = admission(arms, self._setup.capacity_rows, self._setup.workers)
+        self.rebuilt = getattr(self, "rebuilt", -1) + 1
+
+
+def _scaled(arm: ArmProfile, factor: float, added_s: float) -> ArmProfile:
+    mean_s, upper_s = (
+        (0.0, *(factor * s + added_s for s in table[1:])) for table in (arm.mean_s, arm.upper_s)
+    )
+    return ArmProfile(arm.arm, arm.accuracy, mean_s, upper_s)

@@ -1,0 +1,104 @@
+"""What the policy is told of costs: nothing while they hold, everything when they move."""
+
+from dataclasses import replace
+
+import pytest
+
+from server.policy.decision import Arm
+from server.policy.retune import (
+    Known,
+    Ran,
+    Running,
+    arms_now,
+    observe,
+    predicted_s,
+    scale,
+    with_arms,
+)
+from tests.builders import a_profile
+
+SMALL = a_profile("small", 0.7, 0.004)
+LARGE = a_profile("large", 0.8, 0.012)
+
+
+def calm(batches: int = 100) -> Known:
+    """Knows both arms and has seen them run as profiled."""
+    state = with_arms(Known(), [SMALL, LARGE])
+    for i in range(batches):
+        state, _ = observe(state, ran(at_s=0.01 * i))
+    return state
+
+
+def ran(speed: float = 1.0, at_s: float = 10.0, added_s: float = 0.0, rows: int = 2) -> Ran:
+    took_s = LARGE.mean_s[rows] * speed
+    return Ran(LARGE.arm, rows, took_s, took_s + added_s, at_s)
+
+
+def test_an_arm_is_known_as_profiled_until_something_ran():
+    state = with_arms(Known(), [SMALL])
+
+    assert [arm.mean_s for arm in arms_now(state)] == [SMALL.mean_s]
+
+
+def test_batches_that_take_what_they_should_are_no_news():
+    state = calm(600)  # by then the margin has shrunk to what so steady a machine needs
+
+    for i in range(200):
+        state, arms = observe(state, ran(at_s=10.0 + i))
+        assert arms is None
+
+
+def test_a_machine_at_half_its_speed_is_news_after_two_batches_for_every_arm():
+    state, first = observe(calm(), ran(speed=2.0))
+    state, second = observe(state, ran(speed=2.0, at_s=10.03))
+
+    assert first is None
+    assert second is not None
+    small = next(arm for arm in second if arm.arm == SMALL.arm)
+    assert small.mean_s[1] == pytest.approx(2.0 * SMALL.mean_s[1], rel=0.05)
+    assert small.upper_s[1] > small.mean_s[1]
+    assert scale(state, SMALL.arm) == pytest.approx(2.0, rel=0.05)
+    assert predicted_s(state, SMALL.arm, 1) == pytest.approx(small.mean_s[1])
+
+
+def test_with_another_batch_overdue_one_is_enough():
+    running = [Running(SMALL.arm, 1, 1.9 * SMALL.mean_s[1])]
+
+    _, arms = observe(calm(), ran(speed=2.0), running)
+
+    assert arms is not None
+
+
+def test_a_sole_worker_believes_one_slow_batch_until_the_next_says_otherwise():
+    state, slow = observe(calm(), ran(speed=2.0), ())
+    _, again = observe(state, ran(speed=1.0, at_s=10.03), ())
+
+    assert slow is not None
+    assert again is not None
+    assert slow[0].mean_s[1] > 1.5 * SMALL.mean_s[1]
+    assert again[0].mean_s[1] == pytest.approx(SMALL.mean_s[1], rel=0.03)
+
+
+def test_small_news_rests_for_a_moment():
+    state = replace(calm(), rested_s=100.0)
+    state = replace(state, speed=replace(state.speed, level=0.1))
+
+    state, early = observe(state, ran(speed=1.1, at_s=99.0))
+    _, later = observe(state, ran(speed=1.1, at_s=101.0))
+
+    assert early is None
+    assert later is not None
+
+
+def test_what_serving_adds_is_part_of_every_cost():
+    state = calm(0)
+    for i in range(100):
+        state, _ = observe(state, ran(at_s=0.1 * i, added_s=0.002))
+
+    small = next(arm for arm in arms_now(state) if arm.arm == SMALL.arm)
+    assert small.mean_s[2] == pytest.approx(SMALL.mean_s[2] + 0.002, rel=0.02)
+
+
+def test_an_arm_that_was_never_made_known_is_refused():
+    with pytest.raises(KeyError):
+        observe(calm(), Ran(Arm("other", "scripted"), 1, 0.01, 0.01, 0.0))
