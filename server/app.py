@@ -14,10 +14,11 @@ from models.backends.base import BackendError
 from models.catalog import Family, Slo
 from profiler.hardware import Hardware, detect
 from profiler.store import default_folder
-from server.config import Config
+from server.config import Config, class_weights
 from server.errors import BadConfiguration
 from server.metrics import Metrics
 from server.policy import registry
+from server.policy.tuning import NAMED
 from server.rpc import control
 from server.rpc.call import Handler
 from server.rpc.convert import Reader
@@ -32,12 +33,16 @@ from server.runtime.dispatcher import Dispatcher, Limits
 from server.runtime.executor import Worker
 from server.runtime.explained import DecisionLog
 from server.runtime.journal import Journal
+from server.runtime.rehearsal import Rehearsal, Schedule, Stage
 from server.runtime.shelf import Shelf
 from server.runtime.tuner import Plan, Tuner
+from server.simulator import replay
 
 _log = logging.getLogger(__name__)
 
 _SERVICE = "inference.GRPCInferenceService"
+REPLAYED_CV = 0.1
+"""Scatter of batch latencies in replays: what a server that shares its cores with its own transport shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class _Unit:
     hosted: Hosted
     tuner: Tuner
     workers: tuple[Worker, ...]
+    rehearsal: Rehearsal | None
 
 
 class App:
@@ -62,7 +68,7 @@ class App:
         self._units = {name: _unit(f, config, hardware, metrics) for name, f in families.items()}
         hosted = {name: unit.hosted for name, unit in self._units.items()}
         self._service = Service(hosted)
-        self._control = control.Control(hosted, config.policy)
+        self._control = control.Control(hosted)
         self._log = _decision_log(hosted, config)
         self._health = Health(self._readiness())
         self._front = Front(
@@ -95,6 +101,8 @@ class App:
             unit.hosted.dispatcher.answer_to(self._service.deliver)
             for worker in unit.workers:
                 worker.start()
+            if unit.rehearsal is not None:
+                unit.rehearsal.start()
         if self._log is not None:
             self._log.start()
         self._operators.start()
@@ -107,6 +115,8 @@ class App:
         self._health.changed()
         self._health.end()
         for unit in self._units.values():
+            if unit.rehearsal is not None:
+                unit.rehearsal.stop()
             unit.tuner.stop()
             unit.hosted.dispatcher.close()
         self._front.stop(self._config.drain_s, self._abandon)
@@ -154,7 +164,7 @@ def _decision_log(hosted: Mapping[str, Hosted], config: Config) -> DecisionLog |
     if not config.log_decisions_every_s:
         return None
     journals = {name: one.dispatcher.journal for name, one in hosted.items()}
-    return DecisionLog(journals, config.policy, config.log_decisions_every_s)
+    return DecisionLog(journals, config.log_decisions_every_s)
 
 
 def _families(config: Config) -> dict[str, Family]:
@@ -192,27 +202,49 @@ def _unit(family: Family, config: Config, hardware: Hardware, metrics: Metrics) 
     root = Path(config.repository) if config.repository else default_repository()
     measured = metrics.family(family.name)
     workers, threads = _parallelism(config, hardware)
-    limits = Limits(workers, config.queue_capacity, config.reply_margin_ms / 1e3)
+    weights = class_weights(config.slo_classes)
+    margin_s = config.reply_margin_ms / 1e3
+    limits = Limits(workers, config.queue_capacity, margin_s, weights)
     try:
         factory = registry.policy(config.policy)
     except ValueError as error:
         raise BadConfiguration(f"policy: {error}") from error
     journal = Journal(config.journal_every)
     dispatcher = Dispatcher(family.name, factory, limits, measured, journal)
+    dispatcher.policy = config.policy
     measured.watch_depth(lambda: dispatcher.depth)
     profiles = Path(config.profiles) if config.profiles else default_folder()
     shelf = Shelf(profiles, family, hardware)
     plan = Plan(root / family.name, threads, config.profile_budget_s, shelf)
     tuner = Tuner(family, plan, dispatcher, measured)
-    reader = Reader(
-        family, family.slo, frozenset(config.slo_classes), finite=config.reject_non_finite
-    )
+    reader = Reader(family, family.slo, weights, finite=config.reject_non_finite)
     hosted = Hosted(family, reader, dispatcher, measured)
     crew = tuple(
         Worker(family, dispatcher, tuner.loaded, tuner.gate(), tuner.observe)
         for _ in range(workers)
     )
-    return _Unit(hosted, tuner, crew)
+    return _Unit(hosted, tuner, crew, _rehearsal(dispatcher, config))
+
+
+def _rehearsal(dispatcher: Dispatcher, config: Config) -> Rehearsal | None:
+    """The slow loop of a family, where it is asked for and the policy has other characters to try."""
+    if not config.rehearse_every_s or config.policy not in NAMED:
+        return None
+    limits = dispatcher.limits
+    stage = replay.Stage(limits.workers, limits.capacity_rows, cv=REPLAYED_CV)
+    candidates = {name: registry.policy(name) for name in NAMED}
+    rehearsal = Rehearsal(
+        Stage(
+            dispatcher.name,
+            lambda: dispatcher.arms,
+            lambda name: dispatcher.use(name, candidates[name]),
+        ),
+        partial(replay.replay, candidates=candidates, stage=stage),
+        config.policy,
+        Schedule(period_s=config.rehearse_every_s),
+    )
+    dispatcher.show(rehearsal.record)
+    return rehearsal
 
 
 def _parallelism(config: Config, hardware: Hardware) -> tuple[int, int]:

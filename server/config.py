@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Config:
     policy: str = "adaptive"
     slo_ms: float = 0.0
     min_accuracy: float = 0.0
-    slo_classes: tuple[str, ...] = ("default", "interactive", "batch")
+    slo_classes: tuple[str, ...] = ("default", "interactive=4", "batch=0.25")
     reply_margin_ms: float = 2.0
     queue_capacity: int = 1024
     workers: int = 0
@@ -36,12 +36,13 @@ class Config:
     log_level: str = "INFO"
     journal_every: int = 100
     log_decisions_every_s: float = 0.0
+    rehearse_every_s: float = 0.0
 
 
 _AT_LEAST = {
     "port": 0, "http_port": 0, "slo_ms": 0, "min_accuracy": 0, "reply_margin_ms": 0, "queue_capacity": 1, "workers": 0,
     "threads": 0, "profile_budget_s": 1, "max_message_mib": 1, "drain_s": 0,
-    "journal_every": 1, "log_decisions_every_s": 0,
+    "journal_every": 1, "log_decisions_every_s": 0, "rehearse_every_s": 0,
 }  # fmt: skip
 _AT_MOST = {
     "port": 65535,
@@ -70,6 +71,20 @@ def read_config(
     if problems:
         raise BadConfiguration("bad configuration:\n" + "\n".join(f"  - {p}" for p in problems))
     return Config(**values)  # type: ignore[arg-type] - _take has checked each value's type
+
+
+def class_weights(slo_classes: Iterable[str]) -> dict[str, float]:
+    """Weight by name of classes given as `NAME` or `NAME=WEIGHT`. Raises ValueError naming the one that is no good."""
+    weights: dict[str, float] = {}
+    for text in slo_classes:
+        name, given, weight = text.partition("=")
+        try:
+            weights[name.strip()] = float(weight) if given else 1.0
+        except ValueError:
+            raise ValueError(f"'{text}': the weight must be a number") from None
+        if not name.strip() or not 0.0 < weights[name.strip()] < math.inf:
+            raise ValueError(f"'{text}': expected NAME or NAME=WEIGHT, the weight above 0")
+    return weights
 
 
 def _file(path: Path | None, problems: list[str]) -> Mapping[str, object]:
@@ -109,6 +124,8 @@ def _checked(key: str, value: object) -> object:
         least, most = _AT_LEAST[key], _AT_MOST.get(key, 1_000_000_000)
         if not least <= value <= most:
             raise ValueError(f"must be between {least} and {most}")
+    if key == "slo_classes" and isinstance(value, tuple):
+        class_weights(value)
     if key == "log_level" and value not in _LEVELS:
         raise ValueError(f"must be one of {', '.join(_LEVELS)}")
     return value

@@ -81,18 +81,23 @@ class Planner:
 
         The two needs add up as squares: well below its bound, a backlog hardly matters.
         """
-        behind_rps = self.tuning.backlog_weight * (rows - 1) / slo_s
-        needed_rps = hypot(behind_rps, outlook.rate_rps / self.tuning.load_share)
-        return outlook.workers / needed_rps if needed_rps else inf
+        tuning, workers = self.tuning, outlook.workers
+        weight = tuning.backlog_weight * (1.0 + tuning.crew * (1.0 - 1.0 / workers))
+        share = tuning.load_share * (1.0 + tuning.steady / outlook.clump_rows**2)
+        needed_rps = hypot(weight * (rows - 1) / slo_s, outlook.rate_rps / share)
+        return workers / needed_rps if needed_rps else inf
 
     def row_s(self, table: Costs) -> float:
         """The least worker time (s) per row, as the shed test plans with."""
         return table.row_s * self.tuning.shed_cost
 
     def lag_s(self, table: Costs, rows: int, workers: int) -> float:
-        """How much later (s) than the shared work says a row is done: a batch ends as a whole, on one worker."""
+        """How much later (s) than the shared work says a row is done: a batch ends as a whole, on one worker.
+
+        `rows` wait, and the workers share them out.
+        """
         batch_s = table.batch_s
-        whole_s = batch_s[min(len(batch_s) - 1, rows)]
+        whole_s = batch_s[min(len(batch_s) - 1, -(-rows // workers))]
         return whole_s * (1.0 - (1.0 - self.tuning.lag) / workers)
 
     def costs(self, mask: int, slo_s: float) -> Costs:

@@ -8,10 +8,15 @@ from server.policy.decision import ArmProfile, PolicyFactory
 from server.policy.reference.aimd import clipper
 from server.policy.reference.drop import with_early_drop
 from server.policy.reference.fixed import fixed
+from server.policy.reference.infaas import infaas
 from server.policy.reference.maxacc import maxacc
 from server.policy.reference.maxbatch import maxbatch
+from server.policy.reference.model_switching import model_switching
+from server.policy.reference.proteus import proteus
+from server.policy.reference.ramsis import ramsis
 from server.policy.reference.slackfit import slackfit
 from server.policy.static import largest, most_accurate, pinned, static
+from server.policy.tuning import DEFAULT, NAMED
 
 DROP = "+drop"
 """Behind a reference's name: the same with early drop."""
@@ -27,6 +32,14 @@ _ON_ALL_ARMS: dict[str, Make] = {
     "maxbatch": maxbatch,
     "slackfit": slackfit,
 }
+_PLANNERS: dict[str, Make] = {
+    "infaas": infaas,
+    "model_switching": model_switching,
+    "proteus": proteus,
+    "proteus_eager": partial(proteus, patient=False),
+    "ramsis": ramsis,
+}
+"""They give up late tickets, and more, by themselves."""
 
 
 def policy(name: str) -> PolicyFactory:
@@ -49,12 +62,18 @@ def names(arms: Sequence[ArmProfile] | None = None) -> tuple[str, ...]:
 
 def _catalogue(variants: Sequence[str]) -> dict[str, Make]:
     """All policies by name; those that keep to one variant, once for each of `variants`."""
-    found: dict[str, Make] = {"adaptive": lambda: adaptive, "largest": lambda: largest}
+    found: dict[str, Make] = {name: partial(_tuned, name) for name in NAMED}
+    found["largest"] = lambda: largest
     found |= {f"static:{variant}": partial(static, variant) for variant in variants}
+    found |= _PLANNERS
     for name, make, kept in _references(variants):
         found[name] = partial(_kept, kept, make)
         found[name + DROP] = partial(_dropping, kept, make)
     return found
+
+
+def _tuned(name: str) -> PolicyFactory:
+    return adaptive if NAMED[name] is DEFAULT else partial(adaptive, tuning=NAMED[name])
 
 
 def _references(variants: Sequence[str]) -> Iterator[tuple[str, Make, Kept]]:

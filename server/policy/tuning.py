@@ -9,8 +9,12 @@ class Tuning:
 
     load_share: float = 1.0
     """Share of the workers' time that the expected rows may take; the backlog's own need comes on top."""
+    steady: float = 0.25
+    """How much larger that share may be where arrivals are independent; falls with the square of the clumps' size."""
     backlog_weight: float = 2.0
     """Multiple of the pace that would just clear the rows behind the first within one SLO."""
+    crew: float = 0.25
+    """How much larger that multiple is with very many workers: a batch ends as a whole, on one of them."""
     batch_share: float = 0.5
     """Most of the SLO that one batch may take in steady state.
 
@@ -27,3 +31,10 @@ class Tuning:
 
 
 DEFAULT = Tuning()
+NAMED = {
+    "adaptive": DEFAULT,
+    "adaptive:tight": Tuning(guard=0.0, shed_cost=1.0),
+    "adaptive:nimble": Tuning(guard=0.0, batch_share=0.25),
+    "adaptive:bold": Tuning(guard=0.0, load_share=1.25),
+}
+"""Characters of the policy: for machines that keep their promises, for bursts, for loads that are what they seem."""

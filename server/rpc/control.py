@@ -26,11 +26,10 @@ _MOST_PENDING = 16
 
 
 class Control:
-    """Answers for the families as they are hosted now. `policy` is its configured name."""
+    """Answers for the families as they are hosted now."""
 
-    def __init__(self, hosted: Mapping[str, Hosted], policy: str) -> None:
+    def __init__(self, hosted: Mapping[str, Hosted]) -> None:
         self._hosted = hosted
-        self._policy = policy
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="control")
         self._room = threading.Semaphore(_MOST_PENDING)
 
@@ -74,15 +73,12 @@ class Control:
         records = journal.last(request.count or USUAL_COUNT)
         now_s = time.monotonic()
         return pb.GetDecisionsResponse(
-            decisions=[
-                explanation.decision(record, weighed(record, self._policy), now_s)
-                for record in records
-            ]
+            decisions=[explanation.decision(record, weighed(record), now_s) for record in records]
         )
 
     def _plan(self, request: Any) -> Any:
         chosen = [self._family(request.family)] if request.family else self._hosted.values()
-        return pb.GetPlanResponse(plans=[explanation.plan(one, self._policy) for one in chosen])
+        return pb.GetPlanResponse(plans=[explanation.plan(one) for one in chosen])
 
     def _family(self, name: str) -> Hosted:
         hosted = self._hosted.get(name)

@@ -4,6 +4,7 @@ Wording follows Triton's, which clients assert on.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,9 +38,11 @@ class Request:
 
 
 class Reader:
-    """Checks and converts requests for one family. `classes`: the SLO classes requests may name."""
+    """Checks and converts requests for one family. `classes`: the SLO classes requests may name, with weights."""
 
-    def __init__(self, family: Family, slo: Slo, classes: frozenset[str], *, finite: bool) -> None:
+    def __init__(
+        self, family: Family, slo: Slo, classes: Mapping[str, float], *, finite: bool
+    ) -> None:
         self._family = family
         self._demands = Demands(family, slo, classes)
         self._finite = finite

@@ -1,6 +1,7 @@
 """Request parameters -> what a request asks for: its SLO, its class, a pinned variant. Checked here."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,13 @@ class Demand:
 
 
 class Demands:
-    """Reads demands on one family; `slo` is its default, `classes` those that requests may name."""
+    """Reads demands on one family; `slo` is its default, `classes` those that requests may name, with their weights."""
 
-    def __init__(self, family: Family, slo: Slo, classes: frozenset[str]) -> None:
+    def __init__(self, family: Family, slo: Slo, classes: Mapping[str, float]) -> None:
         self._family = family
         self._slo = slo
-        self._classes = classes | {slo.name}
+        self._classes = {slo.name: 1.0, **classes}
+        self._by_weight = sorted(self._classes, key=lambda name: -self._classes[name])
         self.plain = Demand(slo, None, None)
         """What a request without parameters asks for."""
 
@@ -35,7 +37,7 @@ class Demands:
             raise BadInput(
                 f"parameter 'slo_ms' must be above 0 and at most 3,600,000, got {latency_s * 1e3}"
             )
-        name = _string(parameters, "slo_class", slo.name)
+        name = _string(parameters, "slo_class", self._class_of(parameters))
         if name not in self._classes:
             raise BadInput(
                 f"unknown slo_class '{name}'; this server has {', '.join(sorted(self._classes))}"
@@ -52,6 +54,15 @@ class Demands:
         return Demand(
             Slo(latency_s, least, slo.percentile, name), variant, timeout_us / 1e6 or None
         )
+
+    def _class_of(self, parameters: Any) -> str:
+        """The class that `priority` means: 0 the family's own, 1 the heaviest, 2 the next, ..., the lightest."""
+        priority = _number(parameters, "priority", 0.0)
+        if priority < 0 or priority != int(priority):
+            raise BadInput(f"parameter 'priority' must be a whole number from 0, got {priority}")
+        if not priority:
+            return self._slo.name
+        return self._by_weight[min(int(priority), len(self._by_weight)) - 1]
 
     def _check_reachable(self, least: float, variant: str | None) -> None:
         if variant is not None and self._family.variant(variant) is None:

@@ -35,14 +35,14 @@ def decision(record: Record, weighed: Sequence[Candidate], now_s: float) -> Any:
     return message
 
 
-def plan(hosted: Hosted, policy: str) -> Any:
+def plan(hosted: Hosted) -> Any:
     """A Plan: the family's arms, load and results as they are now."""
     dispatcher, metrics, slo = hosted.dispatcher, hosted.metrics, hosted.family.slo
     arms = sorted(dispatcher.arms, key=lambda arm: -arm.accuracy)
     load, recent = dispatcher.load(), metrics.recent()
     return pb.Plan(
         family=hosted.family.name,
-        policy=policy,
+        policy=hosted.dispatcher.policy,
         arms=[_arm(arm, metrics.speed_of(arm.arm.variant)) for arm in arms],
         load=pb.Load(
             workers=dispatcher.limits.workers,

@@ -7,12 +7,11 @@ the queue, and no answer is delivered and no batch run while it is held. It deci
 import itertools
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from server.errors import NotReady, RequestError
 from server.metrics import FamilyMetrics
-from server.policy import admission, forecast
+from server.policy import admission, forecast, retune
 from server.policy.decision import (
     ArmProfile,
     Drop,
@@ -24,33 +23,15 @@ from server.policy.decision import (
     Ticket,
     WaitUntil,
 )
+from server.policy.standing import Standing
 from server.policy.tickets import Queue
 from server.runtime import outcomes
 from server.runtime.jobs import Answer, Deliver, Job
 from server.runtime.journal import MOST_TICKETS, Journal, Record
+from server.runtime.limits import Limits, Load
 from server.runtime.running import Running, Step
 
 __all__ = ["Dispatcher", "Limits", "Load", "Step"]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Workers sharing the queue, rows that may wait, and the time (s) kept back for the answer's way to the client."""
-
-    workers: int = 1
-    capacity_rows: int = 1024
-    reply_margin_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How busy a family is: batches on workers, tickets and rows waiting, rows/s expected, rows offered so far."""
-
-    running: int
-    tickets: int
-    rows: int
-    rate_rps: float
-    arrived: int
 
 
 class Dispatcher:
@@ -67,9 +48,12 @@ class Dispatcher:
         self.name = name
         self.limits = limits
         self.journal = journal or Journal()
+        self.policy = ""
+        """Name of the policy in force, for those who ask."""
         self._factory = factory
         self._metrics = metrics
         self._deliver: Deliver = _nowhere
+        self._watch: Callable[[Ticket], None] = _unwatched
         self._queue = Queue()
         self._jobs: dict[int, Job] = {}  # by ticket id
         self._ids = itertools.count()
@@ -81,11 +65,16 @@ class Dispatcher:
         self._arrivals = forecast.Arrivals()
         self._arrived = 0
         self._running = Running()
+        self._standing = Standing(limits.weights)
         self._closing = False
 
     def answer_to(self, deliver: Deliver) -> None:
         """Where answers go; set once, before the first job."""
         self._deliver = deliver
+
+    def show(self, watch: Callable[[Ticket], None]) -> None:
+        """Let `watch` see every ticket, refused ones too; set once. It must be quick: the lock is held."""
+        self._watch = watch
 
     @property
     def arms(self) -> tuple[ArmProfile, ...]:
@@ -103,6 +92,16 @@ class Dispatcher:
             rate_rps = forecast.rate_rps(self._arrivals, time.monotonic())
             tickets, rows = len(self._queue), self._queue.rows
             return Load(len(self._running), tickets, rows, rate_rps, self._arrived)
+
+    def running(self) -> tuple[retune.Running, ...]:
+        """What workers are at now."""
+        return self._running.now(time.monotonic())
+
+    def use(self, policy: str, factory: PolicyFactory) -> None:
+        """Let the policy of this name decide, from the next decision on. Raises ValueError as `apply` does."""
+        self.policy, self._factory = policy, factory
+        if self._arms:
+            self.apply(self._arms)
 
     def apply(self, arms: Sequence[ArmProfile]) -> None:
         """Let the policy choose from these arms at these costs, from the next decision on.
@@ -161,12 +160,11 @@ class Dispatcher:
         self._deliver(answers)
         now_s = time.monotonic()
         self._running.end(answers[0], now_s)
-        self._metrics.answered(
-            [outcomes.served(a, a.batch, now_s) for a in answers if a.batch is not None]
-        )
-        for answer in answers:
-            if answer.error is not None:
-                self._metrics.unrun(answer.job.slo_class, outcomes.outcome(answer.error))
+        served = [outcomes.served(a, a.batch, now_s) for a in answers if a.batch is not None]
+        for one in served:
+            self._standing.ended(one.slo_class, in_time=one.in_time)
+        self._metrics.answered(served)
+        self._count_unrun([answer for answer in answers if answer.error is not None])
 
     def close(self) -> None:
         """Refuse new jobs; workers end when the waiting ones are answered."""
@@ -195,6 +193,7 @@ class Dispatcher:
         ticket = Ticket(
             next(self._ids), job.arrival_s, due_s, job.rows, job.min_accuracy, job.variant, job.slo_class
         )  # fmt: skip
+        self._watch(ticket)
         verdict = self._admit_ticket(ticket, self._queue.rows, now_s, self._queue.deadlines)
         if isinstance(verdict, admission.Refuse):
             return outcomes.refusal(self.name, verdict)
@@ -213,14 +212,24 @@ class Dispatcher:
             self.limits.workers,
             self._arrived,
             self._running.take_ended(),
-            clump_rows=forecast.clump_rows(self._arrivals),
+            self._standing.values(now_s),
+            forecast.clump_rows(self._arrivals),
         )
         decision = self._policy(self._queue, outlook, now_s)
         took_s = time.monotonic() - now_s
         if self.journal.wants(decision, now_s):
             seen = tuple(self._queue[:MOST_TICKETS])
             self.journal.keep(
-                Record(now_s, took_s, self._arms, seen, len(self._queue), outlook, decision)
+                Record(
+                    now_s,
+                    took_s,
+                    self._arms,
+                    seen,
+                    len(self._queue),
+                    outlook,
+                    decision,
+                    self.policy,
+                )
             )
         dropped = self._take_drops(decision.dropped, now_s) if decision.dropped else []
         match decision:
@@ -250,8 +259,16 @@ class Dispatcher:
     def _answer_unrun(self, answers: Sequence[Answer]) -> None:
         if answers:
             self._deliver(answers)
+            self._count_unrun(answers)
+
+    def _count_unrun(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
+            self._standing.ended(answer.job.slo_class, in_time=False)
             self._metrics.unrun(answer.job.slo_class, outcomes.outcome(answer.error))
+
+
+def _unwatched(_ticket: Ticket) -> None:
+    pass
 
 
 def _nowhere(_answers: Sequence[Answer]) -> None:

@@ -6,24 +6,26 @@ from collections.abc import Mapping
 
 from server.policy.decision import Idle, Run, WaitUntil
 from server.policy.explain import Candidate, candidates
+from server.policy.tuning import DEFAULT, NAMED
 from server.runtime.journal import Journal, Record
 
 _log = logging.getLogger(__name__)
 
 
-def weighed(record: Record, policy: str) -> tuple[Candidate, ...]:
-    """What `policy` weighed for a decision, best first: asked again with what it saw. Empty where it has no price.
+def weighed(record: Record) -> tuple[Candidate, ...]:
+    """What the policy weighed for a decision, best first: asked again with what it saw. Empty where it has no price.
 
-    Only `adaptive` has the choice of all arms; another with a price serves by the one it chose.
+    Only the adaptive ones have the choice of all arms; another with a price serves by the one it chose.
     """
     run = record.decision
     if not isinstance(run, Run) or run.terms is None:
         return ()
-    arms = record.arms if policy == "adaptive" else (run.arm,)
-    return candidates(arms, record.tickets, record.outlook, record.at_s)
+    tuning = NAMED.get(record.policy)
+    arms = (run.arm,) if tuning is None else record.arms
+    return candidates(arms, record.tickets, record.outlook, record.at_s, tuning or DEFAULT)
 
 
-def line(family: str, record: Record, policy: str) -> str:
+def line(family: str, record: Record) -> str:
     """One decision in one line."""
     seen = f"{record.waiting} waiting, {record.outlook.rate_rps:.0f} rps forecast"
     dropped = f"dropped {len(record.decision.dropped)}"
@@ -31,27 +33,26 @@ def line(family: str, record: Record, policy: str) -> str:
         case Run() as run:
             what = f"{run.rows} rows on {run.arm.arm.variant} ({run.reason})"
             price = f", price {run.terms.price:.2g} acc/s" if run.terms else ""
-            return f"{family}: {what}: {seen}{price}{_next_best(run, record, policy)}; {dropped}"
+            return f"{family}: {what}: {seen}{price}{_next_best(run, record)}; {dropped}"
         case WaitUntil(at_s):
             return f"{family}: wait {(at_s - record.at_s) * 1e3:.1f} ms: {seen}; {dropped}"
         case Idle():
             return f"{family}: idle: {seen}; {dropped}"
 
 
-def _next_best(run: Run, record: Record, policy: str) -> str:
+def _next_best(run: Run, record: Record) -> str:
     """The best step on another variant, if one was in time: that another size comes close says little."""
     taken = run.arm.arm.variant
-    best = next((c for c in weighed(record, policy) if c.in_time and c.variant != taken), None)
+    best = next((c for c in weighed(record) if c.in_time and c.variant != taken), None)
     return "" if best is None else f"; next best {best.variant} x {best.rows}"
 
 
 class DecisionLog(threading.Thread):
     """Logs each family's latest decision, if it is a new one, every `every_s`. Off the path of requests."""
 
-    def __init__(self, journals: Mapping[str, Journal], policy: str, every_s: float) -> None:
+    def __init__(self, journals: Mapping[str, Journal], every_s: float) -> None:
         super().__init__(name="decision-log", daemon=True)
         self._journals = journals
-        self._policy = policy
         self._every_s = every_s
         self._stop = threading.Event()
 
@@ -63,7 +64,7 @@ class DecisionLog(threading.Thread):
                 for record in journal.last(1):
                     if told.get(family) is not record:
                         told[family] = record
-                        _log.info("%s", line(family, record, self._policy))
+                        _log.info("%s", line(family, record))
 
     def stop(self) -> None:
         """Log no more."""

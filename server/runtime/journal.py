@@ -23,7 +23,10 @@ DROPS_REST_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One decision and all that it was made from. `waiting`: tickets in the queue, of which `tickets` are the first."""
+    """One decision and all that it was made from. `waiting`: tickets in the queue, of which `tickets` are the first.
+
+    `policy` is the name of who decided.
+    """
 
     at_s: float
     took_s: float
@@ -32,6 +35,7 @@ class Record:
     waiting: int
     outlook: Outlook
     decision: Decision
+    policy: str = ""
 
 
 class Journal:

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
+from server.policy import retune
 from server.policy.decision import ArmProfile, Finished
 from server.runtime.jobs import Answer, Job
 
@@ -44,6 +45,13 @@ class Running:
         step = self._steps.pop(ticket.id, None) if ticket is not None else None
         if step is not None and first.batch is not None and first.batch.rows == step.rows:
             self._ended.append(Finished(step.arm.arm, step.rows, now_s - step.begun_s))
+
+    def now(self, at_s: float) -> tuple[retune.Running, ...]:
+        """What workers are at as of `at_s`, and for how long; may be asked from any thread."""
+        steps = list(self._steps.values())
+        return tuple(
+            [retune.Running(s.arm.arm, s.rows, max(at_s - s.begun_s, 1e-9)) for s in steps]
+        )
 
     def take_ended(self) -> tuple[Finished, ...]:
         """What ended since the last call."""

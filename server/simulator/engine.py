@@ -20,12 +20,12 @@ from server.policy.decision import (
 )
 from server.policy.forecast import Arrivals, clump_rows, observe, rate_rps
 from server.policy.retune import Ran, Running
+from server.policy.standing import Standing
 from server.policy.tickets import Queue
 from server.simulator.knowledge import Knowledge
 from server.simulator.noise import stretch
 from server.simulator.outcomes import Outcomes
 from server.simulator.setup import Setup, Switching
-from server.simulator.standing import Standing
 
 FOREVER_S = float("inf")
 TICK_S = 1e-9
@@ -74,6 +74,7 @@ class _Simulation:
         self._running: list[tuple[float, int, _Job]] = []
         self._finished: list[Finished] = []
         self._wake_s = FOREVER_S
+        self._weighed = bool(setup.weights)
         self._standing = Standing(setup.weights)
         self._outcomes = Outcomes(())
 
@@ -118,7 +119,7 @@ class _Simulation:
                 push(ticket)
             else:
                 self._outcomes.dropped[verdict.reason] += 1
-                self._standing.ended((ticket,))
+                self._standing.ended(ticket.slo_class, in_time=False)
             if idle:
                 now_s = arrival_s
                 break
@@ -131,7 +132,8 @@ class _Simulation:
         self._bench.idle.append(job.worker)
         self._finished.append(Finished(run.arm.arm, job.rows, job.busy_s))
         self._outcomes.answered(run, job.rows, now_s)
-        self._standing.ended(run.tickets, now_s)
+        for ticket in run.tickets if self._weighed else ():
+            self._standing.ended(ticket.slo_class, in_time=now_s <= ticket.deadline_s)
         if self._knowledge.measures:
             ran = Ran(run.arm.arm, job.rows, job.took_s, job.busy_s, now_s)
             self._knowledge.ran(ran, self._still_running(now_s))
@@ -177,7 +179,8 @@ class _Simulation:
     def _drop(self, drops: Sequence[Drop]) -> None:
         gone = [drop.ticket for drop in drops]
         self._outcomes.dropped.update([drop.reason for drop in drops])
-        self._standing.ended(gone)
+        for ticket in gone if self._weighed else ():
+            self._standing.ended(ticket.slo_class, in_time=False)
         self._queue.pop(gone)
 
     def _start(self, run: Run, now_s: float) -> None:

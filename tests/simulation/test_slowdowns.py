@@ -70,5 +70,5 @@ def test_without_following_the_speed_a_slow_machine_is_a_disaster():
 def test_on_a_steady_machine_following_costs_neither_accuracy_nor_time(load: float):
     followed, as_profiled = ran((1, load, 1.0), "measured"), ran((1, load, 1.0), "profile")
 
-    assert awg(followed) >= awg(as_profiled) - 0.0005
+    assert awg(followed) >= awg(as_profiled) - 0.001
     assert sum(o.rebuilt for o in followed) < len(SEEDS) * DURATION_S  # less than one a second

@@ -35,7 +35,7 @@ def a_family(datatype: str = "FP32") -> Family:
 
 def a_reader(family: Family, *, finite: bool = True) -> Reader:
     """The family's reader, with the extra class `bulk`."""
-    return Reader(family, family.slo, frozenset({"bulk"}), finite=finite)
+    return Reader(family, family.slo, {"bulk": 0.5}, finite=finite)
 
 
 def a_request(datatype: str = "FP32", rows: int = 2, **parameters: Any) -> Any:

@@ -16,13 +16,13 @@ def a_record(name: str, waiting: int, rate_rps: float = 250.0) -> Record:
     arms, queue, outlook = tuple(cpu_arms()), tickets(waiting, 0.0472, 0.004), an_outlook(rate_rps)
     now_s = 0.004 * waiting
     decision = registry.policy(name)(arms)(queue, outlook, now_s)
-    return Record(now_s, 5e-5, arms, tuple(queue), waiting, outlook, decision)
+    return Record(now_s, 5e-5, arms, tuple(queue), waiting, outlook, decision, name)
 
 
 def test_the_step_that_was_taken_is_the_best_of_those_weighed():
     record = a_record("adaptive", 6)
 
-    run, found = record.decision, weighed(record, "adaptive")
+    run, found = record.decision, weighed(record)
 
     assert isinstance(run, Run)
     assert (found[0].variant, found[0].rows) == (run.arm.arm.variant, run.rows)
@@ -34,7 +34,7 @@ def test_a_policy_of_one_arm_weighed_no_other(name: str):
     record = a_record(name, 6)
 
     assert isinstance(record.decision, Run)
-    names = {one.variant for one in weighed(record, name)}
+    names = {one.variant for one in weighed(record)}
     assert names == {record.decision.arm.arm.variant}
 
 
@@ -42,14 +42,14 @@ def test_a_policy_without_a_price_tells_no_alternatives():
     run = Run(a_profile(), (a_ticket(),), "drain")
     record = Record(0.0, 1e-5, (a_profile(),), (a_ticket(),), 1, an_outlook(), run)
 
-    assert weighed(record, "adaptive") == ()
-    assert line("echo", record, "adaptive") == (
+    assert weighed(record) == ()
+    assert line("echo", record) == (
         "echo: 1 rows on small (drain): 1 waiting, 0 rps forecast; dropped 0"
     )
 
 
 def test_a_line_tells_step_reason_load_price_alternative_and_drops():
-    text = line("imagenet", a_record("adaptive", 6), "adaptive")
+    text = line("imagenet", a_record("adaptive", 6))
 
     assert re.fullmatch(
         r"imagenet: \d rows on [\w-]+ \((partial|drain)\): 6 waiting, 250 rps forecast, "
@@ -66,4 +66,4 @@ def test_waiting_and_idling_have_their_lines_too():
     }
     for decision, words in ends.items():
         record = Record(1.0, 1e-5, (a_profile(),), (), 3, an_outlook(9.0), decision)
-        assert line("echo", record, "adaptive") == f"echo: {words}"
+        assert line("echo", record) == f"echo: {words}"

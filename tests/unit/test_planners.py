@@ -1,7 +1,9 @@
 """INFaaS, Model-Switching, Proteus and RAMSIS: what they plan for which load, and how plans are served."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +15,6 @@ from server.policy.decision import (
     Policy,
     PolicyFactory,
     Run,
-    Ticket,
     WaitUntil,
 )
 from server.policy.reference.infaas import infaas
@@ -30,6 +31,7 @@ from tests.builders import a_profile, a_ticket, three_arms
 
 SLO_S = 0.1
 PLANNERS = [infaas, model_switching, proteus, ramsis]
+BY_PERIOD = [infaas, model_switching, partial(proteus, patient=False)]
 
 
 class _Shop:
@@ -58,29 +60,29 @@ def _variant(factory: PolicyFactory, rate_rps: float, workers: int = 1) -> str:
     return shop.after(3.0 * PERIOD_S, rate_rps).arm.arm.variant
 
 
-@pytest.mark.parametrize("planner", PLANNERS)
+@pytest.mark.parametrize("planner", [*BY_PERIOD, ramsis])
 def test_little_load_gets_the_most_accurate_arm(planner: Callable[[], PolicyFactory]):
     assert _variant(planner(), 5.0) == "large"
 
 
-@pytest.mark.parametrize("planner", PLANNERS)
+@pytest.mark.parametrize("planner", [*BY_PERIOD, ramsis])
 def test_more_load_than_any_arm_carries_gets_the_fastest(planner: Callable[[], PolicyFactory]):
     assert _variant(planner(), 2000.0) == "small"
 
 
-@pytest.mark.parametrize("planner", [infaas, model_switching, proteus])
+@pytest.mark.parametrize("planner", BY_PERIOD)
 def test_a_load_between_two_capacities_gets_the_arm_that_carries_it(
     planner: Callable[[], PolicyFactory],
 ):
     assert _variant(planner(), 180.0) == "middle"
 
 
-@pytest.mark.parametrize("planner", [infaas, model_switching, proteus])
+@pytest.mark.parametrize("planner", BY_PERIOD)
 def test_four_workers_carry_four_times_as_much(planner: Callable[[], PolicyFactory]):
     assert _variant(planner(), 700.0, workers=4) in {"middle", "large"}
 
 
-@pytest.mark.parametrize("planner", [infaas, model_switching, proteus])
+@pytest.mark.parametrize("planner", BY_PERIOD)
 def test_a_plan_holds_until_its_period_ends(planner: Callable[[], PolicyFactory]):
     shop = _Shop(planner()(three_arms()))
     shop.after(4.0 * PERIOD_S, 5.0)
@@ -91,7 +93,7 @@ def test_a_plan_holds_until_its_period_ends(planner: Callable[[], PolicyFactory]
     assert (surged, planned) == ("large", "small")
 
 
-@pytest.mark.parametrize("planner", [infaas, model_switching, proteus])
+@pytest.mark.parametrize("planner", BY_PERIOD)
 def test_a_plan_outlives_rebuilt_tables(planner: Callable[[], PolicyFactory]):
     factory = planner()
     shop = _Shop(factory(three_arms()))
@@ -144,7 +146,7 @@ def test_proteus_mixes_arms_so_that_the_workers_just_carry_the_demand():
 def test_proteus_keeps_the_rows_of_each_arm_to_its_share():
     factory, load = proteus(), Load(600.0, 4, SLO_S)
     decide = factory(three_arms())
-    rows = dict.fromkeys(("small", "middle", "large"), 0)
+    rows = Counter[str]()
     for i in range(99):
         queue = [a_ticket(j, 0.0009 * i, SLO_S) for j in range(16)]
         ran = decide(queue, Outlook(load.rate_rps, load.workers), 0.0009 * i)
@@ -152,7 +154,7 @@ def test_proteus_keeps_the_rows_of_each_arm_to_its_share():
         rows[ran.arm.arm.variant] += ran.rows
 
     for part in shared_out(three_arms(), load):
-        served = rows[part.arm.variant] / sum(rows.values())
+        served = rows[part.arm.variant] / rows.total()
         assert served == pytest.approx(part.share, abs=0.03)
 
 
@@ -290,12 +292,12 @@ def test_rows_of_large_requests_count():
 def test_the_load_is_what_arrived_in_the_last_whole_period():
     meter, head = Meter(), a_ticket(slo_s=SLO_S)
     meter.load(head, Outlook(7.0), 0.0)
-    steps = [(0.1 * i, 5 * i) for i in range(1, 60)]
 
-    for now_s, arrived in steps:
-        load = meter.load(head, Outlook(7.0, 2, arrived), now_s)
+    loads = [meter.load(head, Outlook(7.0, 2, 5 * i), 0.1 * i) for i in range(1, 60)]
 
-    assert load == Load(pytest.approx(50.0), 2, SLO_S)
+    assert loads[-1].rate_rps == pytest.approx(50.0)
+    assert loads[-1] is loads[-2]
+    assert (loads[-1].workers, loads[-1].slo_s) == (2, SLO_S)
 
 
 def test_the_first_load_is_the_forecast_and_a_clock_that_steps_back_begins_anew():
@@ -309,7 +311,7 @@ def test_the_first_load_is_the_forecast_and_a_clock_that_steps_back_begins_anew(
 
 def test_tables_hold_for_nearby_rates_and_latencies():
     made: list[Load] = []
-    tables = Offline(lambda _, load: made.append(load))
+    tables = Offline(_recording(made))
     slower = [_scaled(arm, 1.05) for arm in three_arms()]
 
     tables.at(three_arms(), Load(100.0, 1, SLO_S))
@@ -322,7 +324,7 @@ def test_tables_hold_for_nearby_rates_and_latencies():
 
 def test_tables_are_made_anew_when_an_arm_has_slowed_down():
     made: list[Load] = []
-    tables = Offline(lambda _, load: made.append(load))
+    tables = Offline(_recording(made))
 
     for factor in (1.0, 1.3):
         tables.at([_scaled(arm, factor) for arm in three_arms()], Load(100.0, 1, SLO_S))
@@ -346,7 +348,18 @@ def test_what_exceeds_the_longest_queue_counts_as_the_longest():
 def _always(variant: str, rows: int, firm: bool = False) -> Policy:
     """The same choice whatever waits, among the three arms."""
     arm = next(arm for arm in three_arms() if arm.arm.variant == variant)
-    return serve_planned(three_arms(), lambda *_: Choice(arm, rows, firm))
+    choice = Choice(arm, rows, firm)
+    return serve_planned(three_arms(), lambda _near, _outlook, _now_s: choice)
+
+
+def _recording(made: list[Load]) -> Callable[[Sequence[ArmProfile], Load], int]:
+    """A table that is the count of those made."""
+
+    def make(_: Sequence[ArmProfile], load: Load) -> int:
+        made.append(load)
+        return len(made)
+
+    return make
 
 
 def _scaled(arm: ArmProfile, factor: float) -> ArmProfile:
