@@ -13,12 +13,6 @@ from server.policy.prospects import Prospects
 from server.policy.shed import spare
 from server.policy.tickets import Queue
 
-LOOK_AHEAD = 128
-"""Tickets considered per decision, or two of the largest batches if that is more: bounds a decision's time.
-
-What lies behind them is met as the queue moves.
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -66,13 +60,13 @@ def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
 def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Scene:
     """The tickets that are not late, and the terms for serving them. At least one must not be late."""
     late = bisect_left(queue.deadlines, now_s + planner.quickest_s(mask, 1))
-    deadlines = np.array(queue.deadlines[late : late + max(LOOK_AHEAD, 2 * planner.most)])
+    deadlines = np.array(queue.deadlines[late : late + planner.look])
     count = len(deadlines)
     slo_s = slo_between(queue[late], queue[late + count - 1])
     table = planner.costs(mask, slo_s)
     row_s = planner.row_s(table) / outlook.workers
     lag_s = planner.lag_s(table, count, outlook.workers)
-    spare_s = spare(deadlines, row_s * np.arange(1.0, count + 1.0), lag_s)
+    spare_s = spare(deadlines, row_s * planner.ordinals[:count], lag_s)
     first = min(int(spare_s.searchsorted(now_s)), count - 1)
     return Scene(
         Line(late, first, deadlines, spare_s),
@@ -98,8 +92,11 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     worth[end > count] = -np.inf
     end = np.minimum(end, count)
     left, done_s = count - end, plan.now_s + plan.busy_share * mean_s
-    slack_s = line.deadlines[np.minimum(end, count - 1)] - done_s - plan.guard_s
-    worth += left * np.minimum(plan.stay, scene.prospects.at(left, slack_s))
+    stay: float | Floats = plan.stay
+    if stay > scene.prospects.least:
+        slack_s = line.deadlines[np.minimum(end, count - 1)] - (done_s + plan.guard_s)
+        stay = np.minimum(stay, scene.prospects.at(left, slack_s))
+    worth += left * stay
     worth -= plan.lost / plan.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
     if scene.clumping is not None:
         worth -= plan.lost * scene.clumping.lost(mean_s)

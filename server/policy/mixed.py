@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.policy.alike import LOOK_AHEAD
 from server.policy.costs import LEAST
 from server.policy.decision import ArmProfile, Decision, Drop, Idle, Outlook, Run, Ticket
 from server.policy.menu import Floats
@@ -105,7 +104,7 @@ def _gathered(
     queue: Queue, planner: Planner, outlook: Outlook, now_s: float
 ) -> tuple[Crowd, list[Ticket]]:
     """The head of the queue: those that can be in time, and those that cannot (or that no arm can serve at all)."""
-    look = max(LOOK_AHEAD, 2 * planner.most)
+    look = planner.look
     head, demands, deadlines = queue[:look], queue.demand_of[:look], queue.deadlines[:look]
     masks = {d: planner.mask(d[1], d[2]) for d in set(demands)}
     quick_s = {d: now_s + planner.quickest_s(masks[d], d[0]) for d in masks}

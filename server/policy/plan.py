@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import hypot, inf, log2
 
+import numpy as np
+
 from server.policy.costs import Costs, costs, quickest
 from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
 from server.policy.menu import Menu, latencies, menu
@@ -13,6 +15,11 @@ from server.policy.tuning import Tuning
 
 SLO_RANGE_S = (1e-4, 10.0)
 """Latency bounds outside this range are planned for as if at its ends."""
+LOOK_AHEAD = 128
+"""Tickets considered per decision, or two of the largest batches if that is more: bounds a decision's time.
+
+What lies behind them is met as the queue moves.
+"""
 STEPS_PER_OCTAVE = 4
 """Tables are made per latency bound, rounded to a quarter of an octave, and kept."""
 
@@ -46,6 +53,8 @@ class Planner:
         self.arms = list(arms)
         self.tuning = tuning
         self.most = max(arm.max_batch for arm in arms)
+        self.look = max(LOOK_AHEAD, 2 * self.most)
+        self.ordinals = np.arange(1.0, self.look + 1.0)
         self.tables = latencies(self.arms)
         self._floors = sorted({arm.accuracy for arm in arms})
         self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]

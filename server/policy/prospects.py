@@ -18,15 +18,19 @@ NEARLY = 1.15
 
 @dataclass(frozen=True, slots=True)
 class Prospects:
-    """`best[rows, bucket]`: accuracy of the best arm that `rows` waiting rows have time for, slack rounded down."""
+    """`best[rows, bucket]`: accuracy of the best arm that `rows` waiting rows have time for, slack rounded down.
+
+    `least` is the worst of them: to rows held to be worth less, time makes no difference.
+    """
 
     best: Floats
     slo_s: float
+    least: float
 
     def at(self, rows: Ints, slack_s: Floats) -> Floats:
         """The best accuracies for so many rows whose first deadline leaves so much time."""
-        bucket = (slack_s * (BUCKETS / self.slo_s)).clip(0, BUCKETS).astype(np.intp)
-        return self.best[np.minimum(rows, len(self.best) - 1), bucket]
+        bucket = np.minimum(np.maximum(slack_s * (BUCKETS / self.slo_s), 0.0), BUCKETS)
+        return self.best[np.minimum(rows, len(self.best) - 1), bucket.astype(np.intp)]
 
 
 def prospects(arms: Sequence[ArmProfile], slo_s: float, share: float) -> Prospects:
@@ -35,13 +39,14 @@ def prospects(arms: Sequence[ArmProfile], slo_s: float, share: float) -> Prospec
     Where no arm is in time the least accuracy stands: somebody else may be given up.
     """
     most = max(arm.max_batch for arm in arms)
-    best = np.full((most + 1, BUCKETS + 1), min(max(arm.accuracy, LEAST) for arm in arms))
+    least = min(max(arm.accuracy, LEAST) for arm in arms)
+    best = np.full((most + 1, BUCKETS + 1), least)
     for arm in arms:
         nearly = _nearly_efficient(arm, slo_s * share)
         for rows in range(most + 1):
             start = ceil(arm.upper_s[max(1, min(rows, nearly))] / slo_s * BUCKETS)
             np.maximum(best[rows, start:], arm.accuracy, out=best[rows, start:])
-    return Prospects(best, slo_s)
+    return Prospects(best, slo_s, least)
 
 
 def _nearly_efficient(arm: ArmProfile, limit_s: float) -> int:
