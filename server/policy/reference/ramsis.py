@@ -1,6 +1,7 @@
 """RAMSIS (Mendoza et al., EuroSys'24): policies solved beforehand from queue length and slack, one per arrival rate."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import sqrt
 
 from server.policy.decision import Arm, ArmProfile, Outlook, Policy, PolicyFactory, Ticket
@@ -46,7 +47,7 @@ def ramsis() -> PolicyFactory:
     a queue are modelled as such (decisions that many times as often) rather than as queues of their own. A table takes
     up to seconds to solve when its rate is first seen.
     """
-    meter, tables = Meter(), Offline(Table)
+    meter, tables = Meter(), Offline(_solved)
 
     def build(arms: Sequence[ArmProfile]) -> Policy:
         known = {arm.arm: arm for arm in arms}
@@ -61,6 +62,14 @@ def ramsis() -> PolicyFactory:
         return serve_planned(arms, choose)
 
     return build
+
+
+def _solved(arms: Sequence[ArmProfile], load: Load) -> Table:
+    return _remembered(tuple(arms), load)
+
+
+_remembered = lru_cache(maxsize=128)(Table)
+"""Solving is slow and its result depends on its arguments alone: a process that simulates much solves each once."""
 
 
 def _actions(arms: Sequence[ArmProfile], slo_s: float) -> list[tuple[ArmProfile, int]]:
