@@ -12,7 +12,7 @@ from benchmarks.policies_run import OURS, Figures, Ran
 
 NOISE_POINTS = 0.3
 """A reference counts as ahead beyond this many points (x 100) of awg."""
-CONTENDS_POINTS, MOST_CONTENDERS = 3.0, 6
+CONTENDS_POINTS, MOST_CONTENDERS = 3.0, 4
 """References further behind the best one in the screening run, or beyond so many, are not run at full length."""
 
 

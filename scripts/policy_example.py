@@ -6,7 +6,7 @@ the small CPU's of tests/builders.py.
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -25,16 +25,29 @@ OUTLOOK = Outlook(rate_rps=250.0)
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "policy_example.png"
 
 
+class Figures(NamedTuple):
+    """The terms, the table they come from, and every step weighed, best first."""
+
+    plan: Plan
+    table: Costs
+    weighed: tuple[Candidate, ...]
+
+
 def main() -> int:
     """Print the table and draw the picture."""
+    found = figures()
+    print(told(*found))
+    draw(*found)
+    return 0
+
+
+def figures() -> Figures:
+    """All that the example tells."""
     planner = Planner(cpu_arms(), DEFAULT)
     mask = planner.mask(0.0, None)
-    _, plan = survey(Queue.of(waiting()), mask, planner, OUTLOOK, NOW_S)
-    table = planner.costs(mask, SLO_S)
+    plan = survey(Queue.of(waiting()), mask, planner, OUTLOOK, NOW_S).plan
     weighed = candidates(cpu_arms(), waiting(), OUTLOOK, NOW_S)
-    print(told(plan, table, weighed))
-    draw(plan, table, weighed)
-    return 0
+    return Figures(plan, planner.costs(mask, SLO_S), weighed)
 
 
 def waiting() -> list[Ticket]:
@@ -76,7 +89,7 @@ def draw(plan: Plan, table: Costs, weighed: tuple[Candidate, ...]) -> None:
     right.plot(top.rows, top.worth, "k*", ms=13, label=f"chosen: {top.variant} x {top.rows}")
     right.set(
         xlabel="batch (rows)",
-        ylabel="worth, against leaving them waiting",
+        ylabel="worth, less the best step's",
         ylim=(-0.2, 0.01),
         title="Every step in time",
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.config import Config, read_config
+from server.config import Config, class_weights, read_config
 from server.errors import BadConfiguration
 
 
@@ -51,6 +51,20 @@ def test_a_toml_list_is_a_list(tmp_path: Path):
     path = a_file(tmp_path, 'slo_classes = ["gold", "bulk"]')
 
     assert read_config(path, {}, {}).slo_classes == ("gold", "bulk")
+
+
+def test_classes_have_weights_and_one_each_unless_told():
+    assert class_weights(("gold=4", "bulk", " slow = 0.5")) == {
+        "gold": 4.0,
+        "bulk": 1.0,
+        "slow": 0.5,
+    }
+
+
+@pytest.mark.parametrize("text", ["gold=0", "gold=-1", "gold=much", "gold=inf", "=2", ""])
+def test_a_class_without_a_name_or_a_positive_weight_is_refused(tmp_path: Path, text: str):
+    with pytest.raises(BadConfiguration, match="slo_classes"):
+        read_config(a_file(tmp_path, f'slo_classes = ["{text}"]'), {}, {})
 
 
 def test_other_variables_of_the_environment_are_not_ours():

@@ -71,6 +71,27 @@ def test_parameters_change_the_demand():
     assert demand.timeout_s == 0.005
 
 
+@pytest.mark.parametrize(
+    ("priority", "name"), [(0, "usual"), (1, "usual"), (2, "bulk"), (9, "bulk")]
+)
+def test_a_priority_picks_a_class_by_weight(priority: int, name: str):
+    message = a_request(priority=("uint64_param", priority))
+
+    assert a_reader(a_family()).read(message).demand.slo.name == name
+
+
+def test_a_class_given_by_name_outranks_the_priority():
+    message = a_request(priority=("uint64_param", 1), slo_class=("string_param", "bulk"))
+
+    assert a_reader(a_family()).read(message).demand.slo.name == "bulk"
+
+
+@pytest.mark.parametrize("field", [("int64_param", -1), ("double_param", 1.5)])
+def test_a_priority_that_is_none_is_bad_input(field: tuple[str, float]):
+    with pytest.raises(BadInput, match="'priority' must be a whole number"):
+        a_reader(a_family()).read(a_request(priority=field))
+
+
 @pytest.mark.parametrize("version", ["small", "large"])
 def test_a_version_pins_its_variant(version: str):
     message = a_request()

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from scripts import policy_example
 from server.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", "docs/architecture.md", "docs/policy.md", "docs/state.md"]
+DOCUMENTS = [
+    "README.md",
+    *(f"docs/{n}.md" for n in ("architecture", "operating", "policy", "state")),
+]
 _PATH = re.compile(
     r"`((?:models|profiler|server|loadtest|benchmarks|docs|tests|scripts|deploy)/[\w./-]+)`"
 )
@@ -35,3 +39,13 @@ def test_the_example_configuration_has_every_key_at_its_default():
 
 def test_the_readme_has_no_unfilled_place():
     assert "@@" not in (ROOT / "README.md").read_text()
+
+
+def test_the_worked_example_is_what_the_policy_does():
+    told = policy_example.figures()
+    text = (ROOT / "docs/policy.md").read_text()
+
+    assert f"{1e3 * told.plan.affordable_s:.2f} ms a row" in text
+    assert f"is worth {told.plan.price / 1e3:.4f}" in text
+    assert f"= {told.plan.stay:.3f}." in text
+    assert f"**{told.weighed[0].variant} x {told.weighed[0].rows}**" in text

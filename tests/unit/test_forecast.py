@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from server.policy.forecast import Arrivals, observe, rate_rps
+from server.policy.forecast import Arrivals, clump_rows, observe, rate_rps
+from server.simulator.arrivals import clumped, poisson
 
 
 def fed(times_s: NDArray[np.float64], rows: int = 1) -> Arrivals:
@@ -56,3 +57,41 @@ def test_nothing_seen_is_nothing_expected_and_a_clock_may_step_back():
 
     assert rate_rps(Arrivals(), 3.0) == 0.0
     assert seen.at_s == 5.0
+
+
+def test_independent_arrivals_come_one_at_a_time():
+    assert clump_rows(fed(poisson(300.0, 20.0, seed=1))) < 1.25
+
+
+def test_before_enough_is_seen_arrivals_are_held_to_be_independent():
+    assert clump_rows(fed(np.repeat(np.arange(0.0, 0.5, 0.1), 10))) == 1.0
+
+
+def test_rows_that_come_together_are_counted_together():
+    together = np.repeat(poisson(40.0, 20.0, seed=1), 9)  # 9 at once: variance 9 times the mean
+
+    assert 4.0 < clump_rows(fed(together)) < 6.5
+
+
+def test_a_bursty_stream_comes_in_clumps():
+    assert clump_rows(fed(clumped(300.0, 20.0, 8.0, 0.25, seed=1))) > 1.8
+
+
+def test_a_rate_that_drifts_is_no_clump():
+    drifting = np.sqrt(poisson(300.0, 20.0, seed=1) * 20.0)  # from 0 to twice the mean rate
+
+    assert clump_rows(fed(drifting)) < 1.3
+
+
+def test_clumps_are_forgotten_in_a_long_silence():
+    seen = fed(np.repeat(poisson(40.0, 10.0, seed=1), 9))
+
+    later = fed_more(seen, 1000.0 + poisson(300.0, 10.0, seed=2))
+
+    assert clump_rows(later) < 1.3
+
+
+def fed_more(seen: Arrivals, times_s: NDArray[np.float64]) -> Arrivals:
+    for at_s in times_s:
+        seen = observe(seen, 1, float(at_s))
+    return seen
