@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: venv models serve test check proto loadtest bench lint clean help
+.PHONY: venv models serve test check proto loadtest bench policies policieslive clean help
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,12 @@ loadtest: venv  ## Drive a running server with real images for ten seconds
 
 bench: models  ## Adaptive against every static choice (about an hour)
 	$(BIN)/python benchmarks/adaptive_vs_static.py
+
+policies: venv  ## Every policy in the simulator: traces, loads, workers, two profiles (about half an hour)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/policies.py
+
+policieslive: models  ## The same policies live on this machine, beside the simulator's prediction (about half an hour)
+	$(BIN)/python benchmarks/policies_live.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

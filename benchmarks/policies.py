@@ -110,7 +110,7 @@ def _all(jobs: Sequence[Job], label: str, scope: Scope) -> list[Any]:
 
 def _names(cell: Cell, scope: Scope) -> tuple[str, ...]:
     arms = cells.machine(cell.profile, scope.sources).arms
-    return (OURS, *(name for name in registry.names(arms) if name != OURS))
+    return (OURS, *(name for name in registry.names(arms) if not name.startswith(OURS)))
 
 
 def _result(scope: Scope, rows: Sequence[Row], screenings: Sequence[Screened]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def brief_of(whole: Arrivals) -> Arrivals:
 def _programme(given: argparse.Namespace, whole: Arrivals, machine: cells.Machine) -> Programme:
     """Ours, then references by what the simulator expects of them with the stored profile, best first."""
     names: Sequence[str] = given.policies or registry.names(machine.arms)
-    references = [name for name in names if name != OURS]
+    references = [name for name in names if not name.startswith(OURS)]
     awg = {name: predicted(name, whole, machine.arms, 1)["awg"] for name in references}
     references.sort(key=lambda name: -awg[name])
     best, others = references[: given.in_full], references[given.in_full :]

@@ -91,7 +91,23 @@ def summary(rows: Sequence[Row], screenings: Sequence[Screened]) -> dict[str, ob
         "mean_gap_points": mean(r.gap for r in rows),
         "worst_gap_points": min(r.gap for r in rows),
         "cells_with_a_reference_ahead": behind,
+        "by_trace": {
+            trace: _of(trace, rows) for trace in dict.fromkeys(r.cell.trace for r in rows)
+        },
         "mean_gap_by_reference": _by_reference(rows, screenings),
+    }
+
+
+def _of(trace: str, rows: Sequence[Row]) -> dict[str, float]:
+    """The same for one trace's cells."""
+    own = [row for row in rows if row.cell.trace == trace]
+    return {
+        "cells": len(own),
+        "mean_percent_of_bound": mean(r.percent_of_bound for r in own),
+        "worst_percent_of_bound": min(r.percent_of_bound for r in own),
+        "mean_gap_points": mean(r.gap for r in own),
+        "worst_gap_points": min(r.gap for r in own),
+        "cells_behind": sum(r.gap < -NOISE_POINTS for r in own),
     }
 
 

@@ -64,8 +64,8 @@ def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     count = len(deadlines)
     slo_s = slo_between(queue[late], queue[late + count - 1])
     table = planner.costs(mask, slo_s)
-    row_s = planner.row_s(table) / outlook.workers
-    lag_s = planner.lag_s(table, count, outlook.workers)
+    row_s = planner.row_s(table, outlook) / outlook.workers
+    lag_s = planner.lag_s(table, count, outlook)
     spare_s = spare(deadlines, row_s * planner.ordinals[:count], lag_s)
     first = min(int(spare_s.searchsorted(now_s)), count - 1)
     return Scene(

@@ -120,10 +120,10 @@ def _gathered(
         return _NOBODY, late
     slo_s = slo_between(head[0], head[-1])
     tables = {d: planner.costs(masks[d], slo_s) for d in set(demands)}
-    own_s = {d: d[0] * planner.row_s(t) / outlook.workers for d, t in tables.items()}
+    own_s = {d: d[0] * planner.row_s(t, outlook) / outlook.workers for d, t in tables.items()}
     facts = {d: (d[0], outlook.values.get(d[3], 1.0), own_s[d]) for d in own_s}
     rows, values, work_s = np.array([facts[d] for d in demands]).T
-    lag_s = planner.lag_s(tables[demands[0]], int(rows.sum()), outlook.workers)
+    lag_s = planner.lag_s(tables[demands[0]], int(rows.sum()), outlook)
     kept = [masks[d] for d in demands]
     return Crowd(head, np.array(deadlines), rows, values, kept, work_s, lag_s), late
 

@@ -80,7 +80,7 @@ class Planner:
             price=price,
             stay=max([v.accuracy - price * v.cost_s for v in table.vertices]),
             lost=tuning.lost_weight * table.vertices[0].accuracy,
-            row_s=self.row_s(table) / workers,
+            row_s=self.row_s(table, outlook) / workers,
             busy_share=1.0 / workers,
             guard_s=tuning.guard * slo_s,
         )
@@ -96,18 +96,26 @@ class Planner:
         needed_rps = hypot(weight * (rows - 1) / slo_s, outlook.rate_rps / share)
         return workers / needed_rps if needed_rps else inf
 
-    def row_s(self, table: Costs) -> float:
+    def row_s(self, table: Costs, outlook: Outlook) -> float:
         """The least worker time (s) per row, as the shed test plans with."""
-        return table.row_s * self.tuning.shed_cost
+        return table.row_s * (1.0 + (self.tuning.shed_cost - 1.0) * self._streaming(outlook))
 
-    def lag_s(self, table: Costs, rows: int, workers: int) -> float:
+    def lag_s(self, table: Costs, rows: int, outlook: Outlook) -> float:
         """How much later (s) than the shared work says a row is done: a batch ends as a whole, on one worker.
 
         `rows` wait, and the workers share them out.
         """
-        batch_s = table.batch_s
+        batch_s, workers = table.batch_s, outlook.workers
         whole_s = batch_s[min(len(batch_s) - 1, -(-rows // workers))]
-        return whole_s * (1.0 - (1.0 - self.tuning.lag) / workers)
+        lag = 1.0 - (1.0 - self.tuning.lag) / workers
+        return whole_s * lag * self._streaming(outlook)
+
+    def _streaming(self, outlook: Outlook) -> float:
+        """1 where rows stream in behind those that wait; less where they come in clumps, with silence behind them.
+
+        In a stream, who is left over is in the way of who comes next. Of a clump, as many as can be are served.
+        """
+        return min(1.0, self.tuning.clump_rows / outlook.clump_rows)
 
     def costs(self, mask: int, slo_s: float) -> Costs:
         """The table for the arms of `mask` (not empty) under about `slo_s`."""

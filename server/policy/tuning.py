@@ -24,6 +24,8 @@ class Tuning:
     """Multiple of the least time per row that the shed test plans with."""
     lag: float = 0.25
     """Share of a batch by which its rows are answered later than their share of the work says."""
+    clump_rows: float = 2.0
+    """Where more rows than this come at once, the shed test's two allowances shrink in proportion."""
     lost_weight: float = 1.0
     """What a ticket made unreachable costs, in accuracies of the cheapest arm worth using."""
     guard: float = 0.05

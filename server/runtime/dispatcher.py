@@ -58,6 +58,7 @@ class Dispatcher:
         self._jobs: dict[int, Job] = {}  # by ticket id
         self._ids = itertools.count()
         self._changed = threading.Condition(threading.Lock())
+        self._building = threading.RLock()
         self._policy: Policy | None = None
         self._arms: tuple[ArmProfile, ...] = ()
         self._admit_ticket: admission.Admission = admission.admission((), 0)
@@ -99,23 +100,24 @@ class Dispatcher:
 
     def use(self, policy: str, factory: PolicyFactory) -> None:
         """Let the policy of this name decide, from the next decision on. Raises ValueError as `apply` does."""
-        self.policy, self._factory = policy, factory
-        if self._arms:
-            self.apply(self._arms)
+        with self._building:
+            self.policy, self._factory = policy, factory
+            if self._arms:
+                self.apply(self._arms)
 
     def apply(self, arms: Sequence[ArmProfile]) -> None:
         """Let the policy choose from these arms at these costs, from the next decision on.
 
         Raises ValueError where the policy cannot work with them (its variant is not among them).
         """
-        policy = self._factory(arms)
-        limits = self.limits
-        admit = admission.admission(arms, limits.capacity_rows, limits.workers)
-        pace_s = admission.row_s(arms) / limits.workers
-        with self._changed:
-            self._policy, self._arms = policy, tuple(arms)
-            self._admit_ticket, self._pace_s = admit, pace_s
-            self._changed.notify_all()
+        with self._building:  # one after the other, and not under the lock that requests wait for
+            policy, limits = self._factory(arms), self.limits
+            admit = admission.admission(arms, limits.capacity_rows, limits.workers)
+            pace_s = admission.row_s(arms) / limits.workers
+            with self._changed:
+                self._policy, self._arms = policy, tuple(arms)
+                self._admit_ticket, self._pace_s = admit, pace_s
+                self._changed.notify_all()
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue jobs; those that admission refuses are answered before this returns."""
