@@ -3,9 +3,11 @@
 import argparse
 import json
 import os
+import signal
+import socket
 import sys
-import time
 from math import isfinite
+from select import select
 from typing import Any
 
 import grpc
@@ -34,14 +36,17 @@ def main(argv: list[str]) -> int:
     except NoStatus as error:
         print(f"gearshift status: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who read it has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        return 0
+        pass
     return 0
 
 
 def _show(channel: grpc.Channel, options: argparse.Namespace) -> None:
     """Ask and print, once or until interrupted."""
     begin = _CLEAR if options.watch and sys.stdout.isatty() else ""
+    interrupted = _interrupts() if options.watch else None
     while True:
         families = _ask_all(channel, options)
         if options.json:
@@ -49,9 +54,21 @@ def _show(channel: grpc.Channel, options: argparse.Namespace) -> None:
         else:
             print(begin + "\n\n".join(told(family) for family in families))
         sys.stdout.flush()
-        if not options.watch:
+        if interrupted is None or select([interrupted], [], [], options.watch)[0]:
             return
-        time.sleep(options.watch)
+
+
+def _interrupts() -> socket.socket:
+    """Readable once the user has interrupted: an exception could be lost inside a call, a byte cannot."""
+    interrupted, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.detach())
+    signal.signal(signal.SIGINT, _noted)
+    return interrupted
+
+
+def _noted(_signal: int, _frame: object) -> None:
+    """The socket has its byte already."""
 
 
 def _ask_all(channel: grpc.Channel, options: argparse.Namespace) -> list[dict[str, Any]]:
