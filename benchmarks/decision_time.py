@@ -2,7 +2,7 @@
 
 The queue is kept at QUEUED tickets: what a decision takes or drops is replaced by new arrivals, so that each decision
 meets a queue it has not seen. Two queues: `served`, as many workers as can answer nearly all of it in time, and
-`flood`, one worker: nearly all is dropped, and replaced at once.
+`flood`, one worker: nearly all is dropped, and replaced at once. `python -m benchmarks.decision_time` prints ours.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from benchmarks.cells import Machine
+from benchmarks.cells import Machine, default_sources, machine
 from server.policy.decision import Arm, ArmProfile, Outlook, Run, Ticket
 from server.policy.registry import policy
 from server.policy.tickets import Queue
@@ -33,16 +33,16 @@ class Took(TypedDict):
     decisions: int
 
 
-def measure(names: Sequence[str], machine: Machine) -> list[Took]:
+def measure(names: Sequence[str], on: Machine) -> list[Took]:
     """Every policy over both queues, in a process pinned to one core."""
-    arms = interpolated(machine.arms, ARMS)
+    arms = interpolated(on.arms, ARMS)
     fast = min(arm.mean_s[arm.max_batch] / arm.max_batch for arm in arms)
-    enough = max(1, round(1.3 * QUEUED * fast / machine.slo_s))
+    enough = max(1, round(1.3 * QUEUED * fast / on.slo_s))
     core = min(os.sched_getaffinity(0))
     with ProcessPoolExecutor(1, initializer=os.sched_setaffinity, initargs=(0, {core})) as alone:
         queues = (("served", enough), ("flood", 1))
         waiting = [
-            alone.submit(_timed, name, kind, arms, (machine.slo_s, workers))
+            alone.submit(_timed, name, kind, arms, (on.slo_s, workers))
             for name in names
             for kind, workers in queues
         ]
@@ -111,3 +111,8 @@ def _decisions(name: str, arms: list[ArmProfile], slo_s: float, workers: int) ->
             queue.push(Ticket(made, now_s + step_s, now_s + step_s + slo_s))
         now_s += step_s
     return took_s
+
+
+if __name__ == "__main__":
+    for found in measure(["adaptive"], machine("gpu", default_sources())):
+        print(found)

@@ -50,6 +50,8 @@ def main(argv: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> Report:
+    if options.out is not None and not Path(options.out).parent.is_dir():
+        raise ValueError(f"--out {options.out}: there is no such folder; make it first")
     case = _case(options)
     outcomes = simulate(case.arms, policy(options.policy), case.tickets, case.setup)
     found = outcomes.report()

@@ -25,8 +25,8 @@ class Knowledge:
         self._turns = turns(setup.spell) if setup.follow == "told" else ()
         self.turn_s = 0.0
         self.measures = setup.follow == "measured"
+        self.rebuilt = -1
         self.turn(0.0)
-        self.rebuilt = 0
 
     def ran(self, ran: retune.Ran, running: Sequence[retune.Running]) -> None:
         """Learn from a batch that ended, while others run."""
@@ -46,7 +46,7 @@ class Knowledge:
     def _apply(self, arms: Sequence[ArmProfile]) -> None:
         self.policy = self._factory(arms)
         self.admit = admission(arms, self._setup.capacity_rows, self._setup.workers)
-        self.rebuilt = getattr(self, "rebuilt", -1) + 1
+        self.rebuilt += 1
 
 
 def _scaled(arm: ArmProfile, factor: float, added_s: float) -> ArmProfile:

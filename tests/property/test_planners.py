@@ -11,50 +11,16 @@ from server.policy.reference.infaas import infaas
 from server.policy.reference.model_switching import model_switching
 from server.policy.reference.proteus import proteus
 from server.policy.reference.ramsis import ramsis
-from tests.builders import a_profile, a_ticket
+from tests.strategies import NOW_S, arm_sets, queues
 
-NOW_S = 1.0
 PLANNERS = [infaas, model_switching, proteus, ramsis]
-
-
-@st.composite
-def arm_sets(draw: st.DrawFn) -> list[ArmProfile]:
-    """One to three arms of any accuracy, cost and size."""
-    return [
-        a_profile(
-            f"v{i}",
-            draw(st.floats(0.0, 1.0)),
-            draw(st.floats(1e-4, 0.05)),
-            draw(st.floats(0.0, 0.02)),
-            draw(st.integers(1, 8)),
-        )
-        for i in range(draw(st.integers(1, 3)))
-    ]
-
-
-@st.composite
-def queues(draw: st.DrawFn) -> list[Ticket]:
-    """Up to 20 tickets, some of them with rows, demands, pins or deadlines long past."""
-    plain = draw(st.booleans())
-    waiting = [
-        a_ticket(
-            i,
-            NOW_S - draw(st.floats(0.0, 0.1)),
-            draw(st.sampled_from([0.02, 0.05, 0.1])),
-            1 if plain else draw(st.integers(1, 10)),
-            0.0 if plain else draw(st.sampled_from([0.0, 0.3, 0.6, 0.95])),
-            None if plain else draw(st.sampled_from([None, None, None, "v0", "v1", "gone"])),
-        )
-        for i in range(draw(st.integers(1, 20)))
-    ]
-    return sorted(waiting, key=lambda t: (t.deadline_s, t.id))
 
 
 outlooks = st.builds(Outlook, st.floats(0.0, 3e3), st.integers(1, 4))
 
 
 @pytest.mark.parametrize("planner", PLANNERS)
-@given(arms=arm_sets(), waiting=queues(), outlook=outlooks)
+@given(arms=arm_sets(3, 8, least_s=1e-4), waiting=queues(1, 20, most_rows=10), outlook=outlooks)
 @settings(max_examples=25, deadline=None)
 def test_every_ticket_is_answered_or_dropped_once_and_every_answer_is_in_time_and_as_demanded(
     planner: Callable[[], PolicyFactory],

@@ -8,49 +8,13 @@ from hypothesis import strategies as st
 
 from server.policy.choose import adaptive
 from server.policy.decision import ArmProfile, Idle, Outlook, Run, Ticket
-from tests.builders import a_profile, a_ticket, an_outlook, three_arms, tickets
-
-NOW_S = 1.0
-
-
-@st.composite
-def arm_sets(draw: st.DrawFn) -> list[ArmProfile]:
-    """One to five arms of any accuracy, cost and size."""
-    count = draw(st.integers(1, 5))
-    return [
-        a_profile(
-            f"v{i}",
-            draw(st.floats(0.0, 1.0)),
-            draw(st.floats(1e-5, 0.05)),
-            draw(st.floats(0.0, 0.05)),
-            draw(st.integers(1, 40)),
-        )
-        for i in range(count)
-    ]
-
-
-@st.composite
-def queues(draw: st.DrawFn) -> list[Ticket]:
-    """Up to 300 tickets in order, some of them with rows, demands, pins or deadlines long past."""
-    plain = draw(st.booleans())
-    waiting = [
-        a_ticket(
-            i,
-            NOW_S - draw(st.floats(0.0, 0.1)),
-            draw(st.sampled_from([0.02, 0.05, 0.1])),
-            1 if plain else draw(st.integers(1, 12)),
-            0.0 if plain else draw(st.sampled_from([0.0, 0.3, 0.6, 0.95])),
-            None if plain else draw(st.sampled_from([None, None, None, "v0", "v1", "gone"])),
-        )
-        for i in range(draw(st.integers(0, 30)))
-    ]
-    return sorted(waiting, key=lambda t: (t.deadline_s, t.id))
-
+from tests.builders import an_outlook, three_arms, tickets
+from tests.strategies import NOW_S, arm_sets, queues
 
 outlooks = st.builds(Outlook, st.floats(0.0, 1e5), st.integers(1, 8))
 
 
-@given(arm_sets(), queues(), outlooks)
+@given(arm_sets(5, 40, most_more_s=0.05), queues(0, 30), outlooks)
 @settings(max_examples=200, deadline=None)
 def test_every_ticket_is_run_or_dropped_at_most_once_and_none_is_invented(
     arms: list[ArmProfile], waiting: list[Ticket], outlook: Outlook
@@ -63,7 +27,7 @@ def test_every_ticket_is_run_or_dropped_at_most_once_and_none_is_invented(
     assert set(gone) <= set(waiting)
 
 
-@given(arm_sets(), queues(), outlooks)
+@given(arm_sets(5, 40, most_more_s=0.05), queues(0, 30), outlooks)
 @settings(max_examples=200, deadline=None)
 def test_a_batch_fits_its_arm_suits_its_members_and_is_in_time_by_its_own_estimate(
     arms: list[ArmProfile], waiting: list[Ticket], outlook: Outlook
@@ -78,7 +42,7 @@ def test_a_batch_fits_its_arm_suits_its_members_and_is_in_time_by_its_own_estima
         assert all(finish_s <= t.deadline_s + 1e-9 for t in decision.tickets)
 
 
-@given(arm_sets(), queues(), outlooks)
+@given(arm_sets(5, 40, most_more_s=0.05), queues(0, 30), outlooks)
 @settings(max_examples=200, deadline=None)
 def test_it_never_idles_while_a_ticket_that_can_be_in_time_waits(
     arms: list[ArmProfile], waiting: list[Ticket], outlook: Outlook
@@ -89,7 +53,7 @@ def test_it_never_idles_while_a_ticket_that_can_be_in_time_waits(
         assert not any(_can_be_in_time(t, arms) for t in waiting)
 
 
-@given(arm_sets(), queues(), outlooks)
+@given(arm_sets(5, 40, most_more_s=0.05), queues(0, 30), outlooks)
 @settings(max_examples=200, deadline=None)
 def test_what_is_called_late_is_late(
     arms: list[ArmProfile], waiting: list[Ticket], outlook: Outlook
@@ -100,7 +64,7 @@ def test_what_is_called_late_is_late(
         assert _can_be_in_time(drop.ticket, arms) == (drop.reason == "shed")
 
 
-@given(arm_sets(), queues(), outlooks)
+@given(arm_sets(5, 40, most_more_s=0.05), queues(0, 30), outlooks)
 @settings(max_examples=100, deadline=None)
 def test_the_same_situation_gets_the_same_decision_from_a_used_policy_and_a_fresh_one(
     arms: list[ArmProfile], waiting: list[Ticket], outlook: Outlook

@@ -180,3 +180,11 @@ def test_bad_input_gets_code_2_and_one_message_that_names_it(
     assert "one time in seconds" in told(capsys, "--profile", profile, *slo, "--arrivals", bad)
     bad.with_suffix(".json").write_text("{}")
     assert "not a stored profile" in told(capsys, "--profile", bad.with_suffix(".json"), *slo)
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_simulated(
+    profile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    text = told(capsys, "--profile", profile, "--slo-ms", 50, "--out", tmp_path / "gone" / "x")
+
+    assert "there is no such folder; make it first" in text
