@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.backends import AUTO, open_backend
+from models.backends import Way, open_backend
 from models.backends.base import Backend, Tensors
 from models.catalog import DATATYPES, Family, TensorSpec, Variant
 from profiler.profiles import Profile
@@ -74,14 +74,15 @@ class Visit:
 
 
 def load(
-    folder: Path, family: Family, variant: Variant, threads: int, backend: str = AUTO
+    folder: Path, family: Family, variant: Variant, threads: int, way: Way | None = None
 ) -> Loaded:
     """Open `variant` and time it. Raises BackendError."""
     before = resident_bytes()
     start_s = time.perf_counter()
-    opened = open_backend(folder, family, variant, threads=threads, backend=backend)
+    opened = open_backend(folder, family, variant, threads=threads, way=way)
     load_s = time.perf_counter() - start_s
-    return Loaded(opened, threads, load_s=load_s, rss_before_bytes=before)
+    device = way.device if way else "cpu"
+    return Loaded(opened, threads, device, load_s, before)
 
 
 def measure_arm(
