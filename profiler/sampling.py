@@ -150,10 +150,10 @@ def _large(arm: Sampled, terms: Terms) -> int | None:
 
 
 def _probes(arm: Sampled, terms: Terms) -> Iterator[int]:
-    """Batch sizes in the middle of two measured ones, where either of these lies on a bend."""
+    """Batch sizes in the middle of two measured ones, where either of these lies on a bend; the widest gap first."""
     grid, seen = grid_of(terms, arm.ceiling), arm.seen
     bent = {s.batch for s in seen} if len(seen) == 2 else set(_bends(seen, terms))
-    for left, right in pairwise(seen):
+    for left, right in sorted(pairwise(seen), key=lambda pair: pair[0].batch / pair[1].batch):
         between = [b for b in grid if left.batch < b < right.batch]
         if between and (left.batch in bent or right.batch in bent):
             middle = sqrt(left.batch * right.batch)
