@@ -14,7 +14,7 @@ from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
 _DESCRIPTION = (
     "ImageNet-1k classification. image: RGB, the centre square of side 260/292 of the picture's shorter edge, "
-    "resized to 260 x 260. logits: one score per label; their softmax gives probabilities. (recipe 2)"
+    "resized to 260 x 260. logits: one score per label; their softmax gives probabilities. (recipe 3)"
 )
 """The recipe's number rises when the same names come to mean other artefacts: older repositories are then rebuilt."""
 
