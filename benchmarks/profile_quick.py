@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import traces
 from models.artifacts import default_repository, load_family
 from models.backends import ways
-from models.backends.base import Backend, BackendError, Tensors
+from models.backends.base import Backend, BackendError, Slot, Tensors
 from models.catalog import Family, Variant
 from profiler import measure
 from profiler.complete import BOUND_SLOS
@@ -102,7 +102,7 @@ def _open(folder: Path, family: Family, threads: int) -> list[Opened]:
     for variant in family.variants:
         for way in ways(variant):
             try:
-                loaded = measure.load(folder, family, variant, threads, way)
+                loaded = measure.load(folder, family, variant, Slot(threads), way)
             except BackendError as error:
                 print(f"left out: {error}", file=sys.stderr)
                 continue

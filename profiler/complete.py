@@ -12,7 +12,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from models.backends import Way, ways
-from models.backends.base import BackendError
+from models.backends.base import BackendError, Slot
 from models.catalog import Family, Variant
 from profiler import measure, store
 from profiler.hardware import Hardware
@@ -97,7 +97,7 @@ def _open(
         _show(bar, bench.left_s, f"loading {name}")
         start_s = time.perf_counter()
         try:
-            loaded = measure.load(job.folder, job.family, variant, job.threads, way)
+            loaded = measure.load(job.folder, job.family, variant, Slot(job.threads), way)
             opened.callback(loaded.backend.close)
             bench.add(loaded, variant)
         except BackendError as error:

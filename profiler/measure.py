@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.backends import Way, open_backend
-from models.backends.base import Backend, BackendError, Tensors
+from models.backends.base import Backend, BackendError, Slot, Tensors
 from models.catalog import DATATYPES, Family, TensorSpec, Variant
 from profiler.notebook import Notebook
 from profiler.profiles import Profile
@@ -171,20 +171,22 @@ class Bench:
 
 
 def load(
-    folder: Path, family: Family, variant: Variant, threads: int, way: Way | None = None
+    folder: Path, family: Family, variant: Variant, slot: Slot, way: Way | None = None
 ) -> Loaded:
-    """Open `variant` and time it. Raises BackendError, also for want of memory."""
+    """Open `variant` and time it; the slot's device is the way's. Raises BackendError, also for want of memory."""
     before = resident_bytes()
     start_s = time.perf_counter()
     try:
-        opened = open_backend(folder, family, variant, threads=threads, way=way)
+        opened = open_backend(
+            folder, family, variant, threads=slot.threads, way=way, instances=slot.instances
+        )
     except MemoryError as error:
         raise BackendError(
             f"{variant.name} does not fit into memory; free some, or leave it out"
         ) from error
     load_s = time.perf_counter() - start_s
     device = way.device if way else "cpu"
-    return Loaded(opened, threads, device, load_s, before)
+    return Loaded(opened, slot.threads, device, load_s, before)
 
 
 def measure_arm(
