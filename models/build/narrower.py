@@ -18,6 +18,7 @@ from models.build import narrow
 from models.build.calibration import Calibration
 from models.build.errors import BuildError
 from models.build.quantize import quantize_graph
+from models.build.recipe import WORKING
 from models.catalog import Accuracy, Family, Variant
 
 PRECISIONS = (*narrow.PRECISIONS, "int8")
@@ -48,7 +49,7 @@ def add_precisions(job: Job, calibration: Calibration, report: Report) -> Family
     folder = job.root / job.name
     family = load_family(folder)
     files = {v.name: folder / v.artifact for v in family.variants}
-    with tempfile.TemporaryDirectory(prefix=".quantizing-", dir=job.root) as work:
+    with tempfile.TemporaryDirectory(prefix=WORKING, dir=job.root) as work:
         made: list[Variant] = []
         for full in sources(family):
             expected = _answers(folder, family, full, calibration)

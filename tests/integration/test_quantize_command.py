@@ -151,4 +151,4 @@ def assert_refused(root: Path, capsys: pytest.CaptureFixture[str], said: str) ->
     assert said in error
     assert error.count("\n") == 1
     assert len(load_family(root / "own").variants) == 1
-    assert not list(root.glob(".quantizing-*"))
+    assert not list(root.glob(".building-*"))
