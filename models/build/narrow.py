@@ -3,6 +3,7 @@
 What computes in the narrow type is the runtime's affair: OpenVINO and TensorRT do, ONNX Runtime folds the Cast at load.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def rounded(values: NDArray[np.float32], precision: str) -> NDArray[Any]:
 
 
 def _is_large_float(tensor: onnx.TensorProto) -> bool:
-    return tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= _LEAST_VALUES
+    return tensor.data_type == TensorProto.FLOAT and math.prod(tensor.dims) >= _LEAST_VALUES
 
 
 def _stored_as(tensor: onnx.TensorProto, precision: str) -> onnx.NodeProto:

@@ -67,7 +67,8 @@ def _columns_resized(graph: Graph, tensor: str, side: int) -> str:
     """[N, 3, side, 260] -> [N, 3, side, side]. The taps repeat: equal blocks of columns meet one small matrix."""
     blocks = math.gcd(side, INPUT_SIDE)
     taken, made = INPUT_SIDE // blocks, side // blocks
-    first, weight = (taps[:made] for taps in _taps(side))
+    first, weight = _taps(side)
+    first, weight = first[:made], weight[:made]
     matrix = np.zeros((taken, made), np.float32)
     matrix[first, np.arange(made)] = 1 - weight
     matrix[first + 1, np.arange(made)] = weight

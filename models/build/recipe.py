@@ -26,7 +26,7 @@ STEPS = 2 * len(NETWORKS) + 2
 
 CROPS_PER_PHOTOGRAPH = 10
 
-_WORKING = ".building-"
+WORKING = ".building-"
 
 Report = Callable[[str], None]
 """Told what begins now, once for every step."""
@@ -52,7 +52,7 @@ def build(root: Path, report: Report) -> Family:
     downloads = root.parent / "downloads"
     report("photographs for calibration")
     pictures = random_crops(list(photographs(downloads).values()), CROPS_PER_PHOTOGRAPH)
-    with tempfile.TemporaryDirectory(prefix=_WORKING, dir=root) as folder:
+    with tempfile.TemporaryDirectory(prefix=WORKING, dir=root) as folder:
         files: dict[str, Path] = {}
         for network in NETWORKS:
             files |= _build_network(network, downloads, Path(folder), pictures, report)
@@ -84,6 +84,6 @@ def sole_builder(root: Path) -> Generator[None]:
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for killed in root.glob(f"{_WORKING}*"):
+        for killed in root.glob(f"{WORKING}*"):
             shutil.rmtree(killed)
         yield
