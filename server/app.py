@@ -29,8 +29,9 @@ from server.rpc.service import Hosted, Service
 from server.rpc.standard import Health, Reflection
 from server.rpc.status import status_of
 from server.rpc.wire import POOL
+from server.runtime.crew import Crew
 from server.runtime.dispatcher import Dispatcher, Limits
-from server.runtime.executor import Worker
+from server.runtime.executor import Post
 from server.runtime.explained import DecisionLog
 from server.runtime.journal import Journal
 from server.runtime.rehearsal import Rehearsal, Schedule, Stage
@@ -51,7 +52,7 @@ class _Unit:
 
     hosted: Hosted
     tuner: Tuner
-    workers: tuple[Worker, ...]
+    crew: Crew
     rehearsal: Rehearsal | None
 
 
@@ -99,8 +100,7 @@ class App:
         self._on_failure = on_failure
         for unit in self._units.values():
             unit.hosted.dispatcher.answer_to(self._service.deliver)
-            for worker in unit.workers:
-                worker.start()
+            unit.crew.start()
             if unit.rehearsal is not None:
                 unit.rehearsal.start()
         if self._log is not None:
@@ -125,8 +125,7 @@ class App:
             self._log.stop()
         self._preparing.join()
         for unit in self._units.values():
-            for worker in unit.workers:
-                worker.join()
+            unit.crew.join()
             for backend in unit.tuner.loaded.values():
                 backend.close()
         self._operators.stop()
@@ -219,10 +218,8 @@ def _unit(family: Family, config: Config, hardware: Hardware, metrics: Metrics) 
     tuner = Tuner(family, plan, dispatcher, measured)
     reader = Reader(family, family.slo, weights, finite=config.reject_non_finite)
     hosted = Hosted(family, reader, dispatcher, measured)
-    crew = tuple(
-        Worker(family, dispatcher, tuner.loaded, tuner.gate(), tuner.observe)
-        for _ in range(workers)
-    )
+    post = Post(family, dispatcher, tuner.loaded, tuner.observe)
+    crew = Crew(post, [tuner.gate() for _ in range(workers)])
     return _Unit(hosted, tuner, crew, _rehearsal(dispatcher, config))
 
 

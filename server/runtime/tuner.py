@@ -94,9 +94,10 @@ class Tuner:
         ran = retune.Ran(arm, batch.rows, took_s, busy_s, batch.ended_s)
         with self._lock:
             predicted_s = retune.predicted_s(self._known, arm, batch.rows)
-            self._known, arms = retune.observe(self._known, ran, self._dispatcher.running())
-            if arms is not None:
-                self._apply(arms)
+            if batch.telling:
+                self._known, arms = retune.observe(self._known, ran, self._dispatcher.running())
+                if arms is not None:
+                    self._apply(arms)
         self._metrics.ran(
             RanBatch(
                 arm.variant, batch.precision, batch.rows, gather_s, batch.compute_s, predicted_s
