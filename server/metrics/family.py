@@ -39,6 +39,8 @@ class FamilyMetrics:
         self._in_time = metrics.in_time.labels(name)
         self._decision = metrics.decision_s.labels(name)
         self._error = metrics.error_ratio.labels(name)
+        self._retried = metrics.retried.labels(name)
+        self._quarantined = metrics.quarantined.labels(name)
         self._request: dict[str, Histogram] = {}
         self._outcomes: dict[tuple[str, str], Counter] = {}
         self._reasons: dict[str, Counter] = {}
@@ -103,6 +105,18 @@ class FamilyMetrics:
     def arms_ready(self, count: int) -> None:
         """So many arms may be chosen now."""
         self._all.arms.labels(self._name).set(count)
+
+    def quarantined(self, count: int) -> None:
+        """So many arms are out of use now."""
+        self._quarantined.set(count)
+
+    def quarantine(self, variant: str, backend: str, reason: str) -> None:
+        """An arm was taken out of use."""
+        self._all.quarantines.labels(self._name, variant, backend, reason).inc()
+
+    def retried(self, requests: int) -> None:
+        """So many requests go to another arm."""
+        self._retried.inc(requests)
 
     def speed(self, variant: str, scale: float) -> None:
         """Latency of `variant` now over its stored profile."""

@@ -77,6 +77,15 @@ class Series:
             ["family"],
             registry=registry,
         )
+        self.quarantines = Counter(
+            "gearshift_quarantines_total", "Times an arm was taken out of use, by reason",
+            ["family", "variant", "backend", "reason"], registry=registry)  # fmt: skip
+        self.quarantined = Gauge(
+            "gearshift_quarantined_arms", "Arms out of use until a probe is good", ["family"], registry=registry
+        )  # fmt: skip
+        self.retried = Counter(
+            "gearshift_retried_requests_total", "Requests tried again elsewhere after an arm let them down", ["family"],
+            registry=registry)  # fmt: skip
         self.hardware = Gauge(
             "gearshift_hardware_info", "1; the labels say what the profiles hold for",
             ["fingerprint", "cpu", "cores"], registry=registry)  # fmt: skip
