@@ -24,6 +24,8 @@ UPPER_TAIL = 0.02
 """Share of batches allowed above the upper estimate."""
 UPPER_STEP = 0.015
 """How far (log) a batch above the estimate lifts it; those below lower it, in balance (Robbins and Monro, 1951)."""
+OWN_SHARE = 0.5
+"""Share of that step by which an arm's own part moves: with fewer batches to go by, more gently."""
 UPPER_MIN, UPPER_MAX = log(1.02), log(4.0)
 WIDE_KEPT = 0.9
 """Share of a widened margin that is left after each batch of the arm: 12 % after twenty."""
@@ -78,7 +80,7 @@ def margin_after(margin: Margin, upper: float, error: float) -> Margin:
     long run UPPER_TAIL of the arm's own batches are above, whatever their distribution.
     """
     total = upper + margin.extra
-    moved = total + upper_step(error > total)
+    moved = total + OWN_SHARE * upper_step(error > total)
     return Margin(held(moved) - upper, margin.wide * WIDE_KEPT)
 
 

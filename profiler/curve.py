@@ -13,7 +13,7 @@ from profiler.profiles import isotonic
 
 MEMORY = 64.0
 """Batches that a knot remembers at most: its gain never falls below that of a mean over so many."""
-PRIOR = 6.0
+PRIOR = 8.0
 """A flat curve counts as so many batches at every knot."""
 MOST = log(4.0)
 """A bend is held within a factor of four either way."""
