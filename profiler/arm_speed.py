@@ -24,7 +24,7 @@ UPPER_TAIL = 0.02
 """Share of batches allowed above the upper estimate."""
 UPPER_STEP = 0.015
 """How far (log) a batch above the estimate lifts it; those below lower it, in balance (Robbins and Monro, 1951)."""
-OWN_SHARE = 0.5
+OWN_SHARE = 0.3
 """Share of that step by which an arm's own part moves: with fewer batches to go by, more gently."""
 UPPER_MIN, UPPER_MAX = log(1.02), log(4.0)
 WIDE_KEPT = 0.9

@@ -134,7 +134,8 @@ def test_each_arm_is_covered_by_a_margin_of_its_own():
 
     shares = {arm: n / (0.375 * count) for arm, n in above.items()}
     assert shares == pytest.approx(dict.fromkeys(sigma, 0.02), abs=0.01)
-    assert upper_factor(state, "steady") < 1.1 < 1.2 < upper_factor(state, "noisy")
+    assert upper_factor(state, "steady") < 1.1
+    assert upper_factor(state, "noisy") > 1.2
 
 
 def test_an_arm_that_has_not_run_has_the_machines_margin():
