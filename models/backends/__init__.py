@@ -1,58 +1,146 @@
-"""The one table from an artefact's suffix to the runtimes that can run it."""
+"""The one table from an artefact's suffix to the runtimes that can run it, and where each runs it here."""
 
 import importlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from models.backends.base import Backend, BackendError
+from models.backends.base import Backend, BackendError, Slot
 from models.catalog import Family, Variant
 
-AUTO = "auto"
-"""Let the suffix choose: the first row of the table that fits."""
+_log = logging.getLogger(__name__)
 
-_BACKENDS = (
-    (".onnx", "onnxruntime", "models.backends.onnx_backend"),
-    (".scripted", "scripted", "models.backends.scripted"),
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way of running an artefact: by this runtime, on this device (`cpu`, `cuda`, or `tensorrt` of onnxruntime)."""
+
+    backend: str
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A runtime's row: its adapter is imported when first used (idle runtimes cost nothing), if `package` is there."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    module: str
+    package: str
+    extra: str = ""
+
+
+RUNTIMES = (
+    Runtime("onnxruntime", (".onnx",), "models.backends.onnx_backend", "onnxruntime"),
+    Runtime("openvino", (".onnx",), "models.backends.openvino_backend", "openvino"),
+    Runtime("scripted", (".scripted",), "models.backends.scripted", "models"),
 )
-"""(suffix, backend, module). A module is imported when first used: idle runtimes cost nothing."""
+"""In the order of preference where several fit and nothing was measured yet. `extra` is what pip installs it with."""
 
 
-def open_backend(
-    folder: Path, family: Family, variant: Variant, *, threads: int, backend: str = AUTO
+def ways(variant: Variant, only: Sequence[str] = ()) -> tuple[Way, ...]:
+    """Every way of running `variant` here that computes in its precision; where there is none, the first that emulates.
+
+    `only` names the runtimes that may be used; empty: all that are installed.
+    """
+    found = [
+        (Way(runtime.name, device), module.native(variant.precision, device))
+        for runtime in _fitting(variant)
+        if (not only or runtime.name in only) and (module := _usable(runtime)) is not None
+        for device in module.devices()
+    ]
+    native = tuple(way for way, computes in found if computes)
+    return native or tuple(way for way, _ in found[:1])
+
+
+def open_backend(  # noqa: PLR0913 - three say what, three how
+    folder: Path,
+    family: Family,
+    variant: Variant,
+    *,
+    threads: int,
+    way: Way | None = None,
+    instances: int = 1,
 ) -> Backend:
-    """Load `variant` from the family's `folder`, checked against the signature.
+    """Load `variant` from the family's `folder`, checked against the signature; by default in the first of its ways.
 
-    `threads` are the intra-op threads of one run. Raises BackendError where the artefact is
-    missing, damaged or foreign, or no such runtime is known.
+    `threads` are the intra-op threads of one run, `instances` how many runs go on at a time. Raises BackendError where
+    the artefact is missing, damaged or foreign, no such runtime is known or installed, or it would run elsewhere.
     """
     path = folder / variant.artifact
     if not path.is_file():
         raise BackendError(
             f"artefact {path} of variant {variant.name} is missing; run `gearshift models build`"
         )
-    module = _import(backend_name(variant, backend), path)
-    return module.open_artifact(path, family, variant, threads)
+    way = way or _first(variant)
+    runtime = next((r for r in _fitting(variant) if r.name == way.backend), None)
+    if runtime is None:
+        raise _unknown(variant, way.backend)
+    module = _imported(runtime, path)
+    return module.open_artifact(path, family, variant, Slot(threads, instances, way.device))
 
 
-def backend_name(variant: Variant, backend: str = AUTO) -> str:
-    """The runtime that `open_backend` would use. Raises BackendError where none fits."""
-    fitting = [name for suffix, name, _ in _BACKENDS if variant.artifact.endswith(suffix)]
-    if backend == AUTO and fitting:
-        return fitting[0]
-    if backend in fitting:
-        return backend
-    known = ", ".join(f"{name} (*{suffix})" for suffix, name, _ in _BACKENDS)
-    raise BackendError(
-        f"no backend {backend!r} for artefact {variant.artifact} of variant {variant.name}; "
-        f"known: {known}"
-    )
+def backend_name(variant: Variant) -> str:
+    """The runtime that `open_backend` would use unless told. Raises BackendError where none fits."""
+    return _first(variant).backend
 
 
-def _import(name: str, path: Path) -> ModuleType:
-    module = next(module for _, known, module in _BACKENDS if known == name)
+def missing(variant: Variant) -> tuple[Runtime, ...]:
+    """The runtimes that could run this artefact but are not installed."""
+    return tuple(r for r in _fitting(variant) if not is_installed(r))
+
+
+@cache
+def is_installed(runtime: Runtime) -> bool:
+    """Whether the runtime's package is there; it is not imported."""
+    return find_spec(runtime.package) is not None
+
+
+def _first(variant: Variant) -> Way:
+    found = ways(variant)
+    if not found:
+        raise _unknown(variant, "")
+    return found[0]
+
+
+def _fitting(variant: Variant) -> list[Runtime]:
+    return [r for r in RUNTIMES if variant.artifact.endswith(r.suffixes)]
+
+
+@cache
+def _usable(runtime: Runtime) -> ModuleType | None:
+    """The runtime's adapter; None where it is not installed, or its installation is broken (said once)."""
+    if not is_installed(runtime):
+        return None
     try:
-        return importlib.import_module(module)
+        return importlib.import_module(runtime.module)
     except ImportError as error:
+        _log.warning(
+            "runtime %s is installed but cannot be imported (%s); going on without it",
+            runtime.name,
+            error,
+        )
+        return None
+
+
+def _imported(runtime: Runtime, path: Path) -> ModuleType:
+    try:
+        return importlib.import_module(runtime.module)
+    except ImportError as error:
+        extra = f"; install it with `pip install 'gearshift[{runtime.extra}]'`" * bool(
+            runtime.extra
+        )
         raise BackendError(
-            f"artefact {path} needs the runtime {name}, which is not installed: {error}"
+            f"artefact {path} needs the runtime {runtime.name}, which cannot be imported: {error}{extra}"
         ) from error
+
+
+def _unknown(variant: Variant, backend: str) -> BackendError:
+    known = ", ".join(f"{r.name} (*{', *'.join(r.suffixes)})" for r in RUNTIMES)
+    return BackendError(
+        f"no backend {backend!r} for artefact {variant.artifact} of variant {variant.name}; known: {known}"
+    )

@@ -1,6 +1,7 @@
 """The one interface every runtime stands behind: open an artefact, run batches on it, close it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -10,11 +11,20 @@ Tensors = Mapping[str, NDArray[np.generic]]
 """Tensor name -> array whose first axis is the batch, C-contiguous."""
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a variant is to run: on `device`, up to `instances` runs at a time on `threads` threads each."""
+
+    threads: int = 1
+    instances: int = 1
+    device: str = "cpu"
+
+
 class Backend(Protocol):
-    """A loaded variant. One thread runs it at a time; `run` may release the GIL."""
+    """A loaded variant. As many threads may call `run` at once as it was opened for; it may release the GIL."""
 
     name: str
-    """The runtime's short name, as shown to clients and in metrics: `onnxruntime`, `scripted`."""
+    """The runtime's short name, as shown to clients and in metrics: `onnxruntime`, `openvino`."""
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[np.generic]]:
         """Every output for the rows of `inputs`, rows in the same order. Raises BackendError, naming the variant."""

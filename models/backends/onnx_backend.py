@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: one session per variant, its graph checked against the family."""
+"""ONNX Runtime on the CPU, or a GPU through its CUDA and TensorRT providers: one session per variant."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -13,15 +13,20 @@ from onnxruntime.capi import (
     onnxruntime_pybind11_state as ort_errors,  # pyright: ignore[reportAttributeAccessIssue] - native
 )
 
-from models.backends.base import BackendError, Tensors
-from models.catalog import Family, TensorSpec, Variant
+from models.backends.base import BackendError, Slot, Tensors
+from models.backends.cache import engine_cache
+from models.backends.signature import Node, check, check_names
+from models.catalog import Family, Variant
 
-_ORT_TYPES = {
-    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
-    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
-    "FP16": "float16", "FP32": "float", "FP64": "double",
+_DATATYPES = {
+    f"tensor({word})": datatype
+    for datatype, word in {
+        "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
+        "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
+        "FP16": "float16", "FP32": "float", "FP64": "double",
+    }.items()
 }  # fmt: skip
-"""Open Inference Protocol datatype -> the word inside ONNX Runtime's `tensor(...)`."""
+"""ONNX Runtime's type -> Open Inference Protocol datatype."""
 
 _ORT_ERRORS: tuple[type[Exception], ...] = (
     ort_errors.Fail,
@@ -38,6 +43,21 @@ _ORT_ERRORS: tuple[type[Exception], ...] = (
 """What the runtime raises; its classes share no base of their own."""
 
 
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+"""Device -> execution provider."""
+
+_NATIVE = {
+    "cpu": {"fp32", "int8"},
+    "cuda": {"fp32", "fp16"},
+    "tensorrt": {"fp32", "fp16", "bf16", "int8"},
+}
+"""What each computes as it stands: the CPU widens narrower floats first, CUDA has no kernels for quantised graphs."""
+
+
 class OnnxBackend:
     """A session and its tensors' names. Inputs are read in place, outputs handed on as is."""
 
@@ -51,12 +71,12 @@ class OnnxBackend:
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[np.generic]]:
         """Every output for these rows. Raises BackendError naming artefact and input."""
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise BackendError(f"{self._label} is closed; open it again before running it")
-        if inputs.keys() != self._inputs:
-            raise BackendError(_wrong_names(self._label, self._inputs, inputs))
+        check_names(self._label, self._inputs, inputs)
         try:
-            arrays: Any = self._session.run(self._outputs, inputs)
+            arrays: Any = session.run(self._outputs, inputs)
         except _ORT_ERRORS as error:
             raise BackendError(f"{self._label} failed on a batch: {error}") from error
         return dict(zip(self._outputs, arrays, strict=True))
@@ -66,20 +86,81 @@ class OnnxBackend:
         self._session = None
 
 
-def open_artifact(path: Path, family: Family, variant: Variant, threads: int) -> OnnxBackend:
-    """Load the graph, optimise it, check its signature. Raises BackendError."""
-    label = f"{variant.name} ({path}, onnxruntime {ort.__version__})"
-    _share_arena()
+def devices() -> tuple[str, ...]:
+    """Those whose execution provider this build of the runtime has, and where there is a GPU for it."""
+    built = set(ort.get_available_providers())
+    has_gpu = Path("/dev/nvidiactl").exists()
+    return tuple(d for d, p in _PROVIDERS.items() if p in built and (d == "cpu" or has_gpu))
+
+
+def native(precision: str, device: str) -> bool:
+    """Whether a variant of this precision is computed in it there."""
+    return precision in _NATIVE[device]
+
+
+def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> OnnxBackend:
+    """Load the graph, optimise it, check its signature and that it runs where asked. Raises BackendError."""
+    label = f"{variant.name} ({path}, onnxruntime {ort.__version__} on {slot.device})"
+    if slot.device not in _PROVIDERS:
+        raise BackendError(f"{label}: no such device; known: {', '.join(_PROVIDERS)}")
+    session = _session(path, label, variant, slot)
+    _check_provider(session, label, _PROVIDERS[slot.device])
+    check(label, "input", family.inputs, _nodes(session.get_inputs()))
+    check(label, "output", family.outputs, _nodes(session.get_outputs()))
+    return OnnxBackend(session, label)
+
+
+def _session(path: Path, label: str, variant: Variant, slot: Slot) -> ort.InferenceSession:
+    wanted = _PROVIDERS[slot.device]
+    if wanted not in ort.get_available_providers():
+        raise BackendError(
+            f"{label}: this onnxruntime has no {wanted}; `pip install 'gearshift[gpu]'` brings it, "
+            "or leave this way out with the key `backends`"
+        )
+    providers: list[Any] = [(wanted, provider_options(slot.device, variant.precision))]
+    if slot.device == "cpu":
+        _share_arena()
     try:
-        session = ort.InferenceSession(path, _options(threads), providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(path, _options(slot), providers=providers)
     except _ORT_ERRORS as error:
+        if _is_out_of_memory(error):
+            raise BackendError(
+                f"{label} cannot be loaded, out of memory: {error}; free some"
+            ) from error
         raise BackendError(
             f"{label} cannot be loaded, the artefact is damaged or foreign: {error}; "
             "rebuild it with `gearshift models build`"
         ) from error
-    _check(label, "input", family.inputs, session.get_inputs())
-    _check(label, "output", family.outputs, session.get_outputs())
-    return OnnxBackend(session, label)
+
+
+def provider_options(device: str, precision: str) -> dict[str, str]:
+    """What the execution provider of `device` is told; TensorRT keeps engines and timings on disk between starts."""
+    if device != "tensorrt":
+        return {}
+    folder = str(engine_cache())
+    return {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": folder,
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": folder,
+        "trt_fp16_enable": str(int(precision == "fp16")),
+        "trt_bf16_enable": str(int(precision == "bf16")),
+        "trt_int8_enable": str(int(precision == "int8")),
+    }
+
+
+def _check_provider(session: ort.InferenceSession, label: str, wanted: str) -> None:
+    """The runtime goes on with another provider where one cannot start, and only logs it: that would be another arm."""
+    got = session.get_providers()
+    if got[0] != wanted:
+        raise BackendError(
+            f"{label}: asked for {wanted}, the runtime fell back to {got[0]}; check the driver and its libraries"
+        )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "allocate memory" in text or "bad_alloc" in text
 
 
 @cache
@@ -95,44 +176,26 @@ def _share_arena() -> None:
     ort.create_and_register_allocator(memory, None)
 
 
-def _options(threads: int) -> Any:
+def _options(slot: Slot) -> Any:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = slot.threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3  # errors are raised; its warnings are not for operators
-    options.add_session_config_entry("session.use_env_allocators", "1")
+    if slot.device == "cpu":
+        options.add_session_config_entry("session.use_env_allocators", "1")
     # A spinning thread takes the core that the front or a second arm needs (benchmarks/threads.py).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 
-def _check(label: str, kind: str, wanted: tuple[TensorSpec, ...], found: Sequence[Any]) -> None:
-    by_name = {node.name: node for node in found}
-    if by_name.keys() != {spec.name for spec in wanted}:
-        raise BackendError(
-            f"{label}: its {kind}s are {sorted(by_name)}, "
-            f"the family's {sorted(s.name for s in wanted)}; rebuild the artefact for this family"
+def _nodes(found: Sequence[Any]) -> list[Node]:
+    return [
+        Node(
+            str(n.name),
+            _DATATYPES.get(str(n.type), str(n.type)),
+            tuple(d if isinstance(d, int) else None for d in n.shape),
         )
-    for spec in wanted:
-        node = by_name[spec.name]
-        if node.type != f"tensor({_ORT_TYPES[spec.datatype]})" or not _fits(spec.shape, node.shape):
-            raise BackendError(
-                f"{label}: {kind} {spec.name!r} is {node.type} {node.shape}, the family says "
-                f"{spec.datatype} {list(spec.shape)} with rows of any number; rebuild the artefact"
-            )
-
-
-def _fits(wanted: tuple[int, ...], found: list[int | str | None]) -> bool:
-    """Whether the rows are free and every other dimension is as declared, or free too."""
-    if len(wanted) != len(found) or isinstance(found[0], int):
-        return False
-    return all(not isinstance(f, int) or f == w for w, f in zip(wanted[1:], found[1:], strict=True))
-
-
-def _wrong_names(label: str, wanted: AbstractSet[str], got: Tensors) -> str:
-    missing, extra = sorted(wanted - got.keys()), sorted(got.keys() - wanted)
-    return (
-        f"{label}: missing inputs {missing}, unexpected inputs {extra}; expected {sorted(wanted)}"
-    )
+        for n in found
+    ]

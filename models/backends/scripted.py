@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.backends.base import BackendError, Tensors
+from models.backends.base import BackendError, Slot, Tensors
 from models.catalog import DATATYPES, Family, TensorSpec, Variant
 
 
@@ -85,9 +85,19 @@ class ScriptedBackend:
             )
 
 
-def open_artifact(path: Path, family: Family, variant: Variant, threads: int) -> ScriptedBackend:
-    """Read a script; `threads` changes nothing here. Raises BackendError."""
-    del threads
+def devices() -> tuple[str, ...]:
+    """The one place where waiting is done."""
+    return ("cpu",)
+
+
+def native(_precision: str, _device: str) -> bool:
+    """Waiting knows no precision."""
+    return True
+
+
+def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> ScriptedBackend:
+    """Read a script; the slot changes nothing here. Raises BackendError."""
+    del slot
     label = f"{variant.name} ({path}, scripted)"
     try:
         script = Script(**tomllib.loads(path.read_text(encoding="utf-8")))

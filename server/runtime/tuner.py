@@ -14,6 +14,7 @@ from models.backends.base import Backend, BackendError
 from models.catalog import Family, Variant
 from profiler.measure import Effort, Instruments, Loaded, load, measure_arm, sample_inputs
 from profiler.profiles import Profile
+from profiler.sampling import Terms
 from server.metrics import FamilyMetrics, RanBatch
 from server.policy import retune
 from server.policy.decision import Arm, ArmProfile
@@ -128,7 +129,7 @@ class Tuner:
         _log.info("%s: measuring %s", self._family.name, variant.name)
         effort = Effort(
             budget_s=self._plan.budget_s / len(self._family.variants),
-            bound_s=self._family.slo.latency_s,
+            terms=Terms(bound_s=2 * self._family.slo.latency_s),
         )
         return measure_arm(loaded, self._family, variant, effort, Instruments(gate=self._alone))
 

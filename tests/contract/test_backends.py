@@ -1,7 +1,8 @@
 """What every backend owes its callers. A new backend adds one parameter."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from models.backends import open_backend
+from models.backends import Way, open_backend, ways
 from models.backends.base import Backend, BackendError
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
@@ -21,10 +22,11 @@ ACCURACY = Accuracy(0.5, "invented")
 
 @dataclass(frozen=True)
 class Kind:
-    """One backend under test: how its artefact is made."""
+    """One backend under test: how its artefact is made, and the way it is run."""
 
     suffix: str
     write: Callable[[Path], None]
+    way: Way
 
 
 def write_onnx(path: Path, name: str = "x", rows: str | int = "rows", top: int = 255) -> None:
@@ -58,7 +60,11 @@ def write_script(path: Path) -> None:
     path.write_text("fixed_s = 0.0\nper_row_s = 0.0\n")
 
 
-KINDS = {"onnxruntime": Kind(".onnx", write_onnx), "scripted": Kind(".scripted", write_script)}
+KINDS = {
+    "onnxruntime": Kind(".onnx", write_onnx, Way("onnxruntime")),
+    "openvino": Kind(".onnx", write_onnx, Way("openvino")),
+    "scripted": Kind(".scripted", write_script, Way("scripted")),
+}
 
 
 def a_variant(suffix: str) -> Variant:
@@ -78,8 +84,9 @@ def a_family(suffix: str) -> Family:
     )
 
 
-def opened(folder: Path, suffix: str) -> Backend:
-    return open_backend(folder, a_family(suffix), a_variant(suffix), threads=1)
+def opened(folder: Path, suffix: str, way: Way | None = None, instances: int = 1) -> Backend:
+    family, variant = a_family(suffix), a_variant(suffix)
+    return open_backend(folder, family, variant, threads=1, way=way, instances=instances)
 
 
 def some_rows(n: int = ROWS) -> NDArray[np.uint8]:
@@ -94,7 +101,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 @pytest.fixture
 def backend(kind: Kind, tmp_path: Path) -> Backend:
     kind.write(tmp_path / f"tiny{kind.suffix}")
-    return opened(tmp_path, kind.suffix)
+    return opened(tmp_path, kind.suffix, kind.way, instances=2)
 
 
 def test_outputs_have_the_familys_names_types_and_shapes(backend: Backend):
@@ -124,6 +131,17 @@ def test_rows_keep_their_order(backend: Backend):
     for name, values in forward.items():
         np.testing.assert_allclose(values, backward[name][::-1], rtol=1e-5)
         assert len(np.unique(values.round(6), axis=0)) == ROWS
+
+
+def test_two_threads_may_run_it_at_once(backend: Backend):
+    rows = [some_rows(), 255 - some_rows()]
+    alone = [backend.run({"x": r})["scores"] for r in rows]
+
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda i: backend.run({"x": rows[i % 2]})["scores"], range(200)))
+
+    for i, values in enumerate(together):
+        np.testing.assert_allclose(values, alone[i % 2], rtol=1e-5)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 32])
@@ -183,26 +201,62 @@ def test_a_corrupt_artefact_is_named(kind: Kind, tmp_path: Path, content: bytes)
     path.write_bytes(content)
 
     with pytest.raises(BackendError, match=str(path)):
-        opened(tmp_path, kind.suffix)
+        opened(tmp_path, kind.suffix, kind.way)
 
 
 def test_a_missing_artefact_is_named(kind: Kind, tmp_path: Path):
     with pytest.raises(BackendError, match=f"tiny{kind.suffix} .*missing"):
-        opened(tmp_path, kind.suffix)
+        opened(tmp_path, kind.suffix, kind.way)
 
 
-def test_a_graph_with_other_names_is_refused(tmp_path: Path):
+GRAPHS = [kind.way for kind in KINDS.values() if kind.suffix == ".onnx"]
+
+
+@pytest.mark.parametrize("way", GRAPHS, ids=str)
+def test_a_graph_with_other_names_is_refused(tmp_path: Path, way: Way):
     write_onnx(tmp_path / "tiny.onnx", name="pixels")
 
     with pytest.raises(BackendError, match="pixels"):
-        opened(tmp_path, ".onnx")
+        opened(tmp_path, ".onnx", way)
 
 
-def test_a_graph_with_a_fixed_batch_is_refused(tmp_path: Path):
+@pytest.mark.parametrize("way", GRAPHS, ids=str)
+def test_a_graph_with_a_fixed_batch_is_refused(tmp_path: Path, way: Way):
     write_onnx(tmp_path / "tiny.onnx", rows=4)
 
     with pytest.raises(BackendError, match="rows of any number"):
-        opened(tmp_path, ".onnx")
+        opened(tmp_path, ".onnx", way)
+
+
+@pytest.mark.parametrize("way", GRAPHS, ids=str)
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path, way: Way):
+    write_onnx(tmp_path / "tiny.onnx")
+
+    with pytest.raises(BackendError, match="no such device"):
+        opened(tmp_path, ".onnx", replace(way, device="abacus"))
+
+
+def test_a_provider_that_is_not_built_in_is_refused_rather_than_replaced(tmp_path: Path):
+    write_onnx(tmp_path / "tiny.onnx")
+
+    if Way("onnxruntime", "cuda") in ways(a_variant(".onnx")):
+        pytest.skip("this onnxruntime has the CUDA provider and a GPU for it")
+    with pytest.raises(BackendError, match=r"CUDAExecutionProvider.*gearshift\[gpu\]"):
+        opened(tmp_path, ".onnx", Way("onnxruntime", "cuda"))
+
+
+def test_a_variant_is_run_where_its_precision_is_computed():
+    tried = {way.backend for way in ways(replace(a_variant(".onnx"), precision="int8"))}
+
+    assert {"onnxruntime", "openvino"} <= tried
+
+
+def test_a_precision_that_nothing_here_computes_is_emulated_once():
+    assert len(ways(replace(a_variant(".onnx"), precision="float4"))) == 1
+
+
+def test_only_the_runtimes_named_are_used():
+    assert {way.backend for way in ways(a_variant(".onnx"), ["openvino"])} == {"openvino"}
 
 
 def test_a_suffix_without_a_runtime_is_refused(tmp_path: Path):

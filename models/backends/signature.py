@@ -1,0 +1,55 @@
+"""Whether a loaded graph has the family's inputs and outputs: names, types, shapes with rows of any number."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from models.backends.base import BackendError, Tensors
+from models.catalog import TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A graph's input or output. `datatype` is the Open Inference Protocol's word, or the runtime's where it has none;
+    a dimension that may be anything is None."""
+
+    name: str
+    datatype: str
+    shape: tuple[int | None, ...]
+
+
+def check(label: str, kind: str, wanted: Sequence[TensorSpec], found: Sequence[Node]) -> None:
+    """Raises BackendError, beginning with `label`, where the `found` nodes (inputs or outputs) are not as wanted."""
+    by_name = {node.name: node for node in found}
+    if by_name.keys() != {spec.name for spec in wanted}:
+        raise BackendError(
+            f"{label}: its {kind}s are {sorted(by_name)}, "
+            f"the family's {sorted(s.name for s in wanted)}; rebuild the artefact for this family"
+        )
+    for spec in wanted:
+        node = by_name[spec.name]
+        if node.datatype != spec.datatype or not _fits(spec.shape, node.shape):
+            raise BackendError(
+                f"{label}: {kind} {spec.name!r} is {node.datatype} {_shown(node.shape)}, the family says "
+                f"{spec.datatype} {list(spec.shape)} with rows of any number; rebuild the artefact"
+            )
+
+
+def check_names(label: str, wanted: AbstractSet[str], got: Tensors) -> None:
+    """Raises BackendError where a batch's inputs are not those `wanted`."""
+    if got.keys() != wanted:
+        missing, extra = sorted(wanted - got.keys()), sorted(got.keys() - wanted)
+        raise BackendError(
+            f"{label}: missing inputs {missing}, unexpected inputs {extra}; expected {sorted(wanted)}"
+        )
+
+
+def _fits(wanted: tuple[int, ...], found: tuple[int | None, ...]) -> bool:
+    """Whether the rows are free and every other dimension is as declared, or free too."""
+    if len(wanted) != len(found) or found[0] is not None:
+        return False
+    return all(f is None or f == w for w, f in zip(wanted[1:], found[1:], strict=True))
+
+
+def _shown(shape: tuple[int | None, ...]) -> list[int | str]:
+    return ["any" if d is None else d for d in shape]
