@@ -1,4 +1,4 @@
-"""The composition root: builds every part in order, starts it, stops it in reverse. Only here and in `unit` is Config seen."""
+"""The composition root: builds every part in order, starts it, stops it in reverse. Config is seen here and in `unit`."""
 
 import logging
 import threading
@@ -46,8 +46,10 @@ _log = logging.getLogger(__name__)
 _SERVICE = "inference.GRPCInferenceService"
 IDLE_LOOK_S = 0.05
 """So often the tuner looks whether an idle moment is of use."""
-LASTING = (CoresChanged, CoresMoved, QuotaChanged, ClockCapChanged, DeviceLost, DeviceBack)
+LASTING = {CoresChanged, CoresMoved, QuotaChanged, ClockCapChanged, DeviceLost, DeviceBack}
 """Changes after which other profiles may hold; all others are followed batch by batch."""
+
+
 class App:
     """A server, built from a Config. Raises BadConfiguration for anything that keeps it from starting."""
 
@@ -144,24 +146,25 @@ class App:
 
     def _look_out(self) -> Lookout | None:
         period_s = self._config.watch_every_s
-        return Lookout(period_s, self._changed, partial(read, nvml=self._nvml)) if period_s else None
+        return (
+            Lookout(period_s, self._changed, partial(read, nvml=self._nvml)) if period_s else None
+        )
 
     def _changed(self, changes: tuple[Change, ...]) -> None:
         """The hardware is not what it was; called from the lookout's thread."""
-        for change in changes:
-            self._metrics.changed(type(change).__name__)
-        if any(isinstance(change, LASTING) for change in changes):
-            hardware = detect(nvml=self._nvml)
-            self._metrics.runs_on(hardware)
-            for unit in self._units.values():
-                unit.moved_to(hardware, self._tasks)
-        for change in changes:
-            if isinstance(change, DeviceLost):
-                for unit in self._units.values():
-                    unit.forget_devices()
-            elif isinstance(change, DeviceBack):
-                for unit in self._units.values():
-                    unit.retake_devices(self._tasks)
+        kinds = {type(change) for change in changes}
+        for kind in kinds:
+            self._metrics.changed(kind.__name__)
+        if not kinds & LASTING:
+            return
+        hardware = detect(nvml=self._nvml)
+        self._metrics.runs_on(hardware)
+        for unit in self._units.values():
+            if DeviceLost in kinds:
+                unit.forget_devices()
+            unit.moved_to(hardware, self._tasks)
+            if DeviceBack in kinds:
+                unit.retake_devices(self._tasks)
 
     def _handlers(self, hosted: Mapping[str, Hosted]) -> dict[str, Handler]:
         services = [_SERVICE, control.SERVICE, "grpc.health.v1.Health"]

@@ -36,23 +36,26 @@ REPLAYED_CV = 0.1
 class Unit:
     """Everything of one family. Raises BadConfiguration for what it cannot be built with."""
 
-    def __init__(self, family: Family, config: Config, hardware: Hardware, metrics: Metrics) -> None:
+    def __init__(
+        self, family: Family, config: Config, hardware: Hardware, metrics: Metrics
+    ) -> None:
         self._config = config
         measured = metrics.family(family.name)
         workers, threads = parallelism(config, hardware)
         dispatcher = _dispatcher(family, config, workers, measured)
         measured.watch_depth(lambda: dispatcher.depth)
-        reader = Reader(family, family.slo, dispatcher.limits.weights, finite=config.reject_non_finite)
+        reader = Reader(
+            family, family.slo, dispatcher.limits.weights, finite=config.reject_non_finite
+        )
         self.hosted = Hosted(family, reader, dispatcher, measured)
         self._residency = Residency(family, _berth(family, config, workers, threads))
         profiles = Path(config.profiles) if config.profiles else default_folder()
         shelf = Shelf(profiles, family, hardware)
         self._slots = Slots(family, dispatcher)
         self._tuner = Tuner(family, self._residency, shelf, dispatcher, measured)
-        self._shadow = Shadow(family, self._residency, self._tuner, self._slots)
+        self._shadow = Shadow(family, self._residency, self._tuner, self._slots, dispatcher)
         post = Post(family, dispatcher, self._residency.loaded, self._tuner.observe)
         self._crew = Crew(post, self._slots.gate)
-        self._crew.grow(workers)
         self._rehearsal = _rehearsal(dispatcher, config)
 
     @property
@@ -63,7 +66,7 @@ class Unit:
     def start(self, deliver: Deliver) -> None:
         """Let the workers wait for requests."""
         self.hosted.dispatcher.answer_to(deliver)
-        self._crew.start()
+        self._crew.start(self.hosted.dispatcher.limits.workers)
         if self._rehearsal is not None:
             self._rehearsal.start()
 
@@ -84,7 +87,9 @@ class Unit:
         berth = self._residency.berth
         if threads != berth.threads or workers > berth.instances:
             family = self.hosted.family.name
-            tasks.add(f"{family}: resizing its sessions", lambda: self._tuner.resize(threads, workers))
+            tasks.add(
+                f"{family}: resizing its sessions", lambda: self._tuner.resize(threads, workers)
+            )
 
     def forget_devices(self) -> None:
         """A GPU is gone: nothing is to run on one until they are counted anew."""
@@ -117,7 +122,9 @@ def _berth(family: Family, config: Config, workers: int, threads: int) -> Berth:
     known = [runtime.name for runtime in RUNTIMES]
     unknown = [name for name in config.backends if name not in known]
     if unknown:
-        raise BadConfiguration(f"backends: no runtime {', '.join(unknown)}; known: {', '.join(known)}")
+        raise BadConfiguration(
+            f"backends: no runtime {', '.join(unknown)}; known: {', '.join(known)}"
+        )
     root = Path(config.repository) if config.repository else default_repository()
     return Berth(root / family.name, config.backends, threads, workers)
 

@@ -73,6 +73,26 @@ def with_arms(state: Known, arms: Iterable[ArmProfile]) -> Known:
     return _telling(state, state.speed)
 
 
+def without_arms(state: Known, arms: Iterable[Arm]) -> Known:
+    """The state that does not know these arms any more; what they taught of the machine stays."""
+    gone = set(arms)
+    kept = {arm: profile for arm, profile in state.profiled.items() if arm not in gone}
+    last = {arm: run for arm, run in state.last.items() if arm not in gone}
+    state = replace(state, profiled=kept, last=last)
+    return _telling(state, state.speed)
+
+
+def like(state: Known, other: Known) -> Known:
+    """`state` with the arms that `other` knows: those that came and went meanwhile."""
+    state = without_arms(state, [arm for arm in state.profiled if arm not in other.profiled])
+    return with_arms(state, [p for arm, p in other.profiled.items() if arm not in state.profiled])
+
+
+def measured(state: Known, arms: Iterable[ArmProfile]) -> Known:
+    """The state with these profiles measured just now: what was learnt against the former ones is forgotten."""
+    return with_arms(Known(state.profiled, overhead=state.overhead), arms)
+
+
 def arms_now(state: Known) -> tuple[ArmProfile, ...]:
     """Every known arm at the present speed, with what serving adds to a batch."""
     return tuple(_telling(state, state.speed).told.values())

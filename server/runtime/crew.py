@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable
 
 from server.runtime.executor import Post, Worker
 from server.runtime.watch import Watch
@@ -11,17 +11,26 @@ _log = logging.getLogger(__name__)
 
 
 class Crew:
-    """One worker per gate."""
+    """One worker for each `gate` that is made."""
 
-    def __init__(self, post: Post, gates: Iterable[threading.Lock]) -> None:
+    def __init__(self, post: Post, gate: Callable[[], threading.Lock]) -> None:
         self._post = post
+        self._gate = gate
         self._watch = Watch(post.dispatcher)
-        self._workers = [self._worker(gate) for gate in gates]
+        self._workers: list[Worker] = []
+        self._places = 0
 
-    def start(self) -> None:
-        """Begin to work."""
+    def start(self, workers: int) -> None:
+        """Begin to work, so many of them."""
         self._watch.start()
-        for worker in self._workers:
+        self.grow(workers)
+
+    def grow(self, workers: int) -> None:
+        """Be so many at least; how many of them serve at a time is the dispatcher's affair."""
+        while self._places < workers:
+            self._places += 1
+            worker = self._worker(self._gate())
+            self._workers.append(worker)
             worker.start()
 
     def join(self) -> None:

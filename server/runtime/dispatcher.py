@@ -7,6 +7,7 @@ the queue, and no answer is delivered and no batch run while it is held. It deci
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from server.errors import NotReady, RequestError
 from server.metrics import FamilyMetrics
@@ -22,6 +23,7 @@ from server.policy.decision import (
     Ticket,
     WaitUntil,
 )
+from server.policy.probing import Slack
 from server.runtime import outcomes, tables
 from server.runtime.jobs import Answer, Deliver, Job
 from server.runtime.journal import MOST_TICKETS, Journal, Record
@@ -55,7 +57,10 @@ class Dispatcher:
         self._metrics = metrics
         self._deliver: Deliver = _nowhere
         self._watch: Callable[[Ticket], None] = _unwatched
-        self._changed = threading.Condition(threading.Lock())
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._quiet = threading.Condition(lock)
+        """Told when nobody waits and nothing runs."""
         self._building = threading.RLock()
         self._rearming = 0
         self._waiting = Waiting(name, limits, self.quarantine)
@@ -91,6 +96,27 @@ class Dispatcher:
     def running(self) -> tuple[retune.Running, ...]:
         """What workers are at now."""
         return self._running.now(time.monotonic())
+
+    def slack(self, slo_s: float) -> Slack:
+        """How much of an idle moment this is."""
+        with self._changed:
+            workers, idle = self.limits.workers, self.limits.workers - len(self._running)
+            rate_rps, waiting = self._traffic.rate_rps(time.monotonic()), self._waiting.queue.rows
+            return Slack(rate_rps, workers, max(0, idle), waiting, slo_s)
+
+    def await_idle(self, patience_s: float) -> bool:
+        """Return when nobody waits and nothing runs, or when `patience_s` are over; whether it is so."""
+        with self._changed:
+            return self._quiet.wait_for(lambda: not self._waiting and not self._running, patience_s)
+
+    def resize(self, workers: int) -> None:
+        """Let so many workers serve at a time from the next decision on; the others wait."""
+        with self._building:
+            with self._changed:
+                self.limits = replace(self.limits, workers=workers)
+                self._traffic.workers = workers
+            if self._waiting.told:
+                self.apply(self._waiting.told)
 
     def use(self, policy: str, factory: PolicyFactory) -> None:
         """Let the policy of this name decide, from the next decision on. Raises ValueError as `apply` does."""
@@ -154,6 +180,8 @@ class Dispatcher:
                     return trial
                 step, dropped, wait_s = self._decide(begun_s)
                 if step is None and not dropped:
+                    if not self._waiting and not self._running:
+                        self._quiet.notify_all()
                     self._changed.wait(self._until_trial(wait_s))
                     begun_s = time.monotonic()
                     continue
@@ -232,7 +260,8 @@ class Dispatcher:
     def _decide(self, begun_s: float) -> tuple[Step | None, list[Answer], float | None]:
         """Ask the policy once and carry its decision out on the queue. Called under the lock."""
         policy = self._waiting.tables.policy
-        if not self._waiting or policy is None or self._rearming:
+        crowded = len(self._running) >= self.limits.workers
+        if not self._waiting or policy is None or self._rearming or crowded:
             return None, [], None
         now_s = time.monotonic()
         outlook = self._traffic.outlook(self._running.take_ended(), now_s)

@@ -61,7 +61,9 @@ class Residency:
 
     def candidates(self) -> list[Candidate]:
         """Every way of running every variant here, smallest artefact first."""
-        by_size = sorted(self._family.variants, key=lambda v: size_of(self._berth.folder / v.artifact))
+        by_size = sorted(
+            self._family.variants, key=lambda v: size_of(self._berth.folder / v.artifact)
+        )
         return [Candidate(v, way) for v in by_size for way in ways(v, self._berth.only)]
 
     def open(self, candidate: Candidate) -> Loaded | None:

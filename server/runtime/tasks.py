@@ -38,5 +38,5 @@ class Tasks:
 def _attempt(what: str, task: Task) -> None:
     try:
         task()
-    except Exception:  # the tuner must go on: what it knows still holds, and the next task may mend it
+    except Exception:  # noqa: BLE001 - the tuner must go on: what it knows still holds
         _log.exception("%s failed; serving goes on with what is known", what)

@@ -13,7 +13,7 @@ class Traffic:
         self.arrived = 0
         """Rows offered since the start."""
         self.standing = Standing(limits.weights)
-        self._workers = limits.workers
+        self.workers = limits.workers
         self._arrivals = forecast.Arrivals()
 
     def came(self, rows: int, now_s: float) -> None:
@@ -29,7 +29,7 @@ class Traffic:
         """What the policy is told; `finished`: the batches since it was last asked."""
         return Outlook(
             self.rate_rps(now_s),
-            self._workers,
+            self.workers,
             self.arrived,
             finished,
             self.standing.values(now_s),

@@ -7,7 +7,6 @@ dispatcher as one assignment.
 import logging
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
 
 from models.backends.base import BackendError
 from models.catalog import Family
@@ -18,6 +17,7 @@ from server.metrics import FamilyMetrics, RanBatch
 from server.policy import retune
 from server.policy.decision import Arm, ArmProfile
 from server.policy.keep import worth_keeping
+from server.policy.probing import Probe
 from server.runtime.dispatcher import Dispatcher
 from server.runtime.jobs import Batch
 from server.runtime.residency import Candidate, Residency
@@ -26,6 +26,8 @@ from server.runtime.slots import Slots
 
 _log = logging.getLogger(__name__)
 
+REMEASURE_S = 20.0
+"""For measuring all arms in memory anew, in idle moments."""
 WIDER = 1.15
 """After the hardware changed, upper estimates are this much higher until batches have shown what holds now."""
 
@@ -34,7 +36,12 @@ class Tuner:
     """Fills the residency and the dispatcher's arms, and follows the speed of all."""
 
     def __init__(
-        self, family: Family, residency: Residency, shelf: Shelf, dispatcher: Dispatcher, metrics: FamilyMetrics
+        self,
+        family: Family,
+        residency: Residency,
+        shelf: Shelf,
+        dispatcher: Dispatcher,
+        metrics: FamilyMetrics,
     ) -> None:
         self._family = family
         self._residency = residency
@@ -44,8 +51,20 @@ class Tuner:
         self._lock = threading.Lock()
         self._known = retune.Known()
         self._before: dict[str, retune.Known] = {}  # what was known, by fingerprint
+        self.unmeasured = False
+        """Whether the arms in use were never measured on this hardware: what held before it changed is all there is."""
         self._unfit = ""
         self._stop = threading.Event()
+
+    @property
+    def known(self) -> retune.Known:
+        """What the policy is told, and from what it follows: a value."""
+        return self._known
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the hardware that is served on."""
+        return self._shelf.fingerprint
 
     def prepare(self, slots: Slots, budget_s: float) -> None:
         """Make every arm worth having eligible, smallest artefact first; measure those without a profile here.
@@ -68,7 +87,9 @@ class Tuner:
 
     def settle(self) -> None:
         """Hold the arms that are worth it, no others; what is worth it follows from all profiles there are."""
-        found = {c.arm: c for c in self._residency.candidates() if c.arm not in self._residency.failed}
+        found = {
+            c.arm: c for c in self._residency.candidates() if c.arm not in self._residency.failed
+        }
         profiles = {arm: p for arm in found if (p := self._profile(arm)) is not None}
         kept = self._worth(profiles.values())
         for arm in kept - self._residency.loaded.keys():
@@ -93,29 +114,87 @@ class Tuner:
         gather_s = batch.gathered_s - batch.started_s
         ran = retune.Ran(arm, batch.rows, took_s, busy_s, batch.ended_s)
         with self._lock:
-            if arm not in self._known.profiled:  # given up while this batch ran on it
+            if arm not in self._known.profiled:  # let go while this batch ran on it
                 return
             predicted_s = retune.predicted_s(self._known, arm, batch.rows)
-            self._known, arms = retune.observe(self._known, ran, self._dispatcher.running())
-            if arms is not None:
-                self._apply(arms)
-        self._metrics.ran(RanBatch(arm.variant, arm.backend, batch.precision, batch.rows, gather_s, batch.compute_s, predicted_s))
+            if batch.telling:
+                self._observe(ran, self._dispatcher.running())
+        self._metrics.ran(
+            RanBatch(
+                arm.variant, batch.precision, batch.rows, gather_s, batch.compute_s, predicted_s
+            )
+        )
+
+    def observe_shadow(self, probe: Probe, took_s: float, ended_s: float) -> None:
+        """Learn from a run that answered nobody."""
+        ran = retune.Ran(probe.arm, probe.rows, took_s, took_s, ended_s, shadow=True)
+        with self._lock:
+            if probe.arm in self._known.profiled:
+                self._observe(ran, None)
+        self._metrics.shadow_ran()
+
+    def bench(self, slots: Slots) -> Bench:
+        """All arms in memory, to be measured anew."""
+        bench = Bench(self._family, slots.effort(REMEASURE_S), slots.instruments())
+        for arm, backend in self._residency.loaded.items():
+            variant, profile = self._family.variant(arm.variant), self._profile(arm)
+            if variant is not None:
+                loaded = Loaded(
+                    backend,
+                    self._residency.berth.threads,
+                    arm.device,
+                    profile.load_s if profile else 0.0,
+                )
+                bench.add(loaded, variant)
+        return bench
+
+    def measured(self, profiles: Iterable[Profile]) -> None:
+        """Every arm was measured on this hardware: store it, and begin anew from there."""
+        kept = list(profiles)
+        for profile in kept:
+            self._shelf.keep(profile)
+        with self._lock:
+            tables = [t for p in kept if (t := self._table(p)).arm in self._known.profiled]
+            self._known = retune.measured(self._known, tables)
+            self.unmeasured = False
+            self._apply(self._known.told.values())
+        _log.info("%s: measured on %s", self._family.name, self._shelf.fingerprint)
+
+    def resize(self, threads: int, instances: int) -> None:
+        """Open every arm anew for so many threads a run and runs at a time, one after the other, while all serve."""
+        for arm in self._residency.resize(threads, instances):
+            _log.info("%s: %s on %s now runs on %d thread(s), %d at a time",
+                      self._family.name, arm.variant, arm.backend, threads, instances)  # fmt: skip
+
+    def drop_devices(self) -> None:
+        """Let go of every arm that is not on the CPU."""
+        with self._lock:
+            gone = [arm for arm in self._known.profiled if arm.device != "cpu"]
+            self._known = retune.without_arms(self._known, gone)
+            self._apply(self._known.told.values())
+        for arm in gone:
+            self._residency.release(arm)
 
     def moved_to(self, hardware: Hardware) -> None:
-        """Serve on other hardware: by what was learnt or stored of it, else by what held until now, with more margin."""
+        """Serve on other hardware: by what was learnt or stored of it, else by what held before, with more margin."""
         with self._lock:
             self._before[self._shelf.fingerprint] = self._known
-            self._shelf = self._shelf.on(hardware)
+            before, self._shelf = self._known, self._shelf.on(hardware)
+            stored = [
+                self._table(p) for arm in before.profiled if (p := self._profile(arm)) is not None
+            ]
+            self.unmeasured = len(stored) < len(before.profiled)
             known = self._before.get(self._shelf.fingerprint)
             if known is None:
-                tables = [self._table(p) for arm in self._known.profiled if (p := self._profile(arm)) is not None]
-                known = retune.with_arms(retune.widened(self._known, WIDER), tables)
-            else:  # arms came and went meanwhile
-                gone = [arm for arm in known.profiled if arm not in self._known.profiled]
-                new = [p for arm, p in self._known.profiled.items() if arm not in known.profiled]
-                known = retune.with_arms(retune.without_arms(known, gone), new)
+                known = retune.with_arms(retune.renewed(before, WIDER), stored)
+            else:
+                known = retune.like(known, before)
             self._known = known
             self._apply(retune.arms_now(known))
+        _log.warning(
+            "%s: serving on %s with what %s of it",
+            self._family.name, self._shelf.fingerprint, "held before" if self.unmeasured else "is known",
+        )  # fmt: skip
 
     def _worth(self, profiles: Iterable[Profile]) -> frozenset[Arm]:
         """The arms to hold: those that can be the best choice, and for each variant the best way to run it."""
@@ -131,8 +210,14 @@ class Tuner:
         """Load and warm it, then let the policy choose it."""
         loaded = loaded or self._residency.open(candidate)
         table = self._table(profile)
-        within = [b for b in range(1, table.max_batch + 1) if table.mean_s[b] <= self._family.slo.latency_s]
-        if loaded is None or not self._residency.warm(candidate.arm, loaded.backend, max(within, default=1)):
+        within = [
+            b
+            for b in range(1, table.max_batch + 1)
+            if table.mean_s[b] <= self._family.slo.latency_s
+        ]
+        if loaded is None or not self._residency.warm(
+            candidate.arm, loaded.backend, max(within, default=1)
+        ):
             return
         with self._lock:
             self._residency.admit(candidate.arm, loaded.backend)
@@ -147,7 +232,12 @@ class Tuner:
             loaded = None if self._stop.is_set() else self._residency.open(candidate)
             if loaded is None:
                 continue
-            _log.info("%s: measuring %s on %s", self._family.name, candidate.arm.variant, candidate.arm.backend)
+            _log.info(
+                "%s: measuring %s on %s",
+                self._family.name,
+                candidate.arm.variant,
+                candidate.arm.backend,
+            )
             bench.charge(loaded.load_s)
             label = bench.add(loaded, candidate.variant)
             if self._ran_out(bench.first_steps(label)) or (profile := bench.profile(label)) is None:
@@ -176,6 +266,12 @@ class Tuner:
             self._known = retune.with_arms(self._known, tables)
             self._apply(self._known.told.values())
 
+    def _observe(self, ran: retune.Ran, running: tuple[retune.Running, ...] | None) -> None:
+        """Called under the lock."""
+        self._known, arms = retune.observe(self._known, ran, running)
+        if arms is not None:
+            self._apply(arms)
+
     def _profile(self, arm: Arm) -> Profile | None:
         return self._shelf.find(arm, self._residency.berth.threads)
 
@@ -195,7 +291,7 @@ class Tuner:
             self._unfit = str(error)
         for profile in told:
             arm = profile.arm
-            self._metrics.speed(arm.variant, arm.backend, retune.scale(self._known, arm))
+            self._metrics.speed(arm, retune.scale(self._known, arm))
         self._metrics.arms_ready(len(told))
 
     def _check_ready(self, possible: int) -> None:
