@@ -7,7 +7,6 @@ from server.policy import admission
 from server.policy.decision import ArmProfile, Policy, PolicyFactory, Ticket
 from server.runtime.limits import Limits
 
-
 _NONE = admission.admission((), 0)
 
 
