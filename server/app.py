@@ -100,6 +100,7 @@ class App:
         self._on_failure = on_failure
         for unit in self._units.values():
             unit.hosted.dispatcher.answer_to(self._service.deliver)
+            unit.hosted.dispatcher.announce(self._health.changed)
             unit.crew.start()
             if unit.rehearsal is not None:
                 unit.rehearsal.start()

@@ -184,6 +184,7 @@ def test_the_only_arm_that_hangs_is_answered_for_and_serves_again_when_it_return
     assert "sharp on scripted (cpu) hung" in waiting.details()
     await_back(ward, "alone")
 
+    ward.await_serving("alone")
     answer = ward.infer(a_request("alone", rows(3.0)))
 
     np.testing.assert_allclose(output(answer), expected_echo(rows(3.0)), rtol=1e-6)
