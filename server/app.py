@@ -98,6 +98,7 @@ class App:
         self._on_failure = on_failure
         for unit in self._units.values():
             unit.start(self._service.deliver)
+            unit.hosted.dispatcher.announce(self._health.changed)
         if self._log is not None:
             self._log.start()
         self._operators.start()

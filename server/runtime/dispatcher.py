@@ -66,6 +66,7 @@ class Dispatcher:
         self._waiting = Waiting(name, limits, self.quarantine)
         self._running = Running()
         self._traffic = Traffic(limits)
+        self._announce: Callable[[], None] = _unheard
         self._closing = False
 
     def answer_to(self, deliver: Deliver) -> None:
@@ -75,6 +76,10 @@ class Dispatcher:
     def show(self, watch: Callable[[Ticket], None]) -> None:
         """Let `watch` see every ticket, refused ones too; set once. It must be quick: the lock is held."""
         self._watch = watch
+
+    def announce(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever an arm went out of use or came back: readiness may be another; set once."""
+        self._announce = changed
 
     @property
     def arms(self) -> tuple[ArmProfile, ...]:
@@ -227,6 +232,7 @@ class Dispatcher:
             with self._changed:
                 self._rearming -= 1
                 self._changed.notify_all()
+        self._announce()
 
     def _admit(self, job: Job, now_s: float) -> RequestError | None:
         if self._closing:
@@ -311,6 +317,10 @@ class Dispatcher:
 
 
 def _unwatched(_ticket: Ticket) -> None:
+    pass
+
+
+def _unheard() -> None:
     pass
 
 

@@ -63,19 +63,23 @@ def let_down(family: str, retries: int) -> ComputeFailed:
 
 def dropped(family: str, drop: Drop, job: Job, now_s: float, retry_s: float | None) -> Answer:
     """The answer to a job that waited in vain. `retry_s`: when (s) the rest of the queue can be done."""
-    waited_ms = (now_s - job.arrival_s) * 1e3
-    allowed_ms = (job.deadline_s - job.arrival_s) * 1e3
     if drop.reason == "late":
-        text = (
-            f"model '{family}' cannot answer in time: waited {waited_ms:.1f} of {allowed_ms:.1f} ms"
-        )
-        return Answer(job, error=DeadlineMissed(text))
+        return Answer(job, error=late(family, job, now_s))
+    waited_ms, allowed_ms = _waited_ms(job, now_s)
     text = (
         f"model '{family}' is overloaded: not every waiting request can be answered within its SLO "
         f"(this one waited {waited_ms:.1f} of {allowed_ms:.1f} ms); "
         f"retry later or allow more time{_hint(retry_s)}"
     )
     return Answer(job, error=Overloaded(text, retry_s))
+
+
+def late(family: str, job: Job, now_s: float) -> DeadlineMissed:
+    """The answer to a job whose time is up."""
+    waited_ms, allowed_ms = _waited_ms(job, now_s)
+    return DeadlineMissed(
+        f"model '{family}' cannot answer in time: waited {waited_ms:.1f} of {allowed_ms:.1f} ms"
+    )
 
 
 def outcome(error: RequestError | None) -> str:
@@ -96,6 +100,11 @@ def served(answer: Answer, batch: Batch, now_s: float) -> Served:
         now_s - job.arrival_s,
         now_s <= job.deadline_s,
     )
+
+
+def _waited_ms(job: Job, now_s: float) -> tuple[float, float]:
+    """(waited so far, allowed)."""
+    return (now_s - job.arrival_s) * 1e3, (job.deadline_s - job.arrival_s) * 1e3
 
 
 def _again(wait_s: float) -> str:

@@ -9,7 +9,7 @@ from math import isfinite
 from server.metrics import FamilyMetrics
 from server.policy import quarantine as rules
 from server.policy.decision import Arm
-from server.policy.incidents import Back, Event, Free, Out, Probe, Stay, Verdict
+from server.policy.incidents import Back, Event, Free, Out, Probe, Returned, Stay, Verdict
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _REASONS = {
 class Quarantine:
     """Which arms are out of use. Any thread may tell what befell an arm.
 
-    `changed` is called, without the lock, whenever the arms in use are others than before.
+    `changed` is called, without the lock, when the arms in use are others than before, or a probe is due that was not.
     """
 
     def __init__(self, family: str, metrics: FamilyMetrics, changed: Callable[[], None]) -> None:
@@ -48,10 +48,11 @@ class Quarantine:
 
     def tell(self, event: Event) -> None:
         """Something befell an arm; when this returns, the dispatcher has been told what follows."""
-        for verdict in self._step(event):
+        verdicts = self._step(event)
+        for verdict in verdicts:
             self._announce(verdict)
-            if isinstance(verdict, Out | Back):
-                self._changed()
+        if isinstance(event, Returned) or any(isinstance(v, Out | Back) for v in verdicts):
+            self._changed()
 
     def probe(self, now_s: float, *, waiting: bool) -> Arm | None:
         """The arm that the calling worker is to probe now, if any; `waiting`: requests wait for the worker."""

@@ -66,6 +66,8 @@ class Waiting:
     def again(self, job: Job, now_s: float) -> RequestError | None:
         """Let a job wait that an arm let down, however many do, or say why not."""
         assert job.ticket is not None  # it was in a step
+        if now_s > job.ticket.deadline_s:
+            return outcomes.late(self._family, job, now_s)
         if job.retries >= MOST_RETRIES:
             return outcomes.let_down(self._family, job.retries)
         job.retries += 1

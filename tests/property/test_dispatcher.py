@@ -1,4 +1,4 @@
-"""The batcher under any order of events: no job is lost, answered twice, run twice, or run after it was cancelled."""
+"""The batcher under any order of events: no job is lost, answered twice, or run again unless an arm let it down."""
 
 import time
 from collections import Counter
@@ -9,8 +9,10 @@ from prometheus_client import CollectorRegistry
 
 from server.metrics import Metrics
 from server.policy import registry
-from server.runtime.dispatcher import Dispatcher, Limits, Step
+from server.policy.incidents import Failed, Probed
+from server.runtime.dispatcher import Dispatcher, Limits, Step, Trial
 from server.runtime.jobs import Answer, Batch, Job
+from server.runtime.waiting import MOST_RETRIES
 from tests.builders import a_profile
 
 EVENTS = st.lists(
@@ -21,10 +23,19 @@ EVENTS = st.lists(
         st.tuples(st.just("cancel"), st.integers(0, 40)),
         st.tuples(st.just("step"), st.none()),
         st.tuples(st.just("finish"), st.none()),
+        st.tuples(st.just("let down"), st.booleans()),
+        st.tuples(st.just("give up"), st.none()),
+        st.tuples(st.just("offence"), st.booleans()),
     ),
     max_size=40,
 )
-"""`submit` takes (rows, hopeless) per job; up to 8 rows fit a batch, 30 may wait."""
+"""`submit` takes (rows, hopeless) per job; up to 8 rows fit a batch, 30 may wait.
+
+`let down`: a step is requeued, by a worker that forgets it or by one that comes back with answers; `give up`: the watch
+takes from a step what others can serve, and its worker comes back later; `offence`: one of two arms fails, or both do.
+"""
+
+ARMS = [a_profile(name, first_s=1e-3, more_s=1e-4, max_batch=8) for name in ("one", "two")]
 
 
 class Ledger:
@@ -39,7 +50,7 @@ class Ledger:
         self.cancelled: set[int] = set()
         self.steps: list[Step] = []
         self.dispatcher.answer_to(lambda answers: self.answered.update(id(a.job) for a in answers))
-        self.dispatcher.apply([a_profile(first_s=1e-3, more_s=1e-4, max_batch=8)])
+        self.dispatcher.apply(ARMS)
 
     def happen(self, name: str, argument: object) -> None:
         match name, argument:
@@ -47,10 +58,24 @@ class Ledger:
                 self.submit(argument)
             case "cancel", int():
                 self.cancel(argument)
-            case "step", _ if self.dispatcher.depth:
+            case "step", _ if self.dispatcher.depth and self.dispatcher.arms:
                 self.step()
             case "finish", _:
                 self.finish()
+            case _, _ if self.steps:
+                self.trouble(name, argument)
+            case _:
+                pass
+
+    def trouble(self, name: str, argument: object) -> None:
+        match name, argument:
+            case "let down", bool():
+                self.dispatcher.requeue(self.steps.pop(0) if argument else self.steps[0])
+            case "give up", _:
+                self.dispatcher.give_up(self.steps[0])
+            case "offence", bool():
+                for profile in ARMS[: 1 + argument]:
+                    self.dispatcher.quarantine.tell(Failed(profile.arm, canary_passed=False))
             case _:
                 pass
 
@@ -77,7 +102,9 @@ class Ledger:
                 self.cancelled.add(id(job))
 
     def step(self) -> bool:
-        step = self.dispatcher.next_step()
+        """Take the next step; False where there is none left."""
+        while isinstance(step := self.dispatcher.next_step(), Trial):
+            self.dispatcher.quarantine.tell(Probed(step.arm.arm, True, 1e-3, 1e-3))
         if step is not None:
             assert step.rows == sum(job.rows for job in step.jobs) <= 8
             self.run.update(id(job) for job in step.jobs)
@@ -100,7 +127,7 @@ def test_every_job_ends_exactly_once(events: list[tuple[str, object]]):
         ledger.happen(name, argument)
     ledger.end()
 
-    for job in map(id, ledger.jobs):
+    for job, retries in [(id(job), job.retries) for job in ledger.jobs]:
         assert ledger.answered[job] + (job in ledger.cancelled) == 1
-        assert ledger.run[job] <= 1
-        assert not (ledger.run[job] and job in ledger.cancelled)
+        assert not (ledger.run[job] and job in ledger.cancelled and not retries)
+        assert ledger.run[job] <= 1 + retries <= 1 + MOST_RETRIES
