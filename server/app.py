@@ -1,4 +1,4 @@
-"""The composition root: builds every part in order, starts it, stops it in reverse. Config is seen here and in `unit`."""
+"""The composition root: builds every part in order, starts it, stops it in reverse. It and `unit` alone see Config."""
 
 import logging
 import threading

@@ -43,7 +43,7 @@ class Ledger:
 
     def __init__(self) -> None:
         metrics = Metrics(CollectorRegistry(), []).family("m")
-        self.dispatcher = Dispatcher("m", registry.policy("adaptive"), Limits(1, 30), metrics)
+        self.dispatcher = Dispatcher("m", registry.policy("adaptive"), Limits(64, 30), metrics)
         self.jobs: list[Job] = []
         self.answered: Counter[int] = Counter()
         self.run: Counter[int] = Counter()

@@ -221,7 +221,7 @@ def test_what_cannot_be_answered_with_all_ahead_of_it_is_refused_at_arrival():
 
 def test_the_policy_is_told_what_arrived_and_what_ended_since_it_was_last_asked():
     seen: list[Outlook] = []
-    desk = Desk(Limits(capacity_rows=3), factory=lambda arms: _watched(arms, seen))
+    desk = Desk(Limits(workers=2, capacity_rows=3), factory=lambda arms: _watched(arms, seen))
     desk.submit(a_job(rows=2), a_job(rows=2))  # the second is refused: it counts as arrived
     first = desk.dispatcher.next_step()
     assert first is not None
