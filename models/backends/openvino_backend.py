@@ -61,7 +61,7 @@ class OpenvinoBackend:
         rows = len(next(iter(inputs.values())))
         try:
             parts = [self._part(inputs, start, end) for start, end in _parts(rows, self._sizes)]
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, ValueError, MemoryError) as error:
             raise BackendError(f"{self._label} failed on a batch: {last_words(error)}") from error
         if len(parts) == 1:
             return parts[0]
@@ -94,7 +94,9 @@ class OpenvinoBackend:
     def _part(self, inputs: Tensors, start: int, end: int) -> dict[str, NDArray[np.generic]]:
         request = self._request(end - start)
         for name, array in inputs.items():
-            request.set_tensor(name, ov.Tensor(array[start:end], shared_memory=True))
+            rows = array[start:end]
+            # What a client sent is read-only; the runtime takes only what it could write to as it is, else a copy.
+            request.set_tensor(name, ov.Tensor(rows, shared_memory=rows.flags.writeable))
         request.infer()
         # The request writes into the same memory next time: an answer must be its own.
         return {name: np.array(request.get_tensor(name).data) for name in self._outputs}

@@ -158,6 +158,15 @@ def test_the_batch_may_be_part_of_a_larger_buffer(backend: Backend):
     np.testing.assert_array_equal(part["scores"], backend.run({"x": buffer[:4].copy()})["scores"])
 
 
+def test_rows_that_may_not_be_written_to_are_run_all_the_same(backend: Backend):
+    rows = some_rows()
+    received = np.frombuffer(rows.tobytes(), np.uint8).reshape(rows.shape)
+
+    np.testing.assert_array_equal(
+        backend.run({"x": received})["scores"], backend.run({"x": rows})["scores"]
+    )
+
+
 def test_an_answer_stays_when_the_next_batch_runs(backend: Backend):
     first = backend.run({"x": some_rows()})
     kept = {name: values.copy() for name, values in first.items()}

@@ -29,7 +29,7 @@ def test_all_mistakes_of_a_configuration_are_reported_together(tmp_path: Path):
     assert said.startswith("gearshift serve: bad configuration:\n")
     for problem in (
         f"{file}: port = 70000: must be between 0 and 65535",
-        f"{file}: unknown key 'slo_sm'; known: drain_s, ",
+        f"{file}: unknown key 'slo_sm'; known: backends, drain_s, ",
         f"{file}: drain_s = 'soon': must be a number",
         f"{file}: reject_non_finite = 3: must be true or false",
         "environment: queue_capacity = 'many': must be a whole number",

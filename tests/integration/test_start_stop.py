@@ -46,7 +46,7 @@ def test_a_variant_that_does_not_load_leaves_the_others_serving(tmp_path: Path):
         x = rows(1.0)
         answer = server.infer(a_request("echo", x))
 
-        assert "echo: variant bad is out: bad (" in server.log
+        assert "echo: bad on scripted cpu is out: bad (" in server.log
         assert answer.parameters["variant"].string_param == "good"
         assert output(answer) == pytest.approx(expected_echo(x))
         with pytest.raises(grpc.RpcError, match="variant 'bad' is not available") as refusal:
