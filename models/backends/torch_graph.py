@@ -16,6 +16,7 @@ from onnx import numpy_helper
 from torch import Tensor, fx, nn
 
 from models.backends.base import BackendError
+from models.backends.graph_nodes import graph_inputs
 from models.backends.torch_ops import CORE, FOLLOWS, OPS, WIDE, Op, attribute
 
 _OLDEST_OPSET = 13
@@ -33,12 +34,6 @@ def translate(model: onnx.ModelProto, compute: torch.dtype | None = None) -> fx.
     """
     _check_opset(model)
     return _Translation(model.graph, compute).module()
-
-
-def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """Those that a caller gives: old graphs list their weights among the inputs."""
-    known = {i.name for i in graph.initializer}
-    return [i for i in graph.input if i.name not in known]
 
 
 def _check_opset(model: onnx.ModelProto) -> None:

@@ -12,14 +12,14 @@ from typing import Any
 
 import onnx
 import torch
-from onnx import TensorProto
 from torch import Tensor
 from torch.export.passes import move_to_device_pass
 from torch.utils import _pytree as pytree
 
 from models.backends.base import BackendError
+from models.backends.graph_nodes import input_nodes, output_nodes
 from models.backends.signature import Node
-from models.backends.torch_graph import graph_inputs, translate
+from models.backends.torch_graph import translate
 
 NARROW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Precision of a variant -> the type its heavy operators compute in."""
@@ -30,12 +30,6 @@ _DATATYPES = {
     torch.float16: "FP16", torch.float32: "FP32", torch.float64: "FP64",
 }  # fmt: skip
 """torch's type -> Open Inference Protocol datatype."""
-
-_ONNX_DATATYPES: dict[int, str] = {
-    TensorProto.BOOL: "BOOL", TensorProto.UINT8: "UINT8", TensorProto.UINT16: "UINT16", TensorProto.UINT32: "UINT32",
-    TensorProto.UINT64: "UINT64", TensorProto.INT8: "INT8", TensorProto.INT16: "INT16", TensorProto.INT32: "INT32",
-    TensorProto.INT64: "INT64", TensorProto.FLOAT16: "FP16", TensorProto.FLOAT: "FP32", TensorProto.DOUBLE: "FP64",
-}  # fmt: skip
 
 _MEMBERS = re.compile(
     r"archive_(format|version)|byteorder|\.data/\w+|models/\w+\.json|data/sample_inputs/\w+\.pt|extra/.*"
@@ -59,8 +53,7 @@ def read_graph(path: Path, precision: str, device: str) -> Program:
     """An `.onnx` file; bf16 and fp16 variants compute in that type. Raises BackendError or what parsing raises."""
     model = onnx.load(path)
     module = translate(model, NARROW.get(precision)).to(device)
-    inputs = tuple(_node(value) for value in graph_inputs(model.graph))
-    return Program(module, inputs, tuple(_node(value) for value in model.graph.output))
+    return Program(module, input_nodes(model.graph), output_nodes(model.graph))
 
 
 def read_program(path: Path, outputs: Sequence[str], device: str) -> Program:
@@ -128,12 +121,3 @@ def _output_names(spec: Any, results: Sequence[Any], wanted: Sequence[str]) -> l
 def _traced(name: str, value: Any) -> Node:
     shape = tuple(d if isinstance(d, int) else None for d in value.shape)
     return Node(name, _DATATYPES.get(value.dtype, str(value.dtype)), shape)
-
-
-def _node(value: onnx.ValueInfoProto) -> Node:
-    tensor = value.type.tensor_type
-    shape = tuple(
-        d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None
-        for d in tensor.shape.dim
-    )
-    return Node(value.name, _ONNX_DATATYPES.get(tensor.elem_type, str(tensor.elem_type)), shape)

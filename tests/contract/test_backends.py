@@ -22,11 +22,12 @@ ACCURACY = Accuracy(0.5, "invented")
 
 @dataclass(frozen=True)
 class Kind:
-    """One backend under test: how its artefact is made, and the way it is run."""
+    """One backend under test: how its artefact is made, the way it is run, and the fixture it needs, if any."""
 
     suffix: str
     write: Callable[[Path], None]
     way: Way
+    fixture: str = ""
 
 
 def write_onnx(path: Path, name: str = "x", rows: str | int = "rows", top: int = 255) -> None:
@@ -87,6 +88,7 @@ KINDS = {
     "openvino": Kind(".onnx", write_onnx, Way("openvino")),
     "torch": Kind(".onnx", write_onnx, Way("torch")),
     "torch-pt2": Kind(".pt2", write_program, Way("torch")),
+    "tensorrt-stand-in": Kind(".onnx", write_onnx, Way("tensorrt", "cuda"), "tensorrt_stand_in"),
     "scripted": Kind(".scripted", write_script, Way("scripted")),
 }
 GPU_KINDS = {
@@ -94,6 +96,7 @@ GPU_KINDS = {
     "onnxruntime-tensorrt": Kind(".onnx", write_onnx, Way("onnxruntime", "tensorrt")),
     "torch-cuda": Kind(".onnx", write_onnx, Way("torch", "cuda")),
     "torch-pt2-cuda": Kind(".pt2", write_program, Way("torch", "cuda")),
+    "tensorrt-cuda": Kind(".onnx", write_onnx, Way("tensorrt", "cuda")),
 }
 EVERY_KIND = {**KINDS, **GPU_KINDS}
 
@@ -133,11 +136,30 @@ def some_rows(n: int = ROWS) -> NDArray[np.uint8]:
     return np.random.default_rng(1).integers(0, 256, (n, WIDTH), dtype=np.uint8)
 
 
-@pytest.fixture(
-    params=[*sorted(KINDS), *(pytest.param(k, marks=pytest.mark.gpu) for k in sorted(GPU_KINDS))]
-)
+def kinds(suffix: str = "") -> list[object]:
+    """The kinds of this suffix as parameters, those on a GPU marked so."""
+    return [
+        pytest.param(name, marks=[pytest.mark.gpu] if name in GPU_KINDS else [])
+        for name, kind in EVERY_KIND.items()
+        if kind.suffix.startswith(suffix)
+    ]
+
+
+@pytest.fixture(params=kinds())
 def kind(request: pytest.FixtureRequest) -> Kind:
+    return ready(request)
+
+
+@pytest.fixture(params=kinds(".onnx"))
+def way(request: pytest.FixtureRequest) -> Way:
+    """Of running a graph."""
+    return ready(request).way
+
+
+def ready(request: pytest.FixtureRequest) -> Kind:
     found = EVERY_KIND[request.param]
+    if found.fixture:
+        request.getfixturevalue(found.fixture)
     need(found.way, found.suffix)
     return found
 
@@ -253,34 +275,21 @@ def test_a_missing_artefact_is_named(kind: Kind, tmp_path: Path):
         opened(tmp_path, kind.suffix, kind.way)
 
 
-GRAPHS = [
-    pytest.param(kind.way, id=name, marks=[pytest.mark.gpu] if name in GPU_KINDS else [])
-    for name, kind in EVERY_KIND.items()
-    if kind.suffix == ".onnx"
-]
-
-
-@pytest.mark.parametrize("way", GRAPHS)
 def test_a_graph_with_other_names_is_refused(tmp_path: Path, way: Way):
-    need(way)
     write_onnx(tmp_path / "tiny.onnx", name="pixels")
 
     with pytest.raises(BackendError, match="pixels"):
         opened(tmp_path, ".onnx", way)
 
 
-@pytest.mark.parametrize("way", GRAPHS)
 def test_a_graph_with_a_fixed_batch_is_refused(tmp_path: Path, way: Way):
-    need(way)
     write_onnx(tmp_path / "tiny.onnx", rows=4)
 
     with pytest.raises(BackendError, match="rows of any number"):
         opened(tmp_path, ".onnx", way)
 
 
-@pytest.mark.parametrize("way", GRAPHS)
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path, way: Way):
-    need(way)
     write_onnx(tmp_path / "tiny.onnx")
 
     with pytest.raises(BackendError, match="no such device"):
