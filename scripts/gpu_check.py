@@ -147,7 +147,7 @@ def contract_suite(check: Check) -> dict[str, Any]:
             "-p", "no:cacheprovider", "-q", "-rfEs", str(ROOT / "tests" / "contract"),
         ]  # fmt: skip
         command += ["-m", "not gpu"] if check.cpu_only else []
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = _environment()
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=SUITE_S, cwd=ROOT, env=environment, check=False
         )  # fmt: skip
@@ -251,6 +251,12 @@ def _latency_ms(run: Callable[[], object]) -> dict[str, float]:
     return {"n": len(took_s), **{f"p{p}": value for p, value in quantiles.items()}}
 
 
+def _environment() -> dict[str, str]:
+    """For a process of its own: this repository first, then whatever the caller's path holds."""
+    path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
+    return {**os.environ, "PYTHONPATH": path}
+
+
 def _threads() -> int:
     return max(1, min(4, len(os.sched_getaffinity(0))))
 
@@ -263,7 +269,7 @@ def torch_ways(check: Check) -> dict[str, Any]:
         str(ROOT / "scripts" / "torch_ways.py"),
         *(["--cpu"] if check.cpu_only else []),
     ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = _environment()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
     )
