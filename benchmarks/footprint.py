@@ -87,7 +87,7 @@ def _round() -> dict[str, float]:
 
 
 def _bare() -> dict[str, Any]:
-    command = rig.on_core(rig.cores()[0], [sys.executable, "-c", _BARE])
+    command = rig.on_core(rig.server_and_client()[0], [sys.executable, "-c", _BARE])
     root = Path(__file__).resolve().parent.parent
     return json.loads(
         subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,15 @@ class Server:
     port: int
     http_port: int
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Keep it from using the processor for a while: another server has the core."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
     def cpu_s(self) -> float:
         """User and system time the process has used."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -46,21 +56,32 @@ class Server:
             return answer.read().decode()
 
 
-def cores() -> tuple[int, int]:
+def server_and_client() -> tuple[int, int]:
     """(server's core, client's core): different ones where the machine has two."""
     usable = sorted(os.sched_getaffinity(0))
     return usable[0], usable[-1]
 
 
-def on_core(core: int, arguments: Sequence[str]) -> list[str]:
-    """The command line that runs `arguments` pinned to one core."""
-    return ["taskset", "-c", str(core), *arguments]
+def all_cores() -> tuple[int, ...]:
+    """Every core this process may use."""
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def on_core(core: int | Sequence[int], arguments: Sequence[str]) -> list[str]:
+    """The command line that runs `arguments` pinned to one core, or to several."""
+    listed = [core] if isinstance(core, int) else core
+    return ["taskset", "-c", ",".join(map(str, listed)), *arguments]
 
 
 @contextmanager
-def serving(*flags: str, all_arms: bool = True, log: Path | None = None) -> Iterator[Server]:
-    """A server on the server's core, ready, with every arm profiled if `all_arms`; stopped at the end."""
-    command = on_core(cores()[0], [*_GEARSHIFT, "serve", "--port", "0", "--http-port", "0", *flags])
+def serving(
+    *flags: str, all_arms: bool = True, log: Path | None = None, cores: Sequence[int] = ()
+) -> Iterator[Server]:
+    """A server on `cores` (by default the server's), ready, with every arm profiled if `all_arms`; ended at the end."""
+    command = on_core(
+        cores or server_and_client()[0],
+        [*_GEARSHIFT, "serve", "--port", "0", "--http-port", "0", *flags],
+    )
     process = subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE, text=True)
     try:
         yield _await(process, all_arms, log)
@@ -89,7 +110,7 @@ def _await(process: subprocess.Popen[str], all_arms: bool, log: Path | None) -> 
 def load(server: Server, *flags: str) -> dict[str, Any]:
     """One load test on the client's core; its JSON report."""
     target = ["--url", f"127.0.0.1:{server.port}", "--json"]
-    command = on_core(cores()[1], [*_GEARSHIFT, "loadtest", *target, *flags])
+    command = on_core(server_and_client()[1], [*_GEARSHIFT, "loadtest", *target, *flags])
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"load test failed: {done.stderr[-2000:]}")
@@ -99,7 +120,7 @@ def load(server: Server, *flags: str) -> dict[str, Any]:
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     model = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
-    server, client = cores()
+    server, client = server_and_client()
     return {
         "cpu": model[1] if model else platform.processor(),
         "usable_cores": len(os.sched_getaffinity(0)),

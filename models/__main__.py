@@ -1,4 +1,4 @@
-"""`gearshift models`: build the embedded default family, list and verify what the repository holds."""
+"""`gearshift models`: build the embedded family, add precisions to one's own, list and verify a repository."""
 
 import argparse
 import sys
@@ -15,6 +15,8 @@ def main(argv: list[str]) -> int:
     try:
         if arguments.action == "build":
             return _build(root, force=arguments.force)
+        if arguments.action == "quantize":
+            return _quantize(root, arguments)
         return _list(root) if arguments.action == "list" else _verify(root)
     except ArtifactError as error:
         return _fail(str(error))
@@ -31,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, what in (
         ("build", "make the embedded default family from published weights (once; cached)"),
+        ("quantize", "make int8, bf16 and fp16 variants of a family that has fp32 ones"),
         ("list", "families, variants, their accuracy and how it is known"),
         ("verify", "check every artefact against its sha256"),
     ):
@@ -43,7 +46,45 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "build":
             action.add_argument("--force", action="store_true", help="build even if up to date")
+        if name == "quantize":
+            _add_quantize(action)
     return parser
+
+
+def _add_quantize(action: argparse.ArgumentParser) -> None:
+    action.add_argument("family", help="its name in the repository")
+    action.add_argument(
+        "--calibration",
+        type=Path,
+        required=True,
+        metavar="FILE.npz",
+        help="rows of every input under its name; an array `labels` (class numbers), if there is one, "
+        "is what accuracy is measured with; half of the rows are held out",
+    )
+    action.add_argument(
+        "--precisions", default="int8,bf16,fp16", help="comma-separated (default: %(default)s)"
+    )
+
+
+def _quantize(root: Path, arguments: argparse.Namespace) -> int:
+    from models.artifacts import load_family
+    from models.build.calibration import read_calibration
+    from models.build.errors import BuildError
+    from models.build.narrower import PRECISIONS, Job, add_precisions
+    from models.build.recipe import sole_builder
+
+    wanted = list(dict.fromkeys(p.strip() for p in arguments.precisions.split(",")))
+    if unknown := [p for p in wanted if p not in PRECISIONS]:
+        return _fail(f"unknown precision {unknown[0]!r}; known: {', '.join(PRECISIONS)}")
+    family = load_family(root / arguments.family)
+    try:
+        calibration = read_calibration(arguments.calibration, family)
+        with sole_builder(root):
+            made = add_precisions(Job(root, arguments.family, wanted), calibration, print)
+    except BuildError as error:
+        return _fail(str(error))
+    print(_described(made))
+    return 0
 
 
 def _build(root: Path, *, force: bool) -> int:

@@ -1,41 +1,24 @@
-"""`gearshift profile`: measure every arm of a family here, or show what is stored; table and plot."""
+"""`gearshift profile`: measure every arm of a family here, or show what is stored; table, JSON, reasons, plot, diff."""
 
 import argparse
 import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
-from tqdm import tqdm
-
-from models.artifacts import ArtifactError, default_repository, load_family
-from models.backends import backend_name
+from models.artifacts import MANIFEST, ArtifactError, default_repository, load_family
+from models.backends import RUNTIMES, is_installed
 from models.backends.base import BackendError
-from models.catalog import Family, Variant
-from profiler import measure, plot, store, table
+from models.catalog import Family
+from profiler import diff, plot, store, table
+from profiler.complete import Job, Outcome, complete
+from profiler.explain import explained, missing_runtimes
 from profiler.hardware import Hardware, detect
-from profiler.profiles import MachineProfile, Profile
-
-BOUND_SLOS = 2.0
-"""No batch is grown beyond this many SLOs of latency: it could never be answered in time."""
 
 BUSY_SHARE = 0.85
 """A lone measuring thread that got less than this of a core shared it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to measure and where it lies."""
-
-    folder: Path
-    family: Family
-    threads: int
-    effort: measure.Effort
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     try:
         return _profile(options)
-    except (ArtifactError, BackendError, OSError) as error:
+    except (ArtifactError, BackendError, OSError, ValueError) as error:
         print(f"gearshift profile: {error}", file=sys.stderr)
         return 2
 
@@ -52,38 +35,104 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift profile", description=__doc__)
     add = parser.add_argument
     add("--fresh", action="store_true", help="measure again even what is stored")
-    add("--budget-s", type=_positive, default=16.0, help="time for a whole family (s; default 16)")
+    add("--budget-s", type=_positive, default=20.0, help="time for a whole family (s; default 20)")
     add("--json", action="store_true", help="print JSON instead of the table")
+    add(
+        "--explain",
+        action="store_true",
+        help="say which arms pay here, when, and why others do not",
+    )
+    add("--plot", type=Path, metavar="FILE.png", help="draw accuracy against latency")
+    add("--diff", type=Path, nargs="+", metavar="OTHER.json",
+        help="compare a stored profile with this machine's present one, or with a second file")  # fmt: skip
     add("--family", default="imagenet", help="which family (default imagenet)")
+    add(
+        "--backends", type=_names, default=(), help="runtimes to use, comma-separated (default all)"
+    )
+    add("--threads", "--cores", type=_count, default=1, help="intra-op threads (default 1)")
     add("--repository", type=Path, default=None, help="folder of the model families")
     add("--profiles", type=Path, default=None, help="folder of the stored profiles")
-    add("--plot", type=Path, metavar="FILE.png", help="draw accuracy against latency")
-    add("--threads", "--cores", type=_count, default=1, help="intra-op threads (default 1)")
     return parser
 
 
 def _profile(options: argparse.Namespace) -> int:
-    folder = (options.repository or default_repository()) / options.family
-    family, hardware = load_family(folder), detect()
-    budget_s = options.budget_s / len(family.variants)
-    bound_s = BOUND_SLOS * family.slo.latency_s
-    job = Job(folder, family, options.threads, measure.Effort(budget_s, bound_s))
-    profiles = options.profiles or store.default_folder()
-    machine = None if options.fresh else store.load(profiles, family, hardware.fingerprint())
-    start_s, start_cpu_s = time.perf_counter(), time.process_time()
-    machine = complete(job, machine, hardware, profiles)
-    spent_s, cpu_s = time.perf_counter() - start_s, time.process_time() - start_cpu_s
-    _warn_if_busy(spent_s, cpu_s)
-    shown = tuple(p for p in machine.profiles if p.threads == options.threads)
-    machine = replace(machine, profiles=shown)
-    if options.json:
-        print(json.dumps(table.as_values(family, machine, hardware, spent_s), indent=1))
-    else:
-        print(table.rendered(family, machine, hardware), f"\n\nmeasured for {spent_s:.1f} s")
+    others: list[diff.Side] = [diff.read(path) for path in options.diff or ()]
+    if len(others) > 2:
+        raise ValueError("--diff takes one file (compared with the present profile) or two")
+    if len(others) == 2:
+        return _print_diff(others[0], others[1], options.json)
+    _check_backends(options.backends)
+    family, folder = _family(options.repository or default_repository(), options.family)
+    hardware = detect()
+    job = Job(folder, family, options.threads, options.budget_s, options.backends)
+    outcome = _measured(job, hardware, options)
     if options.plot:
-        plot.draw(family, machine, options.plot)
+        plot.draw(family, outcome.machine, options.plot)
         print(f"wrote {options.plot}", file=sys.stderr)
+    if others:
+        present = diff.Side.of(outcome.machine, hardware)
+        return _print_diff(others[0], present, options.json)
+    _print(family, outcome, hardware, options)
     return 0
+
+
+def _measured(job: Job, hardware: Hardware, options: argparse.Namespace) -> Outcome:
+    """The profiles of the arms that were asked for; says on standard error what could not run."""
+    profiles = options.profiles or store.default_folder()
+    known = None if options.fresh else store.load(profiles, job.family, hardware.fingerprint())
+    start_cpu_s = time.process_time()
+    outcome = complete(job, known, hardware, profiles)
+    _warn_if_busy(outcome.spent_s, time.process_time() - start_cpu_s)
+    for name, reason in outcome.failed.items():
+        print(f"gearshift profile: {name} is left out: {reason}", file=sys.stderr)
+    asked = {(v.name, w.backend, w.device, job.threads) for v, w in job.arms()}
+    shown = tuple(p for p in outcome.machine.profiles if p.key in asked)
+    return replace(outcome, machine=replace(outcome.machine, profiles=shown))
+
+
+def _print(
+    family: Family, outcome: Outcome, hardware: Hardware, options: argparse.Namespace
+) -> None:
+    if options.json:
+        found = table.as_values(family, outcome.machine, hardware, outcome.spent_s)
+        found |= {"failed": dict(outcome.failed), "missing": missing_runtimes(family)}
+        print(json.dumps(found, indent=1))
+        return
+    print(table.rendered(family, outcome.machine, hardware))
+    print(f"\nmeasured for {outcome.spent_s:.1f} s")
+    if options.explain:
+        print("\n" + explained(family, outcome.machine.profiles, outcome.failed))
+
+
+def _print_diff(old: diff.Side, new: diff.Side, as_json: bool) -> int:
+    found = diff.compared(old, new)
+    print(json.dumps(diff.as_values(found), indent=1) if as_json else diff.as_text(found))
+    return 0
+
+
+def _family(repository: Path, name: str) -> tuple[Family, Path]:
+    """The family and its folder. Raises ArtifactError; an unknown name is told which there are."""
+    known = sorted(path.parent.name for path in repository.glob(f"*/{MANIFEST}"))
+    if known and name not in known:
+        raise ArtifactError(f"no family {name!r} in {repository}; there are: {', '.join(known)}")
+    if not known:
+        raise ArtifactError(
+            f"no family {name!r}: there is none in {repository}; make the default one with `gearshift models build`, "
+            "or name another folder with --repository"
+        )
+    return load_family(repository / name), repository / name
+
+
+def _check_backends(names: Sequence[str]) -> None:
+    known = {runtime.name: runtime for runtime in RUNTIMES}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown backend {name!r}; known: {', '.join(known)}")
+        if not is_installed(known[name]):
+            extra = known[name].extra or known[name].package
+            raise ValueError(
+                f"{name} is not installed; install it with `pip install 'gearshift[{extra}]'`"
+            )
 
 
 def _warn_if_busy(spent_s: float, cpu_s: float) -> None:
@@ -93,45 +142,6 @@ def _warn_if_busy(spent_s: float, cpu_s: float) -> None:
             "run it again with --fresh when it is quiet",
             file=sys.stderr,
         )
-
-
-def complete(
-    job: Job, machine: MachineProfile | None, hardware: Hardware, profiles: Path
-) -> MachineProfile:
-    """`machine` with every arm it lacked measured and stored at once. Raises BackendError."""
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    machine = machine or MachineProfile(hardware.fingerprint(), job.family.name, created)
-    missing = [v for v in job.family.variants if _stored(job, machine, v) is None]
-    steps = len(missing) * _turns(job)
-    with ExitStack() as loaded, tqdm(total=steps, unit="turn", disable=not missing) as progress:
-        for variant in missing:
-            machine = machine.merged(_measured(job, variant, progress, loaded))
-            store.save(profiles, job.family, machine, hardware)
-    return machine
-
-
-def _stored(job: Job, machine: MachineProfile, variant: Variant) -> Profile | None:
-    return machine.find(variant.name, backend_name(variant), "cpu", job.threads)
-
-
-def _measured(job: Job, variant: Variant, progress: "tqdm[NoReturn]", opened: ExitStack) -> Profile:
-    """The arm stays open: memory that an earlier one gave back would hide what this one needs."""
-    progress.set_postfix_str(variant.name)
-    end = progress.n + _turns(job)
-    loaded = measure.load(job.folder, job.family, variant, job.threads)
-    opened.callback(loaded.backend.close)
-    instruments = measure.Instruments()
-    visits: list[measure.Visit] = []
-    for visit in measure.visits(loaded.backend, job.family, job.effort, instruments):
-        visits.append(visit)
-        progress.update()
-    progress.update(end - progress.n)
-    return measure.profile_of(loaded, variant, visits)
-
-
-def _turns(job: Job) -> int:
-    """The most turns that measuring one arm takes."""
-    return job.effort.rounds * len(measure.batches(job.effort.grid, job.family.max_batch))
 
 
 def _positive(text: str) -> float:
@@ -146,6 +156,10 @@ def _count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 if __name__ == "__main__":

@@ -1,30 +1,29 @@
-"""Run one arm over growing batches until its latency is known well enough.
+"""Open arms and run them in turns, as `profiler.sampling` plans, until their latencies are known or the time is spent.
 
-Clock, backend and gate are passed in. The gate is entered around every single run, so that a live
+Clock, backends and gate are passed in. The gate is entered around every single run, so that a live
 server can let its own batches go between two of them.
 """
 
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.backends import Way, open_backend
-from models.backends.base import Backend, Tensors
+from models.backends.base import Backend, BackendError, Slot, Tensors
 from models.catalog import DATATYPES, Family, TensorSpec, Variant
+from profiler.notebook import Notebook
 from profiler.profiles import Profile
-from profiler.summary import is_settled, points_of
+from profiler.sampling import GRID, Done, Next, Terms
 
-GRID = (1, 2, 4, 8, 16, 32)
-"""Batch sizes worth a look; those above the family's largest are left out, that one is added."""
-
-MOST_RUNS = 200
-"""In one turn: tiny networks need no more."""
+__all__ = [
+    "GRID", "Bench", "Effort", "Instruments", "Loaded", "Step",
+    "load", "measure_arm", "resident_bytes", "sample_inputs",
+]  # fmt: skip
 
 _SEED = 20240229
 """Of the random pictures: every arm and every start sees the same ones."""
@@ -32,18 +31,10 @@ _SEED = 20240229
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """When to stop: `budget_s` is the arm's whole time, `precision` the median's, relative.
+    """When to stop: `budget_s` is the time for all arms together; `terms` what must be known, and how well."""
 
-    Batch sizes take turns, `rounds` times: a busy moment then hits all of them, not one. No batch is
-    tried that is larger than the first which takes longer than `bound_s`.
-    """
-
-    budget_s: float = 2.0
-    bound_s: float = math.inf
-    grid: tuple[int, ...] = GRID
-    warmup_runs: int = 2
-    rounds: int = 5
-    precision: float = 0.01
+    budget_s: float = 20.0
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +57,136 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """One batch size's turn: how long each run took (s)."""
+class Step:
+    """A turn that ended: which arm, how many rows, how long each run took (s); why it failed, or nothing.
 
+    `usable`: the arm has its batch 1 and its large batch by now: `Bench.profile` can be served with.
+    """
+
+    arm: str
     batch: int
     took_s: tuple[float, ...]
+    usable: bool
+    failed: str = ""
+
+
+class Bench:
+    """Arms of one family that are measured together. The time runs from the first turn; loading is the caller's.
+
+    An arm is called by its label (`Profile.label`: variant@backend). `failed` tells which cannot run at all, and why.
+    """
+
+    def __init__(
+        self, family: Family, effort: Effort = Effort(), instruments: Instruments = Instruments()
+    ) -> None:
+        self.failed: dict[str, str] = {}
+        self._family = family
+        self._effort = effort
+        self._instruments = instruments
+        self._backends: dict[str, Backend] = {}
+        self._notes = Notebook(effort.terms, family.max_batch)
+        self._inputs = sample_inputs(family, family.max_batch)
+        self._spent_s = 0.0
+
+    def add(self, loaded: Loaded, variant: Variant) -> str:
+        """Take an open arm in; returns its label. The backend stays the caller's: nothing here closes it."""
+        grown = resident_bytes() - loaded.rss_before_bytes if loaded.rss_before_bytes else 0
+        blank = Profile(
+            variant.name, variant.precision, loaded.backend.name, loaded.device, loaded.threads, (),
+            load_s=loaded.load_s, memory_bytes=max(0, grown),
+        )  # fmt: skip
+        self._backends[blank.label] = loaded.backend
+        self._notes.add(blank, variant.accuracy.value)
+        return blank.label
+
+    def first_steps(self, arm: str) -> Iterator[Step]:
+        """Only what makes this one arm usable, at once: a start that must serve does not wait for the other arms."""
+        while self._notes.is_running(arm):
+            step = self._step(lambda: self._notes.first(arm))
+            if step is None:
+                return
+            yield step
+
+    def steps(self) -> Iterator[Step]:
+        """Turns of all arms until the plan is done; more arms may be added between two of them."""
+        while (step := self._step(self.plan)) is not None:
+            yield step
+
+    def plan(self) -> Next | Done:
+        """What `steps` would do next, or why nothing."""
+        return self._notes.plan(self.left_s)
+
+    @property
+    def left_s(self) -> float:
+        """What is left of the budget (s); below zero where the last turn took longer than foreseen."""
+        return self._effort.budget_s - self._spent_s
+
+    def charge(self, spent_s: float) -> None:
+        """Take so much (s) off the budget: what loading cost, say."""
+        self._spent_s += spent_s
+
+    def profile(self, arm: str) -> Profile | None:
+        """What is known of this arm now, in the machine's middle speed of the session; None before its first turn."""
+        return self._notes.profile(arm)
+
+    def profiles(self) -> tuple[Profile, ...]:
+        """All arms' that have one, each with a note where it does not pay here, in the order they were added."""
+        return self._notes.profiles()
+
+    def _step(self, plan: Callable[[], Next | Done]) -> Step | None:
+        """The turn that `plan` names, written down; planning counts as time spent too."""
+        start_s = self._instruments.clock()
+        turn = plan()
+        if isinstance(turn, Done):
+            return None
+        took_s, failed = self._runs(turn)
+        spent_s = self._instruments.clock() - start_s
+        self._spent_s += spent_s
+        if took_s:
+            self._notes.write(turn, start_s, took_s, spent_s)
+        if failed:
+            self._notes.end_below(turn, failed)
+            if turn.batch == 1:
+                self.failed[turn.name] = failed
+        return Step(turn.name, turn.batch, took_s, self._notes.is_usable(turn.name), failed)
+
+    def _runs(self, turn: Next) -> tuple[tuple[float, ...], str]:
+        """The runs' times (s), and why they ended early. The first run ever at a batch size is no sample."""
+        rows = {name: array[: turn.batch] for name, array in self._inputs.items()}
+        took_s: list[float] = []
+        try:
+            if self._notes.is_new(turn):
+                self._run(turn.name, rows)
+            while len(took_s) < turn.runs:
+                took_s.append(self._run(turn.name, rows))
+        except (BackendError, MemoryError) as error:
+            return (), f"{error or type(error).__name__}"
+        return tuple(took_s), ""
+
+    def _run(self, arm: str, rows: Tensors) -> float:
+        with self._instruments.gate():
+            start_s = self._instruments.clock()
+            self._backends[arm].run(rows)
+            return self._instruments.clock() - start_s
 
 
 def load(
-    folder: Path, family: Family, variant: Variant, threads: int, way: Way | None = None
+    folder: Path, family: Family, variant: Variant, slot: Slot, way: Way | None = None
 ) -> Loaded:
-    """Open `variant` and time it. Raises BackendError."""
+    """Open `variant` and time it; the slot's device is the way's. Raises BackendError, also for want of memory."""
     before = resident_bytes()
     start_s = time.perf_counter()
-    opened = open_backend(folder, family, variant, threads=threads, way=way)
+    try:
+        opened = open_backend(
+            folder, family, variant, threads=slot.threads, way=way, instances=slot.instances
+        )
+    except MemoryError as error:
+        raise BackendError(
+            f"{variant.name} does not fit into memory; free some, or leave it out"
+        ) from error
     load_s = time.perf_counter() - start_s
     device = way.device if way else "cpu"
-    return Loaded(opened, threads, device, load_s, before)
+    return Loaded(opened, slot.threads, device, load_s, before)
 
 
 def measure_arm(
@@ -92,55 +196,15 @@ def measure_arm(
     effort: Effort = Effort(),
     instruments: Instruments = Instruments(),
 ) -> Profile:
-    """The arm's whole profile, repaired. Raises BackendError if a run fails."""
-    return profile_of(loaded, variant, visits(loaded.backend, family, effort, instruments))
-
-
-def profile_of(loaded: Loaded, variant: Variant, seen: Iterable[Visit]) -> Profile:
-    """A profile from these visits; memory is the process's growth since before the load."""
-    took_s: dict[int, list[float]] = {}
-    for visit in seen:
-        took_s.setdefault(visit.batch, []).extend(visit.took_s)
-    grown = resident_bytes() - loaded.rss_before_bytes if loaded.rss_before_bytes else 0
-    return Profile(
-        variant=variant.name,
-        precision=variant.precision,
-        backend=loaded.backend.name,
-        device=loaded.device,
-        threads=loaded.threads,
-        points=points_of(took_s),
-        load_s=loaded.load_s,
-        memory_bytes=max(0, grown),
-    )
-
-
-def visits(
-    backend: Backend, family: Family, effort: Effort, instruments: Instruments
-) -> Iterator[Visit]:
-    """Run the batch sizes in turn and yield each turn as it ends; those known well enough sit out."""
-    clock = instruments.clock
-    grid = batches(effort.grid, family.max_batch)
-    inputs = sample_inputs(family, grid[-1])
-    stop_s = clock() + effort.budget_s
-    took_s: dict[int, list[float]] = {}
-    for turn in range(effort.rounds):
-        waiting = [b for b in grid if not is_settled(took_s.get(b, ()), effort.precision)]
-        for place, batch in enumerate(waiting):
-            left = (effort.rounds - turn) * len(waiting) - place
-            share_s = (stop_s - clock()) / left
-            rows = {name: array[:batch] for name, array in inputs.items()}
-            warmup = effort.warmup_runs if turn == 0 else 0
-            visit = Visit(batch, _runs(backend, rows, warmup, share_s, instruments))
-            yield visit
-            took_s.setdefault(batch, []).extend(visit.took_s)
-            if min(visit.took_s) > effort.bound_s:
-                grid = tuple(b for b in grid if b <= batch)
-                break
-
-
-def batches(grid: Sequence[int], max_batch: int) -> tuple[int, ...]:
-    """The grid up to the family's largest batch, that one included, ascending."""
-    return tuple(sorted({b for b in grid if 1 <= b < max_batch} | {max_batch}))
+    """One arm's profile, alone. Raises BackendError if it cannot run at all."""
+    bench = Bench(family, effort, instruments)
+    arm = bench.add(loaded, variant)
+    for _ in bench.steps():
+        pass
+    profile = bench.profile(arm)
+    if profile is None:
+        raise BackendError(bench.failed[arm])
+    return profile
 
 
 def sample_inputs(family: Family, rows: int) -> dict[str, NDArray[np.generic]]:
@@ -158,25 +222,6 @@ def resident_bytes() -> int:
     except OSError:
         return 0
     return 0
-
-
-def _runs(
-    backend: Backend, rows: Tensors, warmup: int, share_s: float, instruments: Instruments
-) -> tuple[float, ...]:
-    """Latencies (s) of one batch size, once at least and until the share of time is spent."""
-    took_s: list[float] = []
-    stop_s = instruments.clock() + share_s
-    while True:
-        with instruments.gate():
-            start_s = instruments.clock()
-            backend.run(rows)
-            end_s = instruments.clock()
-        if warmup > 0:
-            warmup -= 1
-            continue
-        took_s.append(end_s - start_s)
-        if end_s >= stop_s or len(took_s) >= MOST_RUNS:
-            return tuple(took_s)
 
 
 def _random(rng: np.random.Generator, spec: TensorSpec, rows: int) -> NDArray[np.generic]:

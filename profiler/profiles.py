@@ -10,7 +10,10 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One batch size, run `n` times: quantiles and mean of the batch latency (s)."""
+    """One batch size, run `n` times: quantiles and mean of the batch latency (s).
+
+    `low_s` to `high_s` is the median's 95 % interval; both 0 where it is not known.
+    """
 
     batch: int
     n: int
@@ -18,13 +21,26 @@ class Point:
     p95_s: float
     p99_s: float
     mean_s: float
+    low_s: float = 0.0
+    high_s: float = 0.0
+
+    @property
+    def interval_s(self) -> tuple[float, float]:
+        """The median's 95 % interval (s); the median itself where none is known."""
+        return (self.low_s, self.high_s) if self.high_s else (self.p50_s, self.p50_s)
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval, relative to the median."""
+        low_s, high_s = self.interval_s
+        return (high_s - low_s) / (2 * self.p50_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What one arm costs on one machine. `memory_bytes` is how much the process grew.
+    """What one arm costs on one machine. `memory_bytes` is how much the process grew, `seconds` what measuring took.
 
-    `points` ascend by batch.
+    `points` ascend by batch. `note` tells why the arm does not pay here or why its curve ends early, or nothing.
     """
 
     variant: str
@@ -35,6 +51,13 @@ class Profile:
     points: tuple[Point, ...]
     load_s: float = 0.0
     memory_bytes: int = 0
+    note: str = ""
+    seconds: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """The arm as people read it: variant, backend, and the device where it is not the CPU."""
+        return label_of(self.variant, self.backend, self.device)
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -92,18 +115,35 @@ class MachineProfile:
         return replace(self, profiles=(*kept, profile))
 
 
+def label_of(variant: str, backend: str, device: str) -> str:
+    """An arm as people read it: `lite0-int8@openvino`, `lite0-fp16@onnxruntime/cuda`."""
+    return f"{variant}@{backend}" + (f"/{device}" if device != "cpu" else "")
+
+
 def repaired(points: Sequence[Point]) -> tuple[Point, ...]:
     """The points in ascending batch order, every column made non-decreasing in the batch size.
 
     Least-squares isotonic regression with the same weights for all columns, which keeps
-    p50 <= p95 <= p99. Raises ValueError without points, or for a latency not positive and finite.
+    p50 <= p95 <= p99 and the interval around p50. Raises ValueError without points, or for a latency not positive and
+    finite.
     """
     ordered = sorted(points, key=lambda p: p.batch)
     _check(ordered)
     weights = [float(p.n) for p in ordered]
-    columns = zip(*((p.p50_s, p.p95_s, p.p99_s, p.mean_s) for p in ordered), strict=True)
+    columns = zip(*map(_columns, ordered), strict=True)
     fitted = zip(*(isotonic(column, weights) for column in columns), strict=True)
-    return tuple(Point(p.batch, p.n, *row) for p, row in zip(ordered, fitted, strict=True))
+    return tuple(_fitted(p, row) for p, row in zip(ordered, fitted, strict=True))
+
+
+def _fitted(point: Point, row: Sequence[float]) -> Point:
+    """The point with its new columns; the interval includes its median to the last bit."""
+    p50_s, p95_s, p99_s, mean_s, low_s, high_s = row
+    low_s, high_s = (min(low_s, p50_s), max(high_s, p50_s)) if high_s else (0.0, 0.0)
+    return Point(point.batch, point.n, p50_s, p95_s, p99_s, mean_s, low_s, high_s)
+
+
+def _columns(p: Point) -> tuple[float, ...]:
+    return (p.p50_s, p.p95_s, p.p99_s, p.mean_s, p.low_s, p.high_s)
 
 
 def isotonic(values: Sequence[float], weights: Sequence[float]) -> list[float]:
@@ -161,3 +201,5 @@ def _check(points: Sequence[Point]) -> None:
             raise ValueError(f"latencies must be positive, finite and in order, got {p}")
         if not 0 < p.mean_s < float("inf"):
             raise ValueError(f"the mean latency must be positive and finite, got {p}")
+        if not (p.low_s == p.high_s == 0 or 0 < p.low_s <= p.p50_s <= p.high_s < float("inf")):
+            raise ValueError(f"the interval must be positive, finite and around p50, got {p}")

@@ -12,7 +12,7 @@ from models.catalog import Family
 from profiler.hardware import Hardware
 from profiler.profiles import MachineProfile, Point, Profile, repaired
 
-SCHEMA = 1
+SCHEMA = 2
 """Raise it when the file's meaning changes: older files are then set aside and measured anew."""
 
 _log = logging.getLogger(__name__)
@@ -124,7 +124,8 @@ def _decoded(content: Any, family: Family, fingerprint: str) -> MachineProfile:
 
 def _profile(row: dict[str, Any]) -> Profile:
     words = [row[key] for key in ("variant", "precision", "backend", "device")]
-    numbers = [row[key] for key in ("threads", "load_s", "memory_bytes")]
+    words.append(row["note"])
+    numbers = [row[key] for key in ("threads", "load_s", "memory_bytes", "seconds")]
     if not all(isinstance(w, str) for w in words) or not all(n >= 0 for n in numbers):
         raise ValueError(f"a profile has fields of the wrong kind: {words}, {numbers}")
     points = repaired([Point(**point) for point in row.pop("points")])

@@ -8,7 +8,7 @@ from profiler.hardware import Hardware
 from profiler.profiles import MachineProfile, Profile
 
 _HEADER = (
-    f"{'variant':<26}{'accuracy':>9}{'batch':>7}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}"
+    f"{'arm':<38}{'accuracy':>9}{'batch':>7}{'p50 ms':>9}{'+/-':>6}{'p95 ms':>9}{'p99 ms':>9}"
     f"{'rows/s':>9}{'n':>6}{'load s':>8}{'MiB':>7}"
 )
 
@@ -32,7 +32,10 @@ def as_values(
         "created": machine.created,
         "spent_s": round(spent_s, 3),
         "hardware": hardware.described(),
-        "profiles": [{"accuracy": accuracy_of(family, p), **asdict(p)} for p in machine.profiles],
+        "profiles": [
+            {"arm": p.label, "accuracy": accuracy_of(family, p), **asdict(p)}
+            for p in machine.profiles
+        ],
     }
 
 
@@ -46,9 +49,10 @@ def _rows(family: Family, profile: Profile) -> list[str]:
     rows: list[str] = []
     for point in profile.points:
         first = point is profile.points[0]
-        name = f"{profile.variant:<26}{accuracy_of(family, profile):>9.2%}" if first else " " * 35
+        name = f"{profile.label:<38}{accuracy_of(family, profile):>9.2%}" if first else " " * 47
         cost = f"{profile.load_s:>8.2f}{profile.memory_bytes / 2**20:>7.0f}" if first else ""
-        times = "".join(f"{s * 1e3:>9.2f}" for s in (point.p50_s, point.p95_s, point.p99_s))
+        median = f"{point.p50_s * 1e3:>9.2f}{point.half_width:>6.1%}"
+        times = median + "".join(f"{s * 1e3:>9.2f}" for s in (point.p95_s, point.p99_s))
         rate = profile.throughput_rps(point.batch)
         rows.append(f"{name}{point.batch:>7}{times}{rate:>9.1f}{point.n:>6}{cost}")
-    return rows
+    return [*rows, *([f"    {profile.note}"] if profile.note else [])]

@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repository", help="model repository (default: the user's cache)")
     parser.add_argument("--profiles", help="where profiles are kept (default: the user's cache)")
     parser.add_argument("--families", help="comma-separated; default: all in the repository")
+    parser.add_argument("--backends", help="runtimes to use, comma-separated; default: all")
     parser.add_argument("--host")
     parser.add_argument("--port", help="gRPC port, 0 for any")
     parser.add_argument("--http-port", dest="http_port", help="metrics and health port, 0 for any")

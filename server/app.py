@@ -1,9 +1,9 @@
-"""The composition root: builds every part in order, starts it, stops it in reverse. Only here is Config seen whole."""
+"""The composition root: builds every part in order, starts it, stops it in reverse. Config is seen here and in `unit`."""
 
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,16 +12,23 @@ from prometheus_client import CollectorRegistry
 from models.artifacts import ArtifactError, default_repository, load_repository
 from models.backends.base import BackendError
 from models.catalog import Family, Slo
-from profiler.hardware import Hardware, detect
-from profiler.store import default_folder
-from server.config import Config, class_weights
+from profiler.changes import (
+    Change,
+    ClockCapChanged,
+    CoresChanged,
+    CoresMoved,
+    DeviceBack,
+    DeviceLost,
+    QuotaChanged,
+)
+from profiler.gpus import open_nvml
+from profiler.hardware import detect
+from profiler.sensors import read
+from server.config import Config
 from server.errors import BadConfiguration
 from server.metrics import Metrics
-from server.policy import registry
-from server.policy.tuning import NAMED
 from server.rpc import control
 from server.rpc.call import Handler
-from server.rpc.convert import Reader
 from server.rpc.describe import Describe
 from server.rpc.front import Front
 from server.rpc.http import Operators
@@ -29,30 +36,18 @@ from server.rpc.service import Hosted, Service
 from server.rpc.standard import Health, Reflection
 from server.rpc.status import status_of
 from server.rpc.wire import POOL
-from server.runtime.dispatcher import Dispatcher, Limits
-from server.runtime.executor import Worker
 from server.runtime.explained import DecisionLog
-from server.runtime.journal import Journal
-from server.runtime.rehearsal import Rehearsal, Schedule, Stage
-from server.runtime.shelf import Shelf
-from server.runtime.tuner import Plan, Tuner
-from server.simulator import replay
+from server.runtime.lookout import Lookout
+from server.runtime.tasks import Tasks
+from server.unit import Unit
 
 _log = logging.getLogger(__name__)
 
 _SERVICE = "inference.GRPCInferenceService"
-REPLAYED_CV = 0.1
-"""Scatter of batch latencies in replays: what a server that shares its cores with its own transport shows."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """One family at work: its transport side, its tuner, its workers."""
-
-    hosted: Hosted
-    tuner: Tuner
-    workers: tuple[Worker, ...]
-    rehearsal: Rehearsal | None
+IDLE_LOOK_S = 0.05
+"""So often the tuner looks whether an idle moment is of use."""
+LASTING = {CoresChanged, CoresMoved, QuotaChanged, ClockCapChanged, DeviceLost, DeviceBack}
+"""Changes after which other profiles may hold; all others are followed batch by batch."""
 
 
 class App:
@@ -62,10 +57,12 @@ class App:
         self._config = config
         self._stopping = threading.Event()
         families = _families(config)
-        hardware = detect()
+        self._nvml = open_nvml()
+        hardware = detect(nvml=self._nvml)
         metrics = Metrics(CollectorRegistry(), [f.slo.latency_s for f in families.values()])
-        metrics.hardware.labels(hardware.fingerprint(), hardware.cpu, str(hardware.cores)).set(1)
-        self._units = {name: _unit(f, config, hardware, metrics) for name, f in families.items()}
+        self._metrics = metrics
+        metrics.runs_on(hardware)
+        self._units = {name: Unit(f, config, hardware, metrics) for name, f in families.items()}
         hosted = {name: unit.hosted for name, unit in self._units.items()}
         self._service = Service(hosted)
         self._control = control.Control(hosted)
@@ -74,7 +71,9 @@ class App:
         self._front = Front(
             self._handlers(hosted), status_of, self._service.flush, config.max_message_mib << 20
         )
-        self._preparing = threading.Thread(target=self._prepare, name="tuner", daemon=True)
+        self._tasks = Tasks()
+        self._tuning = threading.Thread(target=self._tune, name="tuner", daemon=True)
+        self._lookout = self._look_out()
         try:
             self._operators = Operators(config.host, config.http_port, metrics.registry, self.ready)
             self.port = self._front.bind(f"{config.host}:{config.port}")
@@ -89,7 +88,7 @@ class App:
         """Every family has at least one arm and the server is not stopping."""
         if self._stopping.is_set():
             return False
-        return all(unit.hosted.dispatcher.arms for unit in self._units.values())
+        return all(unit.is_ready for unit in self._units.values())
 
     def start(self, on_failure: Callable[[str], None]) -> None:
         """Accept calls at once; families become ready one after the other, smallest variant first.
@@ -98,51 +97,74 @@ class App:
         """
         self._on_failure = on_failure
         for unit in self._units.values():
-            unit.hosted.dispatcher.answer_to(self._service.deliver)
-            for worker in unit.workers:
-                worker.start()
-            if unit.rehearsal is not None:
-                unit.rehearsal.start()
+            unit.start(self._service.deliver)
         if self._log is not None:
             self._log.start()
         self._operators.start()
         self._front.start()
-        self._preparing.start()
+        self._tuning.start()
+        if self._lookout is not None:
+            self._lookout.start()
 
     def stop(self) -> None:
         """Refuse new calls, drain, answer what is left, unload."""
         self._stopping.set()
         self._health.changed()
         self._health.end()
+        if self._lookout is not None:
+            self._lookout.stop()
         for unit in self._units.values():
-            if unit.rehearsal is not None:
-                unit.rehearsal.stop()
-            unit.tuner.stop()
-            unit.hosted.dispatcher.close()
+            unit.stop()
+        self._tasks.end()
         self._front.stop(self._config.drain_s, self._abandon)
         self._control.close()
         if self._log is not None:
             self._log.stop()
-        self._preparing.join()
+        self._tuning.join()
         for unit in self._units.values():
-            for worker in unit.workers:
-                worker.join()
-            for backend in unit.tuner.loaded.values():
-                backend.close()
+            unit.join()
         self._operators.stop()
 
     def _abandon(self) -> None:
         for unit in self._units.values():
             unit.hosted.dispatcher.abandon()
 
-    def _prepare(self) -> None:
+    def _tune(self) -> None:
+        """The tuner's thread: first make every family ready, then whatever comes up."""
         for unit in self._units.values():
             try:
-                unit.tuner.prepare()
+                unit.prepare()
             except BackendError as error:
                 self._on_failure(str(error))
                 return
             self._health.changed()
+        self._tasks.work(IDLE_LOOK_S, self._tick)
+
+    def _tick(self) -> None:
+        for unit in self._units.values():
+            unit.tick()
+
+    def _look_out(self) -> Lookout | None:
+        period_s = self._config.watch_every_s
+        return (
+            Lookout(period_s, self._changed, partial(read, nvml=self._nvml)) if period_s else None
+        )
+
+    def _changed(self, changes: tuple[Change, ...]) -> None:
+        """The hardware is not what it was; called from the lookout's thread."""
+        kinds = {type(change) for change in changes}
+        for kind in kinds:
+            self._metrics.changed(kind.__name__)
+        if not kinds & LASTING:
+            return
+        hardware = detect(nvml=self._nvml)
+        self._metrics.runs_on(hardware)
+        for unit in self._units.values():
+            if DeviceLost in kinds:
+                unit.forget_devices()
+            unit.moved_to(hardware, self._tasks)
+            if DeviceBack in kinds:
+                unit.retake_devices(self._tasks)
 
     def _handlers(self, hosted: Mapping[str, Hosted]) -> dict[str, Handler]:
         services = [_SERVICE, control.SERVICE, "grpc.health.v1.Health"]
@@ -156,8 +178,8 @@ class App:
         up = {control.SERVICE: lambda: not self._stopping.is_set()}
         return {"": self.ready, _SERVICE: self.ready, **up, **by_family}
 
-    def _is_up(self, unit: _Unit) -> bool:
-        return bool(unit.hosted.dispatcher.arms) and not self._stopping.is_set()
+    def _is_up(self, unit: Unit) -> bool:
+        return unit.is_ready and not self._stopping.is_set()
 
 
 def _decision_log(hosted: Mapping[str, Hosted], config: Config) -> DecisionLog | None:
@@ -196,58 +218,3 @@ def _slo(family: Family, config: Config) -> Slo:
         latency_s=config.slo_ms / 1e3 or family.slo.latency_s,
         min_accuracy=config.min_accuracy or family.slo.min_accuracy,
     )
-
-
-def _unit(family: Family, config: Config, hardware: Hardware, metrics: Metrics) -> _Unit:
-    root = Path(config.repository) if config.repository else default_repository()
-    measured = metrics.family(family.name)
-    workers, threads = _parallelism(config, hardware)
-    weights = class_weights(config.slo_classes)
-    margin_s = config.reply_margin_ms / 1e3
-    limits = Limits(workers, config.queue_capacity, margin_s, weights)
-    try:
-        factory = registry.policy(config.policy)
-    except ValueError as error:
-        raise BadConfiguration(f"policy: {error}") from error
-    journal = Journal(config.journal_every)
-    dispatcher = Dispatcher(family.name, factory, limits, measured, journal)
-    dispatcher.policy = config.policy
-    measured.watch_depth(lambda: dispatcher.depth)
-    profiles = Path(config.profiles) if config.profiles else default_folder()
-    shelf = Shelf(profiles, family, hardware)
-    plan = Plan(root / family.name, threads, config.profile_budget_s, shelf)
-    tuner = Tuner(family, plan, dispatcher, measured)
-    reader = Reader(family, family.slo, weights, finite=config.reject_non_finite)
-    hosted = Hosted(family, reader, dispatcher, measured)
-    crew = tuple(
-        Worker(family, dispatcher, tuner.loaded, tuner.gate(), tuner.observe)
-        for _ in range(workers)
-    )
-    return _Unit(hosted, tuner, crew, _rehearsal(dispatcher, config))
-
-
-def _rehearsal(dispatcher: Dispatcher, config: Config) -> Rehearsal | None:
-    """The slow loop of a family, where it is asked for and the policy has other characters to try."""
-    if not config.rehearse_every_s or config.policy not in NAMED:
-        return None
-    limits = dispatcher.limits
-    stage = replay.Stage(limits.workers, limits.capacity_rows, cv=REPLAYED_CV)
-    candidates = {name: registry.policy(name) for name in NAMED}
-    rehearsal = Rehearsal(
-        Stage(
-            dispatcher.name,
-            lambda: dispatcher.arms,
-            lambda name: dispatcher.use(name, candidates[name]),
-        ),
-        partial(replay.replay, candidates=candidates, stage=stage),
-        config.policy,
-        Schedule(period_s=config.rehearse_every_s),
-    )
-    dispatcher.show(rehearsal.record)
-    return rehearsal
-
-
-def _parallelism(config: Config, hardware: Hardware) -> tuple[int, int]:
-    """(workers, threads each). Unset: one single-threaded worker a core (benchmarks/results/threads.md)."""
-    workers = config.workers or max(1, hardware.cores // max(1, config.threads))
-    return workers, config.threads or max(1, hardware.cores // workers)

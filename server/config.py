@@ -21,6 +21,7 @@ class Config:
     repository: str = ""
     profiles: str = ""
     families: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
     policy: str = "adaptive"
     slo_ms: float = 0.0
     min_accuracy: float = 0.0
@@ -30,6 +31,7 @@ class Config:
     workers: int = 0
     threads: int = 0
     profile_budget_s: float = 20.0
+    watch_every_s: float = 0.25
     max_message_mib: int = 64
     drain_s: float = 10.0
     reject_non_finite: bool = True
@@ -41,7 +43,7 @@ class Config:
 
 _AT_LEAST = {
     "port": 0, "http_port": 0, "slo_ms": 0, "min_accuracy": 0, "reply_margin_ms": 0, "queue_capacity": 1, "workers": 0,
-    "threads": 0, "profile_budget_s": 1, "max_message_mib": 1, "drain_s": 0,
+    "threads": 0, "profile_budget_s": 1, "watch_every_s": 0, "max_message_mib": 1, "drain_s": 0,
     "journal_every": 1, "log_decisions_every_s": 0, "rehearse_every_s": 0,
 }  # fmt: skip
 _AT_MOST = {

@@ -2,6 +2,7 @@
 
 from math import log2
 
+from profiler.readings import Clock, Cores, CpuTime, GpuReading, Memory, Reading
 from server.policy.decision import Arm, ArmProfile, Outlook, Ticket
 
 
@@ -15,6 +16,30 @@ def a_ticket(  # noqa: PLR0917 - every field can be given
 ) -> Ticket:
     """A ticket that arrived at `arrival_s` and must be answered within `slo_s`."""
     return Ticket(id, arrival_s, arrival_s + slo_s, rows, min_accuracy, variant)
+
+
+def a_reading(
+    at_s: float = 0.0,
+    *,
+    cores: int = 2,
+    quota_cores: float | None = None,
+    clock: Clock | None = None,
+    limit_bytes: int | None = 8 << 30,
+    gpus: tuple[GpuReading, ...] = (),
+    **time: float | None,
+) -> Reading:
+    """A quiet machine at `at_s`; `time` gives fields of CpuTime, those that are not given are 0."""
+    quiet: dict[str, float | None] = dict.fromkeys(
+        ("busy_s", "stolen_s", "own_s", "throttled_s"), 0.0
+    )
+    return Reading(
+        at_s,
+        Cores(cores, frozenset(range(cores)), quota_cores),
+        CpuTime(**quiet | time),
+        clock or Clock(),
+        Memory(limit_bytes),
+        gpus,
+    )
 
 
 def tickets(count: int, slo_s: float = 0.1, gap_s: float = 0.0) -> list[Ticket]:

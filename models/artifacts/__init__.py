@@ -6,6 +6,7 @@ from models.artifacts.repository import (
     load_family,
     load_repository,
     publish_family,
+    size_of,
 )
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "load_family",
     "load_repository",
     "publish_family",
+    "size_of",
 ]

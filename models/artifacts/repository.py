@@ -89,6 +89,11 @@ def _check_artifact(path: Path, variant: Variant, verify: bool) -> None:
         )
 
 
+def size_of(path: Path) -> int:
+    """The file's size in bytes; 0 where there is none."""
+    return path.stat().st_size if path.is_file() else 0
+
+
 def sha256_of(path: Path) -> str:
     """The file's sha256 as hexadecimal digits."""
     with path.open("rb") as file:

@@ -1,7 +1,9 @@
-"""OpenVINO on the CPU: bf16 and int8 kernels where the processor has them, a stream for each run at a time."""
+"""OpenVINO on the CPU: bf16 and int8 kernels where the processor has them, graphs of fixed batch sizes, a stream for
+each run at a time."""
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,47 +28,104 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "bf16"}
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16", "int8": "INT8"}
 
 
+SIZES = (4, 3, 2, 1)
+"""Rows a compiled graph may take; larger batches run as several of the largest. A graph for any number of rows adapts
+itself at every change, which costs a millisecond; time per row hardly falls beyond four (benchmarks/shapes.py)."""
+LIGHT_SIZES = (32, 16, 8, *SIZES)
+"""The same where a row takes less than LIGHT_S: there a run's own cost is worth sharing among more rows."""
+LIGHT_S = 1e-3
+
+
 class OpenvinoBackend:
-    """A compiled graph; every thread that runs it has an inference request of its own."""
+    """A graph, compiled for each of SIZES when that is first needed; every thread has inference requests of its own."""
 
     name = "openvino"
 
-    def __init__(self, compiled: Any, family: Family, label: str) -> None:
-        self._compiled: Any = compiled
+    def __init__(self, model: Any, family: Family, options: Mapping[str, Any], label: str) -> None:
+        self._model: Any = model
+        self._options = options
         self._label = label
+        self._inputs = family.inputs
         self._types = {spec.name: np.dtype(DATATYPES[spec.datatype]) for spec in family.inputs}
         self._outputs = [spec.name for spec in family.outputs]
+        self._sizes = SIZES
+        self._compiled: dict[int, Any] = {}
+        self._compiling = threading.Lock()
         self._mine = threading.local()
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[np.generic]]:
         """Every output for these rows. Raises BackendError naming artefact and input."""
-        if self._compiled is None:
+        if self._model is None:
             raise BackendError(f"{self._label} is closed; open it again before running it")
-        check_names(self._label, self._types.keys(), inputs)
-        request = self._request()
+        self._check(inputs)
+        rows = len(next(iter(inputs.values())))
         try:
-            for name, array in inputs.items():
-                if array.dtype != self._types[name]:
-                    raise BackendError(
-                        f"{self._label}: input {name!r} is {array.dtype}, not {self._types[name]}"
-                    )
-                request.set_tensor(name, ov.Tensor(array, shared_memory=True))
-            request.infer()
-        except RuntimeError as error:
-            raise BackendError(f"{self._label} failed on a batch: {error}") from error
+            parts = [self._part(inputs, start, end) for start, end in _parts(rows, self._sizes)]
+        except (RuntimeError, MemoryError) as error:
+            raise BackendError(f"{self._label} failed on a batch: {last_words(error)}") from error
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
+
+    def close(self) -> None:
+        """Free the graphs once no thread runs them. Idempotent."""
+        self._model = None
+        self._compiled = {}
+        self._mine = threading.local()
+
+    def prepare(self) -> None:
+        """Compile for one row and see how long that takes. Raises RuntimeError or MemoryError where it cannot."""
+        rows = {s.name: np.zeros((1, *s.shape[1:]), self._types[s.name]) for s in self._inputs}
+        self._part(rows, 0, 1)
+        start_s = time.perf_counter()
+        self._part(rows, 0, 1)
+        if time.perf_counter() - start_s < LIGHT_S:
+            self._sizes = LIGHT_SIZES
+
+    def compile(self, rows: int) -> Any:
+        """The graph for so many rows, compiled now if it was not yet. Raises RuntimeError where the runtime cannot."""
+        with self._compiling:
+            if rows not in self._compiled:
+                model = self._model.clone()
+                model.reshape({spec.name: [rows, *spec.shape[1:]] for spec in self._inputs})
+                self._compiled[rows] = _core().compile_model(model, "CPU", self._options)
+            return self._compiled[rows]
+
+    def _part(self, inputs: Tensors, start: int, end: int) -> dict[str, NDArray[np.generic]]:
+        request = self._request(end - start)
+        for name, array in inputs.items():
+            request.set_tensor(name, ov.Tensor(array[start:end], shared_memory=True))
+        request.infer()
         # The request writes into the same memory next time: an answer must be its own.
         return {name: np.array(request.get_tensor(name).data) for name in self._outputs}
 
-    def close(self) -> None:
-        """Free the compiled graph once no thread runs it."""
-        self._compiled = None
-        self._mine = threading.local()
-
-    def _request(self) -> Any:
-        request = getattr(self._mine, "request", None)
+    def _request(self, rows: int) -> Any:
+        mine: dict[int, Any] = self._mine.__dict__.setdefault("requests", {})
+        request = mine.get(rows)
         if request is None:
-            request = self._mine.request = self._compiled.create_infer_request()
+            request = mine[rows] = self.compile(rows).create_infer_request()
         return request
+
+    def _check(self, inputs: Tensors) -> None:
+        check_names(self._label, self._types.keys(), inputs)
+        for spec in self._inputs:
+            array = inputs[spec.name]
+            if array.dtype != self._types[spec.name] or array.shape[1:] != spec.shape[1:]:
+                raise BackendError(
+                    f"{self._label}: input {spec.name!r} is {array.dtype} {array.shape}, "
+                    f"expected {spec.datatype} {list(spec.shape)}"
+                )
+
+
+def _parts(rows: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """(start, end) of each run that a batch of `rows` is made of, as few as there can be."""
+    parts: list[tuple[int, int]] = []
+    start = 0
+    while start < rows:
+        size = next(s for s in sizes if s <= rows - start)
+        parts.append((start, start + size))
+        start += size
+    return parts
 
 
 def devices() -> tuple[str, ...]:
@@ -86,18 +145,22 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> O
         raise BackendError(f"{label}: no such device; known: {', '.join(devices())}")
     try:
         model = _core().read_model(path)
-        check(label, "input", family.inputs, _nodes(model.inputs))
-        check(label, "output", family.outputs, _nodes(model.outputs))
-        compiled = _core().compile_model(model, "CPU", _options(variant, slot))
-    except (RuntimeError, MemoryError) as error:
-        cause = (
-            "out of memory" if isinstance(error, MemoryError) or "bad_alloc" in str(error) else ""
-        )
+    except RuntimeError as error:
         raise BackendError(
-            f"{label} cannot be loaded, {cause or 'the artefact is damaged or foreign'}: {_first_words(error)}; "
+            f"{label} cannot be loaded, the artefact is damaged or foreign: {last_words(error)}; "
             "rebuild it with `gearshift models build`"
         ) from error
-    return OpenvinoBackend(compiled, family, label)
+    check(label, "input", family.inputs, _nodes(model.inputs))
+    check(label, "output", family.outputs, _nodes(model.outputs))
+    backend = OpenvinoBackend(model, family, _options(variant, slot), label)
+    try:
+        backend.prepare()
+    except (RuntimeError, MemoryError) as error:
+        raise BackendError(
+            f"{label} cannot be compiled for this processor: {last_words(error)}; "
+            "free memory, or leave this runtime out with the key `backends`"
+        ) from error
+    return backend
 
 
 @cache
@@ -138,7 +201,7 @@ def _shape(node: Any) -> tuple[int | None, ...]:
     return tuple(None if d.is_dynamic else int(d.get_length()) for d in node.partial_shape)
 
 
-def _first_words(error: Exception) -> str:
+def last_words(error: Exception) -> str:
     """The runtime's messages run over many lines: the last one names the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

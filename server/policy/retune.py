@@ -1,13 +1,13 @@
 """What the policy is told of each arm's cost: its profile at the present speed, and when a change is news. Pure.
 
-A frozen state in and out: the live tuner and the simulator feed it every finished batch.
+A frozen state in and out: the live tuner and the simulator feed it every finished batch, shadow runs too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from profiler import drift
+from profiler import curve, drift
 from profiler import overhead as serving
 from server.policy.decision import Arm, ArmProfile
 
@@ -28,26 +28,40 @@ class Running(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """A batch that ended at `ended_s`: `took_s` in the backend, its worker busy with it for `busy_s`."""
+    """A batch that ended at `ended_s`: `took_s` in the backend, its worker busy with it for `busy_s`.
+
+    A `shadow` run answers nobody: it tells of the arm's speed and of nothing else.
+    """
 
     arm: Arm
     rows: int
     took_s: float
     busy_s: float
     ended_s: float
+    shadow: bool = False
+
+
+class LastRun(NamedTuple):
+    """When (s) an arm last ran, and the machine's level (log) then."""
+
+    ended_s: float
+    level: float
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """`profiled`: each arm's stored tables, unscaled; `told`: the tables the policy decides with.
 
-    `speed` and `overhead` are what was learnt since; before `rested_s` only urgent news counts.
+    `estimated` are those before they were made monotone. `speed` and `overhead` are what was learnt since, `last` tells
+    when from whom; before `rested_s` only urgent news counts.
     """
 
     profiled: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
+    estimated: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
     told: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
     speed: drift.SpeedScale = field(default_factory=drift.SpeedScale)
     overhead: serving.Overhead = field(default_factory=serving.Overhead)
+    last: Mapping[Arm, LastRun] = field(default_factory=dict[Arm, LastRun])
     rested_s: float = 0.0
 
 
@@ -56,12 +70,41 @@ def with_arms(state: Known, arms: Iterable[ArmProfile]) -> Known:
     state = replace(
         state, profiled={**state.profiled, **{profile.arm: profile for profile in arms}}
     )
-    return replace(state, told={arm.arm: arm for arm in arms_now(state)})
+    return _telling(state, state.speed)
+
+
+def without_arms(state: Known, arms: Iterable[Arm]) -> Known:
+    """The state that does not know these arms any more; what they taught of the machine stays."""
+    gone = set(arms)
+    kept = {arm: profile for arm, profile in state.profiled.items() if arm not in gone}
+    last = {arm: run for arm, run in state.last.items() if arm not in gone}
+    state = replace(state, profiled=kept, last=last)
+    return _telling(state, state.speed)
+
+
+def like(state: Known, other: Known) -> Known:
+    """`state` with the arms that `other` knows: those that came and went meanwhile."""
+    state = without_arms(state, [arm for arm in state.profiled if arm not in other.profiled])
+    return with_arms(state, [p for arm, p in other.profiled.items() if arm not in state.profiled])
+
+
+def measured(state: Known, arms: Iterable[ArmProfile]) -> Known:
+    """The state with these profiles measured just now: what was learnt against the former ones is forgotten."""
+    return with_arms(Known(state.profiled, overhead=state.overhead), arms)
 
 
 def arms_now(state: Known) -> tuple[ArmProfile, ...]:
     """Every known arm at the present speed, with what serving adds to a batch."""
-    return _arms(state, state.speed)
+    return tuple(_telling(state, state.speed).told.values())
+
+
+def renewed(state: Known, factor: float) -> Known:
+    """The state on hardware that has changed: old costs for now, with margins `factor` (>= 1) wider, no arm known well.
+
+    Live batches and shadow runs narrow the margins again; see `probing` for what to run first.
+    """
+    state = replace(state, speed=drift.widened(state.speed, factor), last={})
+    return _telling(state, state.speed)
 
 
 def observe(
@@ -73,32 +116,35 @@ def observe(
     it ends; where there is no other, one batch that took far too long is believed until the next says otherwise.
     Raises KeyError for an arm that was never made known.
     """
-    mean_s = state.profiled[ran.arm].mean_s[ran.rows]
-    speed = drift.observe(state.speed, ran.arm.variant, mean_s, ran.took_s)
+    arm, rows = ran.arm, ran.rows
+    speed = drift.observe(state.speed, arm, state.profiled[arm].mean_s[rows], ran.took_s, rows)
     if running and speed.doubt > 0.0:
         speed = _with_overdue(speed, state.profiled, running)
     believed = drift.suspecting(speed) if running == () else speed
-    added_s = ran.busy_s - ran.took_s
-    added = state.overhead
-    if added_s or added.weight:
-        added = serving.observe(added, ran.rows, added_s)
-    state = Known(state.profiled, state.told, speed, added, state.rested_s)
+    state = Known(
+        state.profiled,
+        state.estimated,
+        state.told,
+        speed,
+        _overhead(state.overhead, ran),
+        {**state.last, arm: LastRun(ran.ended_s, speed.level)},
+        state.rested_s,
+    )
     moved = _moved(state, believed, ran)
     if moved <= NEWS or (moved <= URGENT and ran.ended_s < state.rested_s):
         return state, None
-    arms = _arms(state, believed)
-    told = {arm.arm: arm for arm in arms}
-    return replace(state, told=told, rested_s=ran.ended_s + REST_S), arms
+    state = replace(_telling(state, believed), rested_s=ran.ended_s + REST_S)
+    return state, tuple(state.told.values())
 
 
 def scale(state: Known, arm: Arm) -> float:
-    """Latency of `arm` now over its profile's, serving's own share left out."""
-    return drift.scale(state.speed, arm.variant)
+    """Latency of `arm` now over its profile's, over all batch sizes; serving's own share left out."""
+    return drift.scale(state.speed, arm)
 
 
 def predicted_s(state: Known, arm: Arm, rows: int) -> float:
     """What such a batch is expected to take in the backend now."""
-    return state.profiled[arm].mean_s[rows] * scale(state, arm)
+    return state.profiled[arm].mean_s[rows] * drift.scale(state.speed, arm, rows)
 
 
 def _with_overdue(
@@ -106,19 +152,24 @@ def _with_overdue(
 ) -> drift.SpeedScale:
     for batch in running:
         mean_s = profiled[batch.arm].mean_s[batch.rows]
-        speed = drift.overdue(speed, batch.arm.variant, mean_s, batch.elapsed_s)
+        speed = drift.overdue(speed, batch.arm, mean_s, batch.elapsed_s, batch.rows)
     return speed
 
 
-def _arms(state: Known, speed: drift.SpeedScale) -> tuple[ArmProfile, ...]:
-    line = serving.line(state.overhead)
-    return tuple([_now(profile, speed, line) for profile in state.profiled.values()])
+def _overhead(state: serving.Overhead, ran: Ran) -> serving.Overhead:
+    added_s = ran.busy_s - ran.took_s
+    if ran.shadow or not (added_s or state.weight):
+        return state
+    return serving.observe(state, ran.rows, added_s)
 
 
 def _moved(state: Known, speed: drift.SpeedScale, ran: Ran) -> float:
-    """How far (relative) the cost of such a batch is from what the policy was told, mean or upper estimate."""
-    told, profile, rows = state.told[ran.arm], state.profiled[ran.arm], ran.rows
-    factor, margin, own = drift.factors(speed, ran.arm.variant)
+    """How far (relative) the cost of such a batch is from what the policy was told, mean or upper estimate.
+
+    From the estimate it was told of, that is: where monotone tables differ from it, telling again would not help.
+    """
+    told, profile, rows = state.estimated[ran.arm], state.profiled[ran.arm], ran.rows
+    factor, margin, own = drift.factors(speed, ran.arm, rows)
     added_s = 0.0
     if state.overhead.weight:
         added_s = serving.at(serving.line(state.overhead), rows)
@@ -128,10 +179,25 @@ def _moved(state: Known, speed: drift.SpeedScale, ran: Ran) -> float:
     return max(mean, abs((upper_s + added_s) / told.upper_s[rows] - 1.0))
 
 
+def _telling(state: Known, speed: drift.SpeedScale) -> Known:
+    """The state in which the policy is told of all arms at this speed."""
+    line = serving.line(state.overhead)
+    estimated = {arm: _now(profile, speed, line) for arm, profile in state.profiled.items()}
+    told = {arm: _risen(profile) for arm, profile in estimated.items()}
+    return replace(state, estimated=estimated, told=told)
+
+
 def _now(profile: ArmProfile, speed: drift.SpeedScale, line: tuple[float, float]) -> ArmProfile:
-    mean_s, upper_s = drift.adjusted(speed, profile.arm.variant, profile.mean_s, profile.upper_s)
-    added_s = (0.0, *(serving.at(line, rows) for rows in range(1, len(mean_s))))
-    return ArmProfile(profile.arm, profile.accuracy, _sum(mean_s, added_s), _sum(upper_s, added_s))
+    mean_s, upper_s = drift.adjusted(speed, profile.arm, profile.mean_s, profile.upper_s)
+    if line != (0.0, 0.0):
+        added_s = (0.0, *[serving.at(line, rows) for rows in range(1, len(mean_s))])
+        mean_s, upper_s = _sum(mean_s, added_s), _sum(upper_s, added_s)
+    return ArmProfile(profile.arm, profile.accuracy, mean_s, upper_s)
+
+
+def _risen(arm: ArmProfile) -> ArmProfile:
+    """A larger batch never costs less: monotone tables."""
+    return replace(arm, mean_s=curve.risen(arm.mean_s), upper_s=curve.risen(arm.upper_s))
 
 
 def _sum(a: Sequence[float], b: Sequence[float]) -> tuple[float, ...]:

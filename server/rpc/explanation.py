@@ -43,7 +43,7 @@ def plan(hosted: Hosted) -> Any:
     return pb.Plan(
         family=hosted.family.name,
         policy=hosted.dispatcher.policy,
-        arms=[_arm(arm, metrics.speed_of(arm.arm.variant)) for arm in arms],
+        arms=[_arm(arm, metrics.speed_of(arm.arm)) for arm in arms],
         load=pb.Load(
             workers=dispatcher.limits.workers,
             running=load.running,

@@ -4,34 +4,36 @@ A monitor: `submit` and `cancel` come from the transport's thread, `next_step` f
 the queue, and no answer is delivered and no batch run while it is held. It decides nothing: the policy does.
 """
 
-import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from server.errors import NotReady, RequestError
 from server.metrics import FamilyMetrics
-from server.policy import admission, forecast, retune
+from server.policy import retune
 from server.policy.decision import (
     ArmProfile,
+    Decision,
     Drop,
     Idle,
     Outlook,
-    Policy,
     PolicyFactory,
     Run,
     Ticket,
     WaitUntil,
 )
-from server.policy.standing import Standing
-from server.policy.tickets import Queue
-from server.runtime import outcomes
+from server.policy.probing import Slack
+from server.runtime import outcomes, tables
 from server.runtime.jobs import Answer, Deliver, Job
 from server.runtime.journal import MOST_TICKETS, Journal, Record
 from server.runtime.limits import Limits, Load
-from server.runtime.running import Running, Step
+from server.runtime.quarantine import Quarantine
+from server.runtime.running import Running, Step, Trial
+from server.runtime.traffic import Traffic
+from server.runtime.waiting import Waiting, may_go
 
-__all__ = ["Dispatcher", "Limits", "Load", "Step"]
+__all__ = ["Dispatcher", "Limits", "Load", "Step", "Trial"]
 
 
 class Dispatcher:
@@ -48,25 +50,22 @@ class Dispatcher:
         self.name = name
         self.limits = limits
         self.journal = journal or Journal()
+        self.quarantine = Quarantine(name, metrics, self._rearm)
         self.policy = ""
         """Name of the policy in force, for those who ask."""
         self._factory = factory
         self._metrics = metrics
         self._deliver: Deliver = _nowhere
         self._watch: Callable[[Ticket], None] = _unwatched
-        self._queue = Queue()
-        self._jobs: dict[int, Job] = {}  # by ticket id
-        self._ids = itertools.count()
-        self._changed = threading.Condition(threading.Lock())
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._quiet = threading.Condition(lock)
+        """Told when nobody waits and nothing runs."""
         self._building = threading.RLock()
-        self._policy: Policy | None = None
-        self._arms: tuple[ArmProfile, ...] = ()
-        self._admit_ticket: admission.Admission = admission.admission((), 0)
-        self._pace_s = 0.0  # per row, with all workers at their best
-        self._arrivals = forecast.Arrivals()
-        self._arrived = 0
+        self._rearming = 0
+        self._waiting = Waiting(name, limits, self.quarantine)
         self._running = Running()
-        self._standing = Standing(limits.weights)
+        self._traffic = Traffic(limits)
         self._closing = False
 
     def answer_to(self, deliver: Deliver) -> None:
@@ -80,44 +79,65 @@ class Dispatcher:
     @property
     def arms(self) -> tuple[ArmProfile, ...]:
         """What the policy may choose from now."""
-        return self._arms
+        return self._waiting.tables.arms
 
     @property
     def depth(self) -> int:
         """Tickets waiting."""
-        return len(self._jobs)
+        return len(self._waiting)
 
     def load(self) -> Load:
         """How busy the family is now."""
         with self._changed:
-            rate_rps = forecast.rate_rps(self._arrivals, time.monotonic())
-            tickets, rows = len(self._queue), self._queue.rows
-            return Load(len(self._running), tickets, rows, rate_rps, self._arrived)
+            rate_rps, queue = self._traffic.rate_rps(time.monotonic()), self._waiting.queue
+            arrived = self._traffic.arrived
+            return Load(len(self._running), len(queue), queue.rows, rate_rps, arrived)
 
     def running(self) -> tuple[retune.Running, ...]:
         """What workers are at now."""
         return self._running.now(time.monotonic())
 
+    def slack(self, slo_s: float) -> Slack:
+        """How much of an idle moment this is."""
+        with self._changed:
+            workers, idle = self.limits.workers, self.limits.workers - len(self._running)
+            rate_rps, waiting = self._traffic.rate_rps(time.monotonic()), self._waiting.queue.rows
+            return Slack(rate_rps, workers, max(0, idle), waiting, slo_s)
+
+    def await_idle(self, patience_s: float) -> bool:
+        """Return when nobody waits and nothing runs, or when `patience_s` are over; whether it is so."""
+        with self._changed:
+            return self._quiet.wait_for(lambda: not self._waiting and not self._running, patience_s)
+
+    def resize(self, workers: int) -> None:
+        """Let so many workers serve at a time from the next decision on; the others wait."""
+        with self._building:
+            with self._changed:
+                self.limits = replace(self.limits, workers=workers)
+                self._traffic.workers = workers
+            if self._waiting.told:
+                self.apply(self._waiting.told)
+
     def use(self, policy: str, factory: PolicyFactory) -> None:
         """Let the policy of this name decide, from the next decision on. Raises ValueError as `apply` does."""
         with self._building:
             self.policy, self._factory = policy, factory
-            if self._arms:
-                self.apply(self._arms)
+            if self._waiting.told:
+                self.apply(self._waiting.told)
 
     def apply(self, arms: Sequence[ArmProfile]) -> None:
-        """Let the policy choose from these arms at these costs, from the next decision on.
+        """Let the policy choose from these arms at these costs, but for those in quarantine, from the next decision on.
 
         Raises ValueError where the policy cannot work with them (its variant is not among them).
         """
         with self._building:  # one after the other, and not under the lock that requests wait for
-            policy, limits = self._factory(arms), self.limits
-            admit = admission.admission(arms, limits.capacity_rows, limits.workers)
-            pace_s = admission.row_s(arms) / limits.workers
+            self.quarantine.know(profile.arm for profile in arms)
+            usable = [p for p in arms if not self.quarantine.is_out(p.arm)]
+            built = tables.build_without(self._factory, arms, usable, self.limits)
             with self._changed:
-                self._policy, self._arms = policy, tuple(arms)
-                self._admit_ticket, self._pace_s = admit, pace_s
+                stranded = self._waiting.use(arms, built, time.monotonic())
                 self._changed.notify_all()
+        self._answer_unrun(stranded)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue jobs; those that admission refuses are answered before this returns."""
@@ -131,41 +151,55 @@ class Dispatcher:
             self._changed.notify(self.limits.workers)
         self._answer_unrun(refused)
 
+    def requeue(self, step: Step) -> None:
+        """Its arm let `step` down: what it owes goes to other arms where they can still be in time, or is answered."""
+        self._return(self._running.take(step))
+
+    def give_up(self, step: Step) -> None:
+        """Nobody waits for `step` any longer: what others can serve in time goes to them; it goes on owing the rest."""
+        used, now_s = self._waiting.tables, time.monotonic()
+        self._return(self._running.give_up(step, lambda job: may_go(job, used, now_s)))
+
     def cancel(self, job: Job) -> bool:
         """Forget a waiting job, unanswered: its client has gone. False where it runs already or was answered."""
         with self._changed:
-            ticket = job.ticket
-            if ticket is None or self._jobs.pop(ticket.id, None) is None:
+            if not self._waiting.remove(job):
                 return False
-            self._queue.remove(ticket)
         self._metrics.unrun(job.slo_class, "cancelled")
         return True
 
-    def next_step(self) -> Step | None:
-        """Block until the policy has work for the calling worker; None when closed and drained."""
+    def next_step(self) -> Step | Trial | None:
+        """Block until there is work for the calling worker; None when closed and drained."""
         begun_s = time.monotonic()
         while True:
             with self._changed:
-                if self._closing and not self._jobs:
+                if self._closing and not self._waiting:
                     return None
+                trial = self._trial()
+                if trial is not None:
+                    return trial
                 step, dropped, wait_s = self._decide(begun_s)
                 if step is None and not dropped:
-                    self._changed.wait(wait_s)
+                    if not self._waiting and not self._running:
+                        self._quiet.notify_all()
+                    self._changed.wait(self._until_trial(wait_s))
                     begun_s = time.monotonic()
                     continue
             self._answer_unrun(dropped)
             if step is not None:
                 return step
 
-    def finish(self, answers: Sequence[Answer]) -> None:
-        """Take a batch's answers back to their clients. Late ones are answered too, and counted as late."""
+    def finish(self, step: Step, answers: Sequence[Answer]) -> None:
+        """Take a step's answers back to their clients. Late ones are answered too, and counted as late."""
+        answers = self._running.settle(step, answers)
         self._deliver(answers)
         now_s = time.monotonic()
-        self._running.end(answers[0], now_s)
+        self._running.end(step, answers[0].batch if answers else None, now_s)
         served = [outcomes.served(a, a.batch, now_s) for a in answers if a.batch is not None]
         for one in served:
-            self._standing.ended(one.slo_class, in_time=one.in_time)
-        self._metrics.answered(served)
+            self._traffic.standing.ended(one.slo_class, in_time=one.in_time)
+        if served:
+            self._metrics.answered(served)
         self._count_unrun([answer for answer in answers if answer.error is not None])
 
     def close(self) -> None:
@@ -178,61 +212,63 @@ class Dispatcher:
         """Answer every job that still waits: the drain's time is up."""
         with self._changed:
             left = [Answer(job, error=NotReady("the server stopped before this request was run"))
-                    for job in self._jobs.values()]  # fmt: skip
-            self._jobs.clear()
-            self._queue = Queue()
+                    for job in self._waiting.clear()]  # fmt: skip
             self._changed.notify_all()
         self._answer_unrun(left)
+
+    def _rearm(self) -> None:
+        """The quarantine has changed. Until the tables are made anew nothing is decided with the old ones."""
+        with self._changed:
+            self._rearming += 1
+        try:
+            with self._building:
+                self.apply(self._waiting.told)
+        finally:
+            with self._changed:
+                self._rearming -= 1
+                self._changed.notify_all()
 
     def _admit(self, job: Job, now_s: float) -> RequestError | None:
         if self._closing:
             return NotReady("the server is stopping; try another replica")
-        if self._policy is None:
+        if not self._waiting.told:
             return NotReady(f"model '{self.name}' is loading; try again shortly")
-        self._arrivals = forecast.observe(self._arrivals, job.rows, now_s)
-        self._arrived += job.rows
-        due_s = job.deadline_s - self.limits.reply_margin_s
-        ticket = Ticket(
-            next(self._ids), job.arrival_s, due_s, job.rows, job.min_accuracy, job.variant, job.slo_class
-        )  # fmt: skip
+        self._traffic.came(job.rows, now_s)
+        ticket = self._waiting.ticket(job)
         self._watch(ticket)
-        verdict = self._admit_ticket(ticket, self._queue.rows, now_s, self._queue.deadlines)
-        if isinstance(verdict, admission.Refuse):
-            return outcomes.refusal(self.name, verdict)
-        job.ticket = ticket
-        self._queue.push(ticket)
-        self._jobs[ticket.id] = job
-        return None
+        return self._waiting.admit(job, ticket, now_s)
+
+    def _return(self, jobs: Sequence[Job]) -> None:
+        now_s = time.monotonic()
+        with self._changed:
+            errors = [(job, self._waiting.again(job, now_s)) for job in jobs]
+            self._changed.notify(self.limits.workers)
+        refused = [Answer(job, error=error) for job, error in errors if error is not None]
+        self._metrics.retried(len(jobs) - len(refused))
+        self._answer_unrun(refused)
+
+    def _trial(self) -> Trial | None:
+        """A probe for the calling worker, where one is due and nobody is kept waiting by it."""
+        waiting = bool(len(self._waiting))
+        arm = self.quarantine.probe(time.monotonic(), waiting=waiting)
+        return next((Trial(profile) for profile in self._waiting.told if profile.arm == arm), None)
+
+    def _until_trial(self, wait_s: float | None) -> float | None:
+        trial_s = self.quarantine.next_probe_in_s(time.monotonic())
+        return min((s for s in (wait_s, trial_s) if s is not None), default=None)
 
     def _decide(self, begun_s: float) -> tuple[Step | None, list[Answer], float | None]:
         """Ask the policy once and carry its decision out on the queue. Called under the lock."""
-        if not self._jobs or self._policy is None:
+        policy = self._waiting.tables.policy
+        crowded = len(self._running) >= self.limits.workers
+        if not self._waiting or policy is None or self._rearming or crowded:
             return None, [], None
         now_s = time.monotonic()
-        outlook = Outlook(
-            forecast.rate_rps(self._arrivals, now_s),
-            self.limits.workers,
-            self._arrived,
-            self._running.take_ended(),
-            self._standing.values(now_s),
-            forecast.clump_rows(self._arrivals),
-        )
-        decision = self._policy(self._queue, outlook, now_s)
+        outlook = self._traffic.outlook(self._running.take_ended(), now_s)
+        decision = policy(self._waiting.queue, outlook, now_s)
         took_s = time.monotonic() - now_s
         if self.journal.wants(decision, now_s):
-            seen = tuple(self._queue[:MOST_TICKETS])
-            self.journal.keep(
-                Record(
-                    now_s,
-                    took_s,
-                    self._arms,
-                    seen,
-                    len(self._queue),
-                    outlook,
-                    decision,
-                    self.policy,
-                )
-            )
+            self._note(decision, outlook, now_s, took_s)
         dropped = self._take_drops(decision.dropped, now_s) if decision.dropped else []
         match decision:
             case Run() as run:
@@ -244,15 +280,20 @@ class Dispatcher:
             case Idle():
                 return None, dropped, None
 
+    def _note(self, decision: Decision, outlook: Outlook, now_s: float, took_s: float) -> None:
+        queue, arms = self._waiting.queue, self._waiting.tables.arms
+        seen = tuple(queue[:MOST_TICKETS])
+        self.journal.keep(
+            Record(now_s, took_s, arms, seen, len(queue), outlook, decision, self.policy)
+        )
+
     def _take_run(self, run: Run, begun_s: float) -> Step:
-        self._queue.pop(run.tickets)
-        jobs = tuple([self._jobs.pop(ticket.id) for ticket in run.tickets])
-        return self._running.begin(run.tickets[0].id, Step(run.arm, jobs, run.rows, begun_s))
+        jobs = tuple(self._waiting.take(run.tickets))
+        return self._running.begin(Step(run.arm, jobs, run.rows, begun_s))
 
     def _take_drops(self, drops: Sequence[Drop], now_s: float) -> list[Answer]:
-        self._queue.pop([drop.ticket for drop in drops])
-        retry_s = self._queue.rows * self._pace_s
-        jobs = [self._jobs.pop(drop.ticket.id) for drop in drops]
+        jobs = self._waiting.take([drop.ticket for drop in drops])
+        retry_s = self._waiting.queue.rows * self._waiting.tables.pace_s
         return [
             outcomes.dropped(self.name, drop, job, now_s, retry_s)
             for drop, job in zip(drops, jobs, strict=True)
@@ -265,7 +306,7 @@ class Dispatcher:
 
     def _count_unrun(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
-            self._standing.ended(answer.job.slo_class, in_time=False)
+            self._traffic.standing.ended(answer.job.slo_class, in_time=False)
             self._metrics.unrun(answer.job.slo_class, outcomes.outcome(answer.error))
 
 

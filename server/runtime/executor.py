@@ -6,116 +6,177 @@ They touch nothing but their step, their own batch buffers and the backend; what
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from models.backends.base import Backend, BackendError
-from models.catalog import DATATYPES, Family
+from models.backends.base import Backend
+from models.catalog import Family
+from profiler.measure import sample_inputs
 from server.errors import ComputeFailed
 from server.policy.decision import Arm
-from server.runtime.dispatcher import Dispatcher, Step
+from server.policy.incidents import Failed, Probed, Ran
+from server.runtime.buffers import Buffers, checked, scatter
+from server.runtime.dispatcher import Dispatcher, Step, Trial
 from server.runtime.jobs import Answer, Arrays, Batch, Job
+from server.runtime.watch import Watch
 
 _log = logging.getLogger(__name__)
 
 
-class Worker(threading.Thread):
-    """Runs batches of one family until its dispatcher is closed and drained.
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where a family's workers stand: what they serve, what is loaded, and who learns from what they did.
 
-    `gate` is held while a batch runs, so that a measurement never shares the core with one; `observe` sees every
-    finished batch and how long (s) its worker was busy with it.
+    `observe` sees every finished batch and how long (s) its worker was busy with it.
+    """
+
+    family: Family
+    dispatcher: Dispatcher
+    loaded: Mapping[Arm, Backend]
+    observe: Callable[[Batch, float], None]
+
+
+class Worker(threading.Thread):
+    """Runs batches of one family until its dispatcher is closed and drained, or until it was replaced.
+
+    `gate` is held while a batch runs, so that a measurement never shares the core with one. `replaced` is called from
+    the watch when this worker does not come back from its backend; the gate is then the replacement's.
     """
 
     def __init__(
-        self,
-        family: Family,
-        dispatcher: Dispatcher,
-        loaded: Mapping[Arm, Backend],
-        gate: threading.Lock,
-        observe: Callable[[Batch, float], None],
+        self, post: Post, gate: threading.Lock, watch: Watch, replaced: Callable[["Worker"], None]
     ) -> None:
-        super().__init__(name=f"worker-{family.name}", daemon=True)
-        self._dispatcher = dispatcher
-        self._loaded = loaded
-        self._gate = gate
-        self._observe = observe
-        self._precisions = {v.name: v.precision for v in family.variants}
-        self._buffers = _Buffers(family)
+        super().__init__(name=f"worker-{post.family.name}", daemon=True)
+        self.gate = gate
+        self.done = threading.Event()
+        """Nobody need wait for it: it has ended, or was replaced."""
+        self._post = post
+        self._watch = watch
+        self._replaced = replaced
+        self._lost = False
+        self._dispatcher = post.dispatcher
+        self._precisions = {v.name: v.precision for v in post.family.variants}
+        self._buffers = Buffers(post.family)
+        self._canary = sample_inputs(post.family, 1)
 
     def run(self) -> None:
         """Work until there is no more. Every job of every step gets its answer, whatever the backend does."""
-        while (step := self._dispatcher.next_step()) is not None:
-            with self._gate:
-                answers = self._answers(step)
-            self._dispatcher.finish(answers)
-            self._tell(step, answers)
-
-    def _tell(self, step: Step, answers: list[Answer]) -> None:
-        """Let the tuner learn from a step whose jobs all ran in one batch; retries say nothing of speed."""
-        batch = answers[0].batch
-        if batch is not None and batch.rows == step.rows:
-            self._observe(batch, time.monotonic() - step.begun_s)
-
-    def _answers(self, step: Step) -> list[Answer]:
         try:
-            return self._run(step)
-        except Exception as error:  # noqa: BLE001 - one bad batch must not end the worker: its jobs still need answers
-            _log_failure(step, error)
-            if len(step.jobs) > 1:  # a neighbour's fault is not theirs: each alone
-                alone = [Step(step.arm, (job,), job.rows, step.begun_s) for job in step.jobs]
-                return [answer for single in alone for answer in self._answers(single)]
-            text = f"variant {step.arm.arm.variant} failed; the server's log has the cause"
-            return [Answer(job, error=ComputeFailed(text)) for job in step.jobs]
+            while not self._lost and (task := self._dispatcher.next_step()) is not None:
+                if isinstance(task, Step):
+                    self._serve(task)
+                else:
+                    self._probe(task)
+        finally:
+            self.done.set()
 
-    def _run(self, step: Step) -> list[Answer]:
+    def _serve(self, step: Step) -> None:
+        with self._turn():
+            answers = self._answers(step)
+        if answers is None:
+            self._dispatcher.requeue(step)
+            return
+        batch = answers[0].batch
+        if self._lost or batch is None or batch.rows != step.rows:
+            self._dispatcher.finish(
+                step, answers
+            )  # what was given up or run apart says nothing of speed
+            return
+        batch = self._judged(step, batch)
+        self._dispatcher.finish(step, answers)
+        self._post.observe(batch, time.monotonic() - step.begun_s)
+
+    def _judged(self, step: Step, batch: Batch) -> Batch:
+        """Let the quarantine see how long a batch took; where it was the arm's fault, nobody is to learn from it."""
+        arm, took_s = step.arm.arm, batch.ended_s - batch.started_s
+        quarantine = self._dispatcher.quarantine
+        quarantine.tell(Ran(arm, step.arm.mean_s[step.rows], took_s, step.retried))
+        return replace(batch, telling=False) if quarantine.is_out(arm) else batch
+
+    def _answers(self, step: Step) -> list[Answer] | None:
+        """The answers of a step; None where the arm let it down, so that its jobs are to go elsewhere."""
+        try:
+            return self._run(step, step.jobs)
+        except Exception as error:  # noqa: BLE001 - one bad batch must not end the worker: its jobs still need answers
+            _log_failure(step.arm.arm, step.rows, error)
+        if self._lost:
+            return None
+        arm, quarantine = step.arm.arm, self._dispatcher.quarantine
+        if not self._canary_passes(step) and not self._lost:
+            quarantine.tell(Failed(arm, canary_passed=False))
+        if self._lost or quarantine.is_out(arm):
+            return None
+        answers = self._apart(step)
+        if answers is not None:
+            well = all(answer.error is None for answer in answers)
+            quarantine.tell(Failed(arm, canary_passed=True, alone=well))
+        return answers
+
+    def _apart(self, step: Step) -> list[Answer] | None:
+        """A neighbour's fault is not theirs: each job alone. None where one of them does not come back."""
+        answers: list[Answer] = []
+        for job in step.jobs:
+            try:
+                answers += self._run(step, (job,))
+            except Exception as error:  # noqa: BLE001 - as above: the next job may be well
+                _log_failure(step.arm.arm, job.rows, error)
+                variant = step.arm.arm.variant
+                text = f"variant {variant} failed; the server's log has the cause"
+                answers.append(Answer(job, error=ComputeFailed(text)))
+            if self._lost:
+                return None
+        return answers
+
+    def _run(self, step: Step, jobs: tuple[Job, ...]) -> list[Answer]:
+        rows = sum(job.rows for job in jobs)
         started_s = time.monotonic()
-        inputs = self._buffers.gather(step.jobs, step.rows)
+        inputs = self._buffers.gather(jobs, rows)
         gathered_s = time.monotonic()
-        outputs = self._loaded[step.arm.arm].run(inputs)
+        outputs = self._call(step, rows, inputs)
         ended_s = time.monotonic()
         precision = self._precisions[step.arm.arm.variant]
-        batch = Batch(step.arm, precision, step.rows, started_s, gathered_s, ended_s)
-        return _scatter(step.jobs, outputs, batch)
+        return scatter(
+            jobs, outputs, Batch(step.arm, precision, rows, started_s, gathered_s, ended_s)
+        )
+
+    def _canary_passes(self, task: Step | Trial) -> bool:
+        """Whether known-good input runs on the arm."""
+        try:
+            self._call(task, 1, self._canary)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the arm is to blame
+            _log_failure(task.arm.arm, 1, error)
+            return False
+        return True
+
+    def _probe(self, trial: Trial) -> None:
+        with self._turn():
+            started_s = time.monotonic()
+            ok = self._canary_passes(trial)
+            took_s = time.monotonic() - started_s
+        if not self._lost:
+            arm = trial.arm
+            self._dispatcher.quarantine.tell(Probed(arm.arm, ok, arm.mean_s[1], took_s))
+
+    def _call(self, task: Step | Trial, rows: int, inputs: Arrays) -> Arrays:
+        arm = task.arm.arm
+        run = self._watch.begin(task, rows, lambda: self._replaced(self))
+        try:
+            return checked(self._post.loaded[arm].run(inputs), rows, arm.variant)
+        finally:
+            self._lost = not self._watch.end(run)
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        """Hold the gate, unless it has become the replacement's meanwhile."""
+        self.gate.acquire()
+        try:
+            yield
+        finally:
+            if not self._lost:
+                self.gate.release()
 
 
-class _Buffers:
-    """One preallocated array per input, filled row by row; a single job's arrays are used as they are."""
-
-    def __init__(self, family: Family) -> None:
-        self._arrays: dict[str, NDArray[np.generic]] = {
-            spec.name: np.empty((family.max_batch, *spec.shape[1:]), DATATYPES[spec.datatype])
-            for spec in family.inputs
-        }
-
-    def gather(self, jobs: tuple[Job, ...], rows: int) -> Arrays:
-        if len(jobs) == 1:
-            return jobs[0].inputs
-        for name, whole in self._arrays.items():
-            at = 0
-            for job in jobs:
-                whole[at : at + job.rows] = job.inputs[name]
-                at += job.rows
-        return {name: whole[:rows] for name, whole in self._arrays.items()}
-
-
-def _scatter(jobs: tuple[Job, ...], outputs: Arrays, batch: Batch) -> list[Answer]:
-    for name, array in outputs.items():
-        if array.shape[0] != batch.rows:
-            raise BackendError(
-                f"output {name!r} of {batch.arm.arm.variant} has {array.shape[0]} rows for {batch.rows}"
-            )
-    answers: list[Answer] = []
-    at = 0
-    for job in jobs:
-        end = at + job.rows
-        part = {name: array[at:end] for name, array in outputs.items()}
-        answers.append(Answer(job, part, batch))
-        at = end
-    return answers
-
-
-def _log_failure(step: Step, error: Exception) -> None:
+def _log_failure(arm: Arm, rows: int, error: Exception) -> None:
     text = "batch of %d rows failed on %s (%s)"
-    _log.error(text, step.rows, step.arm.arm.variant, step.arm.arm.backend, exc_info=error)
+    _log.error(text, rows, arm.variant, arm.backend, exc_info=error)

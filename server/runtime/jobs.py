@@ -16,7 +16,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 @dataclass(slots=True, eq=False)
 class Job:
     """One validated request. Times are on time.monotonic's clock; `origin` is the transport's own and comes back;
-    `ticket` is set by the dispatcher that admits it."""
+    `ticket` is set by the dispatcher that admits it; `retries`: how often it came back from an arm that let it down."""
 
     inputs: Arrays
     rows: int
@@ -27,11 +27,12 @@ class Job:
     slo_class: str
     origin: object
     ticket: Ticket | None = None
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """How a batch was run: the same for all its answers."""
+    """How a batch was run: the same for all its answers. `telling`: what it took says something of its arm's speed."""
 
     arm: ArmProfile
     precision: str
@@ -39,6 +40,7 @@ class Batch:
     started_s: float
     gathered_s: float
     ended_s: float
+    telling: bool = True
 
     @property
     def compute_s(self) -> float:

@@ -1,9 +1,20 @@
 """What becomes of jobs, in words: the error for one that is refused or dropped, the record for one that was run."""
 
-from server.errors import BadInput, DeadlineMissed, NotReady, Overloaded, RequestError
+from collections.abc import Iterable
+from math import inf
+
+from server.errors import (
+    BadInput,
+    ComputeFailed,
+    DeadlineMissed,
+    NotReady,
+    Overloaded,
+    RequestError,
+)
 from server.metrics import Served
+from server.policy import quarantine
 from server.policy.admission import Refuse
-from server.policy.decision import Drop
+from server.policy.decision import Arm, Drop
 from server.runtime.jobs import Answer, Batch, Job
 
 _REFUSALS: dict[str, type[RequestError]] = {
@@ -24,6 +35,30 @@ def refusal(family: str, refused: Refuse) -> RequestError:
     """The answer to a job that may not wait."""
     text = f"model '{family}': {refused.message}{_hint(refused.retry_s)}"
     return _REFUSALS[refused.reason](text, refused.retry_s)
+
+
+def out_of_use(
+    family: str, state: quarantine.State, arms: Iterable[Arm], now_s: float
+) -> NotReady | None:
+    """The answer to a job that needs one of `arms`: which are out of use, until when; None where none of them is."""
+    out = quarantine.out(state)
+    waits_s = {arm: quarantine.due_s(state, arm) - now_s for arm in arms if arm in out}
+    if not waits_s:
+        return None
+    told = "; ".join(
+        f"{arm.variant} on {arm.backend} ({arm.device}) {out[arm].reason}, {_again(wait_s)}"
+        for arm, wait_s in waits_s.items()
+    )
+    known_s = [max(0.0, wait_s) for wait_s in waits_s.values() if wait_s < inf]
+    text = f"model '{family}': what this request accepts is out of use: {told}; retry then, or elsewhere"
+    return NotReady(text, min(known_s, default=None))
+
+
+def let_down(family: str, retries: int) -> ComputeFailed:
+    """The answer to a job that failed on arm after arm."""
+    return ComputeFailed(
+        f"model '{family}': {retries + 1} arms failed on batches with this request; the server's log has the causes"
+    )
 
 
 def dropped(family: str, drop: Drop, job: Job, now_s: float, retry_s: float | None) -> Answer:
@@ -60,6 +95,14 @@ def served(answer: Answer, batch: Batch, now_s: float) -> Served:
         batch.compute_s,
         now_s - job.arrival_s,
         now_s <= job.deadline_s,
+    )
+
+
+def _again(wait_s: float) -> str:
+    return (
+        f"tried again in {max(0.0, wait_s):.1f} s"
+        if wait_s < inf
+        else "tried again once a probe ends"
     )
 
 

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models.catalog import Family, Variant
+from models.catalog import Family
 from profiler import store
 from profiler.hardware import Hardware
-from profiler.measure import Loaded
 from profiler.profiles import MachineProfile, Profile
+from server.policy.decision import Arm
 
 
 class Shelf:
@@ -17,14 +17,18 @@ class Shelf:
         self._folder = folder
         self._family = family
         self._hardware = hardware
-        fingerprint = hardware.fingerprint()
+        self.fingerprint = hardware.fingerprint()
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        known = store.load(folder, family, fingerprint)
-        self._machine = known or MachineProfile(fingerprint, family.name, now, ())
+        known = store.load(folder, family, self.fingerprint)
+        self._machine = known or MachineProfile(self.fingerprint, family.name, now, ())
 
-    def find(self, variant: Variant, loaded: Loaded) -> Profile | None:
-        """The stored profile of this variant, opened this way."""
-        return self._machine.find(variant.name, loaded.backend.name, loaded.device, loaded.threads)
+    def on(self, hardware: Hardware) -> "Shelf":
+        """The shelf of other hardware, in the same folder."""
+        return Shelf(self._folder, self._family, hardware)
+
+    def find(self, arm: Arm, threads: int) -> Profile | None:
+        """The stored profile of this arm with so many threads."""
+        return self._machine.find(arm.variant, arm.backend, arm.device, threads)
 
     def keep(self, profile: Profile) -> None:
         """Store a new profile at once: a start that is cut short has not measured in vain."""

@@ -1,86 +1,107 @@
-"""What the policy knows: loads a family's arms, smallest first, profiles those not known yet, follows the speed.
+"""What the policy knows of a family: which arms there are, what each costs now, and which are worth memory.
 
-Runs on a thread of its own while the server serves; every change reaches the dispatcher as one assignment.
+`prepare` and the tasks that follow it run on the tuner's thread while the server serves; every change reaches the
+dispatcher as one assignment.
 """
 
 import logging
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
 
-from models.backends.base import Backend, BackendError
-from models.catalog import Family, Variant
-from profiler.measure import Effort, Instruments, Loaded, load, measure_arm, sample_inputs
+from models.backends.base import BackendError
+from models.catalog import Family
+from profiler.hardware import Hardware
+from profiler.measure import Bench, Loaded
 from profiler.profiles import Profile
 from server.metrics import FamilyMetrics, RanBatch
 from server.policy import retune
 from server.policy.decision import Arm, ArmProfile
+from server.policy.keep import worth_keeping
+from server.policy.probing import Probe
 from server.runtime.dispatcher import Dispatcher
 from server.runtime.jobs import Batch
+from server.runtime.residency import Candidate, Residency
 from server.runtime.shelf import Shelf
+from server.runtime.slots import Slots
 
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a family's arms are to run here: `threads` intra-op threads each, `budget_s` for measuring them all."""
-
-    folder: Path
-    threads: int
-    budget_s: float
-    shelf: Shelf
+REMEASURE_S = 20.0
+"""For measuring all arms in memory anew, in idle moments."""
+WIDER = 1.15
+"""After the hardware changed, upper estimates are this much higher until batches have shown what holds now."""
 
 
 class Tuner:
-    """Fills `loaded` and the dispatcher's arms. Every worker's gate is held around each measured run."""
+    """Fills the residency and the dispatcher's arms, and follows the speed of all."""
 
     def __init__(
-        self, family: Family, plan: Plan, dispatcher: Dispatcher, metrics: FamilyMetrics
+        self,
+        family: Family,
+        residency: Residency,
+        shelf: Shelf,
+        dispatcher: Dispatcher,
+        metrics: FamilyMetrics,
     ) -> None:
-        self.loaded: dict[Arm, Backend] = {}
-        self._gates: list[threading.Lock] = []
         self._family = family
-        self._plan = plan
+        self._residency = residency
+        self._shelf = shelf
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._lock = threading.Lock()
         self._known = retune.Known()
+        self._before: dict[str, retune.Known] = {}  # what was known, by fingerprint
+        self.unmeasured = False
+        """Whether the arms in use were never measured on this hardware: what held before it changed is all there is."""
         self._unfit = ""
         self._stop = threading.Event()
 
-    def prepare(self) -> None:
-        """Make every arm that can be loaded eligible, smallest artefact first. Returns early after `stop`.
+    @property
+    def known(self) -> retune.Known:
+        """What the policy is told, and from what it follows: a value."""
+        return self._known
 
-        Raises BackendError when not one of them can be.
+    @property
+    def fingerprint(self) -> str:
+        """Of the hardware that is served on."""
+        return self._shelf.fingerprint
+
+    def prepare(self, slots: Slots, budget_s: float) -> None:
+        """Make every arm worth having eligible, smallest artefact first; measure those without a profile here.
+
+        Returns early after `stop`. Raises BackendError when not one of them can be served with.
         """
-        failed: list[str] = []
-        for variant in self._by_size():
-            if self._stop.is_set():
-                return
-            try:
-                self._prepare(variant)
-            except BackendError as error:
-                _log.error("%s: variant %s is out: %s", self._family.name, variant.name, error)
-                failed.append(str(error))
-        if not self.loaded:
-            raise BackendError(f"no variant of {self._family.name} can be loaded: {failed[0]}")
-        if not self._dispatcher.arms:
-            raise BackendError(f"{self._family.name} cannot be served: {self._unfit}")
-        _log.info(
-            "%s: %d of %d arms ready",
-            self._family.name,
-            len(self.loaded),
-            len(self._family.variants),
-        )
+        found = self._residency.candidates()
+        stored = {c.arm: p for c in found if (p := self._profile(c.arm)) is not None}
+        kept = self._worth(stored.values())
+        for candidate in found:
+            if candidate.arm in kept and not self._stop.is_set():
+                self._use(candidate, stored[candidate.arm])
+        unknown = [c for c in found if c.arm not in stored]
+        if unknown and not self._stop.is_set():
+            self._measure(unknown, slots, budget_s)
+        if self._stop.is_set():
+            return
+        self.settle()
+        self._check_ready(len(found))
 
-    def gate(self) -> threading.Lock:
-        """A lock for one worker to hold while it runs a batch: no measurement runs meanwhile."""
-        gate = threading.Lock()
-        self._gates.append(gate)
-        return gate
+    def settle(self) -> None:
+        """Hold the arms that are worth it, no others; what is worth it follows from all profiles there are."""
+        found = {
+            c.arm: c for c in self._residency.candidates() if c.arm not in self._residency.failed
+        }
+        profiles = {arm: p for arm in found if (p := self._profile(arm)) is not None}
+        kept = self._worth(profiles.values())
+        for arm in kept - self._residency.loaded.keys():
+            self._use(found[arm], profiles[arm])
+        with self._lock:
+            out = [arm for arm in self._residency.loaded if arm not in kept]
+            self._known = retune.without_arms(self._known, out)
+            self._apply(self._known.told.values())
+        for arm in out:
+            self._residency.release(arm)
+            _log.info("%s: %s on %s is not kept: others are as accurate and faster",
+                      self._family.name, arm.variant, arm.backend)  # fmt: skip
 
     def stop(self) -> None:
         """Prepare nothing more."""
@@ -93,62 +114,191 @@ class Tuner:
         gather_s = batch.gathered_s - batch.started_s
         ran = retune.Ran(arm, batch.rows, took_s, busy_s, batch.ended_s)
         with self._lock:
+            if arm not in self._known.profiled:  # let go while this batch ran on it
+                return
             predicted_s = retune.predicted_s(self._known, arm, batch.rows)
-            self._known, arms = retune.observe(self._known, ran, self._dispatcher.running())
-            if arms is not None:
-                self._apply(arms)
+            if batch.telling:
+                self._observe(ran, self._dispatcher.running())
         self._metrics.ran(
             RanBatch(
                 arm.variant, batch.precision, batch.rows, gather_s, batch.compute_s, predicted_s
             )
         )
 
-    def _by_size(self) -> Sequence[Variant]:
-        return sorted(self._family.variants, key=lambda v: _size(self._plan.folder / v.artifact))
-
-    def _prepare(self, variant: Variant) -> None:
-        loaded = load(self._plan.folder, self._family, variant, self._plan.threads)
-        profile = self._plan.shelf.find(variant, loaded)
-        if profile is None:
-            profile = self._measure(loaded, variant)
-            self._plan.shelf.keep(profile)
-        else:
-            loaded.backend.run(sample_inputs(self._family, 1))
-        arm = Arm(variant.name, loaded.backend.name, loaded.device)
-        most = min(self._family.max_batch, profile.largest_measured)
-        known = ArmProfile(
-            arm, variant.accuracy.value, profile.mean_table(most), profile.upper_table(most)
-        )
+    def observe_shadow(self, probe: Probe, took_s: float, ended_s: float) -> None:
+        """Learn from a run that answered nobody."""
+        ran = retune.Ran(probe.arm, probe.rows, took_s, took_s, ended_s, shadow=True)
         with self._lock:
-            self.loaded[arm] = loaded.backend
-            self._known = retune.with_arms(self._known, [known])
-            self._apply(tuple(self._known.told.values()))
+            if probe.arm in self._known.profiled:
+                self._observe(ran, None)
+        self._metrics.shadow_ran()
 
-    def _measure(self, loaded: Loaded, variant: Variant) -> Profile:
-        _log.info("%s: measuring %s", self._family.name, variant.name)
-        effort = Effort(
-            budget_s=self._plan.budget_s / len(self._family.variants),
-            bound_s=self._family.slo.latency_s,
-        )
-        return measure_arm(loaded, self._family, variant, effort, Instruments(gate=self._alone))
+    def bench(self, slots: Slots) -> Bench:
+        """All arms in memory, to be measured anew."""
+        bench = Bench(self._family, slots.effort(REMEASURE_S), slots.instruments())
+        for arm, backend in self._residency.loaded.items():
+            variant, profile = self._family.variant(arm.variant), self._profile(arm)
+            if variant is not None:
+                loaded = Loaded(
+                    backend,
+                    self._residency.berth.threads,
+                    arm.device,
+                    profile.load_s if profile else 0.0,
+                )
+                bench.add(loaded, variant)
+        return bench
 
-    @contextmanager
-    def _alone(self) -> Generator[None]:
-        with ExitStack() as stack:
-            for gate in self._gates:
-                stack.enter_context(gate)
-            yield
+    def measured(self, profiles: Iterable[Profile]) -> None:
+        """Every arm was measured on this hardware: store it, and begin anew from there."""
+        kept = list(profiles)
+        for profile in kept:
+            self._shelf.keep(profile)
+        with self._lock:
+            tables = [t for p in kept if (t := self._table(p)).arm in self._known.profiled]
+            self._known = retune.measured(self._known, tables)
+            self.unmeasured = False
+            self._apply(self._known.told.values())
+        _log.info("%s: measured on %s", self._family.name, self._shelf.fingerprint)
 
-    def _apply(self, arms: Sequence[ArmProfile]) -> None:
+    def resize(self, threads: int, instances: int) -> None:
+        """Open every arm anew for so many threads a run and runs at a time, one after the other, while all serve."""
+        for arm in self._residency.resize(threads, instances):
+            _log.info("%s: %s on %s now runs on %d thread(s), %d at a time",
+                      self._family.name, arm.variant, arm.backend, threads, instances)  # fmt: skip
+
+    def drop_devices(self) -> None:
+        """Let go of every arm that is not on the CPU."""
+        with self._lock:
+            gone = [arm for arm in self._known.profiled if arm.device != "cpu"]
+            self._known = retune.without_arms(self._known, gone)
+            self._apply(self._known.told.values())
+        for arm in gone:
+            self._residency.release(arm)
+
+    def moved_to(self, hardware: Hardware) -> None:
+        """Serve on other hardware: by what was learnt or stored of it, else by what held before, with more margin."""
+        with self._lock:
+            self._before[self._shelf.fingerprint] = self._known
+            before, self._shelf = self._known, self._shelf.on(hardware)
+            stored = [
+                self._table(p) for arm in before.profiled if (p := self._profile(arm)) is not None
+            ]
+            self.unmeasured = len(stored) < len(before.profiled)
+            known = self._before.get(self._shelf.fingerprint)
+            if known is None:
+                known = retune.with_arms(retune.renewed(before, WIDER), stored)
+            else:
+                known = retune.like(known, before)
+            self._known = known
+            self._apply(retune.arms_now(known))
+        _log.warning(
+            "%s: serving on %s with what %s of it",
+            self._family.name, self._shelf.fingerprint, "held before" if self.unmeasured else "is known",
+        )  # fmt: skip
+
+    def _worth(self, profiles: Iterable[Profile]) -> frozenset[Arm]:
+        """The arms to hold: those that can be the best choice, and for each variant the best way to run it."""
+        tables = [self._table(p) for p in profiles]
+        best: dict[str, ArmProfile] = {}
+        for table in tables:
+            rival = best.setdefault(table.arm.variant, table)
+            if table.mean_s[1] < rival.mean_s[1]:
+                best[table.arm.variant] = table
+        return worth_keeping(tables) | {table.arm for table in best.values()}
+
+    def _use(self, candidate: Candidate, profile: Profile, loaded: Loaded | None = None) -> None:
+        """Load and warm it, then let the policy choose it."""
+        loaded = loaded or self._residency.open(candidate)
+        table = self._table(profile)
+        within = [
+            b
+            for b in range(1, table.max_batch + 1)
+            if table.mean_s[b] <= self._family.slo.latency_s
+        ]
+        if loaded is None or not self._residency.warm(
+            candidate.arm, loaded.backend, max(within, default=1)
+        ):
+            return
+        with self._lock:
+            self._residency.admit(candidate.arm, loaded.backend)
+            self._known = retune.with_arms(self._known, [table])
+            self._apply(self._known.told.values())
+
+    def _measure(self, unknown: list[Candidate], slots: Slots, budget_s: float) -> None:
+        """Each becomes eligible as soon as its profile can be served with; then all are measured better, in turns."""
+        bench = Bench(self._family, slots.effort(budget_s), slots.instruments())
+        labels: dict[str, Candidate] = {}
+        for candidate in unknown:
+            loaded = None if self._stop.is_set() else self._residency.open(candidate)
+            if loaded is None:
+                continue
+            _log.info(
+                "%s: measuring %s on %s",
+                self._family.name,
+                candidate.arm.variant,
+                candidate.arm.backend,
+            )
+            bench.charge(loaded.load_s)
+            label = bench.add(loaded, candidate.variant)
+            if self._ran_out(bench.first_steps(label)) or (profile := bench.profile(label)) is None:
+                self._residency.fail(candidate.arm, bench.failed.get(label, "it was not measured"))
+                continue
+            labels[label] = candidate
+            self._shelf.keep(profile)
+            self._use(candidate, profile, loaded)
+        self._ran_out(bench.steps())
+        self._learn(bench.profiles())
+
+    def _ran_out(self, steps: Iterable[object]) -> bool:
+        """Go through the steps; whether the server is stopping meanwhile."""
+        for _ in steps:
+            if self._stop.is_set():
+                return True
+        return self._stop.is_set()
+
+    def _learn(self, profiles: Iterable[Profile]) -> None:
+        """Store better profiles and decide by them."""
+        kept = list(profiles)
+        for profile in kept:
+            self._shelf.keep(profile)
+        with self._lock:
+            tables = [t for p in kept if (t := self._table(p)).arm in self._known.profiled]
+            self._known = retune.with_arms(self._known, tables)
+            self._apply(self._known.told.values())
+
+    def _observe(self, ran: retune.Ran, running: tuple[retune.Running, ...] | None) -> None:
+        """Called under the lock."""
+        self._known, arms = retune.observe(self._known, ran, running)
+        if arms is not None:
+            self._apply(arms)
+
+    def _profile(self, arm: Arm) -> Profile | None:
+        return self._shelf.find(arm, self._residency.berth.threads)
+
+    def _table(self, profile: Profile) -> ArmProfile:
+        variant = self._family.variant(profile.variant)
+        accuracy = variant.accuracy.value if variant else 0.0
+        most = min(self._family.max_batch, profile.largest_measured)
+        arm = Arm(profile.variant, profile.backend, profile.device)
+        return ArmProfile(arm, accuracy, profile.mean_table(most), profile.upper_table(most))
+
+    def _apply(self, arms: Iterable[ArmProfile]) -> None:
         """Hand the dispatcher every arm at the present speed. Called under the lock."""
+        told = list(arms)
         try:
-            self._dispatcher.apply(arms)
+            self._dispatcher.apply(told)
         except ValueError as error:  # a pinned variant comes later, or never
             self._unfit = str(error)
-        for profile in arms:
-            self._metrics.speed(profile.arm.variant, retune.scale(self._known, profile.arm))
-        self._metrics.arms_ready(len(arms))
+        for profile in told:
+            arm = profile.arm
+            self._metrics.speed(arm, retune.scale(self._known, arm))
+        self._metrics.arms_ready(len(told))
 
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+    def _check_ready(self, possible: int) -> None:
+        name, loaded, failed = self._family.name, self._residency.loaded, self._residency.failed
+        if not loaded:
+            reason = next(iter(failed.values()), "no installed runtime runs its artefacts")
+            raise BackendError(f"no variant of {name} can be loaded: {reason}")
+        if not self._dispatcher.arms:
+            raise BackendError(f"{name} cannot be served: {self._unfit}")
+        _log.info("%s: %d of %d arms ready", name, len(loaded), possible)

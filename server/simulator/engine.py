@@ -44,13 +44,19 @@ class _Job(NamedTuple):
 
 
 def simulate(
-    arms: Sequence[ArmProfile], factory: PolicyFactory, tickets: Sequence[Ticket], setup: Setup
+    arms: Sequence[ArmProfile],
+    factory: PolicyFactory,
+    tickets: Sequence[Ticket],
+    setup: Setup,
+    truth: Sequence[ArmProfile] = (),
 ) -> Outcomes:
     """Serve `tickets` (sorted by arrival) with the policy and tell what became of them. Same seed, same outcome.
 
-    Only the decision times differ between runs. Raises ValueError if the policy cannot be built for `arms`.
+    Only the decision times differ between runs. The policy knows `arms`; batches cost what `truth` says of the same
+    arms, where it is given. Raises ValueError if the policy cannot be built for `arms`, or `truth` lacks one of them.
     """
-    return _Simulation(arms, factory, setup).run(tickets)
+    _check_truth(arms, truth)
+    return _Simulation(arms, factory, setup, truth or arms).run(tickets)
 
 
 def tickets_at(times_s: Sequence[float], slo_s: float) -> list[Ticket]:
@@ -58,12 +64,25 @@ def tickets_at(times_s: Sequence[float], slo_s: float) -> list[Ticket]:
     return [Ticket(i, t, t + slo_s) for i, t in enumerate(times_s)]
 
 
+def _check_truth(arms: Sequence[ArmProfile], truth: Sequence[ArmProfile]) -> None:
+    reach = {arm.arm: arm.max_batch for arm in truth or arms}
+    short = [a.arm.variant for a in arms if reach.get(a.arm, 0) < a.max_batch]
+    if short:
+        raise ValueError(f"the truth lacks batch sizes of {', '.join(short)} that the policy knows")
+
+
 class _Simulation:
     """The shell's state: who waits, who works, what has been seen."""
 
-    def __init__(self, arms: Sequence[ArmProfile], factory: PolicyFactory, setup: Setup) -> None:
+    def __init__(
+        self,
+        arms: Sequence[ArmProfile],
+        factory: PolicyFactory,
+        setup: Setup,
+        truth: Sequence[ArmProfile],
+    ) -> None:
         self._knowledge = Knowledge(arms, factory, setup)
-        self._mean_s = {arm.arm: arm.mean_s for arm in arms}
+        self._mean_s = {arm.arm: arm.mean_s for arm in truth}
         self._latency = stretch(setup.noise, setup.spell, setup.seed)
         self._added_s = setup.noise.overhead_s
         self._workers = setup.workers

@@ -1,4 +1,4 @@
-"""The real artefacts of the embedded family: they see what is in the picture, and int8 sees what fp32 sees."""
+"""The real artefacts of the embedded family: they see what is in the picture, and narrow ones see what fp32 sees."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from PIL import Image
 
 from models.artifacts import ArtifactError, default_repository, load_family
 from models.build.pictures import centre_crop, photographs
-from models.catalog import Family
+from models.catalog import Family, Variant
 
 pytestmark = pytest.mark.weights
 
@@ -55,8 +55,15 @@ def run(artifact: Path, batch: np.ndarray) -> np.ndarray:
     return outputs[0]
 
 
-def test_there_are_four_networks_at_two_precisions(family: Family):
-    assert [v.precision for v in family.variants] == ["fp32", "int8"] * 4
+def test_there_are_four_networks_at_four_precisions(family: Family):
+    assert [v.precision for v in family.variants] == ["fp32", "bf16", "fp16", "int8"] * 4
+
+
+def of_its_network(family: Family, variant: Variant) -> Variant:
+    """The fp32 variant of the same network."""
+    full = family.variant(f"{variant.name.removesuffix(variant.precision)}fp32")
+    assert full is not None
+    return full
 
 
 def test_every_variant_recognises_the_known_photographs(
@@ -70,11 +77,19 @@ def test_every_variant_recognises_the_known_photographs(
             assert label in allowed, f"{variant} takes {photograph} for {label}"
 
 
-def test_int8_agrees_with_fp32(family: Family, logits: dict[str, np.ndarray]):
+def test_narrow_variants_agree_with_fp32(family: Family, logits: dict[str, np.ndarray]):
+    least = {"fp32": 1, "fp16": 0.9999, "bf16": 0.999, "int8": 0.97}
     for variant in family.variants:
-        reference = logits[variant.name.replace("int8", "fp32")]
+        reference = logits[of_its_network(family, variant).name]
         correlation = np.corrcoef(logits[variant.name].ravel(), reference.ravel())[0, 1]
-        assert correlation > 0.97, variant.name
+        assert correlation > least[variant.precision] - 1e-9, variant.name
+
+
+def test_sixteen_bit_weights_take_half_the_file(family: Family):
+    for variant in family.variants:
+        if variant.precision in {"bf16", "fp16"}:
+            full = (_FOLDER / of_its_network(family, variant).artifact).stat().st_size
+            assert 0.48 * full < (_FOLDER / variant.artifact).stat().st_size < 0.52 * full
 
 
 def test_a_row_gets_the_same_answer_alone_and_in_a_batch(
@@ -89,6 +104,4 @@ def test_a_row_gets_the_same_answer_alone_and_in_a_batch(
 
 def test_less_precise_variants_are_not_rated_above_their_network(family: Family):
     for variant in family.variants:
-        full = family.variant(variant.name.replace("int8", "fp32"))
-        assert full is not None
-        assert variant.accuracy.value <= full.accuracy.value
+        assert variant.accuracy.value <= of_its_network(family, variant).accuracy.value

@@ -88,7 +88,7 @@ class Ledger:
         if self.steps:
             step = self.steps.pop(0)
             batch = Batch(step.arm, "fp32", step.rows, step.begun_s, step.begun_s, step.begun_s)
-            self.dispatcher.finish([Answer(job, {}, batch) for job in step.jobs])
+            self.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
 
 
 @settings(max_examples=150, deadline=None)

@@ -89,7 +89,7 @@ def test_other_variables_of_the_environment_are_not_ours():
         ("families = [1]", "families = [1]: must be a list of texts"),
         ("reject_non_finite = 3", "reject_non_finite = 3: must be true or false"),
         ('log_level = "LOUD"', "log_level = 'LOUD': must be one of DEBUG, INFO"),
-        ("slo_sm = 5", "unknown key 'slo_sm'; known: drain_s, "),
+        ("slo_sm = 5", "unknown key 'slo_sm'; known: backends, drain_s, "),
         ("[server]\nport = 5", "unknown key 'server'"),
     ],
 )

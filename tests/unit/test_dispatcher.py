@@ -10,7 +10,7 @@ from server.errors import DeadlineMissed, NotReady, Overloaded
 from server.metrics import FamilyMetrics, Metrics
 from server.policy.choose import adaptive
 from server.policy.decision import ArmProfile, Decision, Outlook, Policy, PolicyFactory, Run, Ticket
-from server.runtime.dispatcher import Dispatcher, Limits
+from server.runtime.dispatcher import Dispatcher, Limits, Step
 from server.runtime.jobs import Answer, Batch, Job
 from tests.builders import a_profile
 
@@ -137,7 +137,7 @@ def test_finish_delivers_and_counts_each_answer_once():
     now_s = time.monotonic()
     batch = Batch(step.arm, "fp32", 2, now_s, now_s, now_s + 0.001)
 
-    desk.dispatcher.finish([Answer(job, {}, batch) for job in step.jobs])
+    desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
 
     assert [answer.job for answer in desk.answers] == list(step.jobs)
     assert desk.outcomes() == {"ok": 2}
@@ -223,7 +223,7 @@ def test_the_policy_is_told_what_arrived_and_what_ended_since_it_was_last_asked(
     desk.submit(a_job(rows=2), a_job(rows=2))  # the second is refused: it counts as arrived
     first = desk.dispatcher.next_step()
     assert first is not None
-    finish(desk, first.jobs, first.arm)
+    finish(desk, first)
     desk.submit(a_job())
     second = desk.dispatcher.next_step()
     desk.submit(a_job())
@@ -246,13 +246,13 @@ def test_a_step_whose_jobs_were_run_apart_tells_nothing_of_speed():
     step = desk.dispatcher.next_step()
     assert step is not None
 
-    for job in step.jobs:
-        finish(desk, (job,), step.arm)
+    apart = Batch(step.arm, "fp32", 1, step.begun_s, step.begun_s, step.begun_s)
+    desk.dispatcher.finish(step, [Answer(job, {}, apart) for job in step.jobs])
     desk.submit(a_job())
     desk.dispatcher.next_step()
 
     assert ended[-1].finished == ()
-    assert desk.dispatcher.load().running == 1
+    assert desk.dispatcher.load().running == 1  # the later one
 
 
 def test_a_decision_is_kept_with_what_it_was_made_from():
@@ -279,11 +279,11 @@ def test_the_load_tells_tickets_rows_and_forecast():
     assert load.rate_rps > 0.0
 
 
-def finish(desk: Desk, jobs: Sequence[Job], arm: ArmProfile) -> None:
-    """A worker ran these jobs together."""
+def finish(desk: Desk, step: Step) -> None:
+    """A worker ran this step's jobs together."""
     now_s = time.monotonic()
-    batch = Batch(arm, "fp32", sum(job.rows for job in jobs), now_s, now_s, now_s)
-    desk.dispatcher.finish([Answer(job, {}, batch) for job in jobs])
+    batch = Batch(step.arm, "fp32", step.rows, now_s, now_s, now_s)
+    desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
 
 
 def _watched(arms: Sequence[ArmProfile], seen: list[Outlook]) -> Policy:

@@ -177,3 +177,20 @@ def test_figures_of_a_span_count_who_arrived_in_it():
     assert outcomes.awg() == pytest.approx(0.75 * 0.7)
     assert outcomes.report()["timeline"][0]["variants"] == {"a": 2}
     assert outcomes.report()["classes"]["default"]["attainment"] == 0.75
+
+
+def test_batches_cost_what_the_truth_says_while_the_policy_knows_its_own():
+    known, true = a_profile("a", 0.7, 0.010), a_profile("a", 0.7, 0.020)
+    told: list[float] = []
+    setup = Setup(0.015, noise=QUIET, follow="profile")
+
+    done = simulate([known], counting(told), tickets_at([0.0], 0.015), setup, [true])
+
+    assert (told, done.attainment(), done.late) == ([0.010], 0.0, 1)
+
+
+def test_a_truth_that_lacks_what_the_policy_knows_is_refused():
+    short = a_profile("a", 0.7, 0.010, max_batch=4)
+
+    with pytest.raises(ValueError, match="lacks batch sizes of a"):
+        simulate([A], alternating, tickets_at([0.0], 0.1), Setup(0.1), [short])

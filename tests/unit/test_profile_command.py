@@ -8,11 +8,11 @@ import pytest
 from models.artifacts import publish_family
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from profiler.__main__ import main
-from profiler.plot import Spot, frontier
 
 
-def a_repository(root: Path, script: str = "fixed_s = 0.0\n") -> Path:
+def a_repository(root: Path, script: str | dict[str, str] = "fixed_s = 0.0\n") -> Path:
     names = {"small": 0.6, "large": 0.8}
+    scripts = script if isinstance(script, dict) else dict.fromkeys(names, script)
     family = Family(
         name="tiny",
         inputs=(TensorSpec("x", "UINT8", (-1, 3)),),
@@ -25,8 +25,8 @@ def a_repository(root: Path, script: str = "fixed_s = 0.0\n") -> Path:
         max_batch=4,
     )
     files = {name: root / f"{name}.scripted" for name in names}
-    for path in files.values():
-        path.write_text(script)
+    for name, path in files.items():
+        path.write_text(scripts[name])
     publish_family(root / "models", family, files)
     return root / "models"
 
@@ -107,12 +107,91 @@ def test_a_bad_option_is_refused(wrong: str):
     assert stopped.value.code == 2
 
 
-def test_the_frontier_leaves_out_what_is_slower_and_no_better():
-    spots = {
-        "quick": Spot("quick", "int8", 0.70, 0.003, 0.002),
-        "good": Spot("good", "fp32", 0.75, 0.005, 0.005),
-        "slow": Spot("slow", "fp32", 0.74, 0.006, 0.006),
-        "best": Spot("best", "fp32", 0.78, 0.012, 0.012),
-    }
+def test_an_unknown_family_is_told_which_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    repository = a_repository(tmp_path)
 
-    assert [s.label for s in frontier(tuple(spots.values()))] == ["quick", "good", "best"]
+    assert main([f"--repository={repository}", "--family=none"]) == 2
+
+    assert "there are: tiny" in capsys.readouterr().err
+
+
+def test_json_tells_intervals_seconds_and_fingerprint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main([*options(tmp_path, a_repository(tmp_path)), "--json"]) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    point = found["profiles"][0]["points"][0]
+    assert 0 < point["low_s"] <= point["p50_s"] <= point["high_s"]
+    assert found["profiles"][0]["seconds"] > 0
+    assert len(found["fingerprint"]) == 12
+    assert found["failed"] == {}
+
+
+def test_one_broken_variant_is_named_and_the_others_are_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    repository = a_repository(tmp_path, {"small": "fail_on_run = 1\n", "large": "fixed_s = 0.0\n"})
+
+    assert main([*options(tmp_path, repository), "--explain"]) == 0
+
+    told = capsys.readouterr()
+    assert "small@scripted is left out" in told.err
+    assert "small@scripted: small" in told.out
+    assert "large@scripted" in told.out
+
+
+def test_explain_says_what_beats_an_arm(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    scripts = {"small": "fixed_s = 0.02\n", "large": "fixed_s = 0.001\n"}
+    arguments = [*options(tmp_path, a_repository(tmp_path, scripts)), "--budget-s=0.5"]
+
+    assert main([*arguments, "--explain"]) == 0
+
+    assert "small@scripted: large@scripted" in capsys.readouterr().out
+
+
+def test_a_profile_is_compared_with_a_stored_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    arguments = options(tmp_path, a_repository(tmp_path, "fixed_s = 0.002\n"))
+    assert main(arguments) == 0
+    stored = next((tmp_path / "profiles").glob("*.json"))
+    capsys.readouterr()
+
+    assert main([*arguments, f"--diff={stored}"]) == 0
+
+    assert "verdict: as fast as before (median ratio 1.00), all arms alike" in (
+        capsys.readouterr().out
+    )
+
+
+def test_two_files_are_compared_without_measuring(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(options(tmp_path, a_repository(tmp_path))) == 0
+    stored = str(next((tmp_path / "profiles").glob("*.json")))
+    capsys.readouterr()
+
+    assert main(["--family=none", "--json", "--diff", stored, stored]) == 0
+
+    assert json.loads(capsys.readouterr().out)["ratio"] == 1.0
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"profiles": [{}], "hardware": {}}'])
+def test_a_foreign_file_to_compare_with_is_one_message_and_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+):
+    path = tmp_path / "other.json"
+    path.write_text(content)
+
+    assert main([f"--diff={path}"]) == 2
+
+    assert "no stored profile" in capsys.readouterr().err
+
+
+def test_an_unknown_backend_is_told_which_there_are(capsys: pytest.CaptureFixture[str]):
+    assert main(["--backends=abacus"]) == 2
+
+    assert "known: onnxruntime" in capsys.readouterr().err

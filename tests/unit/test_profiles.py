@@ -3,7 +3,7 @@
 import pytest
 
 from profiler.profiles import MachineProfile, Point, Profile, repaired
-from profiler.summary import is_settled, points_of
+from profiler.summary import points_of
 
 
 def a_point(batch: int, p50_s: float, n: int = 10) -> Point:
@@ -116,7 +116,33 @@ def test_a_hiccup_counts_as_two_medians_in_the_mean():
     assert point.mean_s == pytest.approx((9 * 0.01 + 0.02) / 10)
 
 
-def test_a_median_is_settled_by_many_runs_that_agree():
-    assert is_settled([0.01] * 32, 0.01)
-    assert not is_settled([0.01] * 31, 0.01)
-    assert not is_settled([0.01, 0.02] * 32, 0.01)
+def test_many_runs_give_the_interval_by_rank():
+    (point,) = points_of({1: [float(i) for i in range(1, 101)]})
+
+    assert point.interval_s == (40.0, 61.0)
+
+
+def test_few_runs_take_the_spread_of_all_for_their_interval():
+    calm, wild = [0.99, 1.0, 1.0, 1.01] * 10, [0.7, 0.9, 1.1, 1.3] * 10
+
+    widths = [points_of({1: runs, 8: [9.0, 9.0]})[1].half_width for runs in (calm, wild)]
+
+    assert widths[0] < 0.05 < widths[1]
+
+
+def test_a_point_without_an_interval_stands_for_itself():
+    assert a_point(1, 0.01).interval_s == (0.01, 0.01)
+
+
+def test_an_interval_beside_its_median_is_refused():
+    with pytest.raises(ValueError, match="interval"):
+        repaired([Point(1, 5, 0.1, 0.1, 0.1, 0.1, 0.11, 0.12)])
+
+
+def test_repair_carries_the_intervals_along():
+    wide = [Point(1, 10, 0.01, 0.01, 0.01, 0.01, 0.008, 0.012)] * 1
+    dips = [Point(2, 10, 0.008, 0.01, 0.01, 0.01, 0.007, 0.009)]
+
+    found = repaired([*wide, *dips])
+
+    assert [p.interval_s for p in found] == [pytest.approx((0.0075, 0.0105))] * 2

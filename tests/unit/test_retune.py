@@ -12,6 +12,7 @@ from server.policy.retune import (
     arms_now,
     observe,
     predicted_s,
+    renewed,
     scale,
     with_arms,
 )
@@ -102,3 +103,57 @@ def test_what_serving_adds_is_part_of_every_cost():
 def test_an_arm_that_was_never_made_known_is_refused():
     with pytest.raises(KeyError):
         observe(calm(), Ran(Arm("other", "scripted"), 1, 0.01, 0.01, 0.0))
+
+
+def test_two_backends_of_one_variant_are_learnt_apart():
+    other = replace(LARGE, arm=Arm("large", "other"))
+    state = with_arms(Known(), [LARGE, other])
+    for i in range(200):
+        state, _ = observe(state, ran(at_s=0.02 * i))
+        took_s = 1.5 * other.mean_s[2]
+        state, _ = observe(state, Ran(other.arm, 2, took_s, took_s, 0.02 * i + 0.01))
+
+    assert predicted_s(state, LARGE.arm, 2) == pytest.approx(LARGE.mean_s[2], rel=0.03)
+    assert predicted_s(state, other.arm, 2) == pytest.approx(1.5 * other.mean_s[2], rel=0.03)
+
+
+def test_a_size_that_costs_more_than_profiled_is_told_and_larger_ones_never_cost_less():
+    state = with_arms(Known(), [LARGE])
+    for i in range(300):
+        for rows, speed in ((1, 1.0), (8, 1.5), (9, 1.0), (16, 1.0)):
+            state, _ = observe(state, ran(speed, at_s=0.1 * i, rows=rows))
+
+    told = arms_now(state)[0].mean_s
+    assert told[1] == pytest.approx(LARGE.mean_s[1], rel=0.05)
+    assert told[8] > 1.2 * LARGE.mean_s[8]
+    assert list(told) == sorted(told)
+
+
+def test_where_truth_falls_in_the_batch_the_policy_is_not_told_again_and_again():
+    state, told = with_arms(Known(), [LARGE]), 0
+    for i in range(600):
+        for rows, speed in ((4, 2.0), (5, 2.0), (8, 0.8)):
+            state, arms = observe(state, ran(speed, at_s=0.2 * i, rows=rows))
+            told += arms is not None and i >= 300
+
+    assert told == 0
+
+
+def test_a_shadow_run_tells_of_speed_and_not_of_what_serving_adds():
+    state = with_arms(Known(), [LARGE])
+
+    state, _ = observe(state, ran(speed=1.1, added_s=0.5)._replace(shadow=True))
+
+    assert scale(state, LARGE.arm) > 1.0
+    assert state.overhead.weight == 0.0
+    assert state.last[LARGE.arm].ended_s == 10.0
+
+
+def test_on_other_hardware_margins_are_wider_and_no_arm_is_known_well():
+    before = calm(300)
+
+    after = renewed(before, 1.5)
+
+    assert after.told[LARGE.arm].mean_s == pytest.approx(before.told[LARGE.arm].mean_s, rel=0.06)
+    assert after.told[LARGE.arm].upper_s[2] > 1.3 * before.told[LARGE.arm].upper_s[2]
+    assert not after.last

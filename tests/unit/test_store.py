@@ -23,8 +23,11 @@ def a_variant(name: str, sha256: str) -> Variant:
 
 
 def a_profile(variant: str) -> Profile:
-    points = (Point(1, 9, 0.01, 0.012, 0.013, 0.0101), Point(8, 9, 0.08, 0.09, 0.09, 0.081))
-    return Profile(variant, "fp32", "onnxruntime", "cpu", 1, points, 0.5, 1 << 20)
+    points = (
+        Point(1, 9, 0.01, 0.012, 0.013, 0.0101, 0.009, 0.011),
+        Point(8, 9, 0.08, 0.09, 0.09, 0.081, 0.079, 0.082),
+    )
+    return Profile(variant, "fp32", "onnxruntime", "cpu", 1, points, 0.5, 1 << 20, "slow", 1.5)
 
 
 FAMILY = Family("tiny", (), (), (a_variant("a", "1" * 64), a_variant("b", "2" * 64)), Slo(0.05))
@@ -93,6 +96,7 @@ def with_row(**changes: Any) -> Callable[[dict[str, Any]], Any]:
     "edit",
     [
         edited(schema=store.SCHEMA + 1),
+        edited(schema=store.SCHEMA - 1),
         edited(schema=None),
         edited(fingerprint="0" * 12),
         edited(family="other"),
@@ -104,6 +108,8 @@ def with_row(**changes: Any) -> Callable[[dict[str, Any]], Any]:
         with_row(threads="many"),
         with_row(precision=None),
         with_row(load_s=-1.0),
+        with_row(note=None),
+        with_row(seconds="long"),
         with_row(points=[{"batch": 1, "n": 1, "p50_s": -1, "p95_s": 1, "p99_s": 1, "mean_s": 1}]),
         with_row(extra=1),
         lambda _: [],
@@ -153,6 +159,23 @@ def test_a_folder_that_cannot_be_written_costs_a_warning(
         assert not store.save(tmp_path / "file" / "folder", FAMILY, MACHINE, HARDWARE)
 
     assert "the next start measures again" in caplog.text
+
+
+def test_a_full_disk_costs_a_warning_and_leaves_the_old_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    path = saved(tmp_path)
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("profiler.store.os.fsync", full)
+    with caplog.at_level(logging.WARNING):
+        assert not store.save(tmp_path, FAMILY, replace(MACHINE, profiles=()), HARDWARE)
+
+    assert "No space left" in caplog.text
+    assert (path.read_bytes(), [p.name for p in tmp_path.iterdir()]) == (before, [path.name])
 
 
 def test_the_default_folder_honours_the_cache_home(monkeypatch: pytest.MonkeyPatch):

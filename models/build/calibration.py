@@ -1,0 +1,83 @@
+"""Rows of a family's own inputs, read from an .npz file: half to calibrate on, half held out to compare on."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.build.errors import BuildError
+from models.catalog import DATATYPES, Family
+
+LABELS = "labels"
+LEAST_ROWS = 40
+
+Inputs = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """`fit` and `held_out` map input names to rows; `labels` are the held-out rows' class numbers, if known."""
+
+    fit: Inputs
+    held_out: Inputs
+    labels: NDArray[np.int64] | None
+
+    @property
+    def n(self) -> int:
+        """How many rows are held out."""
+        return len(next(iter(self.held_out.values())))
+
+
+def read_calibration(path: Path, family: Family) -> Calibration:
+    """The file's arrays, checked against the family's inputs; every other row is held out. Raises BuildError."""
+    arrays = _arrays(path)
+    labels = None if LABELS in {s.name for s in family.inputs} else arrays.pop(LABELS, None)
+    wanted = {spec.name for spec in family.inputs}
+    if arrays.keys() != wanted:
+        raise BuildError(
+            f"{path}: its arrays are {sorted(arrays)}, the family's inputs {sorted(wanted)}"
+        )
+    for spec in family.inputs:
+        array = arrays[spec.name]
+        if array.dtype != np.dtype(DATATYPES[spec.datatype]) or array.shape[1:] != spec.shape[1:]:
+            raise BuildError(
+                f"{path}: array {spec.name!r} is {array.dtype} {list(array.shape)}, the family wants "
+                f"{spec.datatype} {list(spec.shape)}"
+            )
+    _check_rows(path, arrays | ({} if labels is None else {LABELS: labels}))
+    return Calibration(
+        fit={name: np.ascontiguousarray(a[::2]) for name, a in arrays.items()},
+        held_out={name: np.ascontiguousarray(a[1::2]) for name, a in arrays.items()},
+        labels=None if labels is None else _class_numbers(path, labels)[1::2],
+    )
+
+
+def _arrays(path: Path) -> Inputs:
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise BuildError(
+            f"{path} cannot be read as .npz: {error}; write it with numpy.savez"
+        ) from error
+
+
+def _check_rows(path: Path, arrays: Inputs) -> None:
+    counts = {name: len(a) if a.ndim else 0 for name, a in arrays.items()}
+    if len(set(counts.values())) != 1:
+        raise BuildError(f"{path}: its arrays have unlike numbers of rows: {counts}")
+    if min(counts.values()) < LEAST_ROWS:
+        raise BuildError(
+            f"{path}: {min(counts.values())} rows are too few; give {LEAST_ROWS} or more"
+        )
+
+
+def _class_numbers(path: Path, labels: NDArray[Any]) -> NDArray[np.int64]:
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise BuildError(
+            f"{path}: array {LABELS!r} is {labels.dtype} {list(labels.shape)}; give one class number a row"
+        )
+    return labels.astype(np.int64)

@@ -1,0 +1,133 @@
+"""Measure what a stored profile lacks: open every missing arm, run the plan, keep the result."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from models.backends import Way, ways
+from models.backends.base import BackendError, Slot
+from models.catalog import Family, Variant
+from profiler import measure, store
+from profiler.hardware import Hardware
+from profiler.notebook import noted
+from profiler.profiles import MachineProfile, label_of
+from profiler.sampling import Terms
+
+BOUND_SLOS = 1.5
+"""No batch is measured that is foreseen to take longer than so many SLOs: it could not be answered in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to measure and where it lies. `backends` are the runtimes to use; empty: all that are installed."""
+
+    folder: Path
+    family: Family
+    threads: int
+    budget_s: float
+    backends: tuple[str, ...] = ()
+
+    def arms(self) -> list[tuple[Variant, Way]]:
+        """Every way of running every variant here."""
+        return [(v, way) for v in self.family.variants for way in ways(v, self.backends)]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The machine's profiles, all arms that cannot run with the reason, and how long measuring took (s)."""
+
+    machine: MachineProfile
+    failed: Mapping[str, str] = field(default_factory=dict[str, str])
+    spent_s: float = 0.0
+
+
+def complete(
+    job: Job, machine: MachineProfile | None, hardware: Hardware, profiles: Path
+) -> Outcome:
+    """`machine` with every arm it lacks measured, stored in the folder `profiles`. Raises BackendError if none can run.
+
+    The budget is for the whole family: where some arms are known, the others get their share of it.
+    """
+    start_s = time.perf_counter()
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    machine = machine or MachineProfile(hardware.fingerprint(), job.family.name, created)
+    arms = job.arms()
+    missing = [(v, w) for v, w in arms if _stored(machine, v, w, job.threads) is None]
+    if not missing:
+        return Outcome(machine)
+    bench = _bench(job, len(missing) / len(arms))
+    with ExitStack() as opened, _bar(bench.left_s) as bar:
+        _open(job, missing, bench, bar, opened)
+        _run(bench, bar)
+    for profile in bench.profiles():
+        machine = machine.merged(profile)
+    if not machine.profiles:
+        raise BackendError(next(iter(bench.failed.values())))
+    machine = _noted(job.family, machine)
+    store.save(profiles, job.family, machine, hardware)
+    return Outcome(machine, dict(bench.failed), time.perf_counter() - start_s)
+
+
+def _stored(machine: MachineProfile, variant: Variant, way: Way, threads: int) -> object:
+    return machine.find(variant.name, way.backend, way.device, threads)
+
+
+def _bench(job: Job, share: float) -> measure.Bench:
+    terms = Terms(bound_s=BOUND_SLOS * job.family.slo.latency_s)
+    return measure.Bench(job.family, measure.Effort(job.budget_s * share, terms))
+
+
+def _open(
+    job: Job,
+    arms: Sequence[tuple[Variant, Way]],
+    bench: measure.Bench,
+    bar: "tqdm[NoReturn]",
+    opened: ExitStack,
+) -> None:
+    """Load every arm; each stays open: memory that an earlier one gave back would hide what the next needs."""
+    for variant, way in arms:
+        name = label_of(variant.name, way.backend, way.device)
+        _show(bar, bench.left_s, f"loading {name}")
+        start_s = time.perf_counter()
+        try:
+            loaded = measure.load(job.folder, job.family, variant, Slot(job.threads), way)
+            opened.callback(loaded.backend.close)
+            bench.add(loaded, variant)
+        except BackendError as error:
+            bench.failed[name] = str(error)
+        bench.charge(time.perf_counter() - start_s)
+
+
+def _run(bench: measure.Bench, bar: "tqdm[NoReturn]") -> None:
+    for step in bench.steps():
+        _show(bar, bench.left_s, f"{step.arm} x {step.batch}")
+    _show(bar, 0.0, "done")
+
+
+def _bar(budget_s: float) -> "tqdm[NoReturn]":
+    layout = "{percentage:3.0f}%|{bar:24}| {desc}"
+    return tqdm(total=round(budget_s, 2), bar_format=layout, file=sys.stderr)
+
+
+def _show(bar: "tqdm[NoReturn]", left_s: float, doing: str) -> None:
+    left_s = max(0.0, left_s)
+    bar.n = max(bar.n, round((bar.total or 0.0) - left_s, 2))
+    bar.set_description_str(f"{left_s:.0f} s left, {doing}", refresh=False)
+    bar.update(0)
+
+
+def _noted(family: Family, machine: MachineProfile) -> MachineProfile:
+    """Arms of the same threads are compared with each other, old ones with new ones."""
+    accuracies = {v.name: v.accuracy.value for v in family.variants}
+    for threads in sorted({p.threads for p in machine.profiles}):
+        same = [p for p in machine.profiles if p.threads == threads]
+        for profile in noted(same, {p.label: accuracies[p.variant] for p in same}):
+            machine = machine.merged(profile)
+    return machine

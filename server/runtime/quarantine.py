@@ -1,0 +1,97 @@
+"""Keeps a family's quarantine: feeds the pure rules, says what they decide in the log and the metrics, passes it on."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from math import isfinite
+
+from server.metrics import FamilyMetrics
+from server.policy import quarantine as rules
+from server.policy.decision import Arm
+from server.policy.incidents import Back, Event, Free, Out, Probe, Stay, Verdict
+
+_log = logging.getLogger(__name__)
+
+_REASONS = {
+    "failed": "a batch failed on it, and so did known-good input",
+    "flaky": "batches fail on it whose requests pass one by one",
+    "slow": "a batch took many times its prediction, and the machine is not slow as a whole",
+    "overdue": "a batch runs for many times its prediction, and the machine is not slow as a whole",
+    "hung": "a batch does not return",
+}
+
+
+class Quarantine:
+    """Which arms are out of use. Any thread may tell what befell an arm.
+
+    `changed` is called, without the lock, whenever the arms in use are others than before.
+    """
+
+    def __init__(self, family: str, metrics: FamilyMetrics, changed: Callable[[], None]) -> None:
+        self._family = family
+        self._metrics = metrics
+        self._changed = changed
+        self._lock = threading.Lock()
+        self.state = rules.State()
+        """A value: read it as often as you like."""
+
+    def know(self, arms: Iterable[Arm]) -> None:
+        """These are the family's arms now."""
+        with self._lock:
+            self.state = rules.with_arms(self.state, arms)
+
+    def is_out(self, arm: Arm) -> bool:
+        """Whether `arm` is out of use now."""
+        case = self.state.cases.get(arm)
+        return case is not None and bool(case.reason)
+
+    def tell(self, event: Event) -> None:
+        """Something befell an arm; when this returns, the dispatcher has been told what follows."""
+        for verdict in self._step(event):
+            self._announce(verdict)
+            if isinstance(verdict, Out | Back):
+                self._changed()
+
+    def probe(self, now_s: float, *, waiting: bool) -> Arm | None:
+        """The arm that the calling worker is to probe now, if any; `waiting`: requests wait for the worker."""
+        if rules.next_due_s(self.state) > now_s:
+            return None
+        verdicts = self._step(Free(waiting))
+        return next((v.arm for v in verdicts if isinstance(v, Probe)), None)
+
+    def next_probe_in_s(self, now_s: float) -> float | None:
+        """How long an idle worker may sleep; None where no arm is to be probed."""
+        wait_s = rules.next_due_s(self.state) - now_s
+        return max(0.0, wait_s) if isfinite(wait_s) else None
+
+    def _step(self, event: Event) -> tuple[Verdict, ...]:
+        with self._lock:
+            self.state, verdicts = rules.step(self.state, event, time.monotonic())
+        return verdicts
+
+    def _announce(self, verdict: Verdict) -> None:
+        state, now_s = self.state, time.monotonic()
+        left = len(state.cases) - len(rules.out(state))
+        self._metrics.quarantined(len(state.cases) - left)
+        match verdict:
+            case Out(arm, reason, until_s):
+                self._metrics.quarantine(arm.variant, arm.backend, reason)
+                text = "%s: %s is out of use: %s; %d other arms go on, it is tried again in %.1f s"
+                _log.warning(
+                    text, self._family, _named(arm), _REASONS[reason], left, until_s - now_s
+                )
+            case Stay(arm, reason, until_s):
+                text = (
+                    "%s: %s stays out of use (%s): its probe was bad; it is tried again in %.1f s"
+                )
+                _log.warning(text, self._family, _named(arm), reason, until_s - now_s)
+            case Back(arm, out_s):
+                text = "%s: %s is in use again after %.1f s"
+                _log.info(text, self._family, _named(arm), out_s)
+            case Probe():
+                pass
+
+
+def _named(arm: Arm) -> str:
+    return f"{arm.variant} on {arm.backend} ({arm.device})"

@@ -1,0 +1,121 @@
+"""Which arms are in memory: opens them, runs every batch size once, hands them to the workers and lets them go.
+
+Only the tuner's thread changes what is loaded; workers read `loaded`, one entry at a time.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from models.artifacts import size_of
+from models.backends import Way, ways
+from models.backends.base import Backend, BackendError, Slot
+from models.catalog import Family, Variant
+from profiler.measure import Loaded, load, sample_inputs
+from server.policy.decision import Arm
+
+_log = logging.getLogger(__name__)
+
+WARM_ROWS = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
+"""Batch sizes run once before an arm is used: what a runtime compiles at first use is not for a request to wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Berth:
+    """Where a family's arms live: its folder, which runtimes may be used (none named: all), threads of each run and how
+    many run at a time."""
+
+    folder: Path
+    only: tuple[str, ...]
+    threads: int
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A way of running a variant here, loaded or not."""
+
+    variant: Variant
+    way: Way
+
+    @property
+    def arm(self) -> Arm:
+        """The arm that it becomes."""
+        return Arm(self.variant.name, self.way.backend, self.way.device)
+
+
+class Residency:
+    """The loaded arms of one family. `failed` tells which could not be opened, and why."""
+
+    def __init__(self, family: Family, berth: Berth) -> None:
+        self.loaded: dict[Arm, Backend] = {}
+        self.failed: dict[Arm, str] = {}
+        self._family = family
+        self._berth = berth
+
+    @property
+    def berth(self) -> Berth:
+        """How arms are opened now."""
+        return self._berth
+
+    def candidates(self) -> list[Candidate]:
+        """Every way of running every variant here, smallest artefact first."""
+        by_size = sorted(
+            self._family.variants, key=lambda v: size_of(self._berth.folder / v.artifact)
+        )
+        return [Candidate(v, way) for v in by_size for way in ways(v, self._berth.only)]
+
+    def open(self, candidate: Candidate) -> Loaded | None:
+        """The arm, opened but not in use; None, and the reason in the log, where it cannot be."""
+        berth = self._berth
+        try:
+            slot = Slot(berth.threads, berth.instances)
+            found = load(berth.folder, self._family, candidate.variant, slot, candidate.way)
+        except BackendError as error:
+            self.fail(candidate.arm, str(error))
+            return None
+        self.failed.pop(candidate.arm, None)
+        return found
+
+    def warm(self, arm: Arm, backend: Backend, most: int) -> bool:
+        """Run every batch size worth compiling for, up to `most` rows; False, and out it is, where one fails."""
+        inputs = sample_inputs(self._family, most)
+        try:
+            for rows in (r for r in WARM_ROWS if r <= most):
+                backend.run({name: array[:rows] for name, array in inputs.items()})
+        except (BackendError, MemoryError) as error:
+            self.fail(arm, str(error) or "out of memory")
+            return False
+        return True
+
+    def admit(self, arm: Arm, backend: Backend) -> None:
+        """Let workers use it, in place of an older one; a batch that runs on that ends there."""
+        self.loaded[arm] = backend
+
+    def release(self, arm: Arm) -> None:
+        """Let it go. The policy must not know it any more; what still runs on it keeps it alive until it ends."""
+        self.loaded.pop(arm, None)
+
+    def fail(self, arm: Arm, reason: str) -> None:
+        """Note that the arm cannot be used."""
+        self.failed[arm] = reason
+        text = "%s: %s on %s %s is out: %s"
+        _log.error(text, self._family.name, arm.variant, arm.backend, arm.device, reason)
+
+    def resize(self, threads: int, instances: int) -> Iterator[Arm]:
+        """Open every loaded arm anew for so many threads and runs at a time, one after the other; yields each as it is
+        swapped. The former one serves until then, and goes on where the new one cannot be opened."""
+        self._berth = replace(self._berth, threads=threads, instances=instances)
+        for candidate in self.candidates():
+            arm = candidate.arm
+            anew = self.open(candidate) if arm in self.loaded else None
+            if anew is not None and self.warm(arm, anew.backend, min(4, self._family.max_batch)):
+                self.admit(arm, anew.backend)
+                yield arm
+
+    def close(self) -> None:
+        """Free everything; nothing runs any more."""
+        for backend in self.loaded.values():
+            backend.close()
+        self.loaded.clear()

@@ -1,0 +1,89 @@
+"""Uses idle moments: runs arms whose cost is not known well any more, measures what this hardware has no profile of.
+
+Nobody waits for a shadow run: when to run which is the pure `server.policy.probing`'s affair, and one during which a
+request came is forgotten. It runs on the tuner's thread.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+
+from models.backends.base import BackendError
+from models.catalog import Family
+from profiler.measure import Bench, Step, sample_inputs
+from server.policy import probing
+from server.policy.incidents import Failed
+from server.runtime.dispatcher import Dispatcher
+from server.runtime.residency import Residency
+from server.runtime.slots import Slots
+from server.runtime.tuner import Tuner
+
+_log = logging.getLogger(__name__)
+
+STEP_S = 0.1
+"""About what one step of measuring anew takes; it is begun only where hardly anybody will come meanwhile."""
+QUIET_RISK = 0.05
+"""The chance allowed that a request comes in that time."""
+
+
+class Shadow:
+    """One family's. `tick` does one thing at most, and takes no longer than a batch or a few."""
+
+    def __init__(
+        self,
+        family: Family,
+        residency: Residency,
+        tuner: Tuner,
+        slots: Slots,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self._family = family
+        self._residency = residency
+        self._tuner = tuner
+        self._slots = slots
+        self._dispatcher = dispatcher
+        self._spent = probing.Spent()
+        self._rows = sample_inputs(family, family.max_batch)
+        self._bench: Bench | None = None
+        self._begun_on = ""
+        self._steps: Iterator[Step] = iter(())
+
+    def tick(self) -> None:
+        """Use this moment, if it is idle."""
+        slack = self._dispatcher.slack(self._family.slo.latency_s)
+        quiet = not slack.waiting and slack.rate_rps * STEP_S <= QUIET_RISK
+        if quiet and slack.idle == slack.workers and self._tuner.unmeasured:
+            self._measure_on()
+            return
+        probe = probing.next_probe(self._tuner.known, slack, self._spent, time.monotonic())
+        if probe is not None and probe.arm in self._residency.loaded:
+            self._probe(probe)
+
+    def _probe(self, probe: probing.Probe) -> None:
+        backend = self._residency.loaded[probe.arm]
+        rows = {name: array[: probe.rows] for name, array in self._rows.items()}
+        arrived, begun_s = self._dispatcher.load().arrived, time.monotonic()
+        try:
+            backend.run(rows)  # the first after others finds cold caches
+            warm_s = time.monotonic()
+            backend.run(rows)
+        except (BackendError, MemoryError) as error:
+            _log.error(
+                "%s: shadow run on %s failed: %s", self._family.name, probe.arm.variant, error
+            )
+            self._dispatcher.quarantine.tell(Failed(probe.arm, canary_passed=False))
+            return
+        ended_s = time.monotonic()
+        self._spent = probing.after(ended_s - begun_s, self._dispatcher.limits.workers, ended_s)
+        if self._dispatcher.load().arrived == arrived:
+            self._tuner.observe_shadow(probe, ended_s - warm_s, ended_s)
+
+    def _measure_on(self) -> None:
+        """One more step of measuring every loaded arm on hardware that has no profile of them."""
+        if self._bench is None or self._begun_on != self._tuner.fingerprint:
+            self._bench, self._begun_on = self._tuner.bench(self._slots), self._tuner.fingerprint
+            self._steps = self._bench.steps()
+            _log.info("%s: hardly anybody asks; measuring on this hardware", self._family.name)
+        if next(self._steps, None) is None:
+            self._tuner.measured(self._bench.profiles())
+            self._bench = None

@@ -1,0 +1,46 @@
+"""When measured runs may have the machine: none beside a live batch, none where a request could wait for it."""
+
+import threading
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+
+from models.catalog import Family
+from profiler.measure import Effort, Instruments
+from profiler.sampling import Terms
+from server.runtime.dispatcher import Dispatcher
+
+BOUND_SLOS = 2.0
+"""No batch is measured that takes more than this many SLOs: it could never be answered in time."""
+PATIENCE_S = 0.2
+"""A measured run waits so long for an idle moment, then takes the next turn: a start under load must come to an end."""
+
+
+class Slots:
+    """Hands out turns between the batches of one family's workers."""
+
+    def __init__(self, family: Family, dispatcher: Dispatcher) -> None:
+        self._family = family
+        self._dispatcher = dispatcher
+        self._gates: list[threading.Lock] = []
+
+    def gate(self) -> threading.Lock:
+        """A lock for one worker to hold while it runs a batch: no measurement runs meanwhile."""
+        gate = threading.Lock()
+        self._gates.append(gate)
+        return gate
+
+    def effort(self, budget_s: float) -> Effort:
+        """How long to measure, and up to which latency."""
+        return Effort(budget_s, Terms(bound_s=BOUND_SLOS * self._family.slo.latency_s))
+
+    def instruments(self) -> Instruments:
+        """The real clock, and a gate that holds every worker."""
+        return Instruments(gate=self._alone)
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        self._dispatcher.await_idle(PATIENCE_S)
+        with ExitStack() as stack:
+            for gate in self._gates:
+                stack.enter_context(gate)
+            yield

@@ -1,0 +1,162 @@
+"""One family at work: transport side, arms, workers; built from a Config, fitted anew when the hardware changes."""
+
+from functools import partial
+from pathlib import Path
+
+from models.artifacts import default_repository
+from models.backends import RUNTIMES
+from models.catalog import Family
+from profiler.hardware import Hardware
+from profiler.store import default_folder
+from server.config import Config, class_weights
+from server.errors import BadConfiguration
+from server.metrics import FamilyMetrics, Metrics
+from server.policy import registry
+from server.policy.tuning import NAMED
+from server.rpc.convert import Reader
+from server.rpc.service import Hosted
+from server.runtime.crew import Crew
+from server.runtime.dispatcher import Dispatcher, Limits
+from server.runtime.executor import Post
+from server.runtime.jobs import Deliver
+from server.runtime.journal import Journal
+from server.runtime.rehearsal import Rehearsal, Schedule, Stage
+from server.runtime.residency import Berth, Residency
+from server.runtime.shadow import Shadow
+from server.runtime.shelf import Shelf
+from server.runtime.slots import Slots
+from server.runtime.tasks import Tasks
+from server.runtime.tuner import Tuner
+from server.simulator import replay
+
+REPLAYED_CV = 0.1
+"""Scatter of batch latencies in replays: what a server that shares its cores with its own transport shows."""
+
+
+class Unit:
+    """Everything of one family. Raises BadConfiguration for what it cannot be built with."""
+
+    def __init__(
+        self, family: Family, config: Config, hardware: Hardware, metrics: Metrics
+    ) -> None:
+        self._config = config
+        measured = metrics.family(family.name)
+        workers, threads = parallelism(config, hardware)
+        dispatcher = _dispatcher(family, config, workers, measured)
+        measured.watch_depth(lambda: dispatcher.depth)
+        reader = Reader(
+            family, family.slo, dispatcher.limits.weights, finite=config.reject_non_finite
+        )
+        self.hosted = Hosted(family, reader, dispatcher, measured)
+        self._residency = Residency(family, _berth(family, config, workers, threads))
+        profiles = Path(config.profiles) if config.profiles else default_folder()
+        shelf = Shelf(profiles, family, hardware)
+        self._slots = Slots(family, dispatcher)
+        self._tuner = Tuner(family, self._residency, shelf, dispatcher, measured)
+        self._shadow = Shadow(family, self._residency, self._tuner, self._slots, dispatcher)
+        post = Post(family, dispatcher, self._residency.loaded, self._tuner.observe)
+        self._crew = Crew(post, self._slots.gate)
+        self._rehearsal = _rehearsal(dispatcher, config)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is an arm to serve with."""
+        return bool(self.hosted.dispatcher.arms)
+
+    def start(self, deliver: Deliver) -> None:
+        """Let the workers wait for requests."""
+        self.hosted.dispatcher.answer_to(deliver)
+        self._crew.start(self.hosted.dispatcher.limits.workers)
+        if self._rehearsal is not None:
+            self._rehearsal.start()
+
+    def prepare(self) -> None:
+        """Load and measure the arms, on the tuner's thread. Raises BackendError where the family cannot be served."""
+        self._tuner.prepare(self._slots, self._config.profile_budget_s)
+
+    def tick(self) -> None:
+        """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well any more."""
+        self._shadow.tick()
+
+    def moved_to(self, hardware: Hardware, tasks: Tasks) -> None:
+        """Serve on other hardware: fewer or more workers at once; sessions of another size one by one, by the tuner."""
+        workers, threads = parallelism(self._config, hardware)
+        self._crew.grow(workers)
+        self.hosted.dispatcher.resize(workers)
+        self._tuner.moved_to(hardware)
+        berth = self._residency.berth
+        if threads != berth.threads or workers > berth.instances:
+            family = self.hosted.family.name
+            tasks.add(
+                f"{family}: resizing its sessions", lambda: self._tuner.resize(threads, workers)
+            )
+
+    def forget_devices(self) -> None:
+        """A GPU is gone: nothing is to run on one until they are counted anew."""
+        self._tuner.drop_devices()
+
+    def retake_devices(self, tasks: Tasks) -> None:
+        """A GPU is back: load and measure what can run on it."""
+        tasks.add(f"{self.hosted.family.name}: arms on the GPU", self.prepare)
+
+    def stop(self) -> None:
+        """Prepare nothing more and refuse new requests; what waits is still served."""
+        if self._rehearsal is not None:
+            self._rehearsal.stop()
+        self._tuner.stop()
+        self.hosted.dispatcher.close()
+
+    def join(self) -> None:
+        """Return when the workers have ended, and free the arms."""
+        self._crew.join()
+        self._residency.close()
+
+
+def parallelism(config: Config, hardware: Hardware) -> tuple[int, int]:
+    """(workers, threads each). Unset: one single-threaded worker a core (benchmarks/results/threads.md)."""
+    workers = config.workers or max(1, hardware.cores // max(1, config.threads))
+    return workers, config.threads or max(1, hardware.cores // workers)
+
+
+def _berth(family: Family, config: Config, workers: int, threads: int) -> Berth:
+    known = [runtime.name for runtime in RUNTIMES]
+    unknown = [name for name in config.backends if name not in known]
+    if unknown:
+        raise BadConfiguration(
+            f"backends: no runtime {', '.join(unknown)}; known: {', '.join(known)}"
+        )
+    root = Path(config.repository) if config.repository else default_repository()
+    return Berth(root / family.name, config.backends, threads, workers)
+
+
+def _dispatcher(family: Family, config: Config, workers: int, metrics: FamilyMetrics) -> Dispatcher:
+    weights = class_weights(config.slo_classes)
+    limits = Limits(workers, config.queue_capacity, config.reply_margin_ms / 1e3, weights)
+    try:
+        factory = registry.policy(config.policy)
+    except ValueError as error:
+        raise BadConfiguration(f"policy: {error}") from error
+    dispatcher = Dispatcher(family.name, factory, limits, metrics, Journal(config.journal_every))
+    dispatcher.policy = config.policy
+    return dispatcher
+
+
+def _rehearsal(dispatcher: Dispatcher, config: Config) -> Rehearsal | None:
+    """The slow loop of a family, where it is asked for and the policy has other characters to try."""
+    if not config.rehearse_every_s or config.policy not in NAMED:
+        return None
+    limits = dispatcher.limits
+    stage = replay.Stage(limits.workers, limits.capacity_rows, cv=REPLAYED_CV)
+    candidates = {name: registry.policy(name) for name in NAMED}
+    rehearsal = Rehearsal(
+        Stage(
+            dispatcher.name,
+            lambda: dispatcher.arms,
+            lambda name: dispatcher.use(name, candidates[name]),
+        ),
+        partial(replay.replay, candidates=candidates, stage=stage),
+        config.policy,
+        Schedule(period_s=config.rehearse_every_s),
+    )
+    dispatcher.show(rehearsal.record)
+    return rehearsal
