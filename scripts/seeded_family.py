@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from models.build.checkpoints import StateDict
+from models.build.narrow import narrow
 from models.build.networks import CLASSES, OUTPUT, build_core, efficientnet_lite, mobilenet_v2
 from models.build.preprocess import INPUT, INPUT_SIDE, joined, preprocessing
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
 SIDE = 224
 _SEED = 20240229
-_NARROW = {"bf16": TensorProto.BFLOAT16, "fp16": TensorProto.FLOAT16}
 _MOBILENET = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
 """(expansion, channels, blocks) of each stage."""
 _LITE0 = (
@@ -100,7 +99,7 @@ def seeded_family(folder: Path, report: Report) -> Family:
     variants: list[Variant] = []
     for name, (architecture, state) in networks.items():
         core = build_core(architecture, state, SIDE, np.full(3, 1 / 64, np.float32))
-        cores = {"fp32": core, **{p: _narrowed(core, t) for p, t in _NARROW.items()}}
+        cores = {"fp32": core, **{p: narrow(core, p) for p in ("bf16", "fp16")}}
         cores |= _quantized(core, front, report)
         for precision, made in cores.items():
             variants.append(_saved(folder, name, precision, joined(front, made)))
@@ -120,24 +119,6 @@ def _saved(folder: Path, name: str, precision: str, model: onnx.ModelProto) -> V
     return Variant(
         f"{name}-{precision}", precision, path.name, digest, Accuracy(0.5, "seeded weights")
     )
-
-
-def _narrowed(core: onnx.ModelProto, element: int) -> onnx.ModelProto:
-    """The same graph with its weights stored in `element` and cast back to float32."""
-    model = onnx.ModelProto()
-    model.CopyFrom(core)
-    casts: list[onnx.NodeProto] = []
-    for weights in model.graph.initializer:
-        if len(weights.dims) < 2:
-            continue
-        values = numpy_helper.to_array(weights).astype(helper.tensor_dtype_to_np_dtype(element))
-        stored = f"{weights.name}.stored"
-        casts.append(helper.make_node("Cast", [stored], [weights.name], to=TensorProto.FLOAT))
-        weights.CopyFrom(numpy_helper.from_array(values, stored))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    return model
 
 
 def _quantized(

@@ -93,31 +93,42 @@ def build(content: bytes, precision: str, max_batch: int) -> bytes:
     return bytes(plan)
 
 
+_MOVES = frozenset(
+    {"Transpose", "Gather", "Slice", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"}
+)
+"""Operators that move values and change none: they do the same to floats as to bytes."""
+
+
 def floats_first(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with uint8 inputs cast before they are transposed: TensorRT wants such an input cast at once."""
-    bytes_in = {
-        i.name for i in model.graph.input if i.type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    }
-    nodes = list(model.graph.node)
-    for first in nodes:
-        users = [n for n in nodes if first.output[0] in n.input]
-        if first.op_type != "Transpose" or first.input[0] not in bytes_in or len(users) != 1:
-            continue
-        if users[0].op_type == "Cast":
-            _swap(first, users[0])
+    """The same graph with its uint8 inputs cast at once, where they would be moved first: TensorRT wants it so."""
+    graph = model.graph
+    for given in graph.input:
+        if given.type.tensor_type.elem_type == onnx.TensorProto.UINT8 and _only_moved(
+            graph, given.name
+        ):
+            _cast_at_once(graph, given.name)
     return model
 
 
-def _swap(transpose: onnx.NodeProto, cast: onnx.NodeProto) -> None:
-    """Make Transpose-Cast Cast-Transpose: each node takes the other's work, the tensors keep their names."""
-    work = onnx.NodeProto()
-    work.CopyFrom(transpose)
-    transpose.op_type = "Cast"
-    del transpose.attribute[:]
-    transpose.attribute.extend(cast.attribute)
-    cast.op_type = "Transpose"
-    del cast.attribute[:]
-    cast.attribute.extend(work.attribute)
+def _only_moved(graph: onnx.GraphProto, name: str) -> bool:
+    """Whether the bytes of `name` are moved and then cast, nothing else."""
+    users = [n for n in graph.node if name in n.input]
+    return bool(users) and all(
+        n.op_type == "Cast"
+        or (n.op_type in _MOVES and n.input[0] == name and _only_moved(graph, n.output[0]))
+        for n in users
+    )
+
+
+def _cast_at_once(graph: onnx.GraphProto, name: str) -> None:
+    floats = f"{name}.at_once"
+    for node in graph.node:
+        for i, used in enumerate(node.input):
+            if used == name:
+                node.input[i] = floats
+    cast = onnx.helper.make_node("Cast", [name], [floats], to=onnx.TensorProto.FLOAT)
+    graph.node.insert(0, cast)
+    del graph.value_info[:]  # they state the old types
 
 
 def _network_flags(precision: str) -> int:

@@ -1,7 +1,8 @@
 """An ONNX graph as a torch module, operator by operator; in a narrow model the heavy ones compute in bf16 or fp16.
 
-What is computed narrow: convolutions and matrix products, and what lies between them. Sums over many values, softmax,
-resizing and whatever yields an output of the graph stay float32: 8 bits of mantissa would tie the best classes.
+What is computed narrow: convolutions and matrix products whose weights are stored so (all, where none are), and what
+lies between them. Resizing by a matrix product has float32 weights and stays as it is; so do sums over many values,
+softmax, and whatever yields an output of the graph: 8 bits of mantissa would tie the best classes.
 """
 
 import inspect
@@ -21,6 +22,8 @@ from models.backends.torch_ops import CORE, FOLLOWS, OPS, WIDE, Op, attribute
 
 _OLDEST_OPSET = 13
 """Before it, Softmax and the reductions meant something else."""
+
+_NARROW_ELEMENTS = frozenset({onnx.TensorProto.BFLOAT16, onnx.TensorProto.FLOAT16})
 
 Value = fx.Node | Tensor | None
 """What a name stands for while translating: a step of the module, a constant, or an input left out."""
@@ -54,6 +57,7 @@ class _Translation:
     root: nn.Module = field(default_factory=nn.Module)
     graph: fx.Graph = field(default_factory=fx.Graph)
     values: dict[str, Value] = field(default_factory=dict[str, Value])
+    stored_narrow: set[int] = field(default_factory=set[int])
     narrow: set[fx.Node] = field(default_factory=set[fx.Node])
     held: dict[int, tuple[Tensor, fx.Node]] = field(
         default_factory=dict[int, tuple[Tensor, fx.Node]]
@@ -98,7 +102,10 @@ class _Translation:
         ]
         _check_call(node, op, inputs, attributes)
         if not any(isinstance(value, fx.Node) for value in inputs):
-            return op.run(*inputs, **attributes)
+            folded = op.run(*inputs, **attributes)
+            if isinstance(inputs[0], Tensor) and inputs[0].dtype == self.compute:
+                self.stored_narrow.add(id(folded))
+            return folded
         return self._step(op, inputs, attributes, is_output)
 
     def _step(
@@ -121,7 +128,12 @@ class _Translation:
         steps = [v for v in inputs if isinstance(v, fx.Node)]
         if op.width == FOLLOWS:
             return all(v in self.narrow for v in steps)
-        return not is_output
+        weighted = any(id(v) in self.stored_narrow for v in inputs)
+        return not is_output and (weighted or not self.stores_narrow())
+
+    def stores_narrow(self) -> bool:
+        """Whether any weight of the graph is stored in the narrow type."""
+        return any(i.data_type in _NARROW_ELEMENTS for i in self.source.initializer)
 
     def _narrowed(self, value: Any) -> Any:
         if isinstance(value, Tensor):

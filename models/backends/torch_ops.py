@@ -147,6 +147,13 @@ def _softmax(x: Tensor, *, axis: int = -1) -> Tensor:
     return x.softmax(axis)
 
 
+def _gather(x: Tensor, indices: Tensor, *, axis: int = 0) -> Tensor:
+    """Places along `axis`, counted from the end where negative; their shape takes the axis's place."""
+    places = (indices % x.shape[axis]).reshape(-1)
+    shape = [*x.shape[: axis % x.dim()], *indices.shape, *x.shape[axis % x.dim() + 1 :]]
+    return x.index_select(axis, places).reshape(shape)
+
+
 def _concat(*parts: Tensor, axis: int) -> Tensor:
     return torch.cat(parts, axis)
 
@@ -203,6 +210,7 @@ OPS: dict[str, Op] = {
     "MaxPool": Op(max_pool),
     "AveragePool": Op(average_pool),
     "Concat": Op(_concat),
+    "Gather": Op(_gather),
     "Flatten": Op(_flatten),
     "Reshape": Op(_reshape, FOLLOWS, (1,)),
     "Transpose": Op(_transpose),

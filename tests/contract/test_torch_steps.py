@@ -79,6 +79,38 @@ def test_a_narrow_model_computes_narrow(tmp_path: Path):
     assert np.abs(np.asarray(wide) - np.asarray(narrow)).max() > 1e-4
 
 
+def test_a_product_with_wide_weights_stays_wide_in_a_narrow_model(tmp_path: Path):
+    taps = np.full((9, 9), 1 + 1 / 512, np.float32)
+    zeros = helper.make_tensor("zeros", TensorProto.BFLOAT16, [5, 1], [0.0] * 5)
+    nodes = [
+        helper.make_node("MatMul", ["x", "taps"], ["m"]),
+        helper.make_node("Relu", ["m"], ["r"]),
+        helper.make_node("ReduceMean", ["r"], ["s"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Unsqueeze", ["s", "one"], ["u"]),
+        helper.make_node("Cast", ["zeros"], ["w"], to=TensorProto.FLOAT),
+        helper.make_node("Gemm", ["u", "w"], ["g"], transB=1),
+        helper.make_node("Add", ["u", "g"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 9, 9])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 5])],
+        [
+            numpy_helper.from_array(taps, "taps"),
+            numpy_helper.from_array(np.array([1]), "one"),
+            zeros,
+        ],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "net.onnx")
+    x = np.ones((2, 3, 9, 9), np.float32)
+
+    answer = opened(tmp_path, precision="bf16").run({"x": x})["y"]
+
+    np.testing.assert_allclose(answer, np.full((2, 5), 9 * (1 + 1 / 512)), rtol=1e-6)
+
+
 def test_an_unknown_operator_is_named(tmp_path: Path):
     write_net(tmp_path / "net.onnx", extra="Celu")
 
