@@ -8,7 +8,6 @@ onnxruntime, onnx, numpy and pytest; no network. `--cpu` leaves the GPU out.
 import argparse
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -17,8 +16,6 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from models.artifacts import ArtifactError, default_repository, load_family
 from models.backends import Way, open_backend, ways
 from models.backends.base import BackendError
 from models.catalog import Family, Variant
+from scripts.gpu_check_machine import described
 from scripts.gpu_check_report import table
 from scripts.seeded_family import pictures, seeded_family
 
@@ -38,16 +36,6 @@ TOLERATED = {"fp32": 0.01, "fp16": 0.03, "bf16": 0.25, "int8": 0.6}
 """Precision -> root mean square error allowed, as a share of the reference's standard deviation; fp32 may be TF32."""
 SHARE_S, MOST_RUNS, LEAST_RUNS = 0.25, 200, 3
 SUITE_S, COMPILE_S = 150, 120
-DISTRIBUTIONS = (
-    "torch",
-    "onnx",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "openvino",
-    "tensorrt",
-    "cuda-python",
-    "numpy",
-)
 
 
 @dataclass
@@ -96,43 +84,10 @@ def main() -> int:
 
 def machine(check: Check) -> dict[str, Any]:
     """Device, driver, Python, and which runtimes import; a runtime that is missing is no failure."""
-    versions: dict[str, str] = {}
-    for name in DISTRIBUTIONS:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "missing"
-    for name in ("torch", "onnxruntime", "openvino", "tensorrt"):
-        try:
-            import_module(name)
-        except Exception as error:  # noqa: BLE001 - a broken installation raises anything
-            versions[name] += f" ({type(error).__name__}: {error})"
-    gpu = {} if check.cpu_only else _nvidia()
-    if not gpu and not check.cpu_only:
+    found = described(cpu_only=check.cpu_only)
+    if not found["gpu"] and not check.cpu_only:
         check.failed.append("machine: nvidia-smi finds no GPU; run with --cpu to leave it out")
-    return {
-        "device": gpu.get("name", f"cpu {_processor()}"),
-        "gpu": gpu,
-        "python": platform.python_version(),
-        "cores": len(os.sched_getaffinity(0)),
-        "versions": versions,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
-
-
-def _nvidia() -> dict[str, str]:
-    keys = ("name", "driver_version", "memory.total", "power.limit", "clocks.max.sm")
-    command = ["nvidia-smi", f"--query-gpu={','.join(keys)}", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return dict(zip(keys, (v.strip() for v in done.stdout.splitlines()[0].split(",")), strict=True))
-
-
-def _processor() -> str:
-    found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return found[1] if found else platform.machine()
+    return found
 
 
 def contract_suite(check: Check) -> dict[str, Any]:
