@@ -37,6 +37,8 @@ class Runtime:
 RUNTIMES = (
     Runtime("onnxruntime", (".onnx",), "models.backends.onnx_backend", "onnxruntime"),
     Runtime("openvino", (".onnx",), "models.backends.openvino_backend", "openvino"),
+    Runtime("torch", (".onnx", ".pt2"), "models.backends.torch_backend", "torch", "torch"),
+    Runtime("tensorrt", (".onnx",), "models.backends.tensorrt_backend", "tensorrt", "tensorrt"),
     Runtime("scripted", (".scripted",), "models.backends.scripted", "models"),
 )
 """In the order of preference where several fit and nothing was measured yet. `extra` is what pip installs it with."""

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from models.backends.base import BackendError, Tensors
-from models.catalog import TensorSpec
+from models.catalog import DATATYPES, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,22 @@ def check_names(label: str, wanted: AbstractSet[str], got: Tensors) -> None:
         missing, extra = sorted(wanted - got.keys()), sorted(got.keys() - wanted)
         raise BackendError(
             f"{label}: missing inputs {missing}, unexpected inputs {extra}; expected {sorted(wanted)}"
+        )
+
+
+def check_batch(label: str, wanted: Sequence[TensorSpec], got: Tensors) -> None:
+    """Raises BackendError where a batch's names, types or shapes are not those `wanted`, or rows differ in number."""
+    check_names(label, {spec.name for spec in wanted}, got)
+    for spec in wanted:
+        array = got[spec.name]
+        if array.dtype != DATATYPES[spec.datatype] or array.shape[1:] != spec.shape[1:]:
+            raise BackendError(
+                f"{label}: input {spec.name!r} is {array.dtype} {list(array.shape)}, "
+                f"expected {spec.datatype} {list(spec.shape)}"
+            )
+    if len({len(array) for array in got.values()}) > 1:
+        raise BackendError(
+            f"{label}: its inputs have different numbers of rows; give them all the same"
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from models.backends import Way, open_backend, ways
+from models.backends import RUNTIMES, Way, is_installed, open_backend, ways
 from models.backends.base import Backend, BackendError
 from models.backends.scripted import Script
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
@@ -23,11 +23,12 @@ ACCURACY = Accuracy(0.5, "invented")
 
 @dataclass(frozen=True)
 class Kind:
-    """One backend under test: how its artefact is made, and the way it is run."""
+    """One backend under test: how its artefact is made, the way it is run, and the fixture it needs, if any."""
 
     suffix: str
     write: Callable[[Path], None]
     way: Way
+    fixture: str = ""
 
 
 def write_onnx(path: Path, name: str = "x", rows: str | int = "rows", top: int = 255) -> None:
@@ -56,6 +57,28 @@ def write_onnx(path: Path, name: str = "x", rows: str | int = "rows", top: int =
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
 
 
+def write_program(path: Path) -> None:
+    """The same layer as a program of torch.export, with the outputs' names."""
+    import torch  # noqa: PLC0415 - not installed everywhere
+
+    weights = np.random.default_rng(3).standard_normal((WIDTH, CLASSES)).astype(np.float32) / 255
+
+    class Layer(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.from_numpy(weights))
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            f = x.float()
+            return {"scores": (f @ self.w).softmax(1), "total": f.sum(1, keepdim=True)}
+
+    rows = torch.export.Dim("rows")
+    example = torch.zeros(4, WIDTH, dtype=torch.uint8)
+    torch.export.save(
+        torch.export.export(Layer(), (example,), dynamic_shapes={"x": {0: rows}}), path
+    )
+
+
 def write_script(path: Path) -> None:
     """A script that takes no time."""
     path.write_text("fixed_s = 0.0\nper_row_s = 0.0\n")
@@ -64,8 +87,28 @@ def write_script(path: Path) -> None:
 KINDS = {
     "onnxruntime": Kind(".onnx", write_onnx, Way("onnxruntime")),
     "openvino": Kind(".onnx", write_onnx, Way("openvino")),
+    "torch": Kind(".onnx", write_onnx, Way("torch")),
+    "torch-pt2": Kind(".pt2", write_program, Way("torch")),
+    "tensorrt-stand-in": Kind(".onnx", write_onnx, Way("tensorrt", "cuda"), "tensorrt_stand_in"),
     "scripted": Kind(".scripted", write_script, Way("scripted")),
 }
+GPU_KINDS = {
+    "onnxruntime-cuda": Kind(".onnx", write_onnx, Way("onnxruntime", "cuda")),
+    "onnxruntime-tensorrt": Kind(".onnx", write_onnx, Way("onnxruntime", "tensorrt")),
+    "torch-cuda": Kind(".onnx", write_onnx, Way("torch", "cuda")),
+    "torch-pt2-cuda": Kind(".pt2", write_program, Way("torch", "cuda")),
+    "tensorrt-cuda": Kind(".onnx", write_onnx, Way("tensorrt", "cuda")),
+}
+EVERY_KIND = {**KINDS, **GPU_KINDS}
+
+
+def need(way: Way, suffix: str = ".onnx") -> None:
+    """Skips the test where this way cannot be gone here, saying why."""
+    runtime = next(r for r in RUNTIMES if r.name == way.backend)
+    if not is_installed(runtime):
+        pytest.skip(f"{runtime.name} is not installed")
+    if way not in ways(a_variant(suffix), [way.backend]):
+        pytest.skip(f"{runtime.name} here has no device {way.device}")
 
 
 def a_variant(suffix: str) -> Variant:
@@ -94,9 +137,32 @@ def some_rows(n: int = ROWS) -> NDArray[np.uint8]:
     return np.random.default_rng(1).integers(0, 256, (n, WIDTH), dtype=np.uint8)
 
 
-@pytest.fixture(params=sorted(KINDS))
+def kinds(suffix: str = "") -> list[object]:
+    """The kinds of this suffix as parameters, those on a GPU marked so."""
+    return [
+        pytest.param(name, marks=[pytest.mark.gpu] if name in GPU_KINDS else [])
+        for name, kind in EVERY_KIND.items()
+        if kind.suffix.startswith(suffix)
+    ]
+
+
+@pytest.fixture(params=kinds())
 def kind(request: pytest.FixtureRequest) -> Kind:
-    return KINDS[request.param]
+    return ready(request)
+
+
+@pytest.fixture(params=kinds(".onnx"))
+def way(request: pytest.FixtureRequest) -> Way:
+    """Of running a graph."""
+    return ready(request).way
+
+
+def ready(request: pytest.FixtureRequest) -> Kind:
+    found = EVERY_KIND[request.param]
+    if found.fixture:
+        request.getfixturevalue(found.fixture)
+    need(found.way, found.suffix)
+    return found
 
 
 @pytest.fixture
@@ -219,10 +285,6 @@ def test_a_missing_artefact_is_named(kind: Kind, tmp_path: Path):
         opened(tmp_path, kind.suffix, kind.way)
 
 
-GRAPHS = [kind.way for kind in KINDS.values() if kind.suffix == ".onnx"]
-
-
-@pytest.mark.parametrize("way", GRAPHS, ids=str)
 def test_a_graph_with_other_names_is_refused(tmp_path: Path, way: Way):
     write_onnx(tmp_path / "tiny.onnx", name="pixels")
 
@@ -230,7 +292,6 @@ def test_a_graph_with_other_names_is_refused(tmp_path: Path, way: Way):
         opened(tmp_path, ".onnx", way)
 
 
-@pytest.mark.parametrize("way", GRAPHS, ids=str)
 def test_a_graph_with_a_fixed_batch_is_refused(tmp_path: Path, way: Way):
     write_onnx(tmp_path / "tiny.onnx", rows=4)
 
@@ -238,7 +299,6 @@ def test_a_graph_with_a_fixed_batch_is_refused(tmp_path: Path, way: Way):
         opened(tmp_path, ".onnx", way)
 
 
-@pytest.mark.parametrize("way", GRAPHS, ids=str)
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path, way: Way):
     write_onnx(tmp_path / "tiny.onnx")
 
@@ -256,6 +316,8 @@ def test_a_provider_that_is_not_built_in_is_refused_rather_than_replaced(tmp_pat
 
 
 def test_a_variant_is_run_where_its_precision_is_computed():
+    need(Way("openvino"))
+
     tried = {way.backend for way in ways(replace(a_variant(".onnx"), precision="int8"))}
 
     assert {"onnxruntime", "openvino"} <= tried
@@ -266,6 +328,8 @@ def test_a_precision_that_nothing_here_computes_is_emulated_once():
 
 
 def test_only_the_runtimes_named_are_used():
+    need(Way("openvino"))
+
     assert {way.backend for way in ways(a_variant(".onnx"), ["openvino"])} == {"openvino"}
 
 

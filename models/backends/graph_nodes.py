@@ -1,0 +1,38 @@
+"""What an ONNX graph takes and gives, read from the file alone: for runtimes that say it only once compiled."""
+
+import onnx
+from onnx import TensorProto
+
+from models.backends.signature import Node
+
+_DATATYPES: dict[int, str] = {
+    TensorProto.BOOL: "BOOL", TensorProto.UINT8: "UINT8", TensorProto.UINT16: "UINT16", TensorProto.UINT32: "UINT32",
+    TensorProto.UINT64: "UINT64", TensorProto.INT8: "INT8", TensorProto.INT16: "INT16", TensorProto.INT32: "INT32",
+    TensorProto.INT64: "INT64", TensorProto.FLOAT16: "FP16", TensorProto.FLOAT: "FP32", TensorProto.DOUBLE: "FP64",
+}  # fmt: skip
+"""ONNX's element type -> Open Inference Protocol datatype."""
+
+
+def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Those that a caller gives: old graphs list their weights among the inputs."""
+    known = {i.name for i in graph.initializer}
+    return [i for i in graph.input if i.name not in known]
+
+
+def input_nodes(graph: onnx.GraphProto) -> tuple[Node, ...]:
+    """What a caller gives, in the graph's order."""
+    return tuple(_node(value) for value in graph_inputs(graph))
+
+
+def output_nodes(graph: onnx.GraphProto) -> tuple[Node, ...]:
+    """What comes back, in the graph's order."""
+    return tuple(_node(value) for value in graph.output)
+
+
+def _node(value: onnx.ValueInfoProto) -> Node:
+    tensor = value.type.tensor_type
+    shape = tuple(
+        d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None
+        for d in tensor.shape.dim
+    )
+    return Node(value.name, _DATATYPES.get(tensor.elem_type, str(tensor.elem_type)), shape)
