@@ -32,30 +32,51 @@ class Runtime:
     module: str
     package: str
     extra: str = ""
+    wants_gpu: bool = False
 
 
 RUNTIMES = (
     Runtime("onnxruntime", (".onnx",), "models.backends.onnx_backend", "onnxruntime"),
     Runtime("openvino", (".onnx",), "models.backends.openvino_backend", "openvino"),
-    Runtime("torch", (".onnx", ".pt2"), "models.backends.torch_backend", "torch", "torch"),
-    Runtime("tensorrt", (".onnx",), "models.backends.tensorrt_backend", "tensorrt", "tensorrt"),
+    Runtime(
+        "torch",
+        (".onnx", ".pt2"),
+        "models.backends.torch_backend",
+        "torch",
+        "torch",
+        wants_gpu=True,
+    ),
+    Runtime(
+        "tensorrt",
+        (".onnx",),
+        "models.backends.tensorrt_backend",
+        "tensorrt",
+        "tensorrt",
+        wants_gpu=True,
+    ),
     Runtime("scripted", (".scripted",), "models.backends.scripted", "models"),
 )
 """In the order of preference where several fit and nothing was measured yet. `extra` is what pip installs it with."""
+
+LAST_RESORT = frozenset({Way("torch", "cpu")})
+"""Not tried unless named, or alone in fitting: on a CPU torch takes two to five times as long as the others
+(benchmarks/results/gpu_check-cpu.md) and costs every start seconds and hundreds of megabytes."""
 
 
 def ways(variant: Variant, only: Sequence[str] = ()) -> tuple[Way, ...]:
     """Every way of running `variant` here that computes in its precision; where there is none, the first that emulates.
 
-    `only` names the runtimes that may be used; empty: all that are installed.
+    `only` names the runtimes that may be used; empty: all that are installed, but for LAST_RESORT where others will do.
     """
     found = [
-        (Way(runtime.name, device), module.native(variant.precision, device))
-        for runtime in _fitting(variant)
-        if (not only or runtime.name in only) and (module := _usable(runtime)) is not None
+        (Way(runtime.name, device), module)
+        for runtime in _tried(variant, only)
+        if (module := _usable(runtime)) is not None
         for device in module.devices()
     ]
-    native = tuple(way for way, computes in found if computes)
+    if not only:
+        found = [row for row in found if row[0] not in LAST_RESORT] or found
+    native = tuple(way for way, module in found if module.native(variant.precision, way.device))
     return native or tuple(way for way, _ in found[:1])
 
 
@@ -107,6 +128,14 @@ def _first(variant: Variant) -> Way:
     if not found:
         raise _unknown(variant, "")
     return found[0]
+
+
+def _tried(variant: Variant, only: Sequence[str]) -> list[Runtime]:
+    """The runtimes to ask, without importing the others: those for a GPU only where there is one, or nothing else."""
+    fitting = [r for r in _fitting(variant) if not only or r.name in only]
+    if only or Path("/dev/nvidiactl").exists():
+        return fitting
+    return [r for r in fitting if not r.wants_gpu] or fitting
 
 
 def _fitting(variant: Variant) -> list[Runtime]:

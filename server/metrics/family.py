@@ -139,6 +139,11 @@ class FamilyMetrics:
         self._speeds[arm] = scale
         self._all.speed.labels(self._name, arm.variant, arm.backend).set(scale)
 
+    def forget(self, arm: Arm) -> None:
+        """The arm is not held any more."""
+        if self._speeds.pop(arm, None) is not None:
+            self._all.speed.remove(self._name, arm.variant, arm.backend)
+
     def speed_of(self, arm: Arm) -> float:
         """What `speed` was told last; 1 before."""
         return self._speeds.get(arm, 1.0)

@@ -100,6 +100,7 @@ class Tuner:
             self._apply(self._known.told.values())
         for arm in out:
             self._residency.release(arm)
+            self._metrics.forget(arm)
             _log.info("%s: %s on %s is not kept: others are as accurate and faster",
                       self._family.name, arm.variant, arm.backend)  # fmt: skip
 
