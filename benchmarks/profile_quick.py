@@ -26,7 +26,6 @@ from models.backends import ways
 from models.backends.base import Backend, BackendError, Slot, Tensors
 from models.catalog import Family, Variant
 from profiler import measure
-from profiler.complete import BOUND_SLOS
 from profiler.hardware import detect
 from profiler.profiles import Profile
 from profiler.sampling import GRID, VISIT_S, Terms
@@ -112,7 +111,7 @@ def _open(folder: Path, family: Family, threads: int) -> list[Opened]:
 
 def _quick(family: Family, arms: Sequence[Opened], budget_s: float) -> dict[str, Profile]:
     """As `gearshift profile` measures; what loading cost is taken off, though the arms are open already."""
-    terms = Terms(bound_s=BOUND_SLOS * family.slo.latency_s)
+    terms = Terms(bound_s=measure.BOUND_SLOS * family.slo.latency_s)
     bench = measure.Bench(family, measure.Effort(budget_s, terms))
     for arm in arms:
         bench.add(arm.loaded, arm.variant)
@@ -124,7 +123,7 @@ def _quick(family: Family, arms: Sequence[Opened], budget_s: float) -> dict[str,
 
 def _exhaust(family: Family, arms: Sequence[Opened], runs: Runs, for_s: float) -> None:
     """A few runs of every arm and batch size in turn, for so long; sizes past the bound are left out once seen."""
-    bound_s = BOUND_SLOS * family.slo.latency_s
+    bound_s = measure.BOUND_SLOS * family.slo.latency_s
     inputs = measure.sample_inputs(family, family.max_batch)
     stop_s = time.perf_counter() + for_s
     first = True

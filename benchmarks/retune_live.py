@@ -1,8 +1,9 @@
-"""A server under steady load while the hardware changes: a core lost and given back, a neighbour that burns CPU.
+"""A server under steady load while the hardware changes: a core lost and given back, a quota, a burning neighbour.
 
 Nothing is restarted. The server may use every core at first; its affinity is cut to one as an operator would cut it
-(`taskset -ap`), then restored; later a process of the same priority burns all the time it gets on every core. The
-client records every request; what happened in each phase is read from its own timeline.
+(`taskset -ap`), then restored; its control group gets a quota of half the cores, where one can be made, then none; at
+last a process of the same priority burns all the time it gets on every core. The client records every request; what
+happened in each phase is read from its own timeline.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import rig
 
 WARMUP_S = 4
+_PERIOD_US = 100_000
 _BURN = "while True: pass"
 _ALLOWED = {"OK", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
 """What load alone may bring; anything else would be an error that re-tuning caused."""
@@ -36,12 +39,44 @@ class Phase:
     begin: Callable[["Scene"], None]
 
 
+class Quota:
+    """A control group of its own for one process, whose CPU quota can be set (version 1 or 2)."""
+
+    def __init__(self, pid: int) -> None:
+        """Raises OSError where no such group can be made."""
+        root = Path("/sys/fs/cgroup")
+        self._old = (root / "cpu" / "cpu.cfs_quota_us").exists()
+        self._folder = (root / "cpu" if self._old else root) / f"gearshift-benchmark-{pid}"
+        self._folder.mkdir()
+        try:
+            self.set(None)
+            (self._folder / "cgroup.procs").write_text(str(pid))
+        except OSError:
+            self._folder.rmdir()
+            raise
+
+    def set(self, cores: float | None) -> None:
+        """Allow so many cores' time; None: all."""
+        if self._old:
+            quota = -1 if cores is None else round(cores * _PERIOD_US)
+            (self._folder / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            quota = "max" if cores is None else round(cores * _PERIOD_US)
+            (self._folder / "cpu.max").write_text(f"{quota} {_PERIOD_US}")
+
+    def remove(self) -> None:
+        """The process has ended."""
+        with suppress(OSError):
+            self._folder.rmdir()
+
+
 @dataclass(slots=True)
 class Scene:
     """The server's process and the neighbours that were started."""
 
     pid: int
     cores: tuple[int, ...]
+    quota: Quota | None = None
     neighbours: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def cut(self) -> None:
@@ -51,6 +86,16 @@ class Scene:
     def restore(self) -> None:
         """Give it all cores back."""
         self._affinity(self.cores)
+
+    def halve(self) -> None:
+        """A CPU quota of half the cores."""
+        if self.quota is not None:
+            self.quota.set(len(self.cores) / 2)
+
+    def lift(self) -> None:
+        """No quota."""
+        if self.quota is not None:
+            self.quota.set(None)
 
     def disturb(self) -> None:
         """One burning process a core."""
@@ -75,12 +120,17 @@ class Scene:
         )
 
 
-def phases(seconds: int) -> tuple[Phase, ...]:
+def phases(seconds: int, *, quota: bool) -> tuple[Phase, ...]:
     """The play."""
+    quotas = (
+        Phase("half the CPU quota", seconds, Scene.halve),
+        Phase("no quota again", seconds, Scene.lift),
+    )
     return (
         Phase("two cores", seconds, Scene.nothing),
         Phase("one core", seconds, Scene.cut),
         Phase("two cores again", seconds, Scene.restore),
+        *(quotas if quota else ()),
         Phase("a neighbour on each", seconds, Scene.disturb),
         Phase("alone again", seconds, Scene.calm),
     )
@@ -102,17 +152,19 @@ def main() -> int:
 
 
 def _round(options: argparse.Namespace, seed: int) -> dict[str, Any]:
-    play = phases(options.seconds)
     with rig.serving(
         "--slo-ms", f"{options.slo_ms}", "--families", "imagenet", cores=rig.all_cores()
     ) as server:
-        scene = Scene(server.pid, rig.all_cores())
+        scene = Scene(server.pid, rig.all_cores(), _quota(server.pid))
+        play = phases(options.seconds, quota=scene.quota is not None)
         total_s = sum(p.length_s for p in play)
         try:
             report = _driven(server, options, seed, total_s, lambda: _perform(scene, play))
         finally:
             scene.calm()
         log = server.metrics()
+    if scene.quota is not None:
+        scene.quota.remove()
     rows = judged(report["timeline"], play)
     unexpected = {code: row for code, row in report["codes"].items() if code not in _ALLOWED}
     for row in rows:
@@ -122,6 +174,14 @@ def _round(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     ]
     return {"phases": rows, "unexpected": unexpected, "outcomes": report["outcomes"], "timeline": report["timeline"],
             "client": report["client"], "hardware_changes": speeds}  # fmt: skip
+
+
+def _quota(pid: int) -> Quota | None:
+    try:
+        return Quota(pid)
+    except OSError as error:
+        print(f"retune_live: no control group can be made ({error}); left out", file=sys.stderr)
+        return None
 
 
 def _driven(

@@ -20,9 +20,6 @@ from profiler.notebook import noted
 from profiler.profiles import MachineProfile, label_of
 from profiler.sampling import Terms
 
-BOUND_SLOS = 1.5
-"""No batch is measured that is foreseen to take longer than so many SLOs: it could not be answered in time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -80,7 +77,7 @@ def _stored(machine: MachineProfile, variant: Variant, way: Way, threads: int) -
 
 
 def _bench(job: Job, share: float) -> measure.Bench:
-    terms = Terms(bound_s=BOUND_SLOS * job.family.slo.latency_s)
+    terms = Terms(bound_s=measure.BOUND_SLOS * job.family.slo.latency_s)
     return measure.Bench(job.family, measure.Effort(job.budget_s * share, terms))
 
 

@@ -25,6 +25,12 @@ __all__ = [
     "load", "measure_arm", "resident_bytes", "sample_inputs",
 ]  # fmt: skip
 
+BOUND_SLOS = 1.5
+"""No batch is measured that is foreseen to take longer than so many SLOs: it could not be answered in time."""
+
+COLD_OF = 3
+"""In a turn of so many runs or more the first, which finds the caches full of another arm's, is no sample."""
+
 _SEED = 20240229
 """Of the random pictures: every arm and every start sees the same ones."""
 
@@ -161,7 +167,7 @@ class Bench:
                 took_s.append(self._run(turn.name, rows))
         except (BackendError, MemoryError) as error:
             return (), f"{error or type(error).__name__}"
-        return tuple(took_s), ""
+        return tuple(took_s[1:] if len(took_s) >= COLD_OF else took_s), ""
 
     def _run(self, arm: str, rows: Tensors) -> float:
         with self._instruments.gate():

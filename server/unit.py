@@ -76,6 +76,7 @@ class Unit:
 
     def tick(self) -> None:
         """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well any more."""
+        self._tuner.sweep()
         self._shadow.tick()
 
     def moved_to(self, hardware: Hardware, tasks: Tasks) -> None:

@@ -150,7 +150,7 @@ def predicted_s(state: Known, arm: Arm, rows: int) -> float:
 def _with_overdue(
     speed: drift.SpeedScale, profiled: Mapping[Arm, ArmProfile], running: Iterable[Running]
 ) -> drift.SpeedScale:
-    for batch in running:
+    for batch in (b for b in running if b.arm in profiled):  # an arm that was let go may still run
         mean_s = profiled[batch.arm].mean_s[batch.rows]
         speed = drift.overdue(speed, batch.arm, mean_s, batch.elapsed_s, batch.rows)
     return speed

@@ -141,6 +141,7 @@ class Dispatcher:
             built = tables.build_without(self._factory, arms, usable, self.limits)
             with self._changed:
                 stranded = self._waiting.use(arms, built, time.monotonic())
+                self._metrics.arms_ready(len(built.arms))
                 self._changed.notify_all()
         self._answer_unrun(stranded)
 

@@ -5,12 +5,10 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
 from models.catalog import Family
-from profiler.measure import Effort, Instruments
+from profiler.measure import BOUND_SLOS, Effort, Instruments
 from profiler.sampling import Terms
 from server.runtime.dispatcher import Dispatcher
 
-BOUND_SLOS = 2.0
-"""No batch is measured that takes more than this many SLOs: it could never be answered in time."""
 PATIENCE_S = 0.2
 """A measured run waits so long for an idle moment, then takes the next turn: a start under load must come to an end."""
 

@@ -53,6 +53,7 @@ class Tuner:
         self._before: dict[str, retune.Known] = {}  # what was known, by fingerprint
         self.unmeasured = False
         """Whether the arms in use were never measured on this hardware: what held before it changed is all there is."""
+        self._leaving: set[Arm] = set()
         self._unfit = ""
         self._stop = threading.Event()
 
@@ -99,10 +100,17 @@ class Tuner:
             self._known = retune.without_arms(self._known, out)
             self._apply(self._known.told.values())
         for arm in out:
-            self._residency.release(arm)
+            self._leaving.add(arm)
             self._metrics.forget(arm)
             _log.info("%s: %s on %s is not kept: others are as accurate and faster",
                       self._family.name, arm.variant, arm.backend)  # fmt: skip
+
+    def sweep(self) -> None:
+        """Let go of arms that the policy does not know any more, once nothing runs on them."""
+        running = {run.arm for run in self._dispatcher.running()}
+        for arm in self._leaving - running - self._known.profiled.keys():
+            self._residency.release(arm)
+        self._leaving &= running
 
     def stop(self) -> None:
         """Prepare nothing more."""
@@ -173,8 +181,7 @@ class Tuner:
             gone = [arm for arm in self._known.profiled if arm.device != "cpu"]
             self._known = retune.without_arms(self._known, gone)
             self._apply(self._known.told.values())
-        for arm in gone:
-            self._residency.release(arm)
+        self._leaving.update(gone)
 
     def moved_to(self, hardware: Hardware) -> None:
         """Serve on other hardware: by what was learnt or stored of it, else by what held before, with more margin."""
@@ -293,13 +300,12 @@ class Tuner:
         for profile in told:
             arm = profile.arm
             self._metrics.speed(arm, retune.scale(self._known, arm))
-        self._metrics.arms_ready(len(told))
 
     def _check_ready(self, possible: int) -> None:
         name, loaded, failed = self._family.name, self._residency.loaded, self._residency.failed
         if not loaded:
             reason = next(iter(failed.values()), "no installed runtime runs its artefacts")
             raise BackendError(f"no variant of {name} can be loaded: {reason}")
-        if not self._dispatcher.arms:
+        if self._unfit and not self._dispatcher.arms:
             raise BackendError(f"{name} cannot be served: {self._unfit}")
         _log.info("%s: %d of %d arms ready", name, len(loaded), possible)

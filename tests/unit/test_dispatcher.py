@@ -415,3 +415,37 @@ def _watched(arms: Sequence[ArmProfile], seen: list[Outlook]) -> Policy:
         return decide(tickets, outlook, now_s)
 
     return watched
+
+
+def test_no_more_steps_are_given_out_than_workers_may_serve():
+    desk = Desk(Limits(workers=2))
+    desk.dispatcher.resize(1)
+    desk.submit(a_job())
+    first = desk.dispatcher.next_step()
+    desk.submit(a_job())
+
+    taken: list[object] = []
+    other = threading.Thread(target=lambda: taken.append(desk.dispatcher.next_step()))
+    other.start()
+    assert first is not None
+    assert taken == []
+    assert desk.dispatcher.slack(1.0).idle == 0
+    desk.dispatcher.resize(2)
+    other.join(60.0)
+
+    assert len(taken) == 1
+    assert desk.dispatcher.load().running == 2
+
+
+def test_idle_is_when_nobody_waits_and_nothing_runs():
+    desk = Desk()
+    assert desk.dispatcher.await_idle(0.0)
+
+    desk.submit(a_job())
+    assert not desk.dispatcher.await_idle(0.0)
+    step = desk.dispatcher.next_step()
+    assert not desk.dispatcher.await_idle(0.0)
+    assert step is not None
+    finish(desk, step)
+
+    assert desk.dispatcher.await_idle(0.0)

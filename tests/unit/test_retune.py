@@ -10,11 +10,14 @@ from server.policy.retune import (
     Ran,
     Running,
     arms_now,
+    like,
+    measured,
     observe,
     predicted_s,
     renewed,
     scale,
     with_arms,
+    without_arms,
 )
 from tests.builders import a_profile
 
@@ -157,3 +160,30 @@ def test_on_other_hardware_margins_are_wider_and_no_arm_is_known_well():
     assert after.told[LARGE.arm].mean_s == pytest.approx(before.told[LARGE.arm].mean_s, rel=0.06)
     assert after.told[LARGE.arm].upper_s[2] > 1.3 * before.told[LARGE.arm].upper_s[2]
     assert not after.last
+
+
+def test_an_arm_that_goes_takes_nothing_with_it_but_its_tables():
+    state = without_arms(calm(), [SMALL.arm])
+
+    assert set(state.told) == set(state.profiled) == {LARGE.arm}
+    assert state.speed == calm().speed
+
+
+def test_what_was_measured_just_now_is_believed_as_it_is():
+    slow, _ = observe(calm(), ran(speed=2.0))
+    slow, _ = observe(slow, ran(speed=2.0, at_s=10.03))
+    fresh = a_profile("large", 0.8, 0.024)
+
+    state = measured(slow, [fresh])
+
+    assert state.told[LARGE.arm].mean_s == fresh.mean_s
+    assert scale(state, LARGE.arm) == 1.0
+
+
+def test_former_knowledge_takes_on_the_arms_of_today():
+    before, today = calm(), with_arms(Known(), [LARGE, a_profile("new", 0.75, 0.006)])
+
+    state = like(before, today)
+
+    assert set(state.told) == set(today.told)
+    assert state.speed == before.speed
