@@ -44,16 +44,20 @@ class Quota:
 
     def __init__(self, pid: int) -> None:
         """Raises OSError where no such group can be made."""
+        self._pid = pid
         root = Path("/sys/fs/cgroup")
         self._old = (root / "cpu" / "cpu.cfs_quota_us").exists()
         self._folder = (root / "cpu" if self._old else root) / f"gearshift-benchmark-{pid}"
         self._folder.mkdir()
         try:
             self.set(None)
-            (self._folder / "cgroup.procs").write_text(str(pid))
         except OSError:
             self._folder.rmdir()
             raise
+
+    def enter(self) -> None:
+        """Put the process into the group."""
+        (self._folder / "cgroup.procs").write_text(str(self._pid))
 
     def set(self, cores: float | None) -> None:
         """Allow so many cores' time; None: all."""
@@ -63,6 +67,10 @@ class Quota:
         else:
             quota = "max" if cores is None else round(cores * _PERIOD_US)
             (self._folder / "cpu.max").write_text(f"{quota} {_PERIOD_US}")
+
+    def leave(self) -> None:
+        """Put the process back into the root group."""
+        (self._folder.parent / "cgroup.procs").write_text(str(self._pid))
 
     def remove(self) -> None:
         """The process has ended."""
@@ -90,12 +98,14 @@ class Scene:
     def halve(self) -> None:
         """A CPU quota of half the cores."""
         if self.quota is not None:
+            self.quota.enter()
             self.quota.set(len(self.cores) / 2)
 
     def lift(self) -> None:
-        """No quota."""
+        """No quota, and out of the group: in it, all threads of the server together would count as one neighbour does."""
         if self.quota is not None:
             self.quota.set(None)
+            self.quota.leave()
 
     def disturb(self) -> None:
         """One burning process a core."""
