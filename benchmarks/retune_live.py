@@ -102,7 +102,7 @@ class Scene:
             self.quota.set(len(self.cores) / 2)
 
     def lift(self) -> None:
-        """No quota, and out of the group: in it, all the server's threads together would count as one neighbour does."""
+        """No quota, and out of the group, where all the server's threads together count as one neighbour does."""
         if self.quota is not None:
             self.quota.set(None)
             self.quota.leave()

@@ -118,6 +118,10 @@ class Bench:
         while (step := self._step(self.plan)) is not None:
             yield step
 
+    def limit(self, bound_s: float) -> None:
+        """From now on run no batch that is foreseen to take longer (s): where requests come, they wait for its end."""
+        self._notes.limit(bound_s)
+
     def plan(self) -> Next | Done:
         """What `steps` would do next, or why nothing."""
         return self._notes.plan(self.left_s)

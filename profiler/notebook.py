@@ -49,6 +49,10 @@ class Notebook:
         self._pages[blank.label] = _Page(blank, accuracy, self._largest)
         self._known[blank.label] = Sampled(blank.label, accuracy, (), self._largest)
 
+    def limit(self, bound_s: float) -> None:
+        """From now on plan no batch that is foreseen to take longer (s)."""
+        self._terms = replace(self._terms, bound_s=bound_s)
+
     def write(self, turn: Next, at_s: float, took_s: tuple[float, ...], spent_s: float) -> None:
         """Enter a turn that began at `at_s` and cost `spent_s` in all."""
         page = self._pages[turn.name]

@@ -121,7 +121,7 @@ class App:
         self._control.close()
         if self._log is not None:
             self._log.stop()
-        self._tuning.join()
+        self._tuning.join(self._config.drain_s)
         for unit in self._units.values():
             unit.join()
         self._operators.stop()

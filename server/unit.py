@@ -1,5 +1,6 @@
 """One family at work: transport side, arms, workers; built from a Config, fitted anew when the hardware changes."""
 
+import time
 from functools import partial
 from pathlib import Path
 
@@ -77,6 +78,7 @@ class Unit:
     def tick(self) -> None:
         """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well any more."""
         self._tuner.sweep()
+        self._tuner.revive(time.monotonic())
         self._shadow.tick()
 
     def moved_to(self, hardware: Hardware, tasks: Tasks) -> None:

@@ -5,6 +5,7 @@ A frozen state in and out: the live tuner and the simulator feed it every finish
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import NamedTuple
 
 from profiler import curve, drift
@@ -91,6 +92,26 @@ def like(state: Known, other: Known) -> Known:
 def measured(state: Known, arms: Iterable[ArmProfile]) -> Known:
     """The state with these profiles measured just now: what was learnt against the former ones is forgotten."""
     return with_arms(Known(state.profiled, overhead=state.overhead), arms)
+
+
+def is_starved(state: Known, slo_s: float) -> bool:
+    """Whether what was learnt keeps everybody out: by it no arm answers a row within `slo_s`, by its profile one does.
+
+    Nothing would ever run then, and nothing be learnt that says otherwise.
+    """
+    told = [arm.upper_s[1] for arm in state.told.values()]
+    profiled = [arm.upper_s[1] for arm in state.profiled.values()]
+    return bool(told) and min(told) > slo_s >= min(profiled)
+
+
+def last_ran_s(state: Known) -> float:
+    """When (s) the last batch or shadow ended; minus infinity where there was none."""
+    return max((run.ended_s for run in state.last.values()), default=-inf)
+
+
+def forgotten(state: Known) -> Known:
+    """The state that has learnt nothing: every arm costs what its profile says."""
+    return with_arms(Known(), state.profiled.values())
 
 
 def arms_now(state: Known) -> tuple[ArmProfile, ...]:

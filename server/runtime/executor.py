@@ -55,6 +55,7 @@ class Worker(threading.Thread):
         self._watch = watch
         self._replaced = replaced
         self._lost = False
+        self._held_up_s = 0.0
         self._dispatcher = post.dispatcher
         self._precisions = {v.name: v.precision for v in post.family.variants}
         self._buffers = Buffers(post.family)
@@ -85,7 +86,7 @@ class Worker(threading.Thread):
             return
         batch = self._judged(step, batch)
         self._dispatcher.finish(step, answers)
-        self._post.observe(batch, time.monotonic() - step.begun_s)
+        self._post.observe(batch, time.monotonic() - step.begun_s - self._held_up_s)
 
     def _judged(self, step: Step, batch: Batch) -> Batch:
         """Let the quarantine see how long a batch took; where it was the arm's fault, nobody is to learn from it."""
@@ -169,7 +170,11 @@ class Worker(threading.Thread):
     @contextmanager
     def _turn(self) -> Generator[None]:
         """Hold the gate, unless it has become the replacement's meanwhile."""
+        asked_s = time.monotonic()
         self.gate.acquire()
+        self._held_up_s = (
+            time.monotonic() - asked_s
+        )  # by a measurement: no part of what a batch costs
         try:
             yield
         finally:

@@ -9,6 +9,10 @@ from profiler.measure import BOUND_SLOS, Effort, Instruments
 from profiler.sampling import Terms
 from server.runtime.dispatcher import Dispatcher
 
+BUSY_RPS = 1.0
+BUSY_SLOS = 0.4
+"""Where more requests come than BUSY_RPS, no run is foreseen to take more than so many SLOs: who comes in its midst is
+still answered in time. What is left out is measured when it is quiet."""
 PATIENCE_S = 0.2
 """A measured run waits so long for an idle moment, then takes the next turn: a start under load must come to an end."""
 
@@ -27,9 +31,19 @@ class Slots:
         self._gates.append(gate)
         return gate
 
+    @property
+    def are_disputed(self) -> bool:
+        """Whether requests come too."""
+        return self._dispatcher.load().rate_rps > BUSY_RPS
+
+    def bound_s(self) -> float:
+        """The latency up to which to measure now: less where requests come, which wait for a run's end."""
+        slos = BUSY_SLOS if self.are_disputed else BOUND_SLOS
+        return slos * self._family.slo.latency_s
+
     def effort(self, budget_s: float) -> Effort:
         """How long to measure, and up to which latency."""
-        return Effort(budget_s, Terms(bound_s=BOUND_SLOS * self._family.slo.latency_s))
+        return Effort(budget_s, Terms(bound_s=self.bound_s()))
 
     def instruments(self) -> Instruments:
         """The real clock, and a gate that holds every worker."""

@@ -26,6 +26,8 @@ from server.runtime.slots import Slots
 
 _log = logging.getLogger(__name__)
 
+STARVED_S = 0.5
+"""So long (s) nothing may run before that is put down to what was learnt."""
 REMEASURE_S = 20.0
 """For measuring all arms in memory anew, in idle moments."""
 WIDER = 1.15
@@ -104,6 +106,18 @@ class Tuner:
             self._metrics.forget(arm)
             _log.info("%s: %s on %s is not kept: others are as accurate and faster",
                       self._family.name, arm.variant, arm.backend)  # fmt: skip
+
+    def revive(self, now_s: float) -> None:
+        """Where what was learnt lets nobody in and nothing has run for a while, begin again from the profiles."""
+        slo_s = self._family.slo.latency_s - self._dispatcher.limits.reply_margin_s
+        with self._lock:
+            known = self._known
+            if not retune.is_starved(known, slo_s) or now_s - retune.last_ran_s(known) < STARVED_S:
+                return
+            self._known = retune.forgotten(known)
+            self._apply(self._known.told.values())
+        _log.warning("%s: by what was learnt no arm answers in time any more; believing the profiles again",
+                     self._family.name)  # fmt: skip
 
     def sweep(self) -> None:
         """Let go of arms that the policy does not know any more, once nothing runs on them."""
@@ -235,10 +249,8 @@ class Tuner:
     def _measure(self, unknown: list[Candidate], slots: Slots, budget_s: float) -> None:
         """Each becomes eligible as soon as its profile can be served with; then all are measured better, in turns."""
         bench = Bench(self._family, slots.effort(budget_s), slots.instruments())
-        labels: dict[str, Candidate] = {}
         for candidate in unknown:
-            loaded = None if self._stop.is_set() else self._residency.open(candidate)
-            if loaded is None:
+            if (loaded := self._residency.open(candidate)) is None:
                 continue
             _log.info(
                 "%s: measuring %s on %s",
@@ -246,23 +258,33 @@ class Tuner:
                 candidate.arm.variant,
                 candidate.arm.backend,
             )
+            # What is compiled at first use is compiled now: not with the workers held, as measured runs are.
+            rows = min(4, self._family.max_batch)
+            if not self._residency.warm(candidate.arm, loaded.backend, rows):
+                continue
             bench.charge(loaded.load_s)
             label = bench.add(loaded, candidate.variant)
-            if self._ran_out(bench.first_steps(label)) or (profile := bench.profile(label)) is None:
-                self._residency.fail(candidate.arm, bench.failed.get(label, "it was not measured"))
+            self._go_through(bench, bench.first_steps(label), slots)
+            if self._stop.is_set():
+                return
+            if (profile := bench.profile(label)) is None:
+                self._residency.fail(candidate.arm, bench.failed[label])
                 continue
-            labels[label] = candidate
             self._shelf.keep(profile)
             self._use(candidate, profile, loaded)
-        self._ran_out(bench.steps())
+        self._go_through(bench, bench.steps(), slots)
+        self.unmeasured = (
+            slots.are_disputed
+        )  # large batches were left out: they are measured when it is quiet
         self._learn(bench.profiles())
 
-    def _ran_out(self, steps: Iterable[object]) -> bool:
-        """Go through the steps; whether the server is stopping meanwhile."""
+    def _go_through(self, bench: Bench, steps: Iterable[object], slots: Slots) -> None:
+        """Take the steps one by one, each as far as requests allow now, until the server is to stop."""
+        bench.limit(slots.bound_s())
         for _ in steps:
             if self._stop.is_set():
-                return True
-        return self._stop.is_set()
+                return
+            bench.limit(slots.bound_s())
 
     def _learn(self, profiles: Iterable[Profile]) -> None:
         """Store better profiles and decide by them."""

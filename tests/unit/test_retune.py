@@ -10,6 +10,9 @@ from server.policy.retune import (
     Ran,
     Running,
     arms_now,
+    forgotten,
+    is_starved,
+    last_ran_s,
     like,
     measured,
     observe,
@@ -187,3 +190,20 @@ def test_former_knowledge_takes_on_the_arms_of_today():
 
     assert set(state.told) == set(today.told)
     assert state.speed == before.speed
+
+
+def test_what_was_learnt_must_not_keep_everybody_out_for_ever():
+    state = with_arms(Known(), [SMALL, LARGE])
+    state, _ = observe(state, ran(added_s=1.0))
+    state, _ = observe(state, ran(added_s=1.0, at_s=11.0))
+
+    assert is_starved(state, 0.05)
+    again = forgotten(state)
+
+    assert not is_starved(again, 0.05)
+    assert again.told[SMALL.arm].mean_s == SMALL.mean_s
+    assert last_ran_s(state) == 11.0
+
+
+def test_a_bound_that_no_profile_meets_is_no_starvation():
+    assert not is_starved(with_arms(Known(), [SMALL, LARGE]), 0.001)
