@@ -60,7 +60,7 @@ RUNTIMES = (
 
 LAST_RESORT = frozenset({Way("torch", "cpu")})
 """Not tried unless named, or alone in fitting: on a CPU torch takes two to five times as long as the others
-(benchmarks/results/gpu_check-cpu.md) and costs every start seconds and hundreds of megabytes."""
+(`scripts/gpu_check.sh --cpu` measures them) and costs every start seconds and hundreds of megabytes."""
 
 
 def ways(variant: Variant, only: Sequence[str] = ()) -> tuple[Way, ...]:
