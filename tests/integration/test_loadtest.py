@@ -67,7 +67,7 @@ def test_a_closed_loop_keeps_its_clients_busy_until_the_time_is_over(url: str):
     summary = summarise(records, None, 0.5)
     assert summary["attainment"] == 1.0
     assert summary["offered"] > 100
-    assert records.column("sent_s").max() < 0.5
+    assert records.column("scheduled_s").max() < 0.5
 
 
 def test_two_processes_share_the_arrivals_and_merge_their_records(url: str):
