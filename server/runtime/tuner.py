@@ -330,4 +330,4 @@ class Tuner:
             raise BackendError(f"no variant of {name} can be loaded: {reason}")
         if self._unfit and not self._dispatcher.arms:
             raise BackendError(f"{name} cannot be served: {self._unfit}")
-        _log.info("%s: %d of %d arms ready", name, len(loaded), possible)
+        _log.info("%s: %d of %d arms ready", name, len(self._known.profiled), possible)
