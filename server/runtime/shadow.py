@@ -13,6 +13,7 @@ from models.catalog import Family
 from profiler.measure import Bench, Step, sample_inputs
 from server.policy import probing
 from server.policy.incidents import Failed
+from server.policy.retune import Known, without_arms
 from server.runtime.dispatcher import Dispatcher
 from server.runtime.residency import Residency
 from server.runtime.slots import Slots
@@ -55,9 +56,15 @@ class Shadow:
         if quiet and slack.idle == slack.workers and self._tuner.unmeasured:
             self._measure_on()
             return
-        probe = probing.next_probe(self._tuner.known, slack, self._spent, time.monotonic())
+        probe = probing.next_probe(self._trusted(), slack, self._spent, time.monotonic())
         if probe is not None and probe.arm in self._residency.loaded:
             self._probe(probe)
+
+    def _trusted(self) -> Known:
+        """What is known, but for arms that are out of use: the quarantine probes those itself, under its watch."""
+        known, quarantine = self._tuner.known, self._dispatcher.quarantine
+        out = [arm for arm in known.profiled if quarantine.is_out(arm)]
+        return without_arms(known, out) if out else known
 
     def _probe(self, probe: probing.Probe) -> None:
         backend = self._residency.loaded[probe.arm]

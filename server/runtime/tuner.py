@@ -184,10 +184,26 @@ class Tuner:
         _log.info("%s: measured on %s", self._family.name, self._shelf.fingerprint)
 
     def resize(self, threads: int, instances: int) -> None:
-        """Open every arm anew for so many threads a run and runs at a time, one after the other, while all serve."""
+        """Open every arm anew for so many threads a run and runs at a time, one after the other, while all serve.
+
+        With other threads other profiles hold: what is stored of them, else what held before, with more margin.
+        """
+        former = self._residency.berth.threads
         for arm in self._residency.resize(threads, instances):
             _log.info("%s: %s on %s now runs on %d thread(s), %d at a time",
                       self._family.name, arm.variant, arm.backend, threads, instances)  # fmt: skip
+        if threads != former:
+            with self._lock:
+                self._known = self._restarted(self._known)
+                self._apply(retune.arms_now(self._known))
+
+    def _restarted(self, before: retune.Known) -> retune.Known:
+        """What is stored of the arms on this hardware, at this number of threads; of the others what held before."""
+        stored = [
+            self._table(p) for arm in before.profiled if (p := self._profile(arm)) is not None
+        ]
+        self.unmeasured = len(stored) < len(before.profiled)
+        return retune.with_arms(retune.renewed(before, WIDER), stored)
 
     def drop_devices(self) -> None:
         """Let go of every arm that is not on the CPU."""
@@ -202,17 +218,10 @@ class Tuner:
         with self._lock:
             self._before[self._shelf.fingerprint] = self._known
             before, self._shelf = self._known, self._shelf.on(hardware)
-            stored = [
-                self._table(p) for arm in before.profiled if (p := self._profile(arm)) is not None
-            ]
-            self.unmeasured = len(stored) < len(before.profiled)
-            known = self._before.get(self._shelf.fingerprint)
-            if known is None:
-                known = retune.with_arms(retune.renewed(before, WIDER), stored)
-            else:
-                known = retune.like(known, before)
-            self._known = known
-            self._apply(retune.arms_now(known))
+            restarted = self._restarted(before)
+            former = self._before.get(self._shelf.fingerprint)
+            self._known = restarted if former is None else retune.like(former, before)
+            self._apply(retune.arms_now(self._known))
         _log.warning(
             "%s: serving on %s with what %s of it",
             self._family.name, self._shelf.fingerprint, "held before" if self.unmeasured else "is known",
@@ -326,7 +335,9 @@ class Tuner:
     def _check_ready(self, possible: int) -> None:
         name, loaded, failed = self._family.name, self._residency.loaded, self._residency.failed
         if not loaded:
-            reason = next(iter(failed.values()), "no installed runtime runs its artefacts")
+            allowed = ", ".join(self._residency.berth.only) or "any"
+            nothing = f"no runtime that is installed and allowed (key `backends`: {allowed}) runs its artefacts here"
+            reason = next(iter(failed.values()), nothing)
             raise BackendError(f"no variant of {name} can be loaded: {reason}")
         if self._unfit and not self._dispatcher.arms:
             raise BackendError(f"{name} cannot be served: {self._unfit}")

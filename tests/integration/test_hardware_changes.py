@@ -69,3 +69,16 @@ def test_nobody_there_is_time_to_measure_the_new_hardware(server: Server):
         assert found[1] in "".join(str(sample) for sample in scrape(server))
 
     eventually(is_in_force)
+
+
+def test_sessions_are_opened_anew_for_the_threads_that_there_are_now(tmp_path: Path):
+    publish_scripted(tmp_path / "models", ECHO, {"only": "fixed_s = 0.001"})
+    flags = ("--workers", "1")  # on as many threads as there are cores
+
+    with serving(tmp_path / "models", tmp_path, *flags, GEARSHIFT_WATCH_EVERY_S="0.05") as running:
+        confined(running, CORES[:1])
+        running.await_line(re.compile("echo: only on scripted now runs on 1 thread"))
+        running.infer(a_request("echo", rows(1.0)))
+        confined(running, CORES)
+        running.await_line(re.compile(rf"echo: only on scripted now runs on {len(CORES)} thread"))
+        running.infer(a_request("echo", rows(1.0)))
