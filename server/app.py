@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from prometheus_client import CollectorRegistry
 
@@ -147,6 +148,7 @@ class App:
 
     def _look_out(self) -> Lookout | None:
         period_s = self._config.watch_every_s
+        self._metrics.may_change(kind.__name__ for kind in get_args(Change))
         return (
             Lookout(period_s, self._changed, partial(read, nvml=self._nvml)) if period_s else None
         )

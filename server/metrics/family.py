@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter as Counts
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import Counter, Histogram
 
@@ -24,6 +24,11 @@ class Metrics(Series):
         """The hardware that the profiles hold for now."""
         self.hardware.clear()
         self.hardware.labels(hardware.fingerprint(), hardware.cpu, str(hardware.cores)).set(1)
+
+    def may_change(self, what: Iterable[str]) -> None:
+        """Begin the counts of these kinds of change at 0, so that the first one is an increase."""
+        for kind in what:
+            self.changes.labels(kind)
 
     def changed(self, what: str) -> None:
         """The hardware is not what it was."""
@@ -121,6 +126,11 @@ class FamilyMetrics:
     def quarantined(self, count: int) -> None:
         """So many arms are out of use now."""
         self._quarantined.set(count)
+
+    def may_be_quarantined(self, variant: str, backend: str, reasons: Iterable[str]) -> None:
+        """Begin the arm's counts at 0: a counter that first shows as 1 is no increase to Prometheus."""
+        for reason in reasons:
+            self._all.quarantines.labels(self._name, variant, backend, reason)
 
     def quarantine(self, variant: str, backend: str, reason: str) -> None:
         """An arm was taken out of use."""

@@ -40,6 +40,9 @@ class Quarantine:
         """These are the family's arms now."""
         with self._lock:
             self.state = rules.with_arms(self.state, arms)
+            known = tuple(self.state.cases)
+        for arm in known:
+            self._metrics.may_be_quarantined(arm.variant, arm.backend, _REASONS)
 
     def is_out(self, arm: Arm) -> bool:
         """Whether `arm` is out of use now."""

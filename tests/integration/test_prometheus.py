@@ -106,6 +106,7 @@ def test_alerts_and_server_speak_of_the_same_series(server: Server):
         served = answer.read().decode()
     rules = (ROOT / "deploy" / "alerts.yml").read_text()
 
+    # A labelled series must be there before its first event, at 0: an alert on its increase needs that.
     words = rules.replace("(", " ").replace("{", " ").replace("[", " ").split()
     for name in {word for word in words if word.startswith("gearshift_")}:
         assert f"\n{name}" in served
