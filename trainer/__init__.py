@@ -1,0 +1,1 @@
+"""Trains candidates beside the server, in a process of its own; they meet only through published artefacts."""

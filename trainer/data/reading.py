@@ -1,0 +1,69 @@
+"""Files of numbers, read whole; whatever is wrong with one comes out as a TrainError that names it."""
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.artifacts.repository import sha256_of
+from trainer.errors import TrainError
+
+_UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, ValueError, KeyError, MemoryError,
+               NotImplementedError, RuntimeError)  # fmt: skip
+"""What numpy and zipfile raise on damaged, encrypted or foreign files."""
+
+
+def why(error: BaseException) -> str:
+    """The error's own words, without the path that an OSError repeats."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def content_of(path: Path) -> bytes:
+    """The file's bytes, decompressed if it ends in .gz. Raises TrainError."""
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise TrainError(f"{path} cannot be read: {why(error)}; get the file again") from error
+
+
+def names_in(path: Path) -> set[str]:
+    """The arrays' names in an npz file. Raises TrainError."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return set(arrays.files)
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+    except AttributeError as error:
+        raise TrainError(f"{path} is a single array; save an npz file with named arrays") from error
+
+
+def arrays_of(path: Path, keys: Sequence[str]) -> list[NDArray[Any]]:
+    """The arrays under `keys` of an npz file. Raises TrainError, listing the names there are if one is missing."""
+    if missing := sorted(set(keys) - (present := names_in(path))):
+        raise TrainError(
+            f"{path} has no array {', '.join(missing)}; it has {', '.join(sorted(present)) or 'none'}: name one of "
+            "these or give another file"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return [arrays[key] for key in keys]
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: BaseException) -> TrainError:
+    return TrainError(f"{path} cannot be read as npz: {why(error)}; get the file again")
+
+
+def described(root: Path, files: Iterable[Path]) -> str:
+    """`root` and every file's name and sha256, for a data set's `source`. Raises TrainError."""
+    try:
+        return f"{root} ({', '.join(f'{f.name} sha256 {sha256_of(f)}' for f in files)})"
+    except OSError as error:
+        raise TrainError(f"{root} cannot be read: {why(error)}; check the files in it") from error
