@@ -69,7 +69,7 @@ def build(  # noqa: PLR0913 - one says which network, five what pictures it sees
 
 def _per_channel(values: float | Sequence[float], channels: int, what: str) -> Tensor:
     each = [float(values)] * channels if isinstance(values, int | float) else list(values)
-    if len(each) != channels or (what == "std" and min(each) <= 0):
+    if len(each) != channels or (what == "std" and not min(each) > 0):
         raise ValueError(
             f"{what} {values} must be one number for each of {channels} channels, and std above 0"
         )

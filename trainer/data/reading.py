@@ -3,7 +3,8 @@
 import gzip
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,31 +35,35 @@ def content_of(path: Path) -> bytes:
 
 def names_in(path: Path) -> set[str]:
     """The arrays' names in an npz file. Raises TrainError."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return set(arrays.files)
-    except _UNREADABLE as error:
-        raise _damaged(path, error) from error
-    except AttributeError as error:
-        raise TrainError(f"{path} is a single array; save an npz file with named arrays") from error
+    with _npz(path) as arrays:
+        return set(arrays.files)
 
 
 def arrays_of(path: Path, keys: Sequence[str]) -> list[NDArray[Any]]:
     """The arrays under `keys` of an npz file. Raises TrainError, listing the names there are if one is missing."""
-    if missing := sorted(set(keys) - (present := names_in(path))):
-        raise TrainError(
-            f"{path} has no array {', '.join(missing)}; it has {', '.join(sorted(present)) or 'none'}: name one of "
-            "these or give another file"
-        )
+    with _npz(path) as arrays:
+        if missing := sorted(set(keys) - set(arrays.files)):
+            raise TrainError(
+                f"{path} has no array {', '.join(missing)}; it has {', '.join(sorted(arrays.files)) or 'none'}: name "
+                "one of these or give another file"
+            )
+        return [arrays[key] for key in keys]
+
+
+@contextmanager
+def _npz(path: Path) -> Iterator[Any]:
+    """The open npz file; what goes wrong while it is used comes out as TrainError."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return [arrays[key] for key in keys]
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is truncated or no npz file at all")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                yield arrays
     except _UNREADABLE as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: BaseException) -> TrainError:
-    return TrainError(f"{path} cannot be read as npz: {why(error)}; get the file again")
+        raise TrainError(
+            f"{path} cannot be read as npz: {why(error)}; get the file again"
+        ) from error
 
 
 def described(root: Path, files: Iterable[Path]) -> str:

@@ -1,0 +1,313 @@
+"""Whatever is wrong with a data set, the error names the file, the fault and the way out."""
+
+import gzip
+import os
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import datasets
+from trainer.data import load
+from trainer.data.labels import replacement
+from trainer.errors import TrainError
+
+
+def refused(path: Path | str, *words: str) -> None:
+    """`load` raises TrainError whose message has every one of `words`."""
+    with pytest.raises(TrainError) as raised:
+        load(path)
+    assert [word for word in words if word not in str(raised.value)] == [], str(raised.value)
+
+
+def test_a_missing_path_is_refused(tmp_path: Path):
+    refused(tmp_path / "nowhere", "nowhere", "does not exist")
+
+
+def test_a_folder_of_something_else_is_told_what_is_known(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "b.txt").write_text("b")
+
+    refused(tmp_path, str(tmp_path), "idx", "folders", "convert it")
+
+
+def test_an_unknown_kind_is_told_the_known_ones(tmp_path: Path):
+    with pytest.raises(TrainError, match=r"'parquet' is unknown; there are idx, cifar10"):
+        load(datasets.write_idx(tmp_path), kind="parquet")
+
+
+_Damage = Callable[[bytes], bytes]
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (lambda b: b[:-1], "is truncated: it has 111 bytes, its header says 112"),
+        (lambda b: b[:9], "is truncated"),
+        (lambda b: b + b"x", "is too long"),
+        (lambda b: b"\0\0\x0d" + b[3:], "begins with bytes 00 00 0d 03, not 00 00 08 03"),
+        (lambda _: b"", "begins with bytes none"),
+        (lambda b: b[:4] + b"\xff" * 12 + b[16:], "is truncated"),
+    ],
+)
+def test_damaged_idx_is_refused(damage: _Damage, fault: str, tmp_path: Path):
+    path = datasets.write_idx(tmp_path) / "train-images-idx3-ubyte"
+    path.write_bytes(damage(path.read_bytes()))
+
+    refused(tmp_path, str(path), fault, "get the file again")
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:-9], lambda b: b[:20] + b"\0" * 9 + b[29:], lambda b: b[1:]]
+)
+def test_damaged_gzip_is_refused(damage: _Damage, tmp_path: Path):
+    path = datasets.write_idx(tmp_path) / "t10k-images-idx3-ubyte.gz"
+    path.write_bytes(damage(path.read_bytes()))
+
+    refused(tmp_path, str(path), "cannot be read", "get the file again")
+
+
+def test_a_missing_idx_file_is_named(tmp_path: Path):
+    (datasets.write_idx(tmp_path) / "t10k-labels-idx1-ubyte.gz").unlink()
+
+    refused(tmp_path, "t10k-labels-idx1-ubyte.gz", "put the missing file there")
+
+
+def test_images_without_labels_are_counted(tmp_path: Path):
+    path = datasets.write_idx(tmp_path) / "train-labels-idx1-ubyte"
+    path.write_bytes(datasets.idx(datasets.some_labels(5)))
+
+    refused(tmp_path, "train-labels-idx1-ubyte", "6 images and 5 labels")
+
+
+def test_an_empty_split_is_refused(tmp_path: Path):
+    refused(datasets.write_idx(tmp_path, test=0), "t10k-images", "is empty")
+
+
+def test_the_first_label_out_of_range_is_named(tmp_path: Path):
+    path = datasets.write_idx(tmp_path) / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(datasets.idx(np.array([2, 200, 7], np.uint8))))
+
+    refused(tmp_path, "test labels", "label 200 of example 1 is outside 0..2", "2 such labels")
+
+
+def test_gaps_among_the_training_labels_are_found(tmp_path: Path):
+    labels = np.array([0, 1, 2, 0, 200, 2])
+
+    refused(datasets.write_npz(tmp_path / "a.npz", ytr=labels), "label 200 of example 4", "0..3")
+
+
+@pytest.mark.parametrize("labels", [np.full(6, -1), np.array([0, 1, 2, -5, 1, 2])])
+def test_negative_labels_are_refused(labels: np.ndarray, tmp_path: Path):
+    refused(datasets.write_npz(tmp_path / "a.npz", ytr=labels), "train labels", "is outside 0..")
+
+
+@pytest.mark.parametrize(
+    ("replaced", "words"),
+    [
+        ({"ytr": np.zeros(6)}, ("labels of type float64", "one whole number")),
+        ({"ytr": np.eye(6, 3, dtype=int)}, ("shape 6x3", "one whole number")),
+        ({"xtr": np.zeros((6, 4, 4), np.float32)}, ("xtr", "float32", "uint8")),
+        ({"xtr": np.zeros((6, 5, 4, 4), np.uint8)}, ("xtr", "6x5x4x4")),
+        ({"xtr": np.zeros((6, 4, 5), np.uint8)}, ("4 high and 5 wide", "squares")),
+        ({"xte": np.zeros((3, 5, 5), np.uint8)}, ("1x4x4", "1x5x5", "the same")),
+    ],
+)
+def test_arrays_of_other_shapes_and_types_are_refused(
+    replaced: dict[str, np.ndarray], words: tuple[str, ...], tmp_path: Path
+):
+    refused(datasets.write_npz(tmp_path / "a.npz", **replaced), "a.npz", *words)
+
+
+def test_an_npz_without_the_arrays_lists_those_it_has(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", x=np.zeros(1))
+
+    refused(tmp_path / "a.npz", "has the arrays x", "xtr ytr xte yte")
+
+
+def test_objects_in_an_npz_are_not_unpickled(tmp_path: Path):
+    path = datasets.write_npz(tmp_path / "a.npz", ytr=np.array([{}] * 6, dtype=object))
+
+    refused(path, str(path), "cannot be read as npz")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 300, -40])
+def test_a_truncated_npz_is_refused(keep: int, tmp_path: Path):
+    path = datasets.write_npz(tmp_path / "a.npz")
+    path.write_bytes(path.read_bytes()[:keep])
+
+    refused(path, str(path), "cannot be read as npz", "get the file again")
+
+
+def test_no_flipped_byte_of_an_npz_escapes_as_another_error(tmp_path: Path):
+    whole = datasets.write_npz(tmp_path / "a.npz").read_bytes()
+    path = tmp_path / "b.npz"
+
+    faults = 0
+    for position in range(0, len(whole), 7):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+        try:
+            load(path)
+        except TrainError:
+            faults += 1
+
+    assert faults > len(whole) // 14
+
+
+class Foreign:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, ("true",)
+
+
+def test_a_pickle_with_foreign_code_is_refused_before_it_runs(tmp_path: Path):
+    path = datasets.write_cifar(tmp_path) / "data_batch_3"
+    path.write_bytes(pickle.dumps({"data": Foreign(), "labels": [1]}))
+
+    refused(tmp_path, str(path), "refused", "system", "only arrays are read")
+
+
+def test_no_flipped_byte_of_a_pickle_escapes_as_another_error(tmp_path: Path):
+    path = datasets.write_cifar(tmp_path, each=1) / "test_batch"
+    whole = path.read_bytes()
+
+    faults = 0
+    for position in [*range(160), *range(len(whole) - 60, len(whole))]:
+        for flip in (0xFF, 0x01, 0x40):
+            path.write_bytes(
+                whole[:position] + bytes([whole[position] ^ flip]) + whole[position + 1 :]
+            )
+            try:
+                load(tmp_path)
+            except TrainError:
+                faults += 1
+
+    assert faults > 100
+
+
+@pytest.mark.parametrize(
+    ("batch", "words"),
+    [
+        ([1, 2], ("no array `data`",)),
+        ({"data": np.zeros((2, 3072), np.uint8), "labels": [1]}, ("for 1 labels",)),
+        ({"data": np.zeros((1, 3072), np.float32), "labels": [1]}, ("float32",)),
+        ({"data": np.zeros((1, 3072), np.uint8), "labels": ["cat"]}, ("not whole numbers",)),
+        ({"data": np.zeros((1, 3072), np.uint8), "labels": [1 << 70]}, ("exceed 64 bits",)),
+        (
+            {"data": np.zeros((1, 3072), np.uint8), "labels": [10]},
+            ("label 10 of example 4", "0..9"),
+        ),
+    ],
+)
+def test_batches_that_hold_something_else_are_refused(
+    batch: object, words: tuple[str, ...], tmp_path: Path
+):
+    path = datasets.write_cifar(tmp_path, each=1) / "data_batch_5"
+    path.write_bytes(pickle.dumps(batch))
+
+    refused(tmp_path, str(tmp_path), *words)
+
+
+def test_a_missing_batch_is_named(tmp_path: Path):
+    (datasets.write_cifar(tmp_path) / "data_batch_4").unlink()
+
+    refused(tmp_path, "data_batch_4 is missing")
+
+
+def rewrite(path: Path, **replaced: np.ndarray) -> None:
+    with np.load(path) as arrays:
+        present = dict(arrays)
+    np.savez(path, **(present | replaced))
+
+
+def test_jpegs_whose_bounds_do_not_fit_are_refused(tmp_path: Path):
+    path = datasets.write_jpegs(tmp_path) / "train.npz"
+    with np.load(path) as arrays:
+        content = arrays["jpeg"]
+
+    rewrite(path, jpeg=content[:-10])
+
+    refused(tmp_path, str(path), "`offset` must rise from 0", "truncated")
+
+
+def test_the_jpeg_that_cannot_be_decoded_is_named(tmp_path: Path):
+    path = datasets.write_jpegs(tmp_path) / "train.npz"
+    with np.load(path) as arrays:
+        content, offset = arrays["jpeg"].copy(), arrays["offset"]
+    content[offset[2] : offset[3]] = 0
+
+    rewrite(path, jpeg=content)
+
+    refused(tmp_path, f"{path}, picture 2", "cannot be decoded")
+
+
+def test_jpegs_need_both_files(tmp_path: Path):
+    (datasets.write_jpegs(tmp_path) / "test.npz").unlink()
+
+    refused(tmp_path, "test.npz")
+
+
+def test_the_picture_that_cannot_be_decoded_is_named(tmp_path: Path):
+    path = datasets.write_pictures(tmp_path, {"ant": 5, "bee": 5}) / "bee" / "3.png"
+    path.write_bytes(path.read_bytes()[:-30])
+
+    refused(tmp_path, str(path), "cannot be decoded", "remove it")
+
+
+def test_pictures_of_sixteen_bits_are_refused(tmp_path: Path):
+    path = datasets.write_pictures(tmp_path, {"ant": 5}) / "ant" / "2.png"
+    path.write_bytes(datasets.encoded(np.zeros((1, 6, 6), np.uint16)))
+
+    refused(tmp_path, str(path), "more than 8 bits")
+
+
+def test_class_folders_must_agree_and_hold_pictures(tmp_path: Path):
+    datasets.write_pictures(tmp_path / "train", {"ant": 1, "bee": 1})
+    refused(tmp_path, "none named test")
+
+    datasets.write_pictures(tmp_path / "test", {"cow": 1})
+    refused(tmp_path, str(tmp_path / "test"), "cow")
+
+    (tmp_path / "test" / "cow").rename(tmp_path / "test" / "ant")
+    (tmp_path / "train" / "cat").mkdir()
+    refused(tmp_path, "no pictures", "cat")
+
+
+def test_too_few_pictures_to_split_are_refused(tmp_path: Path):
+    refused(datasets.write_pictures(tmp_path, {"ant": 1, "bee": 1}), "2 pictures are too few")
+
+
+def test_replacement_labels_are_read_by_key(tmp_path: Path):
+    np.savez(tmp_path / "n.npz", random_label1=np.array([2, 0, 1], np.uint8))
+
+    labels = replacement(tmp_path / "n.npz", "random_label1", count=3, classes=3)
+
+    assert labels.tolist() == [2, 0, 1]
+    assert labels.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("key", "count", "classes", "fault"),
+    [
+        ("worse", 3, 3, "has no array worse; it has aggre"),
+        ("aggre", 4, 3, "has 3 labels for 4 training examples"),
+        ("aggre", 3, 2, "label 2 of example 0 is outside 0..1"),
+    ],
+)
+def test_replacement_labels_that_do_not_fit_are_refused(
+    key: str, count: int, classes: int, fault: str, tmp_path: Path
+):
+    np.savez(tmp_path / "n.npz", aggre=np.array([2, 0, 1]))
+
+    with pytest.raises(TrainError, match=re.escape(fault)):
+        replacement(tmp_path / "n.npz", key, count=count, classes=classes)
+
+
+def test_an_array_alone_is_no_npz(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+
+    with pytest.raises(TrainError, match="no npz file at all"):
+        replacement(tmp_path / "a.npz", "x", count=3, classes=3)
