@@ -4,7 +4,7 @@ Improvement per unit of cost falls as training goes on, and it is noisy, so scor
 compared. A challenger's is compared with the geometric mean of the incumbent's just before and just after it (A B A),
 which is what an exponential decay has between them; where one of the two is not positive, with the arithmetic one.
 Only the sign counts, for no scale of the noise is known: a challenger as good as the incumbent wins about half of its
-rounds, so it wins `wins` in a row with probability 2^-wins, and does no harm then; a clearly worse one hardly ever
+rounds, so `wins` in a row with a probability of about 2^-wins, and does no harm then; a clearly worse one hardly ever
 does. One lost round ends a challenge: it costs a single interval. What an interval leaves for the next one to harvest
 is credited to that one, so intervals should be long. An incumbent's closing interval opens the next challenge.
 """
@@ -76,14 +76,14 @@ def judge(search: Search, score: float, wins: int) -> tuple[Search, Verdict]:
     """
     if not isfinite(score):
         raise ValueError(f"an interval's improvement must be finite, not {score}")
-    match search.challenge:
-        case None:
-            return _opened(search, score), "undecided"
-        case Challenge(during=None) as running:
-            return replace(search, challenge=replace(running, during=score)), "undecided"
-        case Challenge(before=before, during=float(during)) as over:
-            better = during > _between(before, score)
-            return _won(search, over, score, wins) if better else _refused(search, score)
+    running = search.challenge
+    if running is None:
+        return _opened(search, score), "undecided"
+    if running.during is None:
+        return replace(search, challenge=replace(running, during=score)), "undecided"
+    if running.during > _between(running.before, score):
+        return _won(search, running, score, wins)
+    return _refused(search, score)
 
 
 def _between(before: float, after: float) -> float:
