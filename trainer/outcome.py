@@ -1,0 +1,73 @@
+"""What a run came to: its test error and all it cost, as one JSON object."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer import checkpoints
+from trainer.errors import TrainError
+from trainer.pixels import Pixels
+from trainer.prepare import Prepared
+from trainer.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a run is told of and kept: a checkpoint file saved every so often (s), folder for scalars; None: not."""
+
+    quiet: bool = False
+    logs: Path | None = None
+    checkpoint: Path | None = None
+    every_s: float = 30.0
+
+
+def finish(prepared: Prepared, shown: Shown, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
+    """Train to the end of the budget and answer the test split, once. Raises TrainError.
+
+    `cpu_seconds` are of this process, resumed ones not included: those of training, without loading and testing.
+    """
+    run, learner = prepared.run, prepared.learner
+    if shown.checkpoint is not None:
+        checkpoints.resume(shown.checkpoint, run)
+    begun_s, saved_s = time.process_time(), clock()
+    name = run.settings.selection.selector
+    with Progress(run, name, quiet=shown.quiet, logs=shown.logs) as progress:
+        for step in run.steps():
+            progress.stepped(step)
+            if shown.checkpoint is not None and clock() - saved_s >= shown.every_s:
+                checkpoints.save(shown.checkpoint, run)
+                saved_s = clock()
+        cpu_s = time.process_time() - begun_s
+        if shown.checkpoint is not None:
+            checkpoints.save(shown.checkpoint, run)
+        _, error = learner.judge(Pixels(prepared.dataset.test, learner.device))
+        progress.ended(error)
+    return told(prepared, error, cpu_s)
+
+
+def told(prepared: Prepared, test_error: float, cpu_s: float) -> dict[str, Any]:
+    """The outcome: shares, counts of examples, units, CPU seconds; prices in units of one evaluation forward."""
+    run, ledger, prices = prepared.run, prepared.run.ledger, prepared.run.prices
+    if not ledger.backprops:
+        raise TrainError(
+            f"a budget of {run.settings.budget:.0f} units does not pay for one step of {run.settings.recipe.batch} "
+            f"examples at {prices.step:.1f} units each; give more"
+        )
+    bookkeeping = ledger.looks * prices.bookkeeping
+    return {
+        "test_error": test_error,
+        "units": round(run.units),
+        "forwards": ledger.forwards,
+        "backprops": ledger.backprops,
+        "cpu_seconds": round(cpu_s, 3),
+        "keep_rate": round(ledger.keep_rate, 4),
+        "f": round(prices.f, 4),
+        "selections": ledger.selections,
+        "looks": ledger.looks,
+        "bookkeeping_share": round(bookkeeping / (ledger.backprops * prices.step), 4),
+        "priced_cpu_seconds": round(run.units * prices.unit_s, 3),
+        "prices": asdict(prices),
+        "settings": asdict(run.settings),
+    }

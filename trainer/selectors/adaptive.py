@@ -1,0 +1,79 @@
+"""AdaptSB: selection by loss whose priority curve is searched for while training runs. Pure.
+
+With wrong labels the highest losses are the worst to train on; which losses pay depends on the data and on the stage
+of training. So intervals of training are judged by what they did for held-out examples, and the better shape stays.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from trainer.selectors.base import Ids, Kept, Losses, State
+from trainer.selectors.options import SWITCH, Option, read
+from trainer.selectors.search import Search, Verdict, from_arrays, judge, propose, to_arrays
+from trainer.selectors.selective import LOOKS, Looks, Selective
+from trainer.selectors.shapes import HARDEST, Shape
+from trainer.selectors.stale import looks
+
+OPTIONS = {
+    "y1": Option(HARDEST.y1, 0, 1),
+    "y2": Option(HARDEST.y2, 0, 1),
+    "y3": Option(HARDEST.y3, 0, 1),
+    "wins": Option(2, 1, 10, whole=True),
+    "n": Option(1, 1, 1000, whole=True),
+    "reuse": SWITCH,
+} | LOOKS
+
+
+class Adaptive(Selective):
+    """Begins with the shape `start`, by default Selective-Backprop's, and stays with it unless it is judged.
+
+    A judgement takes effect at once: it must not fall between `unknown` and `keep` of one batch of candidates, nor
+    into the primed epochs, whose intervals say nothing about any shape.
+    """
+
+    name = "adaptive"
+
+    def __init__(self, n: int, start: Shape, looks: Looks, wins: int = 2) -> None:
+        super().__init__(n, start, looks)
+        self.verdict: Verdict = "undecided"
+        self._wins = wins
+        self._search = Search(start)
+
+    @property
+    def shape(self) -> Shape:
+        """In force now: the incumbent or its challenger."""
+        return self._search.in_force
+
+    @property
+    def incumbent(self) -> Shape:
+        """The best shape so far."""
+        return self._search.incumbent
+
+    def keep(self, ids: Ids, losses: Losses, rng: Generator) -> Kept:
+        kept = super().keep(ids, losses, rng)
+        self._search = propose(self._search, rng)
+        return kept
+
+    def judged(self, improvement_per_unit: float) -> None:
+        if self._priming:
+            return
+        self._search, self.verdict = judge(self._search, improvement_per_unit, self._wins)
+        self._follow(self.shape)
+
+    def state(self) -> State:
+        return super().state() | to_arrays(self._search)
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        super().restore(state)
+        self._search = from_arrays(state)
+        self._follow(self.shape)
+
+
+def adaptive(n: int, options: Mapping[str, float]) -> Adaptive:
+    """The shape to begin with is y1, y2, y3; `wins` rounds in a row replace it; `n` and `reuse` as for `stale`."""
+    chosen = read(Adaptive.name, options, OPTIONS)
+    start = Shape(chosen["y1"], chosen["y2"], chosen["y3"])
+    return Adaptive(n, start, looks(chosen), int(chosen["wins"]))
