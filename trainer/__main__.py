@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import TrainError
-from trainer.settings import AUGMENTATIONS, PRECISIONS, WAYS, Recipe, Selection, Settings, made, read
+from trainer.settings import (
+    AUGMENTATIONS,
+    PRECISIONS,
+    WAYS,
+    Recipe,
+    Selection,
+    Settings,
+    made,
+    read,
+)
 from trainer.schedule import DECAYS
 
 _CHOICES = {"decay": DECAYS, "augment": AUGMENTATIONS, "precision": PRECISIONS, "way": WAYS}
@@ -36,7 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"gearshift train: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("gearshift train: interrupted; with --checkpoint the same command goes on from there", file=sys.stderr)
+        print(
+            "gearshift train: interrupted; with --checkpoint the same command goes on from there",
+            file=sys.stderr,
+        )
         return 130
 
 
@@ -49,7 +61,9 @@ def _run(options: argparse.Namespace) -> int:
     try:
         import torch
     except ImportError as error:
-        raise TrainError("training needs torch; install the extra: pip install -e '.[train]'") from error
+        raise TrainError(
+            "training needs torch; install the extra: pip install -e '.[train]'"
+        ) from error
     from trainer.outcome import Shown, finish
     from trainer.prepare import prepare
 
@@ -86,7 +100,9 @@ def _prices(text: str | None) -> Any:
     try:
         step, selection, bookkeeping, unit_s = (float(part) for part in text.split(","))
     except ValueError:
-        raise TrainError(f"--prices must be STEP,SELECTION,BOOKKEEPING,UNIT_S, four numbers, not {text!r}") from None
+        raise TrainError(
+            f"--prices must be STEP,SELECTION,BOOKKEEPING,UNIT_S, four numbers, not {text!r}"
+        ) from None
     if not (step > 0 and unit_s > 0 and selection >= 0 and bookkeeping >= 0):
         raise TrainError(f"--prices: none may be negative, step and unit_s not 0: {text!r}")
     return Prices(step, selection, bookkeeping, unit_s)
@@ -102,24 +118,41 @@ def _told(outcome: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift train", description=__doc__)
-    parser.add_argument("config", nargs="?", type=Path, help="TOML file with the settings; options replace its values")
+    parser.add_argument(
+        "config",
+        nargs="?",
+        type=Path,
+        help="TOML file with the settings; options replace its values",
+    )
     for part in (Settings, Recipe, Selection):
         for entry in fields(part):
             if entry.type not in {str, int, float}:
                 continue
             flag = f"--{entry.name.replace('_', '-')}"
             parser.add_argument(
-                flag, type=entry.type, choices=_CHOICES.get(entry.name), help=_HELP.get(entry.name), default=None
+                flag,
+                type=entry.type,
+                choices=_CHOICES.get(entry.name),
+                help=_HELP.get(entry.name),
+                default=None,
             )
     parser.add_argument("--json", action="store_true", help="print the outcome as one JSON object")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--logs", type=Path, help="folder for TensorBoard scalars")
-    parser.add_argument("--checkpoint", type=Path, help="file to save to, and to go on from where it exists")
-    parser.add_argument("--checkpoint-every-s", type=float, default=30.0, help="seconds between checkpoints")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="file to save to, and to go on from where it exists"
+    )
+    parser.add_argument(
+        "--checkpoint-every-s", type=float, default=30.0, help="seconds between checkpoints"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's choice")
-    parser.add_argument("--nice", type=int, default=0, help="lower this process's priority by so much")
-    parser.add_argument("--prices", help="STEP,SELECTION,BOOKKEEPING,UNIT_S in place of measuring them")
+    parser.add_argument(
+        "--nice", type=int, default=0, help="lower this process's priority by so much"
+    )
+    parser.add_argument(
+        "--prices", help="STEP,SELECTION,BOOKKEEPING,UNIT_S in place of measuring them"
+    )
     return parser
 
 

@@ -44,10 +44,22 @@ def resume(path: Path, run: Run) -> bool:
         schema, settings, state = content["schema"], content["settings"], content["state"]
     except FileNotFoundError:
         return False
-    except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError, ValueError) as error:
-        raise TrainError(f"checkpoint {path} cannot be read: {error}; delete it to begin anew") from error
+    except (
+        OSError,
+        RuntimeError,
+        pickle.UnpicklingError,
+        KeyError,
+        TypeError,
+        EOFError,
+        ValueError,
+    ) as error:
+        raise TrainError(
+            f"checkpoint {path} cannot be read: {error}; delete it to begin anew"
+        ) from error
     if schema != _SCHEMA:
-        raise TrainError(f"checkpoint {path} has schema {schema}, this program {_SCHEMA}; delete it to begin anew")
+        raise TrainError(
+            f"checkpoint {path} has schema {schema}, this program {_SCHEMA}; delete it to begin anew"
+        )
     wrong = differing(settings, asdict(run.settings))
     if wrong:
         raise TrainError(

@@ -18,7 +18,9 @@ ROWS = 128
 class Learner:
     """A module, its optimiser and the training split. One thread uses it."""
 
-    def __init__(self, module: nn.Module, pixels: Pixels, recipe: Recipe, device: torch.device) -> None:
+    def __init__(
+        self, module: nn.Module, pixels: Pixels, recipe: Recipe, device: torch.device
+    ) -> None:
         self.module = module.to(device).to(memory_format=torch.channels_last)
         self.pixels = pixels
         self.device = device
@@ -32,7 +34,11 @@ class Learner:
         )
 
     def step(
-        self, ids: NDArray[np.intp], weights: NDArray[np.float32], rate: float, rng: np.random.Generator
+        self,
+        ids: NDArray[np.intp],
+        weights: NDArray[np.float32],
+        rate: float,
+        rng: np.random.Generator,
     ) -> NDArray[np.float32]:
         """One update on these examples, the mean over them of weight x loss; returns the unweighted losses (rows,)."""
         images, labels = self.pixels.at(ids)

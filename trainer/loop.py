@@ -119,7 +119,9 @@ class Run:
         self._order = self._parts.selector.order(self._rng)
         self._at = 0
         if not len(self._order):
-            raise TrainError(f"selector {self._parts.selector.name} leaves no example in epoch {self._epoch}")
+            raise TrainError(
+                f"selector {self._parts.selector.name} leaves no example in epoch {self._epoch}"
+            )
 
     def _train(self, ids: NDArray[np.intp], weights: NDArray[np.float32], most: float) -> Step:
         recipe, parts = self.settings.recipe, self._parts
@@ -137,7 +139,9 @@ class Run:
         self._smooth_loss += _SMOOTHING * (loss - self._smooth_loss)
         limit = _DIVERGED * math.log(max(2, self._parts.classes))
         if not self._smooth_loss <= limit:
-            raise self._diverged(f"the training loss is {self._smooth_loss:.3g}, guessing has {limit / _DIVERGED:.3g}")
+            raise self._diverged(
+                f"the training loss is {self._smooth_loss:.3g}, guessing has {limit / _DIVERGED:.3g}"
+            )
 
     def _judge(self) -> None:
         """Tell the selector how the held-out loss has come down per unit since it was last looked at."""

@@ -23,7 +23,9 @@ class Shown:
     every_s: float = 30.0
 
 
-def finish(prepared: Prepared, shown: Shown, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
+def finish(
+    prepared: Prepared, shown: Shown, clock: Callable[[], float] = time.monotonic
+) -> dict[str, Any]:
     """Train to the end of the budget and answer the test split, once. Raises TrainError.
 
     `cpu_seconds` are of this process, resumed ones not included: those of training, without loading and testing.

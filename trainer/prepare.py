@@ -64,10 +64,14 @@ def _splits(settings: Settings, dataset: Dataset) -> tuple[Split, Split]:
         path, _, key = settings.labels.rpartition(":")
         labels = replacement(Path(path), key, count=len(labels), classes=classes)
     if settings.label_noise:
-        labels = shuffled(labels, settings.label_noise, classes, np.random.default_rng(settings.seed))
+        labels = shuffled(
+            labels, settings.label_noise, classes, np.random.default_rng(settings.seed)
+        )
     share = settings.selection.held_out
     if not share:
-        return Split(dataset.train.images, labels), _part(dataset.train.images, labels, np.empty(0, np.intp))
+        return Split(dataset.train.images, labels), _part(
+            dataset.train.images, labels, np.empty(0, np.intp)
+        )
     kept, out = held_out(labels, share, np.random.default_rng(settings.seed))
     return _part(dataset.train.images, labels, kept), _part(dataset.train.images, labels, out)
 

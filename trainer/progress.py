@@ -22,14 +22,24 @@ class Progress:
         self._run = run
         self._steps = 0
         self._bar: tqdm[Any] = tqdm(
-            total=round(run.settings.budget), desc=name, unit="unit", unit_scale=True, disable=quiet, dynamic_ncols=True
+            total=round(run.settings.budget),
+            desc=name,
+            unit="unit",
+            unit_scale=True,
+            disable=quiet,
+            dynamic_ncols=True,
         )
         self._writer = None if logs is None else _writer(logs)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         if kind is None:
             self._show()
         self._bar.close()
@@ -42,10 +52,17 @@ class Progress:
         if self._steps % _EVERY_STEPS:
             return
         self._show()
-        self._bar.set_postfix(loss=f"{step.loss:.3f}", keep=f"{self._run.keep_rate:.0%}", refresh=False)
+        self._bar.set_postfix(
+            loss=f"{step.loss:.3f}", keep=f"{self._run.keep_rate:.0%}", refresh=False
+        )
         if self._writer is not None:
             units = round(self._run.units)
-            values = {"loss": step.loss, "rate": step.rate, "keep_rate": self._run.keep_rate, "epoch": self._run.epoch}
+            values = {
+                "loss": step.loss,
+                "rate": step.rate,
+                "keep_rate": self._run.keep_rate,
+                "epoch": self._run.epoch,
+            }
             for key, value in values.items():
                 self._writer.add_scalar(f"train/{key}", value, units)
 
@@ -62,5 +79,7 @@ def _writer(logs: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise TrainError("scalars (--logs) need TensorBoard; install the extra `train`, or leave --logs out") from error
+        raise TrainError(
+            "scalars (--logs) need TensorBoard; install the extra `train`, or leave --logs out"
+        ) from error
     return SummaryWriter(str(logs))

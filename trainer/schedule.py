@@ -5,7 +5,9 @@ from math import cos, pi
 DECAYS = ("cosine", "linear")
 
 
-def learning_rate(share: float, peak: float, *, warmup: float = 0.1, decay: str = "cosine") -> float:
+def learning_rate(
+    share: float, peak: float, *, warmup: float = 0.1, decay: str = "cosine"
+) -> float:
     """The rate at `share` (0 to 1) of the budget: up to `peak` over `warmup` of it, then down to 0 exactly at its end.
 
     Tied to the budget, not to epochs: every selector's run ends fully decayed, whatever it skipped. Without that, runs

@@ -70,7 +70,11 @@ class Settings:
 
 def _claims(settings: Settings) -> list[tuple[str, bool]]:
     recipe, selection = settings.recipe, settings.selection
-    shares = {"label_noise": settings.label_noise, "held_out": selection.held_out, "warmup": recipe.warmup}
+    shares = {
+        "label_noise": settings.label_noise,
+        "held_out": selection.held_out,
+        "warmup": recipe.warmup,
+    }
     return [
         (f"budget must be above 0 units, not {settings.budget}", not settings.budget > 0),
         (f"labels must be FILE.npz:KEY, not {settings.labels!r}", bool(settings.labels) and ":" not in settings.labels),
