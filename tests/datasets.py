@@ -1,4 +1,4 @@
-"""Writes tiny data sets in the formats that the trainer reads."""
+"""Writes tiny data sets in the formats that the trainer reads, and says how they are refused."""
 
 import gzip
 import io
@@ -7,7 +7,11 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from trainer.data import load
+from trainer.errors import TrainError
 
 
 def some_images(count: int, channels: int = 1, side: int = 4, seed: int = 0) -> np.ndarray:
@@ -84,3 +88,10 @@ def write_pictures(root: Path, counts: dict[str, int], channels: int = 3, side: 
         for index, image in enumerate(some_images(count, channels, side, seed=number)):
             (root / name / f"{index}.png").write_bytes(encoded(image))
     return root
+
+
+def refused(path: Path | str, *words: str) -> None:
+    """`load` raises TrainError whose message has every one of `words`."""
+    with pytest.raises(TrainError) as raised:
+        load(path)
+    assert [word for word in words if word not in str(raised.value)] == [], str(raised.value)

@@ -1,9 +1,10 @@
 """Files of numbers, read whole; whatever is wrong with one comes out as a TrainError that names it."""
 
 import gzip
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from models.artifacts.repository import sha256_of
 from trainer.errors import TrainError
 
 _UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, ValueError, KeyError, MemoryError,
-               NotImplementedError, RuntimeError)  # fmt: skip
+               NotImplementedError, RuntimeError, SyntaxError, tokenize.TokenError)  # fmt: skip
 """What numpy and zipfile raise on damaged, encrypted or foreign files."""
 
 
@@ -51,7 +52,7 @@ def arrays_of(path: Path, keys: Sequence[str]) -> list[NDArray[Any]]:
 
 
 @contextmanager
-def _npz(path: Path) -> Iterator[Any]:
+def _npz(path: Path) -> Generator[Any, None, None]:
     """The open npz file; what goes wrong while it is used comes out as TrainError."""
     try:
         with path.open("rb") as file:

@@ -25,7 +25,7 @@ def unpacked(archive: Path) -> Path:
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=archive.parent))
         try:
             _extract(archive, temporary)
-            temporary.rename(folder)
+            _place(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except _UNREADABLE as error:
@@ -33,6 +33,14 @@ def unpacked(archive: Path) -> Path:
             f"{archive} cannot be unpacked: {why(error)}; check the archive and the room on the disk"
         ) from error
     return folder
+
+
+def _place(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was quicker, with the same content
+            raise
 
 
 def _extract(archive: Path, folder: Path) -> None:
