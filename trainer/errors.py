@@ -1,5 +1,5 @@
-"""What can go wrong while training, as one error for the command line to print."""
+"""What stops the trainer, as one error for the command line to print."""
 
 
 class TrainError(Exception):
-    """Training that cannot begin, go on or publish; the message says what, where and what to do."""
+    """A run that cannot start or go on; the message says what, where and what to do, and the command exits with 2."""

@@ -42,6 +42,8 @@ def _quantized(model: onnx.ModelProto, calibration: Images) -> onnx.ModelProto:
     rows = {INPUT: calibration.astype(np.float32)}
     try:
         return quantize_graph(model, rows, _kept_float(model))
+    except OSError:  # a full disk is no fault of the network's
+        raise
     except Exception as error:  # the quantiser raises whatever the operator it met led to
         said = " ".join(str(error).split()) or type(error).__name__
         raise TrainError(f"the network cannot be quantised to int8: {said}") from error

@@ -142,6 +142,20 @@ def test_a_changed_weight_is_no_parity(trained: torch.nn.Module, exported: Path,
         check_parity(trained, exported, samples.images)
 
 
+def test_a_network_that_the_export_misses_the_point_of_makes_no_candidate(
+    tmp_path: Path, samples: Samples
+):
+    class Choosing(torch.nn.Module):
+        """Its branch depends on how many there are; a trace keeps the one that its example took."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            flat = images.flatten(1)[:, :3]
+            return flat if len(images) > 100 else -flat
+
+    with pytest.raises(TrainError, match="disagrees with torch"):
+        make_candidates(Choosing(), "choosing", samples, tmp_path)
+
+
 def test_logits_that_are_no_numbers_are_no_parity(tmp_path: Path, samples: Samples):
     network = a_network()
     torch.nn.init.constant_(network[-1].bias, float("nan"))

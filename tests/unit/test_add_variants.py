@@ -156,6 +156,15 @@ def test_a_dead_publishers_temporary_files_go_however_young(root: Path):
     }
 
 
+def test_a_dead_publishers_temporary_files_go_even_where_nothing_is_new(root: Path):
+    add(root, b="B")
+    (root / "digits" / ".new-dead").write_text("half")
+
+    add(root, b="B")
+
+    assert ".new-dead" not in contents(root)
+
+
 def test_publishers_take_turns(root: Path):
     with (root / "digits" / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
