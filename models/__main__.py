@@ -1,11 +1,15 @@
 """`gearshift models`: build the embedded family, add precisions to one's own, list and verify a repository."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 from models.artifacts import ArtifactError, default_repository, load_repository
-from models.catalog import Family
+from models.catalog import Family, Variant
+
+_TOLD = ("data", "network", "selector", "units", "seed", "label_noise")
+"""What `list` shows of a variant's origin."""
 
 
 def main(argv: list[str]) -> int:
@@ -127,12 +131,23 @@ def _described(family: Family) -> str:
         rows.append(
             f"  {v.name:<26} {v.precision:<6} {100 * known.value:5.1f} %{margin}  {known.source}"
         )
+        if told := _provenance(v):
+            rows.append(f"    {told}")
     return "\n".join(rows)
+
+
+def _provenance(variant: Variant) -> str:
+    """`candidate; data digits, selector stale, seed 3`: what a variant is and the most telling of its origin."""
+    origin: dict[str, object] = json.loads(variant.origin or "{}")
+    told = ", ".join(f"{key} {origin[key]}" for key in _TOLD if key in origin)
+    return "; ".join(part for part in ("candidate" * variant.candidate, told) if part)
 
 
 def _verify(root: Path) -> int:
     for family in load_repository(root, verify=True).values():
-        print(f"{family.name}: {len(family.variants)} artefacts verified")
+        waiting = sum(v.candidate for v in family.variants)
+        among = f", {waiting} of them candidates" if waiting else ""
+        print(f"{family.name}: {len(family.variants)} artefacts verified{among}")
     return 0
 
 

@@ -1,1 +1,1 @@
-"""Trains candidates beside the server, in a process of its own; they meet only through published artefacts."""
+"""Trains candidate variants and publishes them; a process of its own, never imported by the server."""

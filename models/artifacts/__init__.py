@@ -1,20 +1,32 @@
 """The model repository on disk: one folder per family, its `family.toml` and the artefacts that it names."""
 
 from models.artifacts.manifest import MANIFEST, ArtifactError
+from models.artifacts.publishing import (
+    FamilyExists,
+    add_variants,
+    create_family,
+    publish_family,
+    remove_variants,
+    replace_variants,
+)
 from models.artifacts.repository import (
     default_repository,
     load_family,
     load_repository,
-    publish_family,
     size_of,
 )
 
 __all__ = [
     "MANIFEST",
     "ArtifactError",
+    "FamilyExists",
+    "add_variants",
+    "create_family",
     "default_repository",
     "load_family",
     "load_repository",
     "publish_family",
+    "remove_variants",
+    "replace_variants",
     "size_of",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from models.artifacts import load_family, publish_family
+from models.artifacts import load_family, replace_variants
 from models.backends import Way, open_backend
 from models.backends.base import BackendError
 from models.build import narrow
@@ -44,11 +44,12 @@ class Job:
 def add_precisions(job: Job, calibration: Calibration, report: Report) -> Family:
     """Publish the family with every fp32 ONNX variant in each precision asked for, replacing those of the same name.
 
-    Raises BuildError, ArtifactError or OSError; then nothing was published.
+    A candidate's copies are candidates, of the same origin. Raises BuildError, ArtifactError or OSError; then nothing
+    was published.
     """
     folder = job.root / job.name
     family = load_family(folder)
-    files = {v.name: folder / v.artifact for v in family.variants}
+    files: dict[str, Path] = {}
     with tempfile.TemporaryDirectory(prefix=WORKING, dir=job.root) as work:
         made: list[Variant] = []
         for full in sources(family):
@@ -64,9 +65,7 @@ def add_precisions(job: Job, calibration: Calibration, report: Report) -> Family
                 known = compared(full.accuracy, expected, found, calibration)
                 made.append(replace(variant, accuracy=known))
                 files[variant.name] = path
-        names = {v.name for v in made}
-        kept = [v for v in family.variants if v.name not in names]
-        return publish_family(job.root, replace(family, variants=(*kept, *made)), files)
+        return replace_variants(job.root, job.name, made, files)
 
 
 def sources(family: Family) -> list[Variant]:

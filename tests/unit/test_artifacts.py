@@ -31,6 +31,9 @@ def a_family(name: str = "digits", labels: tuple[str, ...] = ()) -> Family:
     )
 
 
+ORIGIN = '{"data": "digits", "note": "said \\"so\\"", "units": 1200}'
+
+
 def publish(root: Path, family: Family, content: str = "weights") -> Family:
     sources = root.parent / "sources"
     sources.mkdir(exist_ok=True)
@@ -56,6 +59,27 @@ def test_a_published_family_comes_back_as_it_was(root: Path, labels: tuple[str, 
     assert replace(published, variants=blank) == a_family(labels=labels)
 
 
+def test_a_candidate_comes_back_with_its_origin(root: Path):
+    family = a_family()
+    candidate = replace(family.variants[1], candidate=True, origin=ORIGIN)
+    publish(root, replace(family, variants=(family.variants[0], candidate)))
+
+    loaded = load_family(root / "digits")
+
+    assert [v.candidate for v in loaded.variants] == [False, True]
+    assert [v.origin for v in loaded.variants] == ["", ORIGIN]
+
+
+def test_what_could_not_be_read_back_is_not_published(root: Path):
+    published = publish(root, a_family())
+    wrong = tuple(replace(v, origin="[1]") for v in a_family().variants)
+
+    with pytest.raises(ArtifactError, match=r"'origin'.*JSON object"):
+        publish(root, replace(a_family(), variants=wrong), "other")
+
+    assert load_family(root / "digits") == published
+
+
 def test_families_come_in_the_order_of_their_names(root: Path):
     for name in ("zebra", "ant", "mule"):
         publish(root, a_family(name))
@@ -75,7 +99,7 @@ def test_hidden_and_unfinished_entries_are_no_families(root: Path):
 
 def test_publishing_again_replaces_the_family_and_spares_its_last_artefacts(root: Path):
     first, second = (publish(root, a_family(), content) for content in ("one", "two"))
-    present = {p.name for p in (root / "digits").iterdir()}
+    present = {p.name for p in (root / "digits").iterdir()} - {".lock"}
     third = publish(root, a_family(), "three")
 
     assert present == {"family.toml"} | {v.artifact for v in (*first.variants, *second.variants)}
@@ -136,6 +160,8 @@ def test_missing_labels_are_named(root: Path):
         ("shape = [-1, 4]", "shape = [-1, -1]", "'shape'"),
         ('artifact = "', 'artifact = "../', r"variants\[0\].*'artifact'.*plain name"),
         ('sha256 = "', 'sha256 = "0', "'sha256'.*64"),
+        ('sha256 = "', 'candidate = 1\nsha256 = "', "'candidate'.*true or false"),
+        ('sha256 = "', 'origin = "{"\nsha256 = "', "'origin'.*JSON object"),
         ('name = "net-int8"', 'name = "net-fp32"', "'variants'.*more than once"),
         ('name = "digits"', 'name = "letters"', "'name'.*letters.*digits"),
         ('name = "digits"', 'name = "digits"\nlabels = 3', "'labels'"),

@@ -1,0 +1,187 @@
+"""A publisher that is killed, or whose disk is full, leaves the family as it was or as it was to be: never between."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import models
+from models.artifacts import add_variants, load_family, publish_family
+from models.artifacts.files import LOCK
+from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+
+_CODE = Path(models.__file__).parents[1]
+
+_COMMON = """
+import io, itertools, os, resource, shutil, signal, sys
+from pathlib import Path
+from models.artifacts import add_variants, publish_family, remove_variants, load_family
+from models.catalog import Accuracy, Variant
+
+work = Path(sys.argv[1])
+files = {n: work / f"{n}.onnx" for n in ("new1", "new2")}
+variants = [Variant(n, "fp32", "", "", Accuracy(0.9, "made up"), True, "{}") for n in files]
+"""
+
+_KILLED_AT_EVERY_STEP = (
+    _COMMON
+    + """
+def die_at(step):
+    # Kill this process before its step-th operation on files: of the system's, or a file object's own.
+    left = itertools.count(step, -1)
+    def count():
+        if next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def audited(event, arguments):
+        if event.partition(".")[0] in ("open", "os", "fcntl", "tempfile"):
+            count()
+    def called(frame, event, function):
+        if event == "c_call" and (
+            isinstance(getattr(function, "__self__", None), io.IOBase) or function is os.fsync
+        ):
+            count()
+    sys.addaudithook(audited)
+    sys.setprofile(called)
+
+def change(root):
+    if sys.argv[2] == "add":
+        add_variants(root, "digits", variants, files)
+    else:
+        from dataclasses import replace
+        whole = load_family(root / "digits")
+        publish_family(root, replace(whole, variants=tuple(variants)), files)
+
+for step in range(1000):
+    root = work / "killed" / str(step)
+    shutil.copytree(work / "models", root)
+    child = os.fork()
+    if child == 0:
+        die_at(step)
+        change(root)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        sys.exit(0)
+"""
+)
+
+_FOR_EVER = (
+    _COMMON
+    + """
+while True:
+    add_variants(work / "models", "digits", variants, files)
+    print("added", flush=True)
+    remove_variants(work / "models", "digits", list(files))
+    print("removed", flush=True)
+"""
+)
+
+_ON_A_FULL_DISK = (
+    _COMMON
+    + """
+from dataclasses import replace
+variants[1] = replace(variants[1], origin='{"note": "%s"}' % ("x" * int(sys.argv[2])))
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+try:
+    add_variants(work / "models", "digits", variants, files)
+except OSError as error:
+    print(error)
+"""
+)
+
+
+def _publisher(script: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", script, *arguments]
+
+
+def _variant(name: str) -> Variant:
+    return Variant(name, "fp32", "", "", Accuracy(0.8, "made up"))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A repository `models` with the family `digits` of one variant, and artefacts for two more."""
+    for name in ("old", "new1", "new2"):
+        (tmp_path / f"{name}.onnx").write_bytes(name.encode() * 300)
+    family = Family(
+        "digits",
+        (TensorSpec("images", "FP32", (-1, 1, 8, 8)),),
+        (TensorSpec("logits", "FP32", (-1, 2)),),
+        (_variant("old"),),
+        Slo(0.02),
+        labels=("zero", "one"),
+    )
+    publish_family(tmp_path / "models", family, {"old": tmp_path / "old.onnx"})
+    return tmp_path
+
+
+def names(root: Path) -> tuple[str, ...]:
+    """The variants of the family as a reader finds it, every artefact verified."""
+    return tuple(v.name for v in load_family(root / "digits", verify=True).variants)
+
+
+def assert_usable_and_clean(root: Path, work: Path) -> None:
+    """The next publisher succeeds and finds nothing of the dead one's in its way."""
+    after = add_variants(root, "digits", [_variant("later")], {"later": work / "old.onnx"})
+    assert "later" in names(root)
+    left = {p.name for p in (root / "digits").iterdir()} - {v.artifact for v in after.variants}
+    unnamed = {n for n in left if not n.startswith(("old-", "labels-"))}
+    assert unnamed == {LOCK, "family.toml"}
+
+
+@pytest.mark.parametrize(
+    ("change", "whole"), [("add", ("old", "new1", "new2")), ("publish", ("new1", "new2"))]
+)
+def test_a_kill_at_any_step_leaves_the_old_family_or_the_new(
+    work: Path, change: str, whole: tuple[str, ...]
+):
+    subprocess.run(
+        _publisher(_KILLED_AT_EVERY_STEP, str(work), change), check=True, cwd=_CODE, timeout=60
+    )
+
+    roots = sorted((work / "killed").iterdir(), key=lambda p: int(p.name))
+    found = [names(root) for root in roots]
+    assert len(found) > 40
+    assert set(found) == {("old",), whole}
+    assert found == sorted(found, key=lambda n: n == whole)  # one moment divides old from new
+    for root in roots:
+        assert_usable_and_clean(root, work)
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3, 4, 7, 10])
+def test_a_publisher_killed_from_outside_does_no_harm(work: Path, lines: int):
+    command = _publisher(_FOR_EVER, str(work))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=_CODE) as publisher:
+        assert publisher.stdout
+        for _ in range(lines):
+            assert publisher.stdout.readline()
+        publisher.kill()
+
+    assert names(work / "models") in {("old",), ("old", "new1", "new2")}
+    assert_usable_and_clean(work / "models", work)
+
+
+@pytest.mark.parametrize(
+    ("artefact_bytes", "origin_bytes", "named"),
+    [(9000, 10, "new2-"), (100, 9000, "family.toml")],
+    ids=["artefact", "manifest"],
+)
+def test_a_full_disk_changes_nothing_and_leaves_nothing(
+    work: Path, artefact_bytes: int, origin_bytes: int, named: str
+):
+    (work / "new2.onnx").write_bytes(b"x" * artefact_bytes)
+    before = {p.name for p in (work / "models" / "digits").iterdir()}
+
+    said = subprocess.run(
+        _publisher(_ON_A_FULL_DISK, str(work), str(origin_bytes)),
+        check=True,
+        cwd=_CODE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+
+    assert "File too large" in said
+    assert named in said
+    assert names(work / "models") == ("old",)
+    assert {p.name for p in (work / "models" / "digits").iterdir()} == before
