@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import TrainError
+from trainer.schedule import DECAYS
 from trainer.settings import (
     AUGMENTATIONS,
     PRECISIONS,
@@ -19,7 +20,6 @@ from trainer.settings import (
     made,
     read,
 )
-from trainer.schedule import DECAYS
 
 _CHOICES = {"decay": DECAYS, "augment": AUGMENTATIONS, "precision": PRECISIONS, "way": WAYS}
 _HELP = {

@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on bit by bit the same, written so that a kill leaves the old or the new one."""
+"""Checkpoints: all that a run needs to go on bit by bit the same. A kill while one is written leaves the former one."""
 
 import os
 import pickle

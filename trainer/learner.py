@@ -1,4 +1,4 @@
-"""The network being trained: takes steps, tells losses and errors. It neither chooses examples nor counts what they cost."""
+"""The network being trained: takes steps, tells losses and errors. It does not choose examples or count their cost."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ class Learner:
     def __init__(
         self, module: nn.Module, pixels: Pixels, recipe: Recipe, device: torch.device
     ) -> None:
-        self.module = module.to(device).to(memory_format=torch.channels_last)
+        self.module = module.to(device=device, memory_format=torch.channels_last)
         self.pixels = pixels
         self.device = device
         self._recipe = recipe

@@ -15,9 +15,9 @@ from trainer.cost import Ledger, Prices
 from trainer.errors import TrainError
 from trainer.learner import Learner
 from trainer.pixels import Pixels
+from trainer.schedule import learning_rate
 from trainer.scoring import Scorer
 from trainer.selectors import Batches, Selector
-from trainer.schedule import learning_rate
 from trainer.settings import Settings
 
 CHUNK = 512

@@ -1,4 +1,4 @@
-"""Selection forwards: the cheaper a look at an example is, the more often it pays. Each way gives losses of examples."""
+"""Selection forwards, the cheaper the better: each way tells the losses of examples as the network is, or just was."""
 
 import copy
 from typing import Any, Protocol

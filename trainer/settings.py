@@ -12,6 +12,7 @@ from trainer.schedule import DECAYS
 AUGMENTATIONS = ("none", "flip", "crop")
 PRECISIONS = ("auto", "fp32", "bf16")
 WAYS = ("plain", "bf16")
+_WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text"}
 HELD_OUT = 0.05
 """The share held out to steer a selector that adapts, unless told otherwise."""
 
@@ -49,8 +50,8 @@ class Selection:
 class Settings:
     """One run. `budget` is in units: one evaluation forward of one example. `network` is a name of `models.trainable`.
 
-    `label_noise`: that share of the training labels is drawn anew. `labels`: FILE.npz:KEY, labels to train on instead of
-    the data set's own.
+    `label_noise`: that share of the training labels is drawn anew. `labels`: FILE.npz:KEY, labels to train on in place
+    of the data set's own.
     """
 
     data: str
@@ -148,6 +149,6 @@ def _part(part: type, values: Mapping[str, Any], wrong: list[str]) -> dict[str, 
         if entry.type is float and type(value) is int:
             value = float(value)
         if type(value) is not entry.type:
-            wrong.append(f"{entry.name} must be of type {entry.type.__name__}, not {value!r}")
+            wrong.append(f"{entry.name} must be {_WORDS[entry.type]}, not {value!r}")
         found[entry.name] = value
     return found
