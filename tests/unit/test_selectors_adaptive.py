@@ -17,7 +17,16 @@ from trainer.selectors.search import (
     to_arrays,
 )
 from trainer.selectors.selective_backprop import Power, selective_backprop
-from trainer.selectors.shapes import ARCHETYPES, EVERYTHING, HARDEST, MIDDLE, Shape, perturbed
+from trainer.selectors.shapes import (
+    ARCHETYPES,
+    EVERYTHING,
+    HARDEST,
+    MIDDLE,
+    STEP,
+    Shape,
+    perturbed,
+    proposal,
+)
 
 N = 512
 ALL = np.arange(N)
@@ -74,13 +83,32 @@ def test_a_shape_outside_its_range_is_refused():
         Shape(0, 1.1, 0)
 
 
-def test_perturbations_move_one_or_two_numbers_and_stay_in_range():
+def test_perturbations_move_one_or_two_numbers_up_or_down_a_step_at_most():
     rng = default_rng(1)
+    half = Shape(0.5, 0.5, 0.5)
 
-    for _ in range(100):
-        shape = perturbed(MIDDLE, rng)
-        moved = [a != b for a, b in zip(_ys(shape), _ys(MIDDLE), strict=True)]
-        assert sum(moved) in (1, 2)
+    moves = np.array([_ys(perturbed(half, rng)) for _ in range(200)]) - 0.5
+
+    assert set(np.count_nonzero(moves, axis=1)) == {1, 2}
+    assert (np.abs(moves) <= STEP).all()
+    assert (moves.min(axis=0) < -STEP / 2).all()
+    assert (moves.max(axis=0) > STEP / 2).all()
+
+
+def test_perturbations_of_extreme_shapes_stay_in_range():
+    for seed in range(50):
+        assert min(_ys(perturbed(HARDEST, default_rng(seed)))) >= 0
+        assert max(_ys(perturbed(EVERYTHING, default_rng(seed)))) <= 1
+
+
+def test_each_archetype_has_its_turn_before_perturbations_are_tried():
+    rng = default_rng(2)
+
+    first = [proposal(MIDDLE, drawn, rng) for drawn in range(len(ARCHETYPES))]
+    later = [proposal(MIDDLE, len(ARCHETYPES), rng) for _ in range(60)]
+
+    assert tuple(first) == ARCHETYPES
+    assert 10 < sum(shape in ARCHETYPES for shape in later) < 30
 
 
 def test_without_judgements_it_keeps_what_selective_backprop_keeps():
@@ -118,6 +146,14 @@ def test_a_challenger_must_win_twice_in_a_row():
     assert judge(running, 1.0, 2)[1] == "replaced"
     assert judge(running, 1.0, 2)[0].incumbent == MIDDLE
     assert judge(running, 9.0, 2)[1] == "refused"
+
+
+def test_after_a_replacement_the_next_archetype_has_its_turn():
+    search = Search(HARDEST, Challenge(MIDDLE, 1.0, 2.0), upcoming=ARCHETYPES[2], drawn=3)
+
+    search, _ = judge(search, 1.0, 1)
+
+    assert propose(search, default_rng(0)).upcoming == ARCHETYPES[3]
 
 
 def test_scores_that_decay_alike_for_everyone_favour_neither():
@@ -190,12 +226,28 @@ def test_judgements_move_the_selector_and_its_keep_rate():
 
     selector.judged(1.0)
     assert selector.shape == MIDDLE
+    assert (
+        selector.keep_rate
+        == begun(dict(zip(("y1", "y2", "y3"), _ys(MIDDLE), strict=True))).keep_rate
+    )
     assert selector.keep_rate == pytest.approx(look(selector, rng) / N, abs=0.07)
     selector.judged(2.0)
     selector.judged(1.0)
 
     assert selector.incumbent == MIDDLE
     assert selector.verdict == "replaced"
+
+
+def test_a_run_resumed_within_a_challenge_goes_on_with_the_challenger():
+    selector, resumed = begun({}), begun({})
+    look(selector, default_rng(6))
+    selector.judged(1.0)
+
+    resumed.restore(selector.state())
+
+    assert resumed.shape == MIDDLE
+    assert resumed.keep_rate == selector.keep_rate
+    assert look(resumed, default_rng(7)) == look(selector, default_rng(7))
 
 
 def test_a_flat_shape_costs_no_forward():
