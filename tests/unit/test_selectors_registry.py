@@ -20,9 +20,15 @@ def losses_of(ids: NDArray[np.intp], epoch: int) -> NDArray[np.float32]:
 def looked_at(
     selector: Selector, epoch: int, rng: Generator
 ) -> list[tuple[NDArray[np.intp], Kept]]:
-    """One epoch as the loop runs it, each kept batch trained on at once and judged every other batch."""
+    """One epoch as the loop runs it."""
     selector.begin_epoch(epoch, epoch / 10)
-    order = selector.order(rng)
+    return went_on(selector, epoch, selector.order(rng), rng)
+
+
+def went_on(
+    selector: Selector, epoch: int, order: NDArray[np.intp], rng: Generator
+) -> list[tuple[NDArray[np.intp], Kept]]:
+    """Each kept batch is trained on at once; every other one is followed by a judgement."""
     seen: list[tuple[NDArray[np.intp], Kept]] = []
     for first in range(0, len(order), BATCH):
         ids = order[first : first + BATCH]
@@ -102,6 +108,37 @@ def test_a_restored_selector_continues_bit_for_bit(name: str, epochs: int):
 
     assert same(selector.state(), other.state())
     assert selector.keep_rate == other.keep_rate
+
+
+def test_a_run_killed_within_an_epoch_goes_on_bit_for_bit(name: str):
+    selector, rng = make(name, N), default_rng(8)
+    looked_at(selector, 0, rng)
+    selector.begin_epoch(2, 0.2)
+    order = selector.order(rng)
+    went_on(selector, 2, order[:BATCH], rng)
+    other, other_rng = make(name, N), default_rng(0)
+
+    other.restore(selector.state())
+    other_rng.bit_generator.state = rng.bit_generator.state
+
+    later = went_on(selector, 2, order[BATCH:], rng)
+    for (_, kept), (_, other_kept) in zip(
+        later, went_on(other, 2, order[BATCH:], other_rng), strict=True
+    ):
+        assert kept.positions.tobytes() == other_kept.positions.tobytes()
+        assert kept.weights.tobytes() == other_kept.weights.tobytes()
+    assert same(selector.state(), other.state())
+
+
+@pytest.mark.parametrize("share_spent", [0.3, 0.95])
+def test_a_run_killed_before_an_epochs_order_draws_the_same_one(name: str, share_spent: float):
+    selector, other = make(name, N), make(name, N)
+    looked_at(selector, 0, default_rng(9))
+    selector.begin_epoch(1, share_spent)
+
+    other.restore(selector.state())
+
+    assert list(other.order(default_rng(10))) == list(selector.order(default_rng(10)))
 
 
 def test_a_state_does_not_change_when_the_selector_goes_on(name: str):

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from trainer.selectors.base import Ids, Kept, Losses, State
 from trainer.selectors.options import SWITCH, Option, read
 from trainer.selectors.search import Search, Verdict, from_arrays, judge, propose, to_arrays
-from trainer.selectors.selective import LOOKS, Looks, Selective
+from trainer.selectors.selective import LOOKS, Looks, Selective, looks
 from trainer.selectors.shapes import HARDEST, Shape
-from trainer.selectors.stale import looks
 
 OPTIONS = {
     "y1": Option(HARDEST.y1, 0, 1),

@@ -31,8 +31,8 @@ def weights(losses: Losses, r: float, rng: Generator) -> Losses:
 class InfoBatch(EveryExample):
     """Prunes an epoch before it begins, by the last training loss of each example: no forward is paid.
 
-    The first epoch is full, and so is every one that begins when only `full_last` of the budget is left, so that the
-    last steps see all examples alike. All of `order` is kept: its length tells how much is pruned.
+    The first epoch is full, for no loss is known, and so is every one that begins when only `full_last` of the budget
+    is left, so that the last steps see all examples alike. All of `order` is kept: its length tells how much is pruned.
     """
 
     name = "infobatch"
@@ -46,7 +46,7 @@ class InfoBatch(EveryExample):
 
     def begin_epoch(self, epoch: int, share_spent: float) -> None:
         super().begin_epoch(epoch, share_spent)
-        self._full = epoch == 0 or share_spent >= 1 - self._full_last
+        self._full = share_spent >= 1 - self._full_last
 
     def order(self, rng: Generator) -> Ids:
         r = 0.0 if self._full else self._r

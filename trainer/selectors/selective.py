@@ -48,6 +48,17 @@ class Looks:
     importance: bool = False
 
 
+def looks(chosen: Mapping[str, float]) -> Looks:
+    """How a selector's options have examples looked at: LOOKS, and `n` and `reuse` of those that remember losses."""
+    return Looks(
+        chosen["floor"],
+        int(chosen["primed_epochs"]),
+        int(chosen.get("n", 1)),
+        bool(chosen.get("reuse", 0)),
+        bool(chosen["importance"]),
+    )
+
+
 def probabilities(
     percentiles: NDArray[np.float64], curve: Curve, floor: float
 ) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.selectors.options import Option, read
-from trainer.selectors.selective import LOOKS, Looks, Selective
+from trainer.selectors.selective import LOOKS, Selective, looks
 
 OPTIONS = {"beta": Option(2.0, 0.0, 64.0)} | LOOKS
 
@@ -34,9 +34,4 @@ class SelectiveBackprop(Selective):
 def selective_backprop(n: int, options: Mapping[str, float]) -> SelectiveBackprop:
     """P(keep) = max(floor, CDF_R(loss) ** beta)."""
     chosen = read(SelectiveBackprop.name, options, OPTIONS)
-    looks = Looks(
-        chosen["floor"],
-        int(chosen["primed_epochs"]),
-        importance=bool(chosen["importance"]),
-    )
-    return SelectiveBackprop(n, Power(chosen["beta"]), looks)
+    return SelectiveBackprop(n, Power(chosen["beta"]), looks(chosen))
