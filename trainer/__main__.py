@@ -110,8 +110,8 @@ def _prices(text: str | None) -> Any:
 
 def _told(outcome: dict[str, Any]) -> str:
     return (
-        f"test error {outcome['test_error']:.2%}; {outcome['units']:,} units: {outcome['backprops']:,} examples trained on "
-        f"({outcome['keep_rate']:.0%} of those looked at), {outcome['selections']:,} selection forwards; "
+        f"test error {outcome['test_error']:.2%}; {outcome['units']:,} units: {outcome['backprops']:,} examples "
+        f"trained on ({outcome['keep_rate']:.0%} of those looked at), {outcome['selections']:,} selection forwards; "
         f"{outcome['cpu_seconds']:.1f} s of CPU; f = {outcome['f']:.2f}"
     )
 

@@ -8,8 +8,8 @@ class Prices:
     """What each kind of work costs per example, in units: 1 is an evaluation forward in float32, on the same threads.
 
     `step`: forward, backward and update of a training step. `selection`: a selection forward on the way chosen for it.
-    `bookkeeping`: everything else that a look at an example costs: choosing, queueing, remembering. `unit_s`: seconds of
-    CPU that one unit took when these were measured.
+    `bookkeeping`: all else that a look at an example costs: choosing, queueing, remembering. `unit_s`: seconds of CPU
+    that one unit took when these were measured.
     """
 
     step: float

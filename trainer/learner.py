@@ -21,7 +21,8 @@ class Learner:
     def __init__(
         self, module: nn.Module, pixels: Pixels, recipe: Recipe, device: torch.device
     ) -> None:
-        self.module = module.to(device=device, memory_format=torch.channels_last)
+        self.module = module.to(device)
+        self.module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stub lacks it
         self.pixels = pixels
         self.device = device
         self._recipe = recipe

@@ -77,7 +77,7 @@ class Progress:
 
 def _writer(logs: Path) -> Any:
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as error:
         raise TrainError(
             "scalars (--logs) need TensorBoard; install the extra `train`, or leave --logs out"
