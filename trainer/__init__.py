@@ -1,0 +1,1 @@
+"""Trains candidate variants and publishes them; a process of its own, never imported by the server."""

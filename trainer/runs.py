@@ -1,0 +1,142 @@
+"""What a comparison is made of: the point that a run stands for, what came of it, and the file of finished runs."""
+
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import TrainError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Point:
+    """One run of a comparison; `selector` with its options, such as `selective_backprop:beta=2`; `budget` in units."""
+
+    selector: str
+    budget: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run ended with. `test_error` and `keep_rate` are shares, costs in units (eval forwards of one example).
+
+    `f`: cost of a forward pass for selection, as a share of a training step's.
+    """
+
+    test_error: float
+    units: float
+    forwards: float
+    backprops: float
+    cpu_seconds: float
+    keep_rate: float | None
+    f: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run with its outcome; `settings`: fingerprint of all else that the outcome hangs on."""
+
+    point: Point
+    settings: str
+    outcome: Outcome
+
+
+class Runs:
+    """Append-only JSON lines of finished runs, synced line by line, so that an interrupted comparison goes on.
+
+    A last line torn by a kill is dropped with a warning. Raises TrainError where the file cannot be read or written or
+    holds anything else. Of two lines for the same point and settings, the later counts.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[tuple[Point, str], Finished] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = path.read_bytes() if path.exists() else b""
+            content = self._without_torn_end(content)
+        except OSError as error:
+            raise TrainError(
+                f"cannot use {path} for results: {error}; name another --out"
+            ) from error
+        for number, line in enumerate(content.splitlines(), 1):
+            self._keep(self._parsed(line, number))
+
+    def find(self, point: Point, settings: str) -> Finished | None:
+        """The finished run of this point under these settings, if there is one."""
+        return self._found.get((point, settings))
+
+    def add(self, run: Finished) -> None:
+        """Append and sync. Raises TrainError where the disk does not take it."""
+        line = json.dumps(
+            {**asdict(run.point), "settings": run.settings, "outcome": asdict(run.outcome)}
+        )
+        try:
+            with self._path.open("ab") as file:
+                file.write(line.encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise TrainError(
+                f"cannot write to {self._path}: {error}; free some space and go on"
+            ) from error
+        self._keep(run)
+
+    def _keep(self, run: Finished) -> None:
+        self._found[run.point, run.settings] = run
+
+    def _parsed(self, line: bytes, number: int) -> Finished:
+        try:
+            fields = json.loads(line)
+            point = Point(str(fields["selector"]), float(fields["budget"]), int(fields["seed"]))
+            return Finished(point, str(fields["settings"]), outcome_of(fields["outcome"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise TrainError(
+                f"{self._path}, line {number}, is not a finished run ({error}); "
+                "remove the line, or name another --out"
+            ) from error
+
+    def _without_torn_end(self, content: bytes) -> bytes:
+        """Make the file end with a whole line; a line that a kill cut short lacks its end."""
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            _log.warning("%s: its last line is torn and was dropped", self._path)
+            with self._path.open("r+b") as file:
+                file.truncate(len(whole))
+                os.fsync(file.fileno())
+        return whole
+
+
+def outcome_of(fields: Mapping[str, Any]) -> Outcome:
+    """From the JSON object that `gearshift train --json` prints.
+
+    Raises ValueError, TypeError or KeyError where a figure is missing, no finite number or out of its range.
+    """
+    always = {name: _number(fields[name], name) for name in _ALWAYS}
+    keep_rate, f = (_optional(fields.get(name), name) for name in ("keep_rate", "f"))
+    found = Outcome(**always, keep_rate=keep_rate, f=f)
+    if not 0.0 <= found.test_error <= 1.0:
+        raise ValueError(f"test_error {found.test_error} is no share")
+    return found
+
+
+_ALWAYS = ("test_error", "units", "forwards", "backprops", "cpu_seconds")
+
+
+def _optional(value: object, name: str) -> float | None:
+    return None if value is None else _number(value, name)
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is {value!r}, not a number")
+    if not math.isfinite(value) or value < 0.0:
+        raise ValueError(f"{name} is {value}")
+    return float(value)
