@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from trainer.runs import Finished
+from trainer.outcomes import Finished
 
 Figures = NDArray[np.float64]
 
 CONFIDENCE = 0.9
 """Of every interval here, two-sided."""
+
+CONFIDENCE_TOLD = f"{100 * CONFIDENCE:g} %"
 
 
 @dataclass(frozen=True, slots=True)

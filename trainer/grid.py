@@ -14,7 +14,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from trainer.runs import Finished, Outcome, Point, Runs, outcome_of
+from trainer.outcomes import Finished, Outcome, Point, outcome_of
+from trainer.runs import Runs
 
 __all__ = ["Command", "Failure", "Lanes", "Outcome", "Point", "Runs", "order", "run_all"]
 

@@ -16,7 +16,7 @@ from trainer.curves import (
     shape,
     summary,
 )
-from trainer.runs import Finished, Outcome, Point
+from trainer.outcomes import Finished, Outcome, Point
 from trainer.speedups import levels, log_speedup, speedup
 
 BUDGETS = (1e5, 2e5, 4e5, 8e5, 1.6e6)
