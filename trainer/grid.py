@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -78,12 +78,14 @@ def run_all(
     children = _Children(lanes.threads)
     failures = list[Failure]()
     with (
-        _sigterm_as_interrupt(),
+        _on([signal.SIGTERM], signal.default_int_handler),
         ThreadPoolExecutor(max(1, lanes.at_once)) as pool,
-        tqdm(total=len(points), initial=len(points) - len(missing), unit="run", file=show) as bar,
+        children.ended(pool),
     ):
         waiting = {pool.submit(children.run, command(point)): point for point in missing}
-        try:
+        with tqdm(
+            total=len(points), initial=len(points) - len(missing), unit="run", file=show
+        ) as bar:
             for ended in as_completed(waiting):
                 point = waiting[ended]
                 found = _outcome(ended)
@@ -94,9 +96,6 @@ def run_all(
                     failures.append(Failure(point, found))
                     bar.write(f"{_named(point)} failed: {found}", file=show)
                 bar.update()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            children.stop()
     return tuple(failures)
 
 
@@ -169,6 +168,16 @@ class _Children:
             self._running.add(child)
             return child
 
+    @contextmanager
+    def ended(self, pool: ThreadPoolExecutor) -> Generator[None]:
+        """None runs or waits in `pool` after this, however it ends; further interrupts do not hinder that."""
+        try:
+            yield
+        finally:
+            with _on([signal.SIGINT, signal.SIGTERM], signal.SIG_IGN):
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.stop()
+
     def stop(self) -> None:
         """End what runs: first asked to (SIGTERM), then killed."""
         with self._lock:
@@ -189,13 +198,16 @@ def _signal(child: "subprocess.Popen[str]", number: signal.Signals) -> None:
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Generator[None]:
-    """A polite kill ends the runs too, instead of leaving them behind. Python sets handlers in the main thread only."""
+def _on(
+    numbers: Sequence[signal.Signals], handler: Callable[..., Any] | signal.Handlers
+) -> Generator[None]:
+    """Handle signals so inside. Python sets handlers in the main thread only: elsewhere nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, former in before.items():
+            signal.signal(number, former)

@@ -172,6 +172,34 @@ signal.pause()
         os.kill(int(pid.read_text()), 0)
 
 
+def test_a_run_that_will_not_end_when_asked_to_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("trainer.grid._PATIENCE_S", 0.0)
+    pid = tmp_path / "pid"
+    stubborn = f"""
+import os, pathlib, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path({str(pid)!r}).write_text(str(os.getpid()))
+os.kill(os.getppid(), signal.SIGINT)
+while True: signal.pause()
+"""
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([ONE], lambda _: _does(stubborn), LANES, Runs(tmp_path / "runs"), io.StringIO())
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_results_that_the_disk_does_not_take_stop_the_comparison(tmp_path: Path):
+    results = Runs(tmp_path / "gone" / "runs.jsonl")
+    (tmp_path / "gone").rmdir()
+
+    with pytest.raises(TrainError, match="cannot write"):
+        run_all(POINTS, _prints, LANES, results, io.StringIO())
+
+
 def test_selectors_take_turns_within_a_seed_and_budget():
     points = [Point(s, b, n) for s in "abc" for b in (1.0, 2.0) for n in (7, 8)]
 
