@@ -26,7 +26,7 @@ from trainer.selectors import SELECTORS
             "examples": st.integers(30, 1500),
             "held_out": st.integers(0, 300),
             "batch": st.integers(2, 200),
-            "budget": st.floats(1.0, 3000.0),
+            "budget": st.floats(300.0, 4000.0),
         }
     ),
 )
