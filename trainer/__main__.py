@@ -54,6 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     settings = _settings(options)
+    for flag in ("threads", "nice", "checkpoint_every_s"):
+        if not getattr(options, flag) >= 0:
+            raise TrainError(f"--{flag.replace('_', '-')} must not be negative")
     if options.threads:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     if options.nice:
