@@ -31,13 +31,19 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One artefact of a family: a network at a precision. `artifact` is a file name inside the family's folder."""
+    """One artefact of a family: a network at a precision. `artifact` is a file name inside the family's folder.
+
+    A `candidate` has yet to earn its place: it is served once the server has found that it moves the frontier here.
+    `origin` tells how it came about, as the text of a JSON object; empty where nothing was recorded.
+    """
 
     name: str
     precision: str
     artifact: str
     sha256: str
     accuracy: Accuracy
+    candidate: bool = False
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,13 @@ class _Table:
             raise self.wrong(key, f"must be a whole number >= {low}, not {value!r}")
         return value
 
+    def flag(self, key: str) -> bool:
+        """true or false; false where it is not given."""
+        value = self.take(key, default=False)
+        if not isinstance(value, bool):
+            raise self.wrong(key, f"must be true or false, not {value!r}")
+        return value
+
     def tables(self, key: str) -> list["_Table"]:
         """A non-empty array of tables."""
         rows = self.take(key)
@@ -155,11 +162,22 @@ def _variant(table: _Table) -> Variant:
         artifact=table.name("artifact"),
         sha256=table.text("sha256"),
         accuracy=_accuracy(table.table("accuracy")),
+        candidate=table.flag("candidate"),
+        origin=table.text("origin", ""),
     )
+    if variant.origin and not _is_object(variant.origin):
+        raise table.wrong("origin", f"must be the text of a JSON object, not {variant.origin!r}")
     if not _SHA256.fullmatch(variant.sha256):
         raise table.wrong("sha256", f"must be 64 hexadecimal digits, not {variant.sha256!r}")
     table.done()
     return variant
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _accuracy(table: _Table) -> Accuracy:
@@ -199,6 +217,7 @@ def render(family: Family, labels_file: str = "") -> str:
         ]
     for v in family.variants:
         entry = {k: getattr(v, k) for k in ("name", "precision", "artifact", "sha256")}
+        entry |= {k: getattr(v, k) for k in ("candidate", "origin") if getattr(v, k)}
         known = {k: getattr(v.accuracy, k) for k in ("value", "source", "n", "interval")}
         parts += [_table("[[variants]]", entry), _table("[variants.accuracy]", known)]
     return "\n".join(parts)
