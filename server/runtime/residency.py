@@ -51,6 +51,8 @@ class Residency:
     def __init__(self, family: Family, berth: Berth) -> None:
         self.loaded: dict[Arm, Backend] = {}
         self.failed: dict[Arm, str] = {}
+        self.precisions: dict[str, str] = {v.name: v.precision for v in family.variants}
+        """Of every variant that may run, or may still be running."""
         self._family = family
         self._berth = berth
 
@@ -58,6 +60,11 @@ class Residency:
     def berth(self) -> Berth:
         """How arms are opened now."""
         return self._berth
+
+    def adopt(self, family: Family) -> None:
+        """The variants that may be served are others now."""
+        self.precisions.update({v.name: v.precision for v in family.variants})
+        self._family = family
 
     def candidates(self) -> list[Candidate]:
         """Every way of running every variant here, smallest artefact first."""
