@@ -43,6 +43,8 @@ class Promoted:
     """Serves. Watched until `watched_until_s`; an operator's promotion is not."""
 
     watched_until_s: float
+    reason: str = ""
+    by_hand: bool = False
     tally: Tally = field(default_factory=Tally)
     offences: int = 0
     strikes: int = 0

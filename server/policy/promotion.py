@@ -5,6 +5,7 @@ A frozen life and an event in, the life after it and verdicts out. The shell mea
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 from statistics import median
 
 from server.policy import agreement, frontier
@@ -76,7 +77,8 @@ def _ordered(life: Life, order: Ordered) -> Step:
     """The operator's word stands: no probation after it."""
     if order.promote:
         reason = order.reason or "promoted by hand"
-        return replace(life, stage=Promoted(0.0, tally_of(life.stage))), (Promote(reason),)
+        stage = Promoted(-inf, reason, by_hand=True, tally=tally_of(life.stage))
+        return replace(life, stage=stage), (Promote(reason),)
     return _rolled_back(life, order.reason or "rolled back by hand")
 
 
@@ -123,7 +125,7 @@ def _looked_at_trial(life: Life, trial: Trial, look: Looked, now_s: float) -> St
         return replace(life, stage=replace(trial, strikes=0)), ()
     until_s = now_s + life.rules.probation_s
     told = f"moves the frontier; ran on {trial.tally.rows:.0f} live rows"
-    return replace(life, stage=Promoted(until_s, trial.tally)), (Promote(told),)
+    return replace(life, stage=Promoted(until_s, told, tally=trial.tally)), (Promote(told),)
 
 
 def _promoted(life: Life, promoted: Promoted, event: Event) -> Step:

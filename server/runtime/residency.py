@@ -71,7 +71,11 @@ class Residency:
         by_size = sorted(
             self._family.variants, key=lambda v: size_of(self._berth.folder / v.artifact)
         )
-        return [Candidate(v, way) for v in by_size for way in ways(v, self._berth.only)]
+        return [candidate for v in by_size for candidate in self.ways_of(v)]
+
+    def ways_of(self, variant: Variant) -> list[Candidate]:
+        """Every way of running this variant here, whether or not it may be served."""
+        return [Candidate(variant, way) for way in ways(variant, self._berth.only)]
 
     def open(self, candidate: Candidate) -> Loaded | None:
         """The arm, opened but not in use; None, and the reason in the log, where it cannot be."""

@@ -72,10 +72,10 @@ class Samples:
                     self._due -= rows
             self._due = min(self._due, 1.0)
 
-    def oldest_s(self) -> float | None:
-        """When the oldest was taken; None where there is none."""
+    def oldest(self) -> Sample | None:
+        """None where there is none."""
         try:
-            return self._held[0].taken_s
+            return self._held[0]
         except IndexError:
             return None
 
