@@ -102,13 +102,24 @@ def read(path: Path, given: Mapping[str, Any]) -> Settings:
     Top-level keys are those of Settings, the tables `[recipe]` and `[selection]` those of the parts; `given` uses plain
     keys, as all names differ. Raises TrainError naming the file and every unknown or mistyped key.
     """
+    return made({**values(path), **given}, str(path))
+
+
+def tables(path: Path) -> dict[str, Any]:
+    """The TOML file as it is. Raises TrainError where it cannot be read."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainError(f"{path} cannot be read: {error}") from error
+
+
+def values(path: Path) -> dict[str, Any]:
+    """What the file says of runs, by plain keys; the table `[sidecar]` is not about these. Raises TrainError."""
     flat: dict[str, Any] = {}
     wrong: list[str] = []
-    for key, value in tables.items():
+    for key, value in tables(path).items():
+        if key == "sidecar":
+            continue
         part = {"recipe": Recipe, "selection": Selection}.get(key)
         entries = value.items() if part and isinstance(value, dict) else [(key, value)]
         for name, entry in entries:
@@ -117,7 +128,7 @@ def read(path: Path, given: Mapping[str, Any]) -> Settings:
             flat[name] = entry
     if wrong:
         raise TrainError(f"{path}: {'; '.join(wrong)}")
-    return made({**flat, **given}, str(path))
+    return flat
 
 
 def made(values: Mapping[str, Any], where: str = "command line") -> Settings:
