@@ -1,0 +1,289 @@
+"""Candidates published beside a running server under traffic: tried, promoted, rejected, rolled back, remembered."""
+
+import re
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from models.catalog import Family
+from server.rpc.wire import control_pb2 as pb
+from tests.integration.families import (
+    ECHO,
+    WIDTH,
+    expected_echo,
+    publish_judges,
+    publish_scripted,
+    rows,
+)
+from tests.integration.serving import PATIENCE_S, Server, a_request, eventually, output, serving
+from tests.integration.test_metrics import scrape, total
+
+KEEN = {"GEARSHIFT_SHADOW_SHARE": "1", "GEARSHIFT_TRIAL_ROWS": "24"}
+"""Every answer is copied, and few are enough."""
+QUICK, SHARP = "fixed_s = 0.001", "fixed_s = 0.003"
+ACCURACIES = {"quick": 0.7, "sharp": 0.8, "poor": 0.6}
+
+
+class Traffic:
+    """One request after the other, each with a row of its own."""
+
+    def __init__(self, server: Server, family: str) -> None:
+        self.answers: list[tuple[Any, Any]] = []
+        self.failures: list[str] = []
+        self._server, self._family = server, family
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+
+    def __enter__(self) -> "Traffic":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def variants(self) -> set[str]:
+        """Those that have answered so far."""
+        return {answer.parameters["variant"].string_param for _, answer in list(self.answers)}
+
+    def await_answer_of(self, variant: str) -> None:
+        """Return once it has answered a request that named no variant."""
+        eventually(lambda: self._has(variant))
+
+    def _has(self, variant: str) -> None:
+        assert variant in self.variants()
+
+    def _send(self) -> None:
+        rng = np.random.default_rng(3)
+        while not self._stop.is_set():
+            x = rng.standard_normal((1, WIDTH)).astype(np.float32)
+            try:
+                self.answers.append((x, self._server.infer(a_request(self._family, x))))
+            except grpc.RpcError as error:
+                self.failures.append(str(error))
+
+
+def control(server: Server, request: Any, answer: Any) -> Any:
+    """One question to gearshift.v1.Control. Raises grpc.RpcError."""
+    method = type(request).__name__.removesuffix("Request")
+    call = server.channel.unary_unary(f"/gearshift.v1.Control/{method}")
+    return answer.FromString(call(request.SerializeToString(), timeout=PATIENCE_S))
+
+
+def standing(server: Server, variant: str, family: str = "echo") -> Any:
+    """What GetFrontier says of a variant."""
+    found = control(server, pb.GetFrontierRequest(family=family), pb.GetFrontierResponse)
+    return next(one for one in found.variants if one.name == variant)
+
+
+def await_told(server: Server, variant: str, what: str, family: str = "echo") -> str:
+    """The log's line that a candidate has come so far."""
+    return server.await_line(re.compile(rf"{family}: candidate {variant}: {what}.*"))[0]
+
+
+def is_refused(server: Server, variant: str, family: str = "echo") -> bool:
+    """Whether no request can name the variant."""
+    call = server.begin(a_request(family, rows(1.0), variant=variant))
+    return call.code() is grpc.StatusCode.NOT_FOUND
+
+
+def await_refused(server: Server, variant: str) -> None:
+    """Return once no request can name the variant any more."""
+
+    def check() -> None:
+        assert is_refused(server, variant)
+
+    eventually(check)
+
+
+def publish(folder: Path, scripts: dict[str, str], *candidates: str) -> Family:
+    """The family `echo` with these variants."""
+    return publish_scripted(folder / "models", ECHO, scripts, ACCURACIES, candidates)
+
+
+@contextmanager
+def keen(folder: Path, scripts: dict[str, str] | None = None) -> Generator[Server]:
+    """A server of `echo` that tries candidates quickly."""
+    if scripts is not None:
+        publish(folder, scripts)
+    with serving(folder / "models", folder, "--workers", "1", **KEEN) as running:
+        yield running
+
+
+def test_a_candidate_published_under_traffic_is_promoted_and_answers(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        assert is_refused(server, "sharp")
+        publish(tmp_path, {"quick": QUICK, "sharp": SHARP}, "sharp")
+        await_told(server, "sharp", "promoted: moves the frontier; ran on")
+        traffic.await_answer_of("sharp")
+        x = rows(2.0)
+        pinned = server.infer(a_request("echo", x, variant="sharp"))
+        told = standing(server, "sharp")
+        counts = scrape(server)
+
+    np.testing.assert_allclose(output(pinned), expected_echo(x), rtol=1e-6)
+    assert traffic.failures == []
+    assert (told.state, told.candidate, told.probation) == ("serving", True, True)
+    assert told.compared >= 24
+    assert told.agreed == told.compared
+    assert told.least_agreement == pytest.approx(0.5)
+    assert 3.0 < told.latency[0].mean_ms < 30.0
+    assert total(counts, "gearshift_promotions_total", family="echo", verdict="promoted") == 1
+    assert total(counts, "gearshift_promotions_total", family="echo", verdict="rejected") == 0
+    assert total(counts, "gearshift_candidates", family="echo", state="promoted") == 1
+
+
+def test_a_dominated_candidate_is_rejected_and_never_answers(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        publish(tmp_path, {"quick": QUICK, "poor": SHARP}, "poor")
+        line = await_told(server, "poor", "rejected: does not move the frontier")
+        assert is_refused(server, "poor")
+        told = standing(server, "poor")
+
+    assert "quick on scripted (cpu) is as accurate (0.7000 against 0.6000) and no slower" in line
+    assert told.state == "rejected"
+    assert traffic.variants() == {"quick"}
+    assert traffic.failures == []
+
+
+def test_a_candidate_that_disagrees_too_often_for_its_accuracy_is_rejected(tmp_path: Path):
+    accuracies = {"old": 0.9, "bold": 0.99, "alike": 0.95}
+    root = tmp_path / "models"
+    publish_judges(root, {"old": 7}, accuracies)
+    with serving(root, tmp_path, "--workers", "1", **KEEN) as server:
+        with Traffic(server, "judges") as traffic:
+            seeds = {"old": 7, "bold": 8, "alike": 7}
+            publish_judges(root, seeds, accuracies, ("bold", "alike"))
+            line = await_told(server, "bold", "rejected", "judges")
+            await_told(server, "alike", "promoted", "judges")
+        told = standing(server, "bold", "judges")
+
+    assert "its accuracy does not hold on live rows: it agrees on" in line
+    assert "its accuracy says 89.0% at least" in line
+    assert told.agreed < 0.89 * told.compared
+    assert "bold" not in traffic.variants()
+    assert traffic.failures == []
+
+
+def test_a_promoted_candidate_that_begins_to_fail_is_rolled_back_and_costs_no_request(
+    tmp_path: Path,
+):
+    ill = f'{SHARP}\nfail_from_run = 1\nonly_while = "{tmp_path / "ill"}"'
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        publish(tmp_path, {"quick": QUICK, "sharp": ill}, "sharp")
+        await_told(server, "sharp", "promoted")
+        traffic.await_answer_of("sharp")
+        (tmp_path / "ill").touch()
+        line = await_told(server, "sharp", "rolled back")
+        await_refused(server, "sharp")
+        told = standing(server, "sharp")
+
+    assert "its arm was taken out of use: failed" in line
+    assert (told.state, len(told.latency)) == ("rolled_back", 0)
+    assert traffic.failures == []
+
+
+def test_a_damaged_artefact_leaves_the_server_as_it_is(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        before = tmp_path / "models" / "echo" / "family.toml"
+        kept = before.read_text()
+        published = publish(tmp_path, {"quick": QUICK, "sharp": SHARP}, "sharp")
+        await_told(server, "sharp", "promoted")
+        sharp = published.variants[1]
+        whole = before.read_text()
+        _replace(before, whole.replace(sharp.sha256, "0" * 64))
+        line = server.await_line(re.compile(r"echo: what was published is not taken up.*"))[0]
+        traffic.await_answer_of("sharp")
+        _replace(before, kept)
+        await_refused(server, "sharp")
+
+    assert f"artefact of sharp) is damaged: its sha256 is {sharp.sha256}" in line
+    assert server.log.count("is not taken up") == 1
+    assert traffic.failures == []
+
+
+def test_another_signature_is_refused_until_a_restart(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server:
+        manifest = tmp_path / "models" / "echo" / "family.toml"
+        _replace(manifest, manifest.read_text().replace("max_batch = 8", "max_batch = 4"))
+        line = server.await_line(re.compile(r"echo: what was published is not taken up.*"))[0]
+        server.infer(a_request("echo", rows(1.0, 8)))
+
+    assert "family.toml: key 'max_batch' is another than at the start" in line
+
+
+def test_a_restart_remembers_whom_it_promoted_and_whom_it_rejected(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo"):
+        scripts = {"quick": QUICK, "poor": SHARP, "sharp": SHARP}
+        publish(tmp_path, scripts, "sharp", "poor")
+        await_told(server, "sharp", "promoted")
+
+    with keen(tmp_path) as again:
+        assert is_refused(again, "poor")
+        pinned = again.infer(a_request("echo", rows(1.0), variant="sharp"))
+        states = [standing(again, name).state for name in ("quick", "sharp", "poor")]
+
+    assert pinned.parameters["variant"].string_param == "sharp"
+    assert states == ["serving", "serving", "rejected"]
+    assert "measuring the candidate" not in again.log
+
+
+def test_an_operator_promotes_and_rolls_back_by_hand(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server:
+        publish(tmp_path, {"quick": QUICK, "poor": SHARP}, "poor")
+        await_told(server, "poor", "rejected")
+
+        promoted = control(
+            server, pb.PromoteRequest(family="echo", variant="poor"), pb.PromoteResponse
+        ).variant
+        pinned = server.infer(a_request("echo", rows(1.0), variant="poor"))
+        back = control(
+            server,
+            pb.RollBackRequest(family="echo", variant="poor", reason="a whim"),
+            pb.RollBackResponse,
+        ).variant
+        assert is_refused(server, "poor")
+
+    assert (promoted.state, promoted.reason, promoted.probation) == (
+        "serving",
+        "promoted by hand",
+        False,
+    )
+    assert pinned.parameters["variant"].string_param == "poor"
+    assert (back.state, back.reason) == ("rolled_back", "a whim")
+
+
+@pytest.mark.parametrize(
+    ("family", "variant", "code", "said"),
+    [
+        ("ekko", "quick", "NOT_FOUND", "no family is called 'ekko'"),
+        ("echo", "nobody", "NOT_FOUND", "has no candidate 'nobody'; its candidates: none"),
+        ("echo", "only", "INVALID_ARGUMENT", "is no candidate: its publisher decides on it"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_in_words(
+    server: Server, family: str, variant: str, code: str, said: str
+):
+    variant = "quick" if variant == "only" else variant
+    for request, answer in (
+        (pb.PromoteRequest(family=family, variant=variant), pb.PromoteResponse),
+        (pb.RollBackRequest(family=family, variant=variant), pb.RollBackResponse),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            control(server, request, answer)
+
+        assert refused.value.code().name == code
+        assert said in refused.value.details()
+
+
+def _replace(path: Path, text: str) -> None:
+    """As publishers do: whole, in one step."""
+    beside = path.with_name(".beside")
+    beside.write_text(text)
+    beside.replace(path)
