@@ -115,7 +115,7 @@ def _trial(life: Life, trial: Trial, event: Event, now_s: float) -> Step:
 
 
 def _looked_at_trial(life: Life, trial: Trial, look: Looked, now_s: float) -> Step:
-    factor = median(trial.ratios) if len(trial.ratios) >= TIMED else 1.0
+    factor = max(1.0, median(trial.ratios)) if len(trial.ratios) >= TIMED else 1.0
     cover = _covered(life, [frontier.slowed(arm, factor) for arm in look.mine], look.others)
     if cover is not None:
         if trial.strikes + 1 >= STRIKES:

@@ -4,11 +4,13 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from models.backends.base import Backend, BackendError
 from models.catalog import Family, Variant
 from profiler.measure import Bench, Loaded, Step
 from profiler.profiles import Profile
 from server.policy.decision import ArmProfile
 from server.runtime import tables
+from server.runtime.guarded import within
 from server.runtime.residency import Candidate, Residency
 from server.runtime.shelf import Shelf
 from server.runtime.slots import Slots
@@ -17,6 +19,10 @@ _log = logging.getLogger(__name__)
 
 WARM_ROWS = 4
 """Batches of up to so many rows are run before the first is timed: what is compiled at first use is compiled then."""
+
+
+WARM_LIMIT_S = 120.0
+"""What these runs may take in all (s): some runtimes compile for a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +84,7 @@ class Assay:
         return min(self.arms, key=lambda one: one.table.mean_s[1])
 
     def close(self) -> None:
-        """Free what it holds; for one that does not come to serve."""
-        for _, loaded in self._opened.values():
-            loaded.backend.close()
+        """Let go of what it holds; for one that does not come to serve. What still runs on it keeps it alive."""
         self._opened.clear()
         self._done, self.arms = True, ()
 
@@ -91,9 +95,7 @@ class Assay:
         if loaded is None:
             self.failed = residency.failed[way.arm]
             return
-        if not residency.warm(way.arm, loaded.backend, rows):
-            self.failed = residency.failed[way.arm]
-            loaded.backend.close()
+        if not self._warm(way, loaded.backend, rows):
             return
         stored = self._place.shelf.find(way.arm, self.berth.threads)
         if stored is not None:
@@ -103,6 +105,20 @@ class Assay:
         bench = self._bench or self._begin()
         bench.charge(loaded.load_s)
         self._opened[bench.add(loaded, self.variant)] = (way, loaded)
+
+    def _warm(self, way: Candidate, backend: Backend, rows: int) -> bool:
+        """Not with the workers held, as measured runs are: what hangs at once does so here, and alone."""
+        residency = self._place.residency
+        try:
+            warm = within(
+                WARM_LIMIT_S, lambda: residency.warm(way.arm, backend, rows), "a first run"
+            )
+        except BackendError as error:
+            residency.fail(way.arm, str(error))
+            warm = False
+        if not warm:
+            self.failed = residency.failed[way.arm]
+        return warm
 
     def _begin(self) -> Bench:
         slots = self._place.slots

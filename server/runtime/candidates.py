@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from concurrent.futures import Future
+from functools import partial
 
 from models.catalog import Family
 from server.errors import BadInput, UnknownModel
@@ -228,7 +229,8 @@ class Candidates:
             return None
         best = self._assay.best
         table = next(t for t in mine if t.arm == best.way.arm)
-        return Seat(table, self.book.entries[name].life.claim, best.loaded.backend)
+        claim, foreseen_s = self.book.entries[name].life.claim, self._parts.tuner.foreseen_s
+        return Seat(table, claim, best.loaded.backend, partial(foreseen_s, best.table))
 
     def _check(self, name: str, order: Ordered) -> None:
         """Raises UnknownModel or BadInput."""

@@ -12,8 +12,10 @@ from models.catalog import Family
 from server.policy import probing
 from server.policy.agreement import scores_of
 from server.policy.candidacy import Compared, Event, Timed, Unusable
+from server.policy.quarantine import hung_after_s
 from server.runtime.buffers import checked
 from server.runtime.dispatcher import Dispatcher
+from server.runtime.guarded import within
 from server.runtime.jobs import Arrays
 from server.runtime.samples import Sample, Samples, top
 from server.runtime.seats import Seat
@@ -51,18 +53,20 @@ class Comparison:
         if not self._may(ours.arm.upper_s[most], begun_s - oldest.taken_s):
             return []
         taken = self._samples.take(most, lambda sample: sample.arm == oldest.arm)
+        if not taken:
+            return []
         arrived = self._dispatcher.load().arrived
         events = self._compared(ours, references, taken)
-        if events and self._is_quiet(arrived):
-            events.append(self._timed(ours, taken, arrived))
+        if events and isinstance(events[0], Compared) and self._is_quiet(arrived):
+            events += self._timed(ours, taken, arrived)
         ended_s = time.monotonic()
         rest_s = (ended_s - begun_s) / (SHARE * self._dispatcher.limits.workers)
         self._free_s = ended_s + rest_s
-        return [event for event in events if event is not None]
+        return events
 
     def _compared(
         self, ours: Seat, references: Sequence[Seat], taken: Sequence[Sample]
-    ) -> "list[Event | None]":
+    ) -> list[Event]:
         answered = next((s for s in references if s.arm.arm == taken[0].arm), None)
         theirs = answered or references[0]
         said = np.concatenate([s.classes for s in taken if s.classes is not None] or [_NO_CLASSES])
@@ -77,29 +81,26 @@ class Comparison:
             try:
                 by_us = self._run(ours, inputs, rows)
             except (BackendError, MemoryError) as error:
-                return [
-                    Unusable(
-                        f"it failed on live rows that {theirs.arm.arm.variant} answered: {error}"
-                    )
-                ]
+                other = theirs.arm.arm.variant
+                return [Unusable(f"it failed on live rows that {other} answered: {error}")]
         if self._scores is None:
             return [Compared(rows, None, theirs.claim)]
         agreed = int(((by_us == by_them) & (by_us >= 0)).sum())
         return [Compared(rows, agreed, theirs.claim)]
 
-    def _timed(self, ours: Seat, taken: Sequence[Sample], arrived: int) -> Event | None:
+    def _timed(self, ours: Seat, taken: Sequence[Sample], arrived: int) -> list[Event]:
         """The same again, its caches warm now as in use; forgotten where a request came meanwhile."""
+        if ours.foreseen_s is None:
+            return []
         inputs, rows = _together(taken), sum(sample.rows for sample in taken)
-        begun_s = time.monotonic()
         try:
-            ours.backend.run(inputs)
+            _, took_s = _called(ours, inputs, rows)
         except (BackendError, MemoryError) as error:
-            return Unusable(f"it failed on live rows that it had answered before: {error}")
-        took_s = time.monotonic() - begun_s
-        return Timed(took_s / ours.arm.mean_s[rows]) if self._is_quiet(arrived) else None
+            return [Unusable(f"it failed on live rows that it had answered before: {error}")]
+        return [Timed(took_s / ours.foreseen_s(rows))] if self._is_quiet(arrived) else []
 
     def _run(self, seat: Seat, inputs: Arrays, rows: int) -> NDArray[np.intp]:
-        outputs = checked(seat.backend.run(inputs), rows, seat.arm.arm.variant)
+        outputs = checked(_called(seat, inputs, rows)[0], rows, seat.arm.arm.variant)
         return top(outputs[self._scores]) if self._scores else _NO_CLASSES
 
     def _may(self, takes_s: float, held_s: float) -> bool:
@@ -110,6 +111,18 @@ class Comparison:
     def _is_quiet(self, arrived: int) -> bool:
         load = self._dispatcher.load()
         return load.arrived == arrived and not load.running
+
+
+def _called(seat: Seat, inputs: Arrays, rows: int) -> tuple[Arrays, float]:
+    """The outputs, and how long (s) the backend took."""
+
+    def run() -> tuple[Arrays, float]:
+        begun_s = time.monotonic()
+        outputs = seat.backend.run(inputs)
+        return outputs, time.monotonic() - begun_s
+
+    limit_s = hung_after_s(seat.arm.mean_s[rows])
+    return within(limit_s, run, f"a run of {seat.arm.arm.variant}")
 
 
 def _together(taken: Sequence[Sample]) -> Arrays:

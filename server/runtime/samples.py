@@ -80,15 +80,15 @@ class Samples:
             return None
 
     def take(self, most: int, alike: Callable[[Sample], bool]) -> list[Sample]:
-        """The oldest that are `alike`, `most` rows in all; the others stay."""
+        """The oldest that are `alike`, `most` rows in all; the others stay. One of more rows is cut to so many."""
         with self._lock:
             taken: list[Sample] = []
             left = most
             for sample in list(self._held):
-                if sample.rows <= left and alike(sample):
-                    taken.append(sample)
+                if min(sample.rows, most) <= left and alike(sample):
+                    taken.append(_cut(sample, most))
                     self._held.remove(sample)
-                    left -= sample.rows
+                    left -= taken[-1].rows
             return taken
 
     def _copied(self, answer: Answer, outputs: Arrays, rows: int, now_s: float) -> Sample:
@@ -96,6 +96,14 @@ class Samples:
         inputs = {name: array[:rows].copy() for name, array in answer.job.inputs.items()}
         classes = top(outputs[self._scores][:rows]) if self._scores else None
         return Sample(inputs, rows, answer.batch.arm.arm, classes, now_s)
+
+
+def _cut(sample: Sample, rows: int) -> Sample:
+    if sample.rows <= rows:
+        return sample
+    inputs = {name: array[:rows] for name, array in sample.inputs.items()}
+    classes = None if sample.classes is None else sample.classes[:rows]
+    return Sample(inputs, rows, sample.arm, classes, sample.taken_s)
 
 
 def top(scores: NDArray[np.generic]) -> NDArray[np.intp]:

@@ -1,6 +1,6 @@
 """Where variants can be run beside live traffic: the arms in use, and what they claim."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from models.backends.base import Backend
@@ -16,11 +16,15 @@ from server.runtime.tuner import Tuner
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """An arm that can be run: what it costs now, what its variant claims, and its backend."""
+    """An arm that can be run: what it costs now, what its variant claims, and its backend.
+
+    `foreseen_s`: what a run of so many rows should take in the backend now, where runs are to be timed.
+    """
 
     arm: ArmProfile
     claim: Claim
     backend: Backend
+    foreseen_s: Callable[[int], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

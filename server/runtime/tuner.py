@@ -247,6 +247,10 @@ class Tuner:
         told = retune.with_arms(self._known, arms).told
         return [told[one.arm] for one in arms]
 
+    def foreseen_s(self, arm: ArmProfile, rows: int) -> float:
+        """What such a run of an arm, which the policy does not know, should take in the backend now."""
+        return retune.predicted_s(retune.with_arms(self._known, [arm]), arm.arm, rows)
+
     def drop_devices(self) -> None:
         """Let go of every arm that is not on the CPU."""
         self._let_go(lambda arm: arm.device != "cpu")
@@ -270,7 +274,10 @@ class Tuner:
             gone = [arm for arm in self._known.profiled if which(arm)]
             self._known = retune.without_arms(self._known, gone)
             self._apply(self._known.told.values())
-        self._leaving.update(gone)
+        chosen = {
+            profile.arm for profile in self._dispatcher.arms
+        }  # a policy that is pinned to one keeps it
+        self._leaving.update(arm for arm in gone if arm not in chosen)
         for arm in gone:
             self._metrics.forget(arm)
 
