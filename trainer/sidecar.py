@@ -80,6 +80,8 @@ class Sidecar:
 
     def next(self, known: Frontier | None = None) -> Proposal | None:
         """What would be trained next; asks the server unless its frontier is `known`. Raises TrainError."""
+        if known is None and (saved := self._saved()):
+            return saved
         family = memory.published(self._assignment.repository, self._assignment.family)
         if family is None and known is None:
             return self.planner.first()

@@ -31,17 +31,14 @@ POOR = ("cnn-w1-d1", 6000)
 
 
 def test_a_sidecar_fills_the_gap_of_a_server_under_traffic(tmp_path: Path):
-    first = json.loads(publish(tmp_path, *POOR, "--precisions", "fp32").stdout)
+    [poor] = json.loads(publish(tmp_path, *POOR, "--precisions", "fp32").stdout)["published"]
     with serving(tmp_path / "models", tmp_path / "cache", "--workers", "1", **KEEN) as server:
         config = str(sidecar_file(tmp_path, server.url))
         with visited(server) as visitors:
             done = train(tmp_path, config)
             server.await_line(re.compile("promoted"))
-            before = len(visitors.answers)
-            while len(visitors.answers) < before + 100:
-                pass
+            visitors.await_answers_of_others({poor}, 50)
         told = standings(server)
-    [poor] = first["published"]
     [better] = told.keys() - {poor}
 
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ import numpy as np
 
 from server.rpc.wire import control_pb2
 from server.rpc.wire import inference_pb2 as pb
-from tests.integration.serving import PATIENCE_S, ROOT, Server, surroundings
+from tests.integration.serving import PATIENCE_S, ROOT, Server, eventually, surroundings
 from trainer.data import Split, load
 
 FAMILY = "digits"
@@ -46,7 +46,7 @@ def publish(
     """Train on digits and publish into `folder`/models."""
     done = train(
         folder, "--data", "digits", "--network", network, "--budget", str(budget), "--quiet", "--json",
-        "--publish", str(folder / "models"), "--family", FAMILY, *flags,
+        "--publish", str(folder / "models"), "--family", FAMILY, "--slo-ms", "2000", *flags,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done
@@ -89,6 +89,14 @@ class Visitors:
     def variants(self) -> set[str]:
         """Those that have answered so far."""
         return {who for _, who, _ in list(self.answers)}
+
+    def await_answers_of_others(self, than: set[str], count: int) -> None:
+        """Return once other variants have given so many."""
+
+        def check() -> None:
+            assert sum(who not in than for _, who, _ in list(self.answers)) >= count
+
+        eventually(check)
 
     def run(self) -> None:
         """Until told to end."""

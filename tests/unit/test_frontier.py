@@ -1,83 +1,68 @@
-"""What moves the frontier, and what does not."""
+"""The sidecar's own messages are the server's; a frontier is read from a file as grpcurl prints it."""
 
-from dataclasses import replace
+import json
+from pathlib import Path
 
-from server.policy.frontier import FASTER, LEAST_GAIN, covered, gain_of, slowed
-from tests.builders import a_profile
+import pytest
 
-SMALL, LARGE = a_profile("small", 0.7, 0.003), a_profile("large", 0.8, 0.012)
-FRONTIER = [SMALL, LARGE]
+from server.rpc.wire import control_pb2
+from trainer import wire
+from trainer.errors import TrainError
+from trainer.frontier import read
 
-
-def is_covered(accuracy: float, first_s: float, interval: float = 0.0) -> bool:
-    mine = a_profile("new", accuracy, first_s)
-    return covered([mine], gain_of(interval), FRONTIER) is not None
-
-
-def test_an_arm_between_two_others_moves_the_frontier():
-    assert not is_covered(0.75, 0.006)
-
-
-def test_an_arm_beyond_either_end_moves_the_frontier():
-    assert not is_covered(0.85, 0.03)
-    assert not is_covered(0.5, 0.001)
-
-
-def test_an_arm_that_is_slower_and_no_more_accurate_does_not():
-    assert is_covered(0.7, 0.004)
-    assert is_covered(0.8, 0.02)
+TOLD = {
+    "variants": [
+        {
+            "name": "a", "accuracy": 0.9, "state": "serving", "origin": "{}", "probation": True,
+            "latency": [{"rows": 1, "meanMs": 2.0}, {"rows": 8, "mean_ms": 8.0}],
+        },
+        {"name": "b", "accuracy": 0.8, "state": "rejected", "reason": "slower", "compared": "12"},
+    ],
+    "regions": [{"sloMs": 64, "offered": "30", "inTime": "15", "effectiveAccuracy": 0.9}],
+    "windowS": 60,
+    "workers": 2,
+}  # fmt: skip
 
 
-def test_who_is_equal_in_both_does_not():
-    assert is_covered(0.8, 0.012)
+@pytest.mark.parametrize("name", list(wire._MESSAGES))  # noqa: SLF001 - the table is what is compared
+def test_the_messages_are_those_of_the_control_service(name: str):
+    theirs = control_pb2.DESCRIPTOR.message_types_by_name[name].fields_by_name
+    ours = wire._CLASSES[name].DESCRIPTOR.fields_by_name  # noqa: SLF001
+
+    for field, mine in ours.items():
+        same = theirs[field]
+        assert (mine.number, mine.type, mine.is_repeated) == (
+            same.number,
+            same.type,
+            same.is_repeated,
+        )
 
 
-def test_a_lead_in_accuracy_within_the_interval_is_none():
-    assert is_covered(0.71, 0.004, interval=0.02)
-    assert not is_covered(0.721, 0.004, interval=0.02)
-    assert is_covered(0.8 + 0.9 * LEAST_GAIN, 0.02)
+def test_a_frontier_is_read_from_what_grpcurl_prints(tmp_path: Path):
+    path = tmp_path / "frontier.json"
+    path.write_text(json.dumps(TOLD))
+
+    found = read(path)
+
+    first, second = found.variants
+    assert (first.name, first.accuracy, first.state) == ("a", 0.9, "serving")
+    assert first.latency_s == {1: 0.002, 8: 0.008}
+    assert (second.state, second.reason, second.latency_s) == ("rejected", "slower", {})
+    assert (found.regions[0].bound_s, found.regions[0].offered, found.workers) == (0.064, 30, 2)
+    assert found.window_s == 60.0
+    assert found.standing("b") == second
+    assert found.standing("c") is None
 
 
-def test_a_lead_in_speed_within_the_scatter_is_none():
-    assert is_covered(0.8, 0.012 / (1.0 + 0.9 * FASTER))
-    assert not is_covered(0.8, 0.012 / (1.0 + 1.1 * FASTER))
+@pytest.mark.parametrize("text", ["", "[]", '{"variants": 3}', '{"workers": "many"}'])
+def test_a_file_that_is_no_frontier_is_refused(tmp_path: Path, text: str):
+    path = tmp_path / "frontier.json"
+    path.write_text(text)
+
+    with pytest.raises(TrainError, match=r"frontier\.json is no frontier: .*GetFrontier"):
+        read(path)
 
 
-def test_one_batch_size_at_which_it_leads_is_enough():
-    mine = a_profile("new", 0.8, 0.02, 0.004)  # slow for one row, fast for many
-
-    assert covered([mine], gain_of(0.0), FRONTIER) is None
-    assert covered([mine], gain_of(0.0), [replace(LARGE, mean_s=LARGE.mean_s[:2])]) is not None
-
-
-def test_one_way_of_running_it_that_leads_is_enough():
-    slow, fast = a_profile("new", 0.75, 0.02), a_profile("new", 0.75, 0.006)
-
-    assert covered([slow], gain_of(0.0), FRONTIER) is not None
-    assert covered([slow, fast], gain_of(0.0), FRONTIER) is None
-
-
-def test_batches_that_no_other_was_measured_with_say_nothing():
-    mine = a_profile("new", 0.8, 0.02, max_batch=64)
-
-    assert covered([mine], gain_of(0.0), FRONTIER) is not None
-
-
-def test_where_nobody_serves_anybody_moves_the_frontier():
-    assert covered([SMALL], gain_of(0.0), []) is None
-
-
-def test_the_arm_that_covers_is_named():
-    cover = covered([a_profile("new", 0.7, 0.013)], gain_of(0.0), FRONTIER)
-
-    assert cover is not None
-    assert cover.told() == (
-        "small on scripted (cpu) is as accurate (0.7000 against 0.7000) and no slower (3.00 against 13.00 ms for 1 row)"
-    )
-
-
-def test_slowed_arms_are_so_at_every_size():
-    twice = slowed(SMALL, 2.0)
-
-    assert [a / b for a, b in zip(twice.mean_s[1:], SMALL.mean_s[1:], strict=True)] == [2.0] * 16
-    assert twice.upper_s[4] == 2.0 * SMALL.upper_s[4]
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path):
+    with pytest.raises(TrainError, match="is no frontier"):
+        read(tmp_path / "nothing.json")
