@@ -9,7 +9,7 @@ from models.catalog import Family
 from trainer import memory
 from trainer.assignment import Assignment
 from trainer.data import Dataset
-from trainer.frontier import Frontier
+from trainer.frontier import Frontier, NoServer
 from trainer.gaps import Demand, Option, Proposal, Served, Tried, propose
 from trainer.sizing import multiplications
 
@@ -49,11 +49,15 @@ class Planner:
     def next(
         self, family: Family | None, frontier: Frontier, failed: Sequence[Tried] = ()
     ) -> Proposal | None:
-        """What would gain most; None where nothing gains enough."""
+        """What would gain most; None where nothing gains enough. Raises NoServer where nothing is measured yet."""
         variants = memory.standings(family, frontier)
-        served = Served(
-            memory.points(variants, self._sized), self._demands(family, frontier), frontier.workers
-        )
+        points = memory.points(variants, self._sized)
+        if not points:
+            name = self._assignment.family
+            raise NoServer(
+                f"no variant of {name} has been measured by the server yet; ask again in a while"
+            )
+        served = Served(points, self._demands(family, frontier), frontier.workers)
         known = [*self.tried(family, frontier), *failed]
         return propose(served, known, self.options, self._assignment.aim.least_gain)
 

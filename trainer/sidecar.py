@@ -25,6 +25,7 @@ from trainer.deliver import EVERY, Place, check, deliver
 from trainer.errors import Diverged
 from trainer.frontier import PENDING, Frontier, NoServer
 from trainer.gaps import MOST_SEEDS, Proposal, Tried
+from trainer.loop import Run
 from trainer.outcome import Shown, finish
 from trainer.planning import Planner, told
 from trainer.prepare import prepare
@@ -35,11 +36,29 @@ _log = logging.getLogger(__name__)
 
 _POLL_S = 1.0
 _SAVED_EVERY_S = 10.0
+_TOLD_EVERY_S = 60.0
 
 
 def log_to_stderr() -> None:
     """One line for whatever an operator should know, with its time."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+
+
+class _Watched:
+    """Asked after every step whether to stop, it tells how far the run is now and then."""
+
+    def __init__(self, signals: Signals, run: Run) -> None:
+        self._signals = signals
+        self._run = run
+        self._told_s = time.monotonic()
+
+    def asked(self) -> bool:
+        now_s = time.monotonic()
+        if now_s - self._told_s >= _TOLD_EVERY_S:
+            self._told_s = now_s
+            network, share = self._run.settings.network, self._run.share
+            _log.info("training %s: %.0f %% of the budget is spent", network, 100 * share)
+        return self._signals.asked()
 
 
 class Sidecar:
@@ -108,8 +127,9 @@ class Sidecar:
         settings = self._settings(option.network, option.budget, proposal.seed)
         is_new = memory.published(self._assignment.repository, self._assignment.family) is None
         saved = self._checkpoint(settings)
-        shown = Shown(not sys.stderr.isatty(), None, saved, _SAVED_EVERY_S, signals.asked)
         prepared = prepare(settings, self._device)
+        watched = _Watched(signals, prepared.run)
+        shown = Shown(not sys.stderr.isatty(), None, saved, _SAVED_EVERY_S, watched.asked)
         try:
             outcome = finish(prepared, shown)
         except Diverged as error:
