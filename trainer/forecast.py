@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 OPTIMISM = 1.0
 LEAST_ERROR = 1e-3
 """An error of 0 has no logarithm; test splits rarely tell less than this anyway."""
+ASSUMED_S = 1e-10
+"""For one multiplication: what small networks reach on one core; of tiny ones most of the time is a call's fixed cost."""
 
 _EXPECTED = np.array([0.0, -0.25, -0.25])
 """Exponents to begin with: a level, by multiplications, by examples trained on; typical of vision."""
@@ -68,17 +70,19 @@ def fitted(seen: Sequence[Seen]) -> Curve | None:
 def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """(fixed s, s by multiplication) through (multiplications, s), least squares, neither negative.
 
-    One point goes through the origin: its whole time is held to be work. (0, 0) where there is none.
+    From one size nobody can tell the two apart: a multiplication then takes ASSUMED_S, or all of the time where that is
+    less. (0, 0) where there is no point.
     """
     if not points:
         return 0.0, 0.0
     x, y = np.array(points, np.float64).T
-    through_origin = float(x @ y / (x @ x))
     if np.ptp(x) == 0.0:
-        return 0.0, through_origin
+        level = float(y.mean())
+        slope = min(ASSUMED_S, level / float(x[0]))
+        return level - slope * float(x[0]), slope
     slope, fixed = (float(v) for v in np.polyfit(x, y, 1))
     if fixed < 0.0:
-        return 0.0, through_origin
+        return 0.0, float(x @ y / (x @ x))
     return (fixed, slope) if slope > 0.0 else (float(y.mean()), 0.0)
 
 

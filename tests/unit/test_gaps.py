@@ -16,9 +16,9 @@ from trainer.gaps import (
     value,
 )
 
-SMALL = Option("cnn-w2-d1", 20_000, 1e4)
-MIDDLE = Option("cnn-w8-d2", 20_000, 1e5)
-LARGE = Option("cnn-w32-d2", 20_000, 1e6)
+SMALL = Option("cnn-w2-d1", 20_000, 1e7)
+MIDDLE = Option("cnn-w8-d2", 20_000, 1e8)
+LARGE = Option("cnn-w32-d2", 20_000, 1e9)
 ALL = [SMALL, MIDDLE, LARGE]
 WIDE = (Demand(1.0, 10.0),)
 
@@ -153,9 +153,9 @@ def test_every_demand_counts_by_its_requests_and_its_own_bound():
 def test_the_latency_foreseen_is_on_the_line_through_what_serves_and_batches_save_as_much():
     served = Served(
         (
-            Point(1e-3, 0.5e-3, 0.6, 1e4),
-            Point(1.9e-3, 0.95e-3, 0.7, 1e5),
-            Point(5.0, 2.5, 0.7, 1e5),
+            Point(1e-3, 0.5e-3, 0.6, 1e7),
+            Point(1.9e-3, 0.95e-3, 0.7, 1e8),
+            Point(5.0, 2.5, 0.7, 1e8),
         ),
         WIDE,
     )
