@@ -18,7 +18,7 @@ OPTIMISM = 1.0
 LEAST_ERROR = 1e-3
 """An error of 0 has no logarithm; test splits rarely tell less than this anyway."""
 ASSUMED_S = 1e-10
-"""For one multiplication: what small networks reach on one core; of tiny ones most of the time is a call's fixed cost."""
+"""For one multiplication, as small networks have it on one core; most of a tiny one's time is a call's fixed cost."""
 
 _EXPECTED = np.array([0.0, -0.25, -0.25])
 """Exponents to begin with: a level, by multiplications, by examples trained on; typical of vision."""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer.assignment import read
+from trainer.assignment import Assignment, read
 from trainer.errors import TrainError
-from trainer.settings import values
+from trainer.settings import made, tables, values
 
 NEEDED = """
 data = "digits"
@@ -99,3 +99,21 @@ def test_a_value_of_another_kind_is_refused(tmp_path: Path, line: str, said: str
 def test_what_is_no_table_is_refused(tmp_path: Path):
     with pytest.raises(TrainError, match="sidecar must be a table"):
         read(a_file(tmp_path, "sidecar = 3\n"))
+
+
+def test_the_example_names_every_key_with_its_default():
+    path = Path(__file__).resolve().parents[2] / "train.example.toml"
+    said = tables(path)["sidecar"]
+    needed = {key: said[key] for key in ("family", "repository", "networks", "budgets")}
+
+    found = read(path)
+    plain = Assignment(
+        needed["family"],
+        Path(needed["repository"]),
+        tuple(needed["networks"]),
+        tuple(needed["budgets"]),
+    )
+
+    assert found == plain
+    assert len(said) == 15
+    assert made({**values(path), "budget": 1}).data == "digits"
