@@ -14,6 +14,7 @@ from trainer.errors import Stopped, TrainError
 from trainer.options import given, parser, prices
 from trainer.settings import Settings, made, read, values
 
+_NOT_BESIDE = ("publish", "family", "checkpoint", "logs", "threads", "nice")
 _GOES_ON = "with --checkpoint the same command goes on from there"
 
 
@@ -64,9 +65,13 @@ def _once(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
 
 def _beside(work: Assignment, options: argparse.Namespace) -> int:
     """The sidecar: 0 when its rounds are done or SIGTERM came, 130 after Ctrl-C."""
-    if options.publish or options.family:
-        raise TrainError("--publish and --family are said by the keys of [sidecar]; leave them out")
+    if wrong := [f"--{name}" for name in _NOT_BESIDE if getattr(options, name)]:
+        raise TrainError(f"{', '.join(wrong)}: the keys of [sidecar] say that; leave it out")
     common = {**values(options.config), **given(options)}
+    if wrong := sorted({"network", "budget", "seed"} & common.keys()):
+        raise TrainError(
+            f"a sidecar chooses {', '.join(wrong)} by its networks and budgets; leave it out"
+        )
     _restrain(work.pace.threads, 0 if options.next else work.pace.nice)
     from trainer import frontier
     from trainer.planning import told

@@ -90,7 +90,7 @@ def test_without_a_family_the_sidecar_makes_its_first_variants_and_then_wants_a_
 
 def test_a_sidecar_that_is_told_to_end_goes_on_from_where_it_was(tmp_path: Path):
     (tmp_path / "models").mkdir()
-    config = str(sidecar_file(tmp_path, "127.0.0.1:1", budgets=[20_000_000]))
+    config = str(sidecar_file(tmp_path, "127.0.0.1:1", budgets=[1_000_000]))
     with subprocess.Popen(
         command(config), cwd=ROOT, env=around(tmp_path), stderr=subprocess.PIPE, text=True
     ) as process:
@@ -100,10 +100,16 @@ def test_a_sidecar_that_is_told_to_end_goes_on_from_where_it_was(tmp_path: Path)
         _, said = process.communicate(timeout=PATIENCE_S)
     kept = list((tmp_path / "work").glob("cnn-w8-d2-*.pt"))
     proposal = train(tmp_path, config, "--next")
+    before = (tmp_path / "models" / FAMILY).exists()
+    again = train(tmp_path, config)
 
     assert "training cnn-w8-d2" in begun
     assert process.returncode == 0, said
     assert "the same command goes on from there" in said
     assert len(kept) == 1
-    assert not (tmp_path / "models" / FAMILY).exists()
+    assert not before
     assert proposal.stdout == "this was interrupted and goes on\n"
+    assert again.returncode == 0, again.stderr
+    assert "this was interrupted and goes on" in again.stderr
+    assert len(load_family(tmp_path / "models" / FAMILY).variants) == 1
+    assert list((tmp_path / "work").iterdir()) == []

@@ -86,6 +86,25 @@ def test_what_could_not_be_published_is_refused_before_anything_is_trained(
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--nice", "3", "--publish", "x"), "--publish, --nice: the keys of [sidecar] say that"),
+        (
+            ("--budget", "9", "--seed", "1"),
+            "a sidecar chooses budget, seed by its networks and budgets",
+        ),
+    ],
+)
+def test_a_sidecar_is_refused_options_of_a_single_run(
+    tmp_path: Path, flags: tuple[str, ...], said: str
+):
+    done = train(tmp_path, str(sidecar_file(tmp_path, "127.0.0.1:1")), *flags)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
 def test_a_sidecar_is_refused_for_a_network_that_cannot_be(tmp_path: Path):
     done = train(tmp_path, str(sidecar_file(tmp_path, "127.0.0.1:1", networks=["cnn-w8-d9"])))
 
