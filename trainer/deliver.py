@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import MANIFEST, ArtifactError, load_family
+from models.artifacts import MANIFEST, ArtifactError, is_plain_name, load_family
 from models.catalog import Family, Slo
 from trainer.candidates import Samples, make_candidates
 from trainer.data import Dataset
@@ -37,7 +37,10 @@ def check(place: Place, dataset: Dataset) -> None:
     """Raises TrainError for what would stop the publishing, before anything is spent on training."""
     if unknown := sorted(set(place.precisions) - set(EVERY)):
         raise TrainError(f"unknown precisions {', '.join(unknown)}; known: {', '.join(EVERY)}")
+    if not is_plain_name(place.family):
+        raise TrainError(f"family {place.family!r} must have a plain name: letters, digits and _.-")
     folder = place.repository / place.family
+    _check_writable(place.repository)
     if not (folder / MANIFEST).exists():
         return
     try:
@@ -67,6 +70,18 @@ def deliver(prepared: Prepared, outcome: dict[str, Any], place: Place) -> list[s
         family = publish(place.repository, _family(place, dataset), made, _told(prepared, outcome))
     there = {variant.name for variant in family.variants}
     return [name for name in names if name in there]
+
+
+def _check_writable(repository: Path) -> None:
+    """It is made if it is not there."""
+    try:
+        repository.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=repository):
+            pass
+    except OSError as error:
+        raise TrainError(
+            f"repository {repository} cannot be written: {error.strerror or error}; name another"
+        ) from error
 
 
 def _family(place: Place, dataset: Dataset) -> Family:

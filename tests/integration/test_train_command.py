@@ -69,6 +69,8 @@ def test_the_same_run_again_is_a_candidate_beside_the_first(tmp_path: Path):
         (("--publish", "{}/models", "--family", "d", "--precisions", "int4"), "unknown precisions int4; known: fp32,"),
         (("--publish", "{}/models", "--family", "d", "--slo-ms", "0"), "--slo-ms must be above 0"),
         (("--publish", "{}/models", "--family", "echo"), "family echo in {}/models is another: its inputs are x FP32"),
+        (("--publish", "{}/models", "--family", "../d"), "family '../d' must have a plain name"),
+        (("--publish", "/proc/models", "--family", "d"), "repository /proc/models cannot be written"),
         (("--next",), "--next needs a TOML file with a table [sidecar]"),
     ],
 )  # fmt: skip
