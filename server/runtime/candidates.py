@@ -151,11 +151,12 @@ class Candidates:
             place = Place(parts.residency, parts.tuner.shelf, parts.slots, budget_s)
             self._assay = Assay(self.known, turn.variant, place)
         name = self._assay.variant.name
-        if self._assay.advance() and self._is_at(name, Profiling):
-            if self._assay.arms:
-                self._look(name)
-            else:
-                self._befell(name, Unusable(self._assay.failed))
+        if not self._assay.advance():
+            return
+        if not self._assay.arms:
+            self._befell(name, Unusable(self._assay.failed))
+        elif self._is_at(name, Profiling):
+            self._look(name)
 
     def _compare(self, name: str) -> None:
         ours = self._seat(name)
@@ -205,7 +206,8 @@ class Candidates:
         plain = [v for v in self.known.variants if not v.candidate]
         serving = [*plain, *self.book.promoted()]
         if tuple(serving) != self._roster.family.variants:
-            self._roster.serve(serving, self._budget_s, assay.arms if assay else ())
+            measured = assay.arms if assay and assay.is_done else ()
+            self._roster.serve(serving, self._budget_s, measured)
         if assay and isinstance(verdict, Promote):
             self._assay = None  # its arms serve now
         elif assay:
