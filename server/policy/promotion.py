@@ -50,7 +50,7 @@ Step = tuple[Life, tuple[Verdict, ...]]
 
 
 def seen(known: Known, variant: str, now_s: float) -> Looked:
-    """A look at a variant that serves. Arms that did not run lately may look faster than they would be now: left out."""
+    """A look at a variant that serves. Arms that did not run lately may look faster than they are now: left out."""
     last = known.last
     others = [arm for arm in known.told if arm.variant != variant]
     mine = [arm for arm in known.told if arm.variant == variant]
