@@ -64,7 +64,7 @@ class Traffic:
 
     def await_answer_of(self, variant: str) -> None:
         """Return once it has answered a request that named no variant."""
-        eventually(lambda: self._has(variant))
+        eventually(lambda: self._has(variant), PATIENCE_S)
 
     def _has(self, variant: str) -> None:
         assert variant in self.variants()
@@ -270,6 +270,39 @@ def test_a_damaged_artefact_leaves_the_server_as_it_is(tmp_path: Path):
     assert traffic.failures == []
 
 
+def test_a_variant_that_is_no_candidate_serves_while_it_is_published(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        publish(tmp_path, {"quick": QUICK, "sharp": SHARP})
+        traffic.await_answer_of("sharp")
+        serving_both = [standing(server, name).state for name in ("quick", "sharp")]
+        publish(tmp_path, {"quick": QUICK})
+        await_refused(server, "sharp")
+        before = len(traffic.answers)
+        eventually(lambda: _more(traffic, before))
+
+    assert serving_both == ["serving", "serving"]
+    assert traffic.failures == []
+
+
+def test_a_candidate_that_is_withdrawn_is_forgotten_and_tried_again_when_it_comes_back(
+    tmp_path: Path,
+):
+    endless = {**KEEN, "GEARSHIFT_TRIAL_ROWS": "100000"}
+    publish(tmp_path, {"quick": QUICK})
+    with (
+        serving(tmp_path / "models", tmp_path, "--workers", "1", **endless) as server,
+        Traffic(server, "echo") as traffic,
+    ):
+        for _ in range(2):
+            publish(tmp_path, {"quick": QUICK, "sharp": SHARP}, "sharp")
+            eventually(lambda: _is_compared(server, "sharp"), PATIENCE_S)
+            publish(tmp_path, {"quick": QUICK})
+            eventually(lambda: _are_known(server, ["quick"]))
+
+    assert traffic.variants() == {"quick"}
+    assert traffic.failures == []
+
+
 def test_another_signature_is_refused_until_a_restart(tmp_path: Path):
     with keen(tmp_path, {"quick": QUICK}) as server:
         manifest = tmp_path / "models" / "echo" / "family.toml"
@@ -342,6 +375,15 @@ def test_an_order_that_makes_no_sense_is_refused_in_words(
 
         assert refused.value.code().name == code
         assert said in refused.value.details()
+
+
+def _more(traffic: Traffic, than: int) -> None:
+    assert len(traffic.answers) > than
+
+
+def _are_known(server: Server, names: list[str]) -> None:
+    found = control(server, pb.GetFrontierRequest(family="echo"), pb.GetFrontierResponse)
+    assert [one.name for one in found.variants] == names
 
 
 def _is_compared(server: Server, variant: str) -> None:
