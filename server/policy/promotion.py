@@ -31,6 +31,7 @@ from server.policy.candidacy import (
     Verdict,
 )
 from server.policy.decision import ArmProfile
+from server.policy.retune import Known
 
 OBVIOUS = frozenset({"failed", "flaky", "hung"})
 """Troubles that no hiccup of a machine looks like. Of the others the second counts: after the first a probe tells."""
@@ -38,12 +39,28 @@ STRIKES = 3
 """Looks in a row that find it behind the frontier, before that is believed: speeds move by themselves."""
 HYSTERESIS = 1.15
 """A promoted candidate is behind only if it were so being this many times faster: by as much a speed may be off."""
+RECENT_S = 10.0
+"""Within which (s) an arm must have run to count against one on probation."""
 TIMED = 8
 """Undisturbed runs from which on their median, and not the profile alone, says how fast a candidate on trial is."""
 
 
 Step = tuple[Life, tuple[Verdict, ...]]
 """The life after an event, and what is to be done; mostly nothing."""
+
+
+def seen(known: Known, variant: str, now_s: float) -> Looked:
+    """A look at a variant that serves. Arms that did not run lately may look faster than they are now: left out."""
+    last = known.last
+    others = [arm for arm in known.told if arm.variant != variant]
+    mine = [arm for arm in known.told if arm.variant == variant]
+    lately = [arm for arm in others if arm in last and last[arm].ended_s > now_s - RECENT_S]
+    return Looked(
+        [known.told[arm] for arm in mine],
+        [known.told[arm] for arm in lately],
+        [known.profiled[arm] for arm in mine],
+        [known.profiled[arm] for arm in others],
+    )
 
 
 def is_watched(stage: Stage, now_s: float) -> bool:

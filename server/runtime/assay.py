@@ -61,11 +61,12 @@ class Assay:
         self._opened: dict[str, tuple[Candidate, Loaded]] = {}  # by label
         self._bench: Bench | None = None
         self._steps: Iterator[Step] | None = None
-        self._done = False
+        self.is_done = False
+        """Whether there is nothing more to open or to measure."""
 
     def advance(self) -> bool:
         """Open one arm, or take one turn of measuring; True once there is nothing more to do."""
-        if self._done:
+        if self.is_done:
             return True
         way = next(self._ways, None)
         if way is not None:
@@ -86,7 +87,7 @@ class Assay:
     def close(self) -> None:
         """Let go of what it holds; for one that does not come to serve. What still runs on it keeps it alive."""
         self._opened.clear()
-        self._done, self.arms = True, ()
+        self.is_done, self.arms = True, ()
 
     def _open(self, way: Candidate) -> None:
         residency = self._place.residency
@@ -128,7 +129,7 @@ class Assay:
 
     def _settle(self) -> bool:
         """Measured: keep the profiles, so that a start that is cut short has not measured in vain."""
-        self._done = True
+        self.is_done = True
         if self._bench is not None:
             for profile in self._bench.profiles():
                 self._place.shelf.keep(profile)

@@ -26,7 +26,7 @@ from server.policy.candidacy import (
 )
 from server.policy.decision import ArmProfile
 from server.policy.incidents import Failed, Out, Stay
-from server.policy.promotion import is_watched
+from server.policy.promotion import is_watched, seen
 from server.runtime.assay import Assay, Place
 from server.runtime.book import Book
 from server.runtime.comparison import Comparison
@@ -39,8 +39,6 @@ _log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """So often (s) a watched candidate is compared with the frontier."""
-RECENT_S = 10.0
-"""Arms that have run within so long (s) say how fast the machine is; others may look faster than they would be now."""
 ASSAY_S = 5.0
 """For measuring one candidate (s), where `profile_budget_s` is no less."""
 
@@ -151,11 +149,12 @@ class Candidates:
             place = Place(parts.residency, parts.tuner.shelf, parts.slots, budget_s)
             self._assay = Assay(self.known, turn.variant, place)
         name = self._assay.variant.name
-        if self._assay.advance() and self._is_at(name, Profiling):
-            if self._assay.arms:
-                self._look(name)
-            else:
-                self._befell(name, Unusable(self._assay.failed))
+        if not self._assay.advance():
+            return
+        if not self._assay.arms:
+            self._befell(name, Unusable(self._assay.failed))
+        elif self._is_at(name, Profiling):
+            self._look(name)
 
     def _compare(self, name: str) -> None:
         ours = self._seat(name)
@@ -170,24 +169,11 @@ class Candidates:
             self._befell(name, event)
 
     def _look(self, name: str) -> None:
-        known, now_s = self._parts.tuner.known, time.monotonic()
-        others = [p for arm, p in known.told.items() if arm.variant != name]
-        if not self._is_at(name, Promoted):
-            if mine := self.foreseen(name):
-                self._befell(name, Looked(mine, others))
-            return
-        lately = [
-            p for p in others if (run := known.last.get(p.arm)) and run.ended_s > now_s - RECENT_S
-        ]
-        self._befell(
-            name,
-            Looked(
-                [p for arm, p in known.told.items() if arm.variant == name],
-                lately,
-                [p for arm, p in known.profiled.items() if arm.variant == name],
-                [p for arm, p in known.profiled.items() if arm.variant != name],
-            ),
-        )
+        known = self._parts.tuner.known
+        if self._is_at(name, Promoted):
+            self._befell(name, seen(known, name, time.monotonic()))
+        elif mine := self.foreseen(name):
+            self._befell(name, Looked(mine, list(known.told.values())))
 
     def _befell(self, name: str, event: Event) -> None:
         """Step, and carry out what follows."""
@@ -204,8 +190,9 @@ class Candidates:
         assay = self._assay if self._assay and self._assay.variant.name == name else None
         plain = [v for v in self.known.variants if not v.candidate]
         serving = [*plain, *self.book.promoted()]
-        if tuple(serving) != self._roster.family.variants:
-            self._roster.serve(serving, self._budget_s, assay.arms if assay else ())
+        if serving and tuple(serving) != self._roster.family.variants:
+            measured = assay.arms if assay and assay.is_done else ()
+            self._roster.serve(serving, self._budget_s, measured)
         if assay and isinstance(verdict, Promote):
             self._assay = None  # its arms serve now
         elif assay:

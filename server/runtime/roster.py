@@ -50,6 +50,8 @@ class Roster:
         others = new - {m.way.variant.name for m in ready}
         if others:
             self._tuner.take_in(others, self._slots, budget_s)
+        if gone and not new:
+            self._tuner.settle()  # what was not worth its memory beside those may be now
         self._announce(family)
 
     def has_arm(self, variant: str) -> bool:

@@ -1,6 +1,8 @@
 """Candidates published beside a running server under traffic: tried, promoted, rejected, rolled back, remembered."""
 
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,7 +23,15 @@ from tests.integration.families import (
     publish_scripted,
     rows,
 )
-from tests.integration.serving import PATIENCE_S, Server, a_request, eventually, output, serving
+from tests.integration.serving import (
+    PATIENCE_S,
+    ROOT,
+    Server,
+    a_request,
+    eventually,
+    output,
+    serving,
+)
 from tests.integration.test_metrics import scrape, total
 
 KEEN = {"GEARSHIFT_SHADOW_SHARE": "1", "GEARSHIFT_TRIAL_ROWS": "24"}
@@ -54,7 +64,7 @@ class Traffic:
 
     def await_answer_of(self, variant: str) -> None:
         """Return once it has answered a request that named no variant."""
-        eventually(lambda: self._has(variant))
+        eventually(lambda: self._has(variant), PATIENCE_S)
 
     def _has(self, variant: str) -> None:
         assert variant in self.variants()
@@ -139,6 +149,27 @@ def test_a_candidate_published_under_traffic_is_promoted_and_answers(tmp_path: P
     assert total(counts, "gearshift_candidates", family="echo", state="promoted") == 1
 
 
+def test_the_frontier_tells_of_recent_requests_and_the_status_of_candidates(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        publish(tmp_path, {"quick": QUICK, "sharp": SHARP}, "sharp")
+        await_told(server, "sharp", "promoted")
+        traffic.await_answer_of("sharp")
+        share = standing(server, "sharp").share
+        region = control(
+            server, pb.GetFrontierRequest(family="echo"), pb.GetFrontierResponse
+        ).regions[0]
+        status = subprocess.run(
+            [sys.executable, "-m", "gearshift", "status", "--url", server.url],
+            cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True,
+        ).stdout  # fmt: skip
+
+    assert 0.0 < share < 1.0
+    assert region.slo_ms == 2048.0
+    assert region.in_time == region.offered > 0
+    assert 0.7 <= region.effective_accuracy <= 0.8
+    assert re.search(r"candidate sharp \(0.8000\): promoted, watched, agrees on \d+ of", status)
+
+
 def test_a_dominated_candidate_is_rejected_and_never_answers(tmp_path: Path):
     with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
         publish(tmp_path, {"quick": QUICK, "poor": SHARP}, "poor")
@@ -171,10 +202,14 @@ def test_a_candidate_that_disagrees_too_often_for_its_accuracy_is_rejected(tmp_p
     assert traffic.failures == []
 
 
-def test_a_promoted_candidate_that_begins_to_fail_is_rolled_back_and_costs_no_request(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [("fail_from_run = 1", "failed"), ("slow_from_run = 1\nslow_factor = 14", "(slow|overdue)")],
+)
+def test_a_promoted_candidate_that_falls_short_is_rolled_back_and_costs_no_request(
+    tmp_path: Path, trouble: str, reason: str
 ):
-    ill = f'{SHARP}\nfail_from_run = 1\nonly_while = "{tmp_path / "ill"}"'
+    ill = f'{SHARP}\n{trouble}\nonly_while = "{tmp_path / "ill"}"'
     with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
         publish(tmp_path, {"quick": QUICK, "sharp": ill}, "sharp")
         await_told(server, "sharp", "promoted")
@@ -184,8 +219,35 @@ def test_a_promoted_candidate_that_begins_to_fail_is_rolled_back_and_costs_no_re
         await_refused(server, "sharp")
         told = standing(server, "sharp")
 
-    assert "its arm was taken out of use: failed" in line
+    assert re.search(f"its arm was taken out of use: {reason}$", line)
     assert (told.state, len(told.latency)) == ("rolled_back", 0)
+    assert traffic.failures == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("fail_from_run = 1", "failed on live rows that quick answered: .* as scripted"),
+        ("hang_on_run = 1\nhang_s = 6.0", "a run of sharp did not come back within 2.0 s"),
+    ],
+)
+def test_a_candidate_in_trouble_on_live_rows_is_rejected_and_holds_up_nobody(
+    tmp_path: Path, trouble: str, reason: str
+):
+    ill = f'{SHARP}\n{trouble}\nonly_while = "{tmp_path / "ill"}"'
+    publish(tmp_path, {"quick": QUICK})
+    endless = {**KEEN, "GEARSHIFT_TRIAL_ROWS": "100000"}
+    with (
+        serving(tmp_path / "models", tmp_path, "--workers", "1", **endless) as server,
+        Traffic(server, "echo") as traffic,
+    ):
+        publish(tmp_path, {"quick": QUICK, "sharp": ill}, "sharp")
+        eventually(lambda: _is_compared(server, "sharp"), PATIENCE_S)
+        (tmp_path / "ill").touch()
+        line = await_told(server, "sharp", "rejected")
+
+    assert re.search(reason, line)
+    assert traffic.variants() == {"quick"}
     assert traffic.failures == []
 
 
@@ -205,6 +267,39 @@ def test_a_damaged_artefact_leaves_the_server_as_it_is(tmp_path: Path):
 
     assert f"artefact of sharp) is damaged: its sha256 is {sharp.sha256}" in line
     assert server.log.count("is not taken up") == 1
+    assert traffic.failures == []
+
+
+def test_a_variant_that_is_no_candidate_serves_while_it_is_published(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        publish(tmp_path, {"quick": QUICK, "sharp": SHARP})
+        traffic.await_answer_of("sharp")
+        serving_both = [standing(server, name).state for name in ("quick", "sharp")]
+        publish(tmp_path, {"quick": QUICK})
+        await_refused(server, "sharp")
+        before = len(traffic.answers)
+        eventually(lambda: _more(traffic, before))
+
+    assert serving_both == ["serving", "serving"]
+    assert traffic.failures == []
+
+
+def test_a_candidate_that_is_withdrawn_is_forgotten_and_tried_again_when_it_comes_back(
+    tmp_path: Path,
+):
+    endless = {**KEEN, "GEARSHIFT_TRIAL_ROWS": "100000"}
+    publish(tmp_path, {"quick": QUICK})
+    with (
+        serving(tmp_path / "models", tmp_path, "--workers", "1", **endless) as server,
+        Traffic(server, "echo") as traffic,
+    ):
+        for _ in range(2):
+            publish(tmp_path, {"quick": QUICK, "sharp": SHARP}, "sharp")
+            eventually(lambda: _is_compared(server, "sharp"), PATIENCE_S)
+            publish(tmp_path, {"quick": QUICK})
+            eventually(lambda: _are_known(server, ["quick"]))
+
+    assert traffic.variants() == {"quick"}
     assert traffic.failures == []
 
 
@@ -280,6 +375,21 @@ def test_an_order_that_makes_no_sense_is_refused_in_words(
 
         assert refused.value.code().name == code
         assert said in refused.value.details()
+
+
+def _more(traffic: Traffic, than: int) -> None:
+    assert len(traffic.answers) > than
+
+
+def _are_known(server: Server, names: list[str]) -> None:
+    found = control(server, pb.GetFrontierRequest(family="echo"), pb.GetFrontierResponse)
+    assert [one.name for one in found.variants] == names
+
+
+def _is_compared(server: Server, variant: str) -> None:
+    found = control(server, pb.GetFrontierRequest(family="echo"), pb.GetFrontierResponse)
+    compared = {one.name: one.compared for one in found.variants if one.state == "trial"}
+    assert compared.get(variant, 0) > 0
 
 
 def _replace(path: Path, text: str) -> None:

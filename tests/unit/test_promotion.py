@@ -6,6 +6,7 @@ from math import inf
 import pytest
 
 from server.policy import promotion as p
+from server.policy import retune
 from server.policy.agreement import Tally
 from server.policy.candidacy import (
     Claim,
@@ -212,3 +213,16 @@ def test_a_verdict_is_final(stage: p.Stage, event: Event):
     life = replace(NEW, stage=stage)
 
     assert after(life, event) == (life, [])
+
+
+def test_arms_that_have_not_run_lately_do_not_count_against_it():
+    known = retune.with_arms(retune.Known(), [GOOD, SMALL, LARGE])
+    for arm, at_s in ((SMALL, 1.0), (LARGE, 20.0)):
+        known, _ = retune.observe(known, retune.Ran(arm.arm, 1, 0.003, 0.003, at_s))
+
+    look = p.seen(known, "new", 21.0)
+
+    assert [one.arm.variant for one in look.mine] == ["new"]
+    assert [one.arm.variant for one in look.others] == ["large"]
+    assert look.mine_profiled == [GOOD]
+    assert look.others_profiled == [SMALL, LARGE]
