@@ -32,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    for flag in ("threads", "nice", "checkpoint_every_s"):
+        if not getattr(options, flag) >= 0:
+            raise TrainError(f"--{flag.replace('_', '-')} must not be negative")
     work = assignment.read(options.config) if options.config else None
     if work is not None:
         return _beside(work, options)

@@ -1,7 +1,9 @@
 """Checkpoints: all that a run needs to go on bit by bit the same. A kill while one is written leaves the former one."""
 
+import glob
+import hashlib
+import io
 import os
-import pickle
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,18 +18,23 @@ from trainer.errors import TrainError
 from trainer.loop import Run
 
 _ARRAY = "numpy"
-_SCHEMA = 1
+_HEAD = b"gearshift training checkpoint 1\n"
+"""Then the SHA-256 of all that follows, which torch reads. The number counts layouts."""
+_DIGEST_BYTES = 32
 
 
 def save(path: Path, run: Run) -> None:
-    """Write the run's state to a temporary file beside `path`, sync it and rename. Raises TrainError if that fails."""
+    """Write the run's state to a temporary file beside `path`, sync it and rename. Raises TrainError if that fails.
+
+    What a kill leaves of a temporary file is removed by `resume`. One run at a time has a checkpoint file to itself.
+    """
     state = run.state()
     state["ledger"], state["prices"] = asdict(run.ledger), asdict(run.prices)
-    content = {"schema": _SCHEMA, "settings": asdict(run.settings), "state": _packed(state)}
+    content = {"settings": asdict(run.settings), "state": _packed(state)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, content)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        _write(path, _bytes(content))
+    except OSError as error:
         raise TrainError(
             f"checkpoint {path} cannot be written: {error}; the former one, if any, is whole; free the disk and "
             "run the same command again"
@@ -40,35 +47,30 @@ def resume(path: Path, run: Run) -> bool:
     Raises TrainError for a file that is damaged or of a run with other settings.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        schema, settings, state = content["schema"], content["settings"], content["state"]
+        _remove_leftovers(path)
+        raw = path.read_bytes()
     except FileNotFoundError:
         return False
-    except (
-        OSError,
-        RuntimeError,
-        pickle.UnpicklingError,
-        KeyError,
-        TypeError,
-        EOFError,
-        ValueError,
-    ) as error:
-        raise TrainError(
-            f"checkpoint {path} cannot be read: {error}; delete it to begin anew"
-        ) from error
-    if schema != _SCHEMA:
-        raise TrainError(
-            f"checkpoint {path} has schema {schema}, this program {_SCHEMA}; delete it to begin anew"
-        )
-    wrong = differing(settings, asdict(run.settings))
+    except OSError as error:
+        raise TrainError(f"checkpoint {path} cannot be read: {error}") from error
+    content = _content(path, raw)
+    wrong = differing(content["settings"], asdict(run.settings))
     if wrong:
         raise TrainError(
             f"checkpoint {path} is of a run with other settings ({'; '.join(wrong)}); give those, or another file"
         )
-    state = _unpacked(state)
+    try:
+        _restore(_unpacked(content["state"]), run)
+    except (LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise TrainError(
+            f"checkpoint {path} does not fit this data or this version ({error}); move it away to begin anew"
+        ) from error
+    return True
+
+
+def _restore(state: dict[str, Any], run: Run) -> None:
     state["ledger"], state["prices"] = Ledger(**state["ledger"]), Prices(**state["prices"])
     run.restore(state)
-    return True
 
 
 def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -83,11 +85,29 @@ def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _write(path: Path, content: object) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+def _bytes(content: object) -> bytes:
+    body = io.BytesIO()
+    torch.save(content, body)
+    return _HEAD + hashlib.sha256(body.getbuffer()).digest() + body.getbuffer()
+
+
+def _content(path: Path, raw: bytes) -> dict[str, Any]:
+    """What `_bytes` was given. Raises TrainError where they are not its bytes, all of them."""
+    body = memoryview(raw)[len(_HEAD) + _DIGEST_BYTES :]
+    if not raw.startswith(_HEAD):
+        raise TrainError(
+            f"checkpoint {path} is no checkpoint of this version; move it away to begin anew"
+        )
+    if hashlib.sha256(body).digest() != raw[len(_HEAD) : len(_HEAD) + _DIGEST_BYTES]:
+        raise TrainError(f"checkpoint {path} is damaged; move it away to begin anew")
+    return torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=_temporary_prefix(path), dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
@@ -99,6 +119,15 @@ def _write(path: Path, content: object) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _temporary_prefix(path: Path) -> str:
+    return f".{path.name}.new-"
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f"{glob.escape(_temporary_prefix(path))}*"):
+        leftover.unlink(missing_ok=True)
 
 
 def _packed(value: Any) -> Any:

@@ -76,6 +76,11 @@ class Run:
         return self.ledger.units(self.prices)
 
     @property
+    def _last_units(self) -> float:
+        """The most that may be spent before a step, for the budget to pay for that step."""
+        return self.settings.budget - self.settings.recipe.batch * self.prices.step
+
+    @property
     def keep_rate(self) -> float:
         """What the selector expects to keep now of what it looks at."""
         return self._parts.selector.keep_rate
@@ -86,23 +91,35 @@ class Run:
         return self._epoch
 
     def steps(self) -> Iterator[Step]:
-        """Train until the next step would exceed the budget. Raises TrainError when training diverges."""
-        batch = self.settings.recipe.batch
-        most = 1.0 - batch * self.prices.step / self.settings.budget
-        while self.share <= most:
-            waiting = self._batches.pop()
-            if waiting is None:
-                self._look()
-                continue
-            yield self._train(*waiting, most)
-            self._judge()
+        """Train until the budget does not pay for the next step, or for a look and a step after it; it is not exceeded.
 
-    def _look(self) -> None:
-        """Choose among the next examples of the epoch's order."""
+        Raises TrainError when training diverges, and where the budget ends before the first step.
+        """
+        while self.units <= self._last_units:
+            waiting = self._batches.pop()
+            if waiting is not None:
+                step = self._train(*waiting)
+                self._judge()  # before others see the step: they may save the state
+                yield step
+            elif affordable := self._affordable():
+                self._look(affordable)
+            else:
+                break
+        if not self.ledger.backprops:
+            raise self._too_little()
+
+    def _affordable(self) -> int:
+        """How many examples can be looked at and leave enough for a step, were all to need a selection forward."""
+        price = self.prices.selection + self.prices.bookkeeping
+        left = self._last_units - self.units
+        return CHUNK if left >= CHUNK * price else int(left / price)
+
+    def _look(self, most: int) -> None:
+        """Choose among the next examples, `most` of them or fewer, of the epoch's order."""
         parts = self._parts
         if self._at >= len(self._order):
             self._begin_epoch()
-        ids = self._order[self._at : self._at + CHUNK]
+        ids = self._order[self._at : self._at + most]
         self._at += len(ids)
         unknown = parts.selector.unknown(ids)
         losses = np.full(len(ids), np.nan, np.float32)
@@ -123,17 +140,17 @@ class Run:
                 f"selector {self._parts.selector.name} leaves no example in epoch {self._epoch}"
             )
 
-    def _train(self, ids: NDArray[np.intp], weights: NDArray[np.float32], most: float) -> Step:
+    def _train(self, ids: NDArray[np.intp], weights: NDArray[np.float32]) -> Step:
         recipe, parts = self.settings.recipe, self._parts
-        share = self.share / most if most > 0 else 1.0
-        rate = learning_rate(min(1.0, share), recipe.lr, warmup=recipe.warmup, decay=recipe.decay)
+        share = self.units / self._last_units if self._last_units else 1.0
+        rate = learning_rate(share, recipe.lr, warmup=recipe.warmup, decay=recipe.decay)
         losses = parts.learner.step(ids, weights, rate, self._rng)
         self._checked(lambda: parts.selector.trained(ids, losses))
         parts.scorer.stepped()
         self.ledger = self.ledger.trained(len(ids))
         loss = float(losses.mean())
         self._watch(loss)
-        return Step(min(1.0, self.share), loss, rate)
+        return Step(self.share, loss, rate)
 
     def _watch(self, loss: float) -> None:
         self._smooth_loss += _SMOOTHING * (loss - self._smooth_loss)
@@ -144,18 +161,20 @@ class Run:
             )
 
     def _judge(self) -> None:
-        """Tell the selector how the held-out loss has come down per unit since it was last looked at."""
+        """Tell a selector that adapts how the held-out loss has come down per unit since it was last looked at."""
         held_out = self._parts.held_out
-        if held_out is None:
+        if held_out is None or not self._parts.selector.adapts:
             return
-        units = self.units
-        if units - self._judged_units < JUDGED_SHARE * self.settings.budget:
+        if self.units - self._judged_units < JUDGED_SHARE * self.settings.budget:
             return
+        if self.units + len(held_out) > self._last_units:
+            return  # no step would come after it
         loss, _ = self._parts.learner.judge(held_out)
         self.ledger = self.ledger.evaluated(len(held_out))
         now = self.units
         if not math.isnan(self._judged_loss):
-            self._parts.selector.judged((self._judged_loss - loss) / (now - self._judged_units))
+            improvement = (self._judged_loss - loss) / (now - self._judged_units)
+            self._checked(lambda: self._parts.selector.judged(improvement))
         self._judged_units, self._judged_loss = now, loss
 
     def _checked(self, run: Any) -> Any:
@@ -172,8 +191,18 @@ class Run:
             f"lower lr (now {recipe.lr}) or lengthen warmup (now {recipe.warmup})"
         )
 
+    def _too_little(self) -> TrainError:
+        batch = self.settings.recipe.batch
+        return TrainError(
+            f"a budget of {self.settings.budget:.0f} units ends before the first step, which takes {batch} examples at "
+            f"{self.prices.step:.1f} units each; {self.ledger.looks} were looked at; give more"
+        )
+
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on, as values that a checkpoint can hold."""
+        """Everything that the rest of the run depends on, as values that a checkpoint can hold.
+
+        Some are the run's own tensors, not copies: write them out before the next step.
+        """
         return {
             "ledger": self.ledger,
             "prices": self.prices,

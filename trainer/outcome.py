@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer import checkpoints
-from trainer.errors import Stopped, TrainError
+from trainer.errors import Stopped
 from trainer.pixels import Pixels
 from trainer.prepare import Prepared
 from trainer.progress import Progress
@@ -59,11 +59,6 @@ def finish(
 def told(prepared: Prepared, test_error: float, cpu_s: float) -> dict[str, Any]:
     """The outcome: shares, counts of examples, units, CPU seconds; prices in units of one evaluation forward."""
     run, ledger, prices = prepared.run, prepared.run.ledger, prepared.run.prices
-    if not ledger.backprops:
-        raise TrainError(
-            f"a budget of {run.settings.budget:.0f} units does not pay for one step of {run.settings.recipe.batch} "
-            f"examples at {prices.step:.1f} units each; give more"
-        )
     bookkeeping = ledger.looks * prices.bookkeeping
     return {
         "test_error": test_error,

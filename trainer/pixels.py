@@ -29,7 +29,7 @@ class Pixels:
 
 def floats(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """What a network takes: pixel values 0 to 255, channels last in memory."""
-    return images.to(dtype).contiguous(memory_format=torch.channels_last)
+    return images.to(dtype, memory_format=torch.channels_last)
 
 
 def augmented(images: Tensor, how: str, rng: np.random.Generator) -> Tensor:

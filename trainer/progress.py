@@ -82,4 +82,7 @@ def _writer(logs: Path) -> Any:
         raise TrainError(
             "scalars (--logs) need TensorBoard; install the extra `train`, or leave --logs out"
         ) from error
-    return SummaryWriter(str(logs))
+    try:
+        return SummaryWriter(str(logs))
+    except OSError as error:
+        raise TrainError(f"scalars cannot be written to {logs}: {error}") from error

@@ -1,8 +1,9 @@
 """What a run is asked to do: values from the command line or a TOML file, checked, all mistakes told together."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,13 @@ def _claims(settings: Settings) -> list[tuple[str, bool]]:
         "warmup": recipe.warmup,
     }
     return [
-        (f"budget must be above 0 units, not {settings.budget}", not settings.budget > 0),
+        (f"budget must be above 0 units and finite, not {settings.budget}", not 0 < settings.budget < inf),
+        (f"seed must be from 0 to 2^63 - 1, not {settings.seed}", not 0 <= settings.seed < 1 << 63),
         (f"labels must be FILE.npz:KEY, not {settings.labels!r}", bool(settings.labels) and ":" not in settings.labels),
         (f"batch must be at least 2, not {recipe.batch}", recipe.batch < 2),
-        (f"lr must be above 0, not {recipe.lr}", not recipe.lr > 0),
+        (f"lr must be above 0 and finite, not {recipe.lr}", not 0 < recipe.lr < inf),
         (f"momentum must be in [0, 1), not {recipe.momentum}", not 0 <= recipe.momentum < 1),
-        (f"weight_decay must not be negative, not {recipe.weight_decay}", recipe.weight_decay < 0),
+        (f"weight_decay must be from 0 to 1, not {recipe.weight_decay}", not 0 <= recipe.weight_decay <= 1),
         (f"refresh_steps must be at least 1, not {selection.refresh_steps}", selection.refresh_steps < 1),
         *((f"{key} must be in [0, 1), not {share}", not 0 <= share < 1) for key, share in shares.items()),
         _choice("decay", recipe.decay, DECAYS),
@@ -102,7 +104,8 @@ def read(path: Path, given: Mapping[str, Any]) -> Settings:
     Top-level keys are those of Settings, the tables `[recipe]` and `[selection]` those of the parts; `given` uses plain
     keys, as all names differ. Raises TrainError naming the file and every unknown or mistyped key.
     """
-    return made({**values(path), **given}, str(path))
+    flat, unknown = _flat(path)
+    return made({**flat, **given}, str(path), unknown)
 
 
 def tables(path: Path) -> dict[str, Any]:
@@ -114,9 +117,17 @@ def tables(path: Path) -> dict[str, Any]:
 
 
 def values(path: Path) -> dict[str, Any]:
-    """What the file says of runs, by plain keys; the table `[sidecar]` is not about these. Raises TrainError."""
+    """What the file says of runs, by plain keys, unchecked. Raises TrainError for unknown keys."""
+    flat, unknown = _flat(path)
+    if unknown:
+        raise TrainError(f"{path}: {'; '.join(unknown)}")
+    return flat
+
+
+def _flat(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Values by plain keys, and mistakes; the table `[sidecar]` is not about runs."""
     flat: dict[str, Any] = {}
-    wrong: list[str] = []
+    unknown: list[str] = []
     for key, value in tables(path).items():
         if key == "sidecar":
             continue
@@ -124,27 +135,35 @@ def values(path: Path) -> dict[str, Any]:
         entries = value.items() if part and isinstance(value, dict) else [(key, value)]
         for name, entry in entries:
             known = {f.name for f in fields(part or Settings)} - {"recipe", "selection"}
-            wrong += [] if name in known else [f"key {name!r} is unknown"]
+            unknown += [] if name in known else [f"key {name!r} is unknown"]
             flat[name] = entry
-    if wrong:
-        raise TrainError(f"{path}: {'; '.join(wrong)}")
-    return flat
+    return flat, unknown
 
 
-def made(values: Mapping[str, Any], where: str = "command line") -> Settings:
-    """Settings from plain keys. Raises TrainError for a missing key, a value of the wrong type or out of range."""
-    wrong: list[str] = []
+def made(
+    values: Mapping[str, Any], where: str = "command line", mistakes: Sequence[str] = ()
+) -> Settings:
+    """Settings from plain keys.
+
+    Raises TrainError for `mistakes` already found, missing keys, values of the wrong type or out of range, all in one.
+    """
+    wrong = list(mistakes)
     if str(values.get("selector", "")).startswith("adaptive"):
         values = {"held_out": HELD_OUT, **values}
     recipe = _part(Recipe, values, wrong)
     selection = _part(Selection, values, wrong)
     top = _part(Settings, values, wrong)
+    whole: dict[str, Any] = {
+        "data": "",
+        "budget": 1.0,
+    } | top  # so that what is there is checked, whatever is missing
+    try:
+        settings = Settings(**whole, recipe=Recipe(**recipe), selection=Selection(**selection))
+    except TrainError as error:
+        raise TrainError(f"{where}: {'; '.join([*wrong, str(error)])}") from None
     if wrong:
         raise TrainError(f"{where}: {'; '.join(wrong)}")
-    try:
-        return Settings(**top, recipe=Recipe(**recipe), selection=Selection(**selection))
-    except TrainError as error:
-        raise TrainError(f"{where}: {error}") from None
+    return settings
 
 
 def _part(part: type, values: Mapping[str, Any], wrong: list[str]) -> dict[str, Any]:
@@ -161,5 +180,6 @@ def _part(part: type, values: Mapping[str, Any], wrong: list[str]) -> dict[str, 
             value = float(value)
         if type(value) is not entry.type:
             wrong.append(f"{entry.name} must be {_WORDS[entry.type]}, not {value!r}")
+            continue
         found[entry.name] = value
     return found

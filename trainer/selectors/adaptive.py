@@ -34,6 +34,7 @@ class Adaptive(Selective):
     """
 
     name = "adaptive"
+    adapts = True
 
     def __init__(self, n: int, start: Shape, looks: Looks, wins: int = 2) -> None:
         super().__init__(n, start, looks)

@@ -35,6 +35,11 @@ class Selector(Protocol):
     def name(self) -> str: ...
 
     @property
+    def adapts(self) -> bool:
+        """Whether it listens to `judged`: if not, held-out examples need not be paid for."""
+        ...
+
+    @property
     def keep_rate(self) -> float:
         """The expected share of the examples looked at now that are kept, of losses without ties."""
         ...
@@ -79,6 +84,7 @@ class EveryExample:
     """Looks at every example in every epoch, pays for no forward, keeps all and remembers only the epoch."""
 
     name = "uniform"
+    adapts = False
 
     def __init__(self, n: int) -> None:
         if n < 1:
