@@ -72,15 +72,32 @@ def _noted(_signal: int, _frame: object) -> None:
 
 
 def _ask_all(channel: grpc.Channel, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Each family's plan, and under `decisions` its last ones."""
+    """Each family's plan, under `frontier` its variants' standing, and under `decisions` its last ones."""
     try:
         request = pb.GetPlanRequest(family=options.family)
         plans = _call(channel, "GetPlan", request, pb.GetPlanResponse).plans
         return [
-            {**plain(one), "decisions": _decisions(channel, one.family, options)} for one in plans
+            {
+                **plain(one),
+                "frontier": _frontier(channel, one.family),
+                "decisions": _decisions(channel, one.family, options),
+            }
+            for one in plans
         ]
     except grpc.RpcError as error:
         raise NoStatus(_why(error, options.url)) from None
+
+
+def _frontier(channel: grpc.Channel, family: str) -> dict[str, Any] | None:
+    """None where the server is too old to tell."""
+    request = pb.GetFrontierRequest(family=family)
+    try:
+        return plain(_call(channel, "GetFrontier", request, pb.GetFrontierResponse))
+    except grpc.RpcError as error:
+        call: Any = error  # an RpcError of a call is a Call too; grpc's types do not say so
+        if call.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return None
+        raise
 
 
 def _decisions(

@@ -8,9 +8,16 @@ Told = Mapping[str, Any]
 
 
 def told(family: Told) -> str:
-    """One family: policy, load, results, arms, and its last decisions with why."""
+    """One family: policy, load, results, arms, candidates, and its last decisions with why."""
     return "\n".join(
-        [_head(family), *_results(family), *_arms(family["arms"]), *_decisions(family["decisions"])]
+        [
+            _head(family),
+            *_results(family),
+            *_arms(family["arms"]),
+            *_out_of_use(family["out_of_use"]),
+            *_candidates(family["frontier"]),
+            *_decisions(family["decisions"]),
+        ]
     )
 
 
@@ -54,6 +61,35 @@ def _arms(arms: Sequence[Told]) -> Iterable[str]:
         means = {one["rows"]: one["mean_ms"] for one in arm["latency"]}
         times = "".join(f"{means[s]:8.2f}" if s in means else f"{'':8}" for s in sizes)
         yield f"  {name:<{width}}  {arm['accuracy']:8.4f}  {arm['speed_scale']:5.2f}{times}"
+
+
+def _out_of_use(arms: Sequence[Told]) -> Iterable[str]:
+    for arm in arms:
+        name = f"{arm['variant']} ({arm['backend']} on {arm['device']})"
+        again = (
+            "once its run returns"
+            if arm["retry_ms"] is None
+            else f"in {arm['retry_ms'] / 1e3:.1f} s"
+        )
+        yield f"  {name} is out of use ({arm['reason']}), tried again {again}"
+
+
+def _candidates(frontier: Told | None) -> Iterable[str]:
+    """One line for each that had, or has, to earn its place."""
+    for one in frontier["variants"] if frontier else ():
+        if one["candidate"]:
+            state = "promoted" if one["state"] == "serving" else one["state"].replace("_", " ")
+            state += ", watched" if one["probation"] else ""
+            why = f": {one['reason']}" if one["reason"] else ""
+            yield f"  candidate {one['name']} ({one['accuracy']:.4f}): {state}{_compared(one)}{why}"
+
+
+def _compared(one: Told) -> str:
+    if not one["compared"]:
+        return ""
+    if not one["least_agreement"]:
+        return f", ran on {one['compared']} live rows"
+    return f", agrees on {one['agreed']} of {one['compared']} live rows ({one['least_agreement']:.1%} needed)"
 
 
 def _decisions(decisions: Sequence[Told]) -> Iterable[str]:

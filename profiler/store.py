@@ -55,7 +55,7 @@ def save(folder: Path, family: Family, machine: MachineProfile, hardware: Hardwa
     text = json.dumps(_encoded(family, machine, hardware), indent=1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, text.encode())
+        write_whole(path, text.encode())
     except OSError as error:
         _log.warning(
             "profiles cannot be stored in %s (%s); the next start measures again", path, error
@@ -64,7 +64,7 @@ def save(folder: Path, family: Family, machine: MachineProfile, hardware: Hardwa
     return True
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Temporary file, fsync, rename, fsync of the folder: readers see the old file or the new."""
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)

@@ -39,12 +39,16 @@ class Config:
     journal_every: int = 100
     log_decisions_every_s: float = 0.0
     rehearse_every_s: float = 0.0
+    shadow_share: float = 0.05
+    trial_rows: int = 64
+    probation_s: float = 600.0
 
 
 _AT_LEAST = {
     "port": 0, "http_port": 0, "slo_ms": 0, "min_accuracy": 0, "reply_margin_ms": 0, "queue_capacity": 1, "workers": 0,
     "threads": 0, "profile_budget_s": 1, "watch_every_s": 0, "max_message_mib": 1, "drain_s": 0,
     "journal_every": 1, "log_decisions_every_s": 0, "rehearse_every_s": 0,
+    "shadow_share": 0, "trial_rows": 1, "probation_s": 0,
 }  # fmt: skip
 _AT_MOST = {
     "port": 65535,
@@ -53,6 +57,7 @@ _AT_MOST = {
     "max_message_mib": 2047,
     "workers": 64,
     "threads": 256,
+    "shadow_share": 1,
 }
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 

@@ -1,6 +1,7 @@
 """One family at work: transport side, arms, workers; built from a Config, fitted anew when the hardware changes."""
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,13 @@ from server.config import Config, class_weights
 from server.errors import BadConfiguration
 from server.metrics import FamilyMetrics, Metrics
 from server.policy import registry
+from server.policy.agreement import scores_of
+from server.policy.candidacy import Rules
 from server.policy.tuning import NAMED
 from server.rpc.convert import Reader
 from server.rpc.service import Hosted
+from server.runtime.book import Book
+from server.runtime.candidates import Candidates
 from server.runtime.crew import Crew
 from server.runtime.dispatcher import Dispatcher, Limits
 from server.runtime.executor import Post
@@ -23,13 +28,19 @@ from server.runtime.jobs import Deliver
 from server.runtime.journal import Journal
 from server.runtime.rehearsal import Rehearsal, Schedule, Stage
 from server.runtime.residency import Berth, Residency
+from server.runtime.roster import Roster
+from server.runtime.samples import Samples
+from server.runtime.seats import Parts
 from server.runtime.shadow import Shadow
 from server.runtime.shelf import Shelf
 from server.runtime.slots import Slots
 from server.runtime.tasks import Tasks
 from server.runtime.tuner import Tuner
+from server.runtime.verdicts import Verdicts
 from server.simulator import replay
 
+CANDIDATES = "candidates"
+"""The folder, inside that of the profiles, where verdicts on candidates are kept."""
 REPLAYED_CV = 0.1
 """Scatter of batch latencies in replays: what a server that shares its cores with its own transport shows."""
 
@@ -42,20 +53,35 @@ class Unit:
     ) -> None:
         self._config = config
         measured = metrics.family(family.name)
+        profiles = Path(config.profiles) if config.profiles else default_folder()
+        shelf = Shelf(profiles, family, hardware)
+        verdicts = Verdicts(profiles / CANDIDATES, family.name)
+        book = Book(family.name, verdicts, _rules(config), measured)
+        book.hold([v for v in family.variants if v.candidate], shelf.fingerprint)
+        known, family = family, _served(family, book, config)
         workers, threads = parallelism(config, hardware)
         dispatcher = _dispatcher(family, config, workers, measured)
         measured.watch_depth(lambda: dispatcher.depth)
         reader = Reader(
             family, family.slo, dispatcher.limits.weights, finite=config.reject_non_finite
         )
-        self.hosted = Hosted(family, reader, dispatcher, measured)
         self._residency = Residency(family, _berth(family, config, workers, threads))
-        profiles = Path(config.profiles) if config.profiles else default_folder()
-        shelf = Shelf(profiles, family, hardware)
         self._slots = Slots(family, dispatcher)
         self._tuner = Tuner(family, self._residency, shelf, dispatcher, measured)
         self._shadow = Shadow(family, self._residency, self._tuner, self._slots, dispatcher)
-        post = Post(family, dispatcher, self._residency.loaded, self._tuner.observe)
+        samples = Samples(config.shadow_share, scores_of(family))
+        parts = Parts(self._residency, self._tuner, self._slots, dispatcher, samples)
+        roster = Roster(family, self._residency, self._tuner, self._slots, self._adopt)
+        self._candidates = Candidates(known, parts, roster, book, config.profile_budget_s)
+        self.hosted = Hosted(family, reader, dispatcher, measured, self._candidates)
+        post = Post(
+            family,
+            dispatcher,
+            self._residency.loaded,
+            self._residency.precisions,
+            samples,
+            self._tuner.observe,
+        )
         self._crew = Crew(post, self._slots.gate)
         self._rehearsal = _rehearsal(dispatcher, config)
 
@@ -76,10 +102,11 @@ class Unit:
         self._tuner.prepare(self._slots, self._config.profile_budget_s)
 
     def tick(self) -> None:
-        """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well any more."""
+        """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well, go on with candidates."""
         self._tuner.sweep()
         self._tuner.revive(time.monotonic())
         self._shadow.tick()
+        self._candidates.tick()
 
     def moved_to(self, hardware: Hardware, tasks: Tasks) -> None:
         """Serve on other hardware: fewer or more workers at once; sessions of another size one by one, by the tuner."""
@@ -102,10 +129,14 @@ class Unit:
         """A GPU is back: load and measure what can run on it."""
         tasks.add(f"{self.hosted.family.name}: arms on the GPU", self.prepare)
 
+    def _adopt(self, family: Family) -> None:
+        self.hosted.adopt(family)
+
     def stop(self) -> None:
         """Prepare nothing more and refuse new requests; what waits is still served."""
         if self._rehearsal is not None:
             self._rehearsal.stop()
+        self._candidates.stop()
         self._tuner.stop()
         self.hosted.dispatcher.close()
 
@@ -113,6 +144,26 @@ class Unit:
         """Return when the workers have ended, and free the arms."""
         self._crew.join()
         self._residency.close()
+
+
+def _rules(config: Config) -> Rules:
+    return Rules(config.trial_rows, config.probation_s)
+
+
+def _served(family: Family, book: Book, config: Config) -> Family:
+    """The variants that serve from the start: those that are no candidates, and those promoted here before."""
+    serving = (*(v for v in family.variants if not v.candidate), *book.promoted())
+    if not serving:
+        raise BadConfiguration(
+            f"family {family.name} holds candidates only ({', '.join(v.name for v in family.variants)}), which serve "
+            "once they were tried beside others; publish one variant at least that is no candidate"
+        )
+    best = max(v.accuracy.value for v in serving)
+    if config.min_accuracy > best:
+        raise BadConfiguration(
+            f"min_accuracy {config.min_accuracy} is above {best}, the best that {family.name} has; lower it"
+        )
+    return replace(family, variants=serving)
 
 
 def parallelism(config: Config, hardware: Hardware) -> tuple[int, int]:

@@ -1,88 +1,118 @@
-"""`gearshift train`: one training run, or a comparison of selectors at equal cost."""
+"""`gearshift train`: one training run, published if asked for; or the sidecar, which trains what a server lacks."""
 
 import argparse
 import json
 import os
+import signal
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import TrainError
-from trainer.schedule import DECAYS
-from trainer.settings import (
-    AUGMENTATIONS,
-    PRECISIONS,
-    WAYS,
-    Recipe,
-    Selection,
-    Settings,
-    made,
-    read,
-)
+from trainer import assignment
+from trainer.assignment import Assignment
+from trainer.errors import Stopped, TrainError
+from trainer.options import given, parser, prices
+from trainer.settings import Settings, made, read, values
 
-_CHOICES = {"decay": DECAYS, "augment": AUGMENTATIONS, "precision": PRECISIONS, "way": WAYS}
-_HELP = {
-    "data": "folder or file with a data set, `digits`, `fashion-mnist`, or an address with #sha256=...",
-    "budget": "units to spend; 1 unit is one evaluation forward of one example",
-    "network": "such as cnn-w16-d2 or resnet-w16-d1",
-    "selector": "such as uniform, selective_backprop:beta=2, stale:n=3, adaptive, infobatch",
-    "label_noise": "share of the training labels to draw anew at random",
-    "labels": "FILE.npz:KEY, labels to train on instead of the data set's own",
-    "way": "how selection forwards run",
-    "held_out": "share of the training split that steers an adaptive selector",
-    "lr": "peak learning rate",
-}
+_NOT_BESIDE = ("publish", "family", "checkpoint", "logs", "threads", "nice")
+_GOES_ON = "with --checkpoint the same command goes on from there"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0; 2 with one line on stderr for what cannot be trained; 130 when interrupted."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser(__doc__).parse_args(arguments)
     try:
         return _run(options)
     except TrainError as error:
         print(f"gearshift train: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            "gearshift train: interrupted; with --checkpoint the same command goes on from there",
-            file=sys.stderr,
-        )
+        print(f"gearshift train: interrupted; {_GOES_ON}", file=sys.stderr)
         return 130
 
 
 def _run(options: argparse.Namespace) -> int:
-    settings = _settings(options)
     for flag in ("threads", "nice", "checkpoint_every_s"):
         if not getattr(options, flag) >= 0:
             raise TrainError(f"--{flag.replace('_', '-')} must not be negative")
-    if options.threads:
-        os.environ["OMP_NUM_THREADS"] = str(options.threads)
-    if options.nice:
-        os.nice(options.nice)
+    work = assignment.read(options.config) if options.config else None
+    if work is not None:
+        return _beside(work, options)
+    if options.next or options.frontier:
+        raise TrainError("--next needs a TOML file with a table [sidecar]")
+    settings = read(options.config, given(options)) if options.config else made(given(options))
+    outcome = _once(settings, options)
+    print(json.dumps(outcome) if options.json else _told(outcome))
+    return 0
+
+
+def _once(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
+    """One run and, where asked for, what was published of it."""
+    if bool(options.publish) != bool(options.family):
+        raise TrainError("--publish REPOSITORY and --family NAME go together; give both or none")
+    _restrain(options.threads, options.nice)
+    from trainer.deliver import check, deliver
+    from trainer.outcome import Shown, finish
+    from trainer.prepare import prepare
+
+    place = _place(options) if options.publish else None
+    prepared = prepare(settings, _device(options.device), prices(options.prices))
+    if place is not None:
+        check(place, prepared.dataset)
+    shown = Shown(options.quiet, options.logs, options.checkpoint, options.checkpoint_every_s)
+    outcome = finish(prepared, shown)
+    if place is not None:
+        outcome["published"] = deliver(prepared, outcome, place)
+    return outcome
+
+
+def _beside(work: Assignment, options: argparse.Namespace) -> int:
+    """The sidecar: 0 when its rounds are done or SIGTERM came, 130 after Ctrl-C."""
+    if wrong := [f"--{name}" for name in _NOT_BESIDE if getattr(options, name)]:
+        raise TrainError(f"{', '.join(wrong)}: the keys of [sidecar] say that; leave it out")
+    common = {**values(options.config), **given(options)}
+    if wrong := sorted({"network", "budget", "seed"} & common.keys()):
+        raise TrainError(
+            f"a sidecar chooses {', '.join(wrong)} by its networks and budgets; leave it out"
+        )
+    _restrain(work.pace.threads, 0 if options.next else work.pace.nice)
+    from trainer import frontier
+    from trainer.planning import told
+    from trainer.sidecar import Sidecar, log_to_stderr
+    from trainer.stopping import Signals
+
+    log_to_stderr()
+    sidecar = Sidecar(work, common, _device(options.device))
+    if options.next:
+        known = frontier.read(options.frontier) if options.frontier else None
+        proposal = told(sidecar.next(known))
+        print(json.dumps(proposal) if options.json else proposal["reason"])
+        return 0
+    with Signals() as signals:
+        try:
+            sidecar.run(signals)
+        except Stopped as stopped:
+            print(
+                f"gearshift train: {stopped}; the same command goes on from there", file=sys.stderr
+            )
+    return 130 if signals.number == signal.SIGINT else 0
+
+
+def _restrain(threads: int, nice: int) -> None:
+    """Before torch is imported, which counts threads then. Raises TrainError where it is not installed."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if threads:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    if nice:
+        os.nice(nice)
     try:
         import torch
     except ImportError as error:
         raise TrainError(
             "training needs torch; install the extra: pip install -e '.[train]'"
         ) from error
-    from trainer.outcome import Shown, finish
-    from trainer.prepare import prepare
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    prepared = prepare(settings, _device(options.device), _prices(options.prices))
-    shown = Shown(options.quiet, options.logs, options.checkpoint, options.checkpoint_every_s)
-    outcome = finish(prepared, shown)
-    print(json.dumps(outcome) if options.json else _told(outcome))
-    return 0
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    names = [f.name for part in (Settings, Recipe, Selection) for f in fields(part)]
-    given = {name: value for name in names if (value := getattr(options, name, None)) is not None}
-    return read(options.config, given) if options.config else made(given)
+    if threads:
+        torch.set_num_threads(threads)
 
 
 def _device(name: str) -> Any:
@@ -95,68 +125,24 @@ def _device(name: str) -> Any:
     return torch.device(name)
 
 
-def _prices(text: str | None) -> Any:
-    from trainer.cost import Prices
+def _place(options: argparse.Namespace) -> Any:
+    from models.catalog import Slo
+    from trainer.deliver import EVERY, Place
 
-    if text is None:
-        return None
-    try:
-        step, selection, bookkeeping, unit_s = (float(part) for part in text.split(","))
-    except ValueError:
-        raise TrainError(
-            f"--prices must be STEP,SELECTION,BOOKKEEPING,UNIT_S, four numbers, not {text!r}"
-        ) from None
-    if not (step > 0 and unit_s > 0 and selection >= 0 and bookkeeping >= 0):
-        raise TrainError(f"--prices: none may be negative, step and unit_s not 0: {text!r}")
-    return Prices(step, selection, bookkeeping, unit_s)
+    precisions = tuple(options.precisions.split(",")) if options.precisions else EVERY
+    if not options.slo_ms > 0 or not 0 <= options.min_accuracy <= 1:
+        raise TrainError("--slo-ms must be above 0 and --min-accuracy between 0 and 1")
+    slo = Slo(options.slo_ms / 1e3, options.min_accuracy)
+    return Place(Path(options.publish), options.family, precisions, slo)
 
 
 def _told(outcome: dict[str, Any]) -> str:
+    published = outcome.get("published", [])
     return (
         f"test error {outcome['test_error']:.2%}; {outcome['units']:,} units: {outcome['backprops']:,} examples "
         f"trained on ({outcome['keep_rate']:.0%} of those looked at), {outcome['selections']:,} selection forwards; "
         f"{outcome['cpu_seconds']:.1f} s of CPU; f = {outcome['f']:.2f}"
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gearshift train", description=__doc__)
-    parser.add_argument(
-        "config",
-        nargs="?",
-        type=Path,
-        help="TOML file with the settings; options replace its values",
-    )
-    for part in (Settings, Recipe, Selection):
-        for entry in fields(part):
-            if entry.type not in {str, int, float}:
-                continue
-            flag = f"--{entry.name.replace('_', '-')}"
-            parser.add_argument(
-                flag,
-                type=entry.type,
-                choices=_CHOICES.get(entry.name),
-                help=_HELP.get(entry.name),
-                default=None,
-            )
-    parser.add_argument("--json", action="store_true", help="print the outcome as one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    parser.add_argument("--logs", type=Path, help="folder for TensorBoard scalars")
-    parser.add_argument(
-        "--checkpoint", type=Path, help="file to save to, and to go on from where it exists"
-    )
-    parser.add_argument(
-        "--checkpoint-every-s", type=float, default=30.0, help="seconds between checkpoints"
-    )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: torch's choice")
-    parser.add_argument(
-        "--nice", type=int, default=0, help="lower this process's priority by so much"
-    )
-    parser.add_argument(
-        "--prices", help="STEP,SELECTION,BOOKKEEPING,UNIT_S in place of measuring them"
-    )
-    return parser
+    ) + f"; published {', '.join(published)}" * bool(published)
 
 
 if __name__ == "__main__":

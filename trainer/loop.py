@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.cost import Ledger, Prices
-from trainer.errors import TrainError
+from trainer.errors import Diverged, TrainError
 from trainer.learner import Learner
 from trainer.pixels import Pixels
 from trainer.schedule import learning_rate
@@ -184,9 +184,9 @@ class Run:
         except ValueError as error:
             raise self._diverged(str(error)) from error
 
-    def _diverged(self, how: str) -> TrainError:
+    def _diverged(self, how: str) -> Diverged:
         recipe = self.settings.recipe
-        return TrainError(
+        return Diverged(
             f"training diverged after {self.units:.0f} units: {how}; "
             f"lower lr (now {recipe.lr}) or lengthen warmup (now {recipe.warmup})"
         )

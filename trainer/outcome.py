@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer import checkpoints
+from trainer.errors import Stopped
 from trainer.pixels import Pixels
 from trainer.prepare import Prepared
 from trainer.progress import Progress
@@ -14,18 +15,22 @@ from trainer.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How a run is told of and kept: a checkpoint file saved every so often (s), folder for scalars; None: not."""
+    """How a run is told of and kept: a checkpoint file saved every so often (s), folder for scalars; None: not.
+
+    `stop` is asked after every step whether the run is to end for now.
+    """
 
     quiet: bool = False
     logs: Path | None = None
     checkpoint: Path | None = None
     every_s: float = 30.0
+    stop: Callable[[], bool] = lambda: False
 
 
 def finish(
     prepared: Prepared, shown: Shown, clock: Callable[[], float] = time.monotonic
 ) -> dict[str, Any]:
-    """Train to the end of the budget and answer the test split, once. Raises TrainError.
+    """Train to the end of the budget and answer the test split, once. Raises TrainError; Stopped, all saved.
 
     `cpu_seconds` are of this process, resumed ones not included: those of training, without loading and testing.
     """
@@ -37,9 +42,12 @@ def finish(
     with Progress(run, name, quiet=shown.quiet, logs=shown.logs) as progress:
         for step in run.steps():
             progress.stepped(step)
-            if shown.checkpoint is not None and clock() - saved_s >= shown.every_s:
+            stop = shown.stop()
+            if shown.checkpoint is not None and (stop or clock() - saved_s >= shown.every_s):
                 checkpoints.save(shown.checkpoint, run)
                 saved_s = clock()
+            if stop:
+                raise Stopped(f"stopped at {run.share:.0%} of the budget")
         cpu_s = time.process_time() - begun_s
         if shown.checkpoint is not None:
             checkpoints.save(shown.checkpoint, run)

@@ -50,7 +50,10 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a network was trained: on `data`, read from `source` (with sha256s), by `selector` as the user wrote it."""
+    """How a network was trained: on `data`, read from `source` (with sha256s), by `selector` as the user wrote it.
+
+    `budget`: units that it was given; 0 where that is not known.
+    """
 
     data: str
     source: str
@@ -58,6 +61,7 @@ class Run:
     seed: int
     label_noise: float
     spent: Spent
+    budget: float = 0.0
 
 
 def publish(
@@ -133,6 +137,7 @@ def origin(candidate: CandidateFile, run: Run, torch_version: str, at: str) -> s
             "selector": run.selector,
             "seed": run.seed,
             "label_noise": run.label_noise,
+            "budget": run.budget,
             "units": run.spent.units,
             "forwards": run.spent.forwards,
             "backprops": run.spent.backprops,

@@ -104,20 +104,40 @@ def read(path: Path, given: Mapping[str, Any]) -> Settings:
     Top-level keys are those of Settings, the tables `[recipe]` and `[selection]` those of the parts; `given` uses plain
     keys, as all names differ. Raises TrainError naming the file and every unknown or mistyped key.
     """
+    flat, unknown = _flat(path)
+    return made({**flat, **given}, str(path), unknown)
+
+
+def tables(path: Path) -> dict[str, Any]:
+    """The TOML file as it is. Raises TrainError where it cannot be read."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainError(f"{path} cannot be read: {error}") from error
+
+
+def values(path: Path) -> dict[str, Any]:
+    """What the file says of runs, by plain keys, unchecked. Raises TrainError for unknown keys."""
+    flat, unknown = _flat(path)
+    if unknown:
+        raise TrainError(f"{path}: {'; '.join(unknown)}")
+    return flat
+
+
+def _flat(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Values by plain keys, and mistakes; the table `[sidecar]` is not about runs."""
     flat: dict[str, Any] = {}
     unknown: list[str] = []
-    for key, value in tables.items():
+    for key, value in tables(path).items():
+        if key == "sidecar":
+            continue
         part = {"recipe": Recipe, "selection": Selection}.get(key)
         entries = value.items() if part and isinstance(value, dict) else [(key, value)]
         for name, entry in entries:
             known = {f.name for f in fields(part or Settings)} - {"recipe", "selection"}
             unknown += [] if name in known else [f"key {name!r} is unknown"]
             flat[name] = entry
-    return made({**flat, **given}, str(path), unknown)
+    return flat, unknown
 
 
 def made(

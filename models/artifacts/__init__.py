@@ -1,6 +1,6 @@
 """The model repository on disk: one folder per family, its `family.toml` and the artefacts that it names."""
 
-from models.artifacts.manifest import MANIFEST, ArtifactError
+from models.artifacts.manifest import MANIFEST, ArtifactError, is_plain_name
 from models.artifacts.publishing import (
     FamilyExists,
     add_variants,
@@ -23,6 +23,7 @@ __all__ = [
     "add_variants",
     "create_family",
     "default_repository",
+    "is_plain_name",
     "load_family",
     "load_repository",
     "publish_family",

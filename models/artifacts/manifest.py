@@ -18,6 +18,11 @@ class ArtifactError(Exception):
     """A family that cannot be used or published; the message names the file, the key and what to do."""
 
 
+def is_plain_name(text: str) -> bool:
+    """Whether a family or a variant may be called so: it is safe as a file name and as a metric label."""
+    return _NAME.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A family as written down; `labels_file`, if any, is the file beside that holds its labels, one a line."""
@@ -58,7 +63,7 @@ class _Table:
     def name(self, key: str, default: str | None = None) -> str:
         """A string that is safe as a file name and as a metric label."""
         value = self.text(key, default)
-        if not _NAME.fullmatch(value):
+        if not is_plain_name(value):
             raise self.wrong(key, f"must be a plain name ({_NAME.pattern}), not {value!r}")
         return value
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.artifacts.files import named_in, sole_publisher, sweep, sync_folder, write
-from models.artifacts.manifest import MANIFEST, ArtifactError, parse, render
+from models.artifacts.manifest import MANIFEST, ArtifactError, is_plain_name, parse, render
 from models.artifacts.repository import load_family, read_manifest, sha256_of
 from models.catalog import Family, Variant
 
@@ -90,6 +90,10 @@ def remove_variants(root: Path, family: str, names: Collection[str]) -> Family:
 
 def _folder_for(root: Path, family: Family, files: Files) -> Path:
     _check_files(family.name, family.variants, files)
+    if not is_plain_name(family.name):  # before a folder is made of it
+        raise ArtifactError(
+            f"family {family.name!r} must have a plain name: letters, digits and _.-"
+        )
     folder = root / family.name
     folder.mkdir(parents=True, exist_ok=True)
     return folder

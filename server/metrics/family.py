@@ -3,16 +3,19 @@
 import threading
 import time
 from collections import Counter as Counts
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import Counter, Histogram
 
 from profiler.hardware import Hardware
+from server.metrics.lately import Lately, Region
 from server.metrics.recent import Recent, Results
 from server.metrics.records import RanBatch, Served, Tally
 from server.metrics.series import Series
 from server.policy.decision import Arm
 
+VERDICTS = ("promoted", "rejected", "rolled_back")
+"""What can become of a candidate."""
 _NOT_OURS = frozenset({"invalid", "cancelled"})
 """Ends that say nothing of how well this server does."""
 
@@ -49,6 +52,7 @@ class FamilyMetrics:
         self.tally = Tally()
         self._speeds: dict[Arm, float] = {}
         self._recent = Recent()
+        self._lately = Lately()
         self._ended: Counts[str] = Counts()
         self._queue = metrics.queue_s.labels(name)
         self._accuracy = metrics.accuracy.labels(name)
@@ -74,13 +78,18 @@ class FamilyMetrics:
         counter.inc()
         self._decision.observe(took_s)
 
-    def unrun(self, slo_class: str, outcome: str) -> None:
-        """A request ended without running: `shed`, `expired`, `cancelled`, `not_ready`, or `failed` in its batch."""
+    def unrun(self, slo_class: str, outcome: str, slo_s: float = 0.0) -> None:
+        """A request ended without running: `shed`, `expired`, `cancelled`, `not_ready`, or `failed` in its batch.
+
+        `slo_s`: what it had been given in all, for the outcomes that say how well this server does.
+        """
         with self._lock:
             self._outcome(slo_class, outcome)
             self.tally.fail += 1
             if outcome not in _NOT_OURS:
-                self._recent.ended(1, 0, 0.0, time.monotonic())
+                now_s = time.monotonic()
+                self._recent.ended(1, 0, 0.0, now_s)
+                self._lately.ended(slo_s, None, now_s)
 
     def ran(self, batch: RanBatch) -> None:
         """A batch finished in its backend."""
@@ -97,11 +106,11 @@ class FamilyMetrics:
             counts[0] += 1
             counts[1] += gather_ns
             counts[2] += compute_ns
+            self._lately.ran(batch.variant, batch.rows, time.monotonic())
 
     def answered(self, served: Sequence[Served]) -> None:
         """Answers of one batch went out."""
-        in_time = 0
-        accuracy = 0.0
+        in_time, accuracy, now_s = 0, 0.0, time.monotonic()
         tally = self.tally
         with self._lock:
             for one in served:
@@ -110,12 +119,13 @@ class FamilyMetrics:
                 self._seconds(one.slo_class).observe(one.total_s)
                 in_time += one.in_time
                 accuracy += one.accuracy * one.in_time
+                self._lately.ended(one.slo_s, one.accuracy if one.in_time else None, now_s)
                 tally.success += 1
                 tally.success_ns += int(one.total_s * 1e9)
                 tally.queue_ns += int(one.queue_s * 1e9)
                 tally.compute_ns += int(one.compute_s * 1e9)
             tally.last_ms = int(time.time() * 1e3)
-            self._recent.ended(len(served), in_time, accuracy, time.monotonic())
+            self._recent.ended(len(served), in_time, accuracy, now_s)
         self._in_time.inc(in_time)
         self._accuracy.inc(accuracy)
 
@@ -162,6 +172,31 @@ class FamilyMetrics:
         """How the requests of the last WINDOW_S fared, but for invalid and cancelled ones."""
         with self._lock:
             return self._recent.results(time.monotonic())
+
+    def regions(self) -> list[Region]:
+        """How the requests of the last minute fared, by latency bound."""
+        with self._lock:
+            return self._lately.regions(time.monotonic())
+
+    def shares(self) -> dict[str, float]:
+        """Variant -> its share of the rows answered in the last minute."""
+        with self._lock:
+            return self._lately.shares(time.monotonic())
+
+    def may_be_tried(self, states: Iterable[str]) -> None:
+        """Begin the counts of verdicts on candidates at 0."""
+        for state in states:
+            if state in VERDICTS:
+                self._all.promotions.labels(self._name, state)
+
+    def candidates(self, counts: Mapping[str, int]) -> None:
+        """State -> how many candidates are there now."""
+        for state, count in counts.items():
+            self._all.candidates.labels(self._name, state).set(count)
+
+    def judged(self, verdict: str) -> None:
+        """A candidate was promoted, rejected or rolled back."""
+        self._all.promotions.labels(self._name, verdict).inc()
 
     def outcomes(self) -> dict[str, int]:
         """Requests since the start by outcome, over all SLO classes."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Served:
-    """One answered request, as the runtime saw it. `compute_s` is its batch's."""
+    """One answered request, as the runtime saw it. `compute_s` is its batch's; `slo_s`: what it was given in all."""
 
     slo_class: str
     variant: str
@@ -15,6 +15,7 @@ class Served:
     compute_s: float
     total_s: float
     in_time: bool
+    slo_s: float = 0.0
 
 
 @dataclass(slots=True)

@@ -90,6 +90,12 @@ class Series:
         self.shadows = Counter(
             "gearshift_shadow_runs_total", "Runs in idle moments that answered nobody", ["family"], registry=registry
         )  # fmt: skip
+        self.candidates = Gauge(
+            "gearshift_candidates", "Candidates by how far they have come", ["family", "state"], registry=registry
+        )  # fmt: skip
+        self.promotions = Counter(
+            "gearshift_promotions_total", "Candidates promoted, rejected and rolled back", ["family", "verdict"],
+            registry=registry)  # fmt: skip
         self.changes = Counter(
             "gearshift_hardware_changes_total", "Changes of the hardware that were noticed, by kind", ["kind"],
             registry=registry)  # fmt: skip

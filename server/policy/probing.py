@@ -84,7 +84,7 @@ def next_probe(known: Known, slack: Slack, spent: Spent, now_s: float) -> Probe 
         (hypot(one.uncertain, _of_size(known, one.arm, rows)), -rows, one.arm)
         for one in _worthy(known, slack.slo_s, now_s)
         for rows in sizes(known.told[one.arm], slack.slo_s)
-        if _risk(slack, known.told[one.arm].upper_s[rows]) <= RISK
+        if risk(slack, known.told[one.arm].upper_s[rows]) <= RISK
     ]
     uncertain, rows, arm = max(points, key=lambda p: p[:2], default=(0.0, 0, None))
     if arm is None or uncertain <= STALE:
@@ -101,6 +101,16 @@ def sizes(arm: ArmProfile, slo_s: float) -> tuple[int, ...]:
     """The batch sizes worth knowing: powers of two that take at most half the bound, one row at least."""
     powers = [1 << k for k in range(arm.max_batch.bit_length())]
     return (1, *[b for b in powers[1:] if arm.upper_s[b] <= 0.5 * slo_s])
+
+
+def risk(slack: Slack, takes_s: float) -> float:
+    """The chance that as many rows come in this time as there are idle workers, the shadow's own included (Poisson)."""
+    expected = slack.rate_rps * takes_s
+    term = total = 1.0
+    for k in range(1, slack.idle):
+        term *= expected / k
+        total += term
+    return 1.0 - exp(-expected) * total
 
 
 def _stale(known: Known, arm: Arm, now_s: float) -> Stale:
@@ -132,13 +142,3 @@ def _matters(costs: dict[Arm, Point], one: Stale) -> bool:
 def _point(arm: ArmProfile, slo_s: float) -> Point:
     """Time a row takes in the best batch worth knowing, and what it is worth."""
     return Point(min(arm.mean_s[b] / b for b in sizes(arm, slo_s)), arm.accuracy)
-
-
-def _risk(slack: Slack, takes_s: float) -> float:
-    """The chance that as many rows come in this time as there are idle workers, the shadow's own included (Poisson)."""
-    expected = slack.rate_rps * takes_s
-    term = total = 1.0
-    for k in range(1, slack.idle):
-        term *= expected / k
-        total += term
-    return 1.0 - exp(-expected) * total

@@ -49,6 +49,11 @@ class Reader:
         self._specs = {spec.name: spec for spec in family.inputs}
         self._outputs = tuple(spec.name for spec in family.outputs)
 
+    def adopt(self, family: Family) -> None:
+        """The family has other variants now, and the same signature."""
+        self._family = family
+        self._demands.adopt(family)
+
     def read(self, message: Any) -> Request:
         """The request in domain terms. Raises BadInput, UnknownModel or Unsupported, naming what and where."""
         inputs, rows = self._read_inputs(message)

@@ -29,6 +29,10 @@ class Demands:
         self.plain = Demand(slo, None, None)
         """What a request without parameters asks for."""
 
+    def adopt(self, family: Family) -> None:
+        """The family has other variants now."""
+        self._family = family
+
     def read(self, parameters: Any, variant: str | None) -> Demand:
         """The demand in a request's parameters; `variant` is what its version pins. Raises BadInput or UnknownModel."""
         slo = self._slo

@@ -1,9 +1,11 @@
 """Decisions, arms and load -> the messages of gearshift.v1. It converts; what it is given, others keep."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from server.metrics import WINDOW_S
+from server.policy import quarantine
 from server.policy.decision import ArmProfile, Idle, Run, Terms, Ticket, WaitUntil
 from server.policy.explain import Candidate
 from server.rpc.service import Hosted
@@ -63,6 +65,7 @@ def plan(hosted: Hosted) -> Any:
         outcomes=metrics.outcomes(),
         slo_ms=slo.latency_s * 1e3,
         min_accuracy=slo.min_accuracy,
+        out_of_use=_out_of_use(hosted),
     )
 
 
@@ -115,11 +118,30 @@ def _arm(arm: ArmProfile, scale: float) -> Any:
         device=arm.arm.device,
         accuracy=arm.accuracy,
         speed_scale=scale,
-        latency=[
-            pb.BatchLatency(rows=b, mean_ms=arm.mean_s[b] * 1e3, upper_ms=arm.upper_s[b] * 1e3)
-            for b in _sizes(arm.max_batch)
-        ],
+        latency=latencies(arm),
     )
+
+
+def latencies(arm: ArmProfile) -> list[Any]:
+    """BatchLatency of 1, 2, 4, ... rows and of the largest batch."""
+    return [
+        pb.BatchLatency(rows=b, mean_ms=arm.mean_s[b] * 1e3, upper_ms=arm.upper_s[b] * 1e3)
+        for b in _sizes(arm.max_batch)
+    ]
+
+
+def _out_of_use(hosted: Hosted) -> list[Any]:
+    state, now_s = hosted.dispatcher.quarantine.state, time.monotonic()
+    return [
+        pb.OutOfUse(
+            variant=arm.variant,
+            backend=arm.backend,
+            device=arm.device,
+            reason=case.reason,
+            retry_ms=max(0.0, quarantine.due_s(state, arm) - now_s) * 1e3,
+        )
+        for arm, case in quarantine.out(state).items()
+    ]
 
 
 def _sizes(most: int) -> Iterable[int]:

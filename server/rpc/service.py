@@ -15,6 +15,7 @@ from server.rpc.convert import Reader, Request, parse
 from server.rpc.status import status_of, trailers_of
 from server.rpc.streams import Stream
 from server.rpc.wire import inference_pb2 as pb
+from server.runtime.candidates import Candidates
 from server.runtime.dispatcher import Dispatcher
 from server.runtime.jobs import Answer, Job
 
@@ -36,14 +37,20 @@ class Reply(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Hosted:
-    """One family as the transport sees it."""
+    """One family as the transport sees it; `family` holds the variants that serve now, `candidates` tells of others."""
 
     family: Family
     reader: Reader
     dispatcher: Dispatcher
     metrics: FamilyMetrics
+    candidates: Candidates
+
+    def adopt(self, family: Family) -> None:
+        """The variants that serve are others now. Any thread: each is one assignment."""
+        self.reader.adopt(family)
+        self.family = family
 
     @property
     def outputs(self) -> dict[str, TensorSpec]:

@@ -314,7 +314,9 @@ class Dispatcher:
     def _count_unrun(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
             self._traffic.standing.ended(answer.job.slo_class, in_time=False)
-            self._metrics.unrun(answer.job.slo_class, outcomes.outcome(answer.error))
+            job = answer.job
+            slo_s = job.deadline_s - job.arrival_s
+            self._metrics.unrun(job.slo_class, outcomes.outcome(answer.error), slo_s)
 
 
 def _unwatched(_ticket: Ticket) -> None:

@@ -19,6 +19,7 @@ from server.policy.incidents import Failed, Probed, Ran
 from server.runtime.buffers import Buffers, checked, scatter
 from server.runtime.dispatcher import Dispatcher, Step, Trial
 from server.runtime.jobs import Answer, Arrays, Batch, Job
+from server.runtime.samples import Samples
 from server.runtime.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -28,12 +29,14 @@ _log = logging.getLogger(__name__)
 class Post:
     """Where a family's workers stand: what they serve, what is loaded, and who learns from what they did.
 
-    `observe` sees every finished batch and how long (s) its worker was busy with it.
+    `observe` sees every finished batch and how long (s) its worker was busy with it; `samples` takes rows of some.
     """
 
     family: Family
     dispatcher: Dispatcher
     loaded: Mapping[Arm, Backend]
+    precisions: Mapping[str, str]
+    samples: Samples
     observe: Callable[[Batch, float], None]
 
 
@@ -57,7 +60,6 @@ class Worker(threading.Thread):
         self._lost = False
         self._held_up_s = 0.0
         self._dispatcher = post.dispatcher
-        self._precisions = {v.name: v.precision for v in post.family.variants}
         self._buffers = Buffers(post.family)
         self._canary = sample_inputs(post.family, 1)
 
@@ -86,6 +88,8 @@ class Worker(threading.Thread):
             return
         batch = self._judged(step, batch)
         self._dispatcher.finish(step, answers)
+        if self._post.samples.wanted:
+            self._post.samples.offer(answers)
         self._post.observe(batch, time.monotonic() - step.begun_s - self._held_up_s)
 
     def _judged(self, step: Step, batch: Batch) -> Batch:
@@ -136,7 +140,7 @@ class Worker(threading.Thread):
         gathered_s = time.monotonic()
         outputs = self._call(step, rows, inputs)
         ended_s = time.monotonic()
-        precision = self._precisions[step.arm.arm.variant]
+        precision = self._post.precisions[step.arm.arm.variant]
         return scatter(
             jobs, outputs, Batch(step.arm, precision, rows, started_s, gathered_s, ended_s)
         )

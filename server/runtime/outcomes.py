@@ -99,6 +99,7 @@ def served(answer: Answer, batch: Batch, now_s: float) -> Served:
         batch.compute_s,
         now_s - job.arrival_s,
         now_s <= job.deadline_s,
+        job.deadline_s - job.arrival_s,
     )
 
 

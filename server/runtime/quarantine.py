@@ -32,6 +32,7 @@ class Quarantine:
         self._family = family
         self._metrics = metrics
         self._changed = changed
+        self._heard: Callable[[Out | Stay], None] = _unheard
         self._lock = threading.Lock()
         self.state = rules.State()
         """A value: read it as often as you like."""
@@ -44,6 +45,10 @@ class Quarantine:
         for arm in known:
             self._metrics.may_be_quarantined(arm.variant, arm.backend, _REASONS)
 
+    def listen(self, heard: Callable[[Out | Stay], None]) -> None:
+        """Let `heard` know of every arm that goes out of use, or stays so after a probe; set once. It must be quick."""
+        self._heard = heard
+
     def is_out(self, arm: Arm) -> bool:
         """Whether `arm` is out of use now."""
         case = self.state.cases.get(arm)
@@ -54,6 +59,8 @@ class Quarantine:
         verdicts = self._step(event)
         for verdict in verdicts:
             self._announce(verdict)
+            if isinstance(verdict, Out | Stay):
+                self._heard(verdict)
         if isinstance(event, Returned) or any(isinstance(v, Out | Back) for v in verdicts):
             self._changed()
 
@@ -99,3 +106,7 @@ class Quarantine:
 
 def _named(arm: Arm) -> str:
     return f"{arm.variant} on {arm.backend} ({arm.device})"
+
+
+def _unheard(_verdict: Out | Stay) -> None:
+    pass

@@ -51,6 +51,8 @@ class Residency:
     def __init__(self, family: Family, berth: Berth) -> None:
         self.loaded: dict[Arm, Backend] = {}
         self.failed: dict[Arm, str] = {}
+        self.precisions: dict[str, str] = {v.name: v.precision for v in family.variants}
+        """Of every variant that may run, or may still be running."""
         self._family = family
         self._berth = berth
 
@@ -59,12 +61,21 @@ class Residency:
         """How arms are opened now."""
         return self._berth
 
+    def adopt(self, family: Family) -> None:
+        """The variants that may be served are others now."""
+        self.precisions.update({v.name: v.precision for v in family.variants})
+        self._family = family
+
     def candidates(self) -> list[Candidate]:
         """Every way of running every variant here, smallest artefact first."""
         by_size = sorted(
             self._family.variants, key=lambda v: size_of(self._berth.folder / v.artifact)
         )
-        return [Candidate(v, way) for v in by_size for way in ways(v, self._berth.only)]
+        return [candidate for v in by_size for candidate in self.ways_of(v)]
+
+    def ways_of(self, variant: Variant) -> list[Candidate]:
+        """Every way of running this variant here, whether or not it may be served."""
+        return [Candidate(variant, way) for way in ways(variant, self._berth.only)]
 
     def open(self, candidate: Candidate) -> Loaded | None:
         """The arm, opened but not in use; None, and the reason in the log, where it cannot be."""

@@ -1,5 +1,6 @@
 """One family's stored profiles on this machine: what is known already, and a place for what is measured now."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,15 @@ class Shelf:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         known = store.load(folder, family, self.fingerprint)
         self._machine = known or MachineProfile(self.fingerprint, family.name, now, ())
+
+    def adopt(self, family: Family) -> None:
+        """The family has other variants now. Profiles of an artefact that was replaced are forgotten."""
+        sums = {v.name: v.sha256 for v in self._family.variants}
+        new = {v.name: v.sha256 for v in family.variants}
+        gone = {name for name, sha256 in sums.items() if new.get(name) not in (None, sha256)}
+        kept = tuple(p for p in self._machine.profiles if p.variant not in gone)
+        self._machine = replace(self._machine, profiles=kept)
+        self._family = family
 
     def on(self, hardware: Hardware) -> "Shelf":
         """The shelf of other hardware, in the same folder."""

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from profiler.profiles import Profile
 from server.policy import admission
-from server.policy.decision import ArmProfile, Policy, PolicyFactory, Ticket
+from server.policy.decision import Arm, ArmProfile, Policy, PolicyFactory, Ticket
 from server.runtime.limits import Limits
 
 _NONE = admission.admission((), 0)
@@ -22,6 +23,13 @@ class Tables:
     def accept(self, ticket: Ticket) -> bool:
         """Whether some arm may serve it at all."""
         return any(ticket.accepts(arm) and ticket.rows <= arm.max_batch for arm in self.arms)
+
+
+def of_profile(profile: Profile, accuracy: float, max_batch: int) -> ArmProfile:
+    """What the policy is told of an arm with this profile: nothing of batches beyond those that were run."""
+    most = min(max_batch, profile.largest_measured)
+    arm = Arm(profile.variant, profile.backend, profile.device)
+    return ArmProfile(arm, accuracy, profile.mean_table(most), profile.upper_table(most))
 
 
 def build(factory: PolicyFactory, arms: Sequence[ArmProfile], limits: Limits) -> Tables:

@@ -6,7 +6,7 @@ dispatcher as one assignment.
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from models.backends.base import BackendError
 from models.catalog import Family
@@ -18,6 +18,7 @@ from server.policy import retune
 from server.policy.decision import Arm, ArmProfile
 from server.policy.keep import worth_keeping
 from server.policy.probing import Probe
+from server.runtime import tables
 from server.runtime.dispatcher import Dispatcher
 from server.runtime.jobs import Batch
 from server.runtime.residency import Candidate, Residency
@@ -68,6 +69,11 @@ class Tuner:
     def fingerprint(self) -> str:
         """Of the hardware that is served on."""
         return self._shelf.fingerprint
+
+    @property
+    def shelf(self) -> Shelf:
+        """The profiles of the hardware that is served on."""
+        return self._shelf
 
     def prepare(self, slots: Slots, budget_s: float) -> None:
         """Make every arm worth having eligible, smallest artefact first; measure those without a profile here.
@@ -177,8 +183,8 @@ class Tuner:
         for profile in kept:
             self._shelf.keep(profile)
         with self._lock:
-            tables = [t for p in kept if (t := self._table(p)).arm in self._known.profiled]
-            self._known = retune.measured(self._known, tables)
+            anew = [t for p in kept if (t := self._table(p)).arm in self._known.profiled]
+            self._known = retune.measured(self._known, anew)
             self.unmeasured = False
             self._apply(self._known.told.values())
         _log.info("%s: measured on %s", self._family.name, self._shelf.fingerprint)
@@ -205,13 +211,49 @@ class Tuner:
         self.unmeasured = len(stored) < len(before.profiled)
         return retune.with_arms(retune.renewed(before, WIDER), stored)
 
+    def adopt(self, family: Family) -> None:
+        """The variants that may be served are others now; what is known of those that stay goes on."""
+        self._family = family
+        with self._lock:
+            known = [p for arm in self._known.profiled if (p := self._profile(arm)) is not None]
+            self._known = retune.with_arms(self._known, [self._table(p) for p in known])
+            self._apply(self._known.told.values())
+
+    def drop(self, variants: Collection[str]) -> None:
+        """Let go of every arm of these variants."""
+        self._let_go(lambda arm: arm.variant in variants)
+
+    def enlist(self, arms: Iterable[tuple[Candidate, Profile, Loaded]]) -> None:
+        """Let the policy choose from these too, which are open and measured; hold what is worth it then."""
+        for candidate, profile, loaded in arms:
+            self._use(candidate, profile, loaded)
+        self.settle()
+
+    def take_in(self, variants: Collection[str], slots: Slots, budget_s: float) -> None:
+        """Open, and where that is needed measure, every arm of these variants; hold what is worth it then."""
+        found = [c for c in self._residency.candidates() if c.variant.name in variants]
+        stored = {c.arm: p for c in found if (p := self._profile(c.arm)) is not None}
+        for candidate in found:
+            if candidate.arm in stored and not self._stop.is_set():
+                self._use(candidate, stored[candidate.arm])
+        unknown = [c for c in found if c.arm not in stored]
+        if unknown and not self._stop.is_set():
+            self._measure(unknown, slots, budget_s)
+        if not self._stop.is_set():
+            self.settle()
+
+    def foreseen(self, arms: Sequence[ArmProfile]) -> list[ArmProfile]:
+        """What these arms, which the policy does not know, would cost at the machine's present speed."""
+        told = retune.with_arms(self._known, arms).told
+        return [told[one.arm] for one in arms]
+
+    def foreseen_s(self, arm: ArmProfile, rows: int) -> float:
+        """What such a run of an arm, which the policy does not know, should take in the backend now."""
+        return retune.predicted_s(retune.with_arms(self._known, [arm]), arm.arm, rows)
+
     def drop_devices(self) -> None:
         """Let go of every arm that is not on the CPU."""
-        with self._lock:
-            gone = [arm for arm in self._known.profiled if arm.device != "cpu"]
-            self._known = retune.without_arms(self._known, gone)
-            self._apply(self._known.told.values())
-        self._leaving.update(gone)
+        self._let_go(lambda arm: arm.device != "cpu")
 
     def moved_to(self, hardware: Hardware) -> None:
         """Serve on other hardware: by what was learnt or stored of it, else by what held before, with more margin."""
@@ -227,15 +269,27 @@ class Tuner:
             self._family.name, self._shelf.fingerprint, "held before" if self.unmeasured else "is known",
         )  # fmt: skip
 
+    def _let_go(self, which: Callable[[Arm], bool]) -> None:
+        with self._lock:
+            gone = [arm for arm in self._known.profiled if which(arm)]
+            self._known = retune.without_arms(self._known, gone)
+            self._apply(self._known.told.values())
+        chosen = {
+            profile.arm for profile in self._dispatcher.arms
+        }  # a policy that is pinned to one keeps it
+        self._leaving.update(arm for arm in gone if arm not in chosen)
+        for arm in gone:
+            self._metrics.forget(arm)
+
     def _worth(self, profiles: Iterable[Profile]) -> frozenset[Arm]:
         """The arms to hold: those that can be the best choice, and for each variant the best way to run it."""
-        tables = [self._table(p) for p in profiles]
+        found = [self._table(p) for p in profiles]
         best: dict[str, ArmProfile] = {}
-        for table in tables:
+        for table in found:
             rival = best.setdefault(table.arm.variant, table)
             if table.mean_s[1] < rival.mean_s[1]:
                 best[table.arm.variant] = table
-        return worth_keeping(tables) | {table.arm for table in best.values()}
+        return worth_keeping(found) | {table.arm for table in best.values()}
 
     def _use(self, candidate: Candidate, profile: Profile, loaded: Loaded | None = None) -> None:
         """Load and warm it, then let the policy choose it."""
@@ -301,8 +355,8 @@ class Tuner:
         for profile in kept:
             self._shelf.keep(profile)
         with self._lock:
-            tables = [t for p in kept if (t := self._table(p)).arm in self._known.profiled]
-            self._known = retune.with_arms(self._known, tables)
+            better = [t for p in kept if (t := self._table(p)).arm in self._known.profiled]
+            self._known = retune.with_arms(self._known, better)
             self._apply(self._known.told.values())
 
     def _observe(self, ran: retune.Ran, running: tuple[retune.Running, ...] | None) -> None:
@@ -317,9 +371,7 @@ class Tuner:
     def _table(self, profile: Profile) -> ArmProfile:
         variant = self._family.variant(profile.variant)
         accuracy = variant.accuracy.value if variant else 0.0
-        most = min(self._family.max_batch, profile.largest_measured)
-        arm = Arm(profile.variant, profile.backend, profile.device)
-        return ArmProfile(arm, accuracy, profile.mean_table(most), profile.upper_table(most))
+        return tables.of_profile(profile, accuracy, self._family.max_batch)
 
     def _apply(self, arms: Iterable[ArmProfile]) -> None:
         """Hand the dispatcher every arm at the present speed. Called under the lock."""

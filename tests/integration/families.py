@@ -1,6 +1,6 @@
 """Small families published for the server under test: scripted ones, and a seeded ONNX perceptron."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
 WIDTH = 16
 """Values in a row of the input `x`."""
+SEED = 7
+"""Of the perceptron's weights, unless another is asked for."""
 MARKER = 666.0
 """A row of `frail` that begins with this fails its batch."""
 
@@ -22,6 +24,7 @@ _Y = (TensorSpec("y", "FP32", (-1, 4)),)
 
 ECHO = Family("echo", _X, _Y, (), Slo(2.0), max_batch=8, labels=("a", "b", "c", "d"))
 MLP = Family("mlp", _X, _Y, (), Slo(2.0), max_batch=8)
+JUDGES = Family("judges", _X, _Y, (), Slo(2.0), max_batch=8, labels=("a", "b", "c", "d"))
 FRAIL = Family("frail", _X, _Y, (), Slo(5.0), max_batch=8)
 SLOW = Family("slow", _X, _Y, (), Slo(10.0), max_batch=4)
 PAIR = Family(
@@ -39,15 +42,21 @@ def publish_scripted(
     family: Family,
     scripts: Mapping[str, str] | None = None,
     accuracies: Mapping[str, float] | None = None,
+    candidates: Collection[str] = (),
 ) -> Family:
-    """Publish `family` with a scripted variant per entry of `scripts`; its accuracy is 0.8 unless given."""
+    """Publish `family` with a scripted variant per entry of `scripts`; its accuracy is 0.8 unless given.
+
+    Again with the same scripts and further ones, it adds variants: those of the same script stay as they are.
+    """
     sources = {
         name: _file(root.parent / f"{family.name}-{name}.scripted", script.encode())
         for name, script in (scripts or {"only": ""}).items()
     }
     known = accuracies or {}
     variants = tuple(
-        Variant(name, "fp32", "", "", Accuracy(known.get(name, 0.8), "scripted"))
+        Variant(
+            name, "fp32", "", "", Accuracy(known.get(name, 0.8), "scripted"), name in candidates
+        )
         for name in sources
     )
     return publish_family(root, replace(family, variants=variants), sources)
@@ -63,9 +72,27 @@ def publish_mlp(root: Path) -> Family:
     return publish_family(root, replace(MLP, variants=variants), {"tiny": graph, "twin": graph})
 
 
-def perceptron() -> onnx.ModelProto:
-    """y = tanh(x @ W1) @ W2 with `weights()`; the rows are free."""
-    first, second = weights()
+def publish_judges(
+    root: Path,
+    seeds: Mapping[str, int],
+    accuracies: Mapping[str, float],
+    candidates: Collection[str] = (),
+) -> Family:
+    """Publish perceptrons with labels, of these seeds: one seed, one opinion. Again with more, it adds variants."""
+    sources = {
+        name: _file(root.parent / f"judge-{name}.onnx", perceptron(seed).SerializeToString())
+        for name, seed in seeds.items()
+    }
+    variants = tuple(
+        Variant(name, "fp32", "", "", Accuracy(accuracies[name], "made up"), name in candidates)
+        for name in seeds
+    )
+    return publish_family(root, replace(JUDGES, variants=variants), sources)
+
+
+def perceptron(seed: int = SEED) -> onnx.ModelProto:
+    """y = tanh(x @ W1) @ W2 with `weights(seed)`; the rows are free."""
+    first, second = weights(seed)
     nodes = [
         helper.make_node("MatMul", ["x", "w1"], ["h"]),
         helper.make_node("Tanh", ["h"], ["g"]),
@@ -83,9 +110,9 @@ def perceptron() -> onnx.ModelProto:
     )
 
 
-def weights() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def weights(seed: int = SEED) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The perceptron's matrices, (WIDTH, 8) and (8, 4)."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     shapes = ((WIDTH, 8), (8, 4))
     first, second = (rng.standard_normal(s).astype(np.float32) for s in shapes)
     return first, second

@@ -160,9 +160,9 @@ def surroundings(cache: Path, extra: Mapping[str, str]) -> dict[str, str]:
     return {**ours, **quick, **extra}
 
 
-def eventually(check: Callable[[], None]) -> None:
+def eventually(check: Callable[[], None], within_s: float = 2.0) -> None:
     """Pass once `check` passes, within two seconds: counters move just after the answer that they count."""
-    for _ in range(200):
+    for _ in range(int(within_s * 100)):
         with suppress(AssertionError):
             check()
             return

@@ -1,325 +1,399 @@
-"""From a trained torch module to the repository: what is served says what torch says, or nothing is published."""
+"""Candidates published beside a running server under traffic: tried, promoted, rejected, rolled back, remembered."""
 
-import json
-import logging
+import re
 import subprocess
 import sys
-from dataclasses import replace
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import grpc
 import numpy as np
-import onnx
 import pytest
-from numpy.typing import NDArray
-from onnx import numpy_helper
 
-import models
-from models.artifacts import load_family
-from models.catalog import Family, Slo
-from trainer.errors import TrainError
+from models.catalog import Family
+from server.rpc.wire import control_pb2 as pb
+from tests.integration.families import (
+    ECHO,
+    WIDTH,
+    expected_echo,
+    publish_judges,
+    publish_scripted,
+    rows,
+)
+from tests.integration.serving import (
+    PATIENCE_S,
+    ROOT,
+    Server,
+    a_request,
+    eventually,
+    output,
+    serving,
+)
+from tests.integration.test_metrics import scrape, total
 
-torch = pytest.importorskip("torch")
-
-from trainer.candidates import Samples, make_candidates  # noqa: E402 - needs torch
-from trainer.evaluate import evaluate, scores  # noqa: E402
-from trainer.export import check_parity, to_onnx  # noqa: E402
-from trainer.publish import CandidateFile, Run, Spent, publish  # noqa: E402
-from trainer.signature import signature  # noqa: E402
-
-CLASSES = ("stripe", "column", "blank")
-SHAPES = signature("shapes", (1, 8, 8), CLASSES, Slo(0.02))
-RUN = Run("shapes", "drawn", "uniform", 0, 0.0, Spent(10.0, 8, 4, 0.1))
-
-
-def shapes(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Noisy 8 x 8 pictures of a bright row, a bright column, or nothing."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 3, count)
-    images = rng.integers(0, 90, (count, 1, 8, 8)).astype(np.uint8)
-    at = rng.integers(0, 8, count)
-    for i in range(count):
-        if labels[i] == 0:
-            images[i, 0, at[i]] += 120
-        if labels[i] == 1:
-            images[i, 0, :, at[i]] += 120
-    return images, labels
+KEEN = {"GEARSHIFT_SHADOW_SHARE": "1", "GEARSHIFT_TRIAL_ROWS": "24"}
+"""Every answer is copied, and few are enough."""
+QUICK, SHARP = "fixed_s = 0.001", "fixed_s = 0.003"
+ACCURACIES = {"quick": 0.7, "sharp": 0.8, "poor": 0.6}
 
 
-def a_network() -> torch.nn.Module:
-    """Two convolutions, one with a batch-norm whose statistics matter; pixels are scaled inside."""
-    return torch.nn.Sequential(
-        torch.nn.BatchNorm2d(1, affine=False),
-        torch.nn.Conv2d(1, 16, 3, padding=1, bias=False),
-        torch.nn.BatchNorm2d(16),
-        torch.nn.ReLU(),
-        torch.nn.Conv2d(16, 32, 3, padding=1),
-        torch.nn.ReLU(),
-        torch.nn.MaxPool2d(2),
-        torch.nn.Flatten(),
-        torch.nn.Linear(512, len(CLASSES)),
-    )
+class Traffic:
+    """One request after the other, each with a row of its own."""
+
+    def __init__(self, server: Server, family: str) -> None:
+        self.answers: list[tuple[Any, Any]] = []
+        self.failures: list[str] = []
+        self._server, self._family = server, family
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+
+    def __enter__(self) -> "Traffic":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def variants(self) -> set[str]:
+        """Those that have answered so far."""
+        return {answer.parameters["variant"].string_param for _, answer in list(self.answers)}
+
+    def await_answer_of(self, variant: str) -> None:
+        """Return once it has answered a request that named no variant."""
+        eventually(lambda: self._has(variant), PATIENCE_S)
+
+    def _has(self, variant: str) -> None:
+        assert variant in self.variants()
+
+    def _send(self) -> None:
+        rng = np.random.default_rng(3)
+        while not self._stop.is_set():
+            x = rng.standard_normal((1, WIDTH)).astype(np.float32)
+            try:
+                self.answers.append((x, self._server.infer(a_request(self._family, x))))
+            except grpc.RpcError as error:
+                self.failures.append(str(error))
 
 
-@pytest.fixture(scope="module")
-def trained() -> torch.nn.Module:
-    """The network after a second of training; still in training mode, as a loop would leave it."""
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    network = a_network()
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-    images, labels = shapes(512, seed=1)
-    pixels, classes = torch.from_numpy(images).float(), torch.from_numpy(labels)
-    for step in range(60):
-        rows = slice(64 * (step % 8), 64 * (step % 8 + 1))
-        loss = torch.nn.functional.cross_entropy(network(pixels[rows]), classes[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return network
+def control(server: Server, request: Any, answer: Any) -> Any:
+    """One question to gearshift.v1.Control. Raises grpc.RpcError."""
+    method = type(request).__name__.removesuffix("Request")
+    call = server.channel.unary_unary(f"/gearshift.v1.Control/{method}")
+    return answer.FromString(call(request.SerializeToString(), timeout=PATIENCE_S))
 
 
-@pytest.fixture(scope="module")
-def samples() -> Samples:
-    images, labels = shapes(300, seed=2)
-    return Samples("shapes", shapes(64, seed=1)[0], images, labels)
+def standing(server: Server, variant: str, family: str = "echo") -> Any:
+    """What GetFrontier says of a variant."""
+    found = control(server, pb.GetFrontierRequest(family=family), pb.GetFrontierResponse)
+    return next(one for one in found.variants if one.name == variant)
 
 
-@pytest.fixture(scope="module")
-def candidates(
-    trained: torch.nn.Module, samples: Samples, tmp_path_factory: pytest.TempPathFactory
-) -> list[CandidateFile]:
-    return make_candidates(trained, "cnn-w16-d2", samples, tmp_path_factory.mktemp("made"))
+def await_told(server: Server, variant: str, what: str, family: str = "echo") -> str:
+    """The log's line that a candidate has come so far."""
+    return server.await_line(re.compile(rf"{family}: candidate {variant}: {what}.*"))[0]
 
 
-@pytest.fixture
-def exported(trained: torch.nn.Module, samples: Samples, tmp_path: Path) -> Path:
-    to_onnx(trained, samples.images[:2].astype(np.float32), tmp_path / "net.onnx")
-    return tmp_path / "net.onnx"
+def is_refused(server: Server, variant: str, family: str = "echo") -> bool:
+    """Whether no request can name the variant."""
+    call = server.begin(a_request(family, rows(1.0), variant=variant))
+    return call.code() is grpc.StatusCode.NOT_FOUND
 
 
-def sabotage(path: Path) -> None:
-    """Change one weight of the last layer."""
-    model = onnx.load(path)
-    weight = next(t for t in model.graph.initializer if t.dims == [3, 512])
-    values = numpy_helper.to_array(weight).copy()
-    values[0] += 1.0
-    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
-    onnx.save(model, path)
+def await_refused(server: Server, variant: str) -> None:
+    """Return once no request can name the variant any more."""
+
+    def check() -> None:
+        assert is_refused(server, variant)
+
+    eventually(check)
 
 
-def names(family: Family) -> list[str]:
-    return [v.name for v in family.variants]
+def publish(folder: Path, scripts: dict[str, str], *candidates: str) -> Family:
+    """The family `echo` with these variants."""
+    return publish_scripted(folder / "models", ECHO, scripts, ACCURACIES, candidates)
 
 
-def test_the_export_agrees_with_torch_at_every_batch_size(
-    trained: torch.nn.Module, exported: Path, samples: Samples
+@contextmanager
+def keen(folder: Path, scripts: dict[str, str] | None = None) -> Generator[Server]:
+    """A server of `echo` that tries candidates quickly."""
+    if scripts is not None:
+        publish(folder, scripts)
+    with serving(folder / "models", folder, "--workers", "1", **KEEN) as running:
+        yield running
+
+
+def test_a_candidate_published_under_traffic_is_promoted_and_answers(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        assert is_refused(server, "sharp")
+        publish(tmp_path, {"quick": QUICK, "sharp": SHARP}, "sharp")
+        await_told(server, "sharp", "promoted: moves the frontier; ran on")
+        traffic.await_answer_of("sharp")
+        x = rows(2.0)
+        pinned = server.infer(a_request("echo", x, variant="sharp"))
+        told = standing(server, "sharp")
+        counts = scrape(server)
+
+    np.testing.assert_allclose(output(pinned), expected_echo(x), rtol=1e-6)
+    assert traffic.failures == []
+    assert (told.state, told.candidate, told.probation) == ("serving", True, True)
+    assert told.compared >= 24
+    assert told.agreed == told.compared
+    assert told.least_agreement == pytest.approx(0.5)
+    assert 3.0 < told.latency[0].mean_ms < 30.0
+    assert total(counts, "gearshift_promotions_total", family="echo", verdict="promoted") == 1
+    assert total(counts, "gearshift_promotions_total", family="echo", verdict="rejected") == 0
+    assert total(counts, "gearshift_candidates", family="echo", state="promoted") == 1
+
+
+def test_the_frontier_tells_of_recent_requests_and_the_status_of_candidates(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        publish(tmp_path, {"quick": QUICK, "sharp": SHARP}, "sharp")
+        await_told(server, "sharp", "promoted")
+        traffic.await_answer_of("sharp")
+        share = standing(server, "sharp").share
+        region = control(
+            server, pb.GetFrontierRequest(family="echo"), pb.GetFrontierResponse
+        ).regions[0]
+        status = subprocess.run(
+            [sys.executable, "-m", "gearshift", "status", "--url", server.url],
+            cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True,
+        ).stdout  # fmt: skip
+
+    assert 0.0 < share < 1.0
+    assert region.slo_ms == 2048.0
+    assert region.in_time == region.offered > 0
+    assert 0.7 <= region.effective_accuracy <= 0.8
+    assert re.search(r"candidate sharp \(0.8000\): promoted, watched, agrees on \d+ of", status)
+
+
+def test_a_dominated_candidate_is_rejected_and_never_answers(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        publish(tmp_path, {"quick": QUICK, "poor": SHARP}, "poor")
+        line = await_told(server, "poor", "rejected: does not move the frontier")
+        assert is_refused(server, "poor")
+        told = standing(server, "poor")
+
+    assert "quick on scripted (cpu) is as accurate (0.7000 against 0.6000) and no slower" in line
+    assert told.state == "rejected"
+    assert traffic.variants() == {"quick"}
+    assert traffic.failures == []
+
+
+def test_a_candidate_that_disagrees_too_often_for_its_accuracy_is_rejected(tmp_path: Path):
+    accuracies = {"old": 0.9, "bold": 0.99, "alike": 0.95}
+    root = tmp_path / "models"
+    publish_judges(root, {"old": 7}, accuracies)
+    with serving(root, tmp_path, "--workers", "1", **KEEN) as server:
+        with Traffic(server, "judges") as traffic:
+            seeds = {"old": 7, "bold": 8, "alike": 7}
+            publish_judges(root, seeds, accuracies, ("bold", "alike"))
+            line = await_told(server, "bold", "rejected", "judges")
+            await_told(server, "alike", "promoted", "judges")
+        told = standing(server, "bold", "judges")
+
+    assert "its accuracy does not hold on live rows: it agrees on" in line
+    assert "its accuracy says 89.0% at least" in line
+    assert told.agreed < 0.89 * told.compared
+    assert "bold" not in traffic.variants()
+    assert traffic.failures == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [("fail_from_run = 1", "failed"), ("slow_from_run = 1\nslow_factor = 14", "(slow|overdue)")],
+)
+def test_a_promoted_candidate_that_falls_short_is_rolled_back_and_costs_no_request(
+    tmp_path: Path, trouble: str, reason: str
 ):
-    assert check_parity(trained, exported, samples.images) < 1e-5
+    ill = f'{SHARP}\n{trouble}\nonly_while = "{tmp_path / "ill"}"'
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        publish(tmp_path, {"quick": QUICK, "sharp": ill}, "sharp")
+        await_told(server, "sharp", "promoted")
+        traffic.await_answer_of("sharp")
+        (tmp_path / "ill").touch()
+        line = await_told(server, "sharp", "rolled back")
+        await_refused(server, "sharp")
+        told = standing(server, "sharp")
+
+    assert re.search(f"its arm was taken out of use: {reason}$", line)
+    assert (told.state, len(told.latency)) == ("rolled_back", 0)
+    assert traffic.failures == []
 
 
-def test_the_export_folds_batch_norms_and_leaves_the_module_alone(
-    trained: torch.nn.Module, exported: Path
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("fail_from_run = 1", "failed on live rows that quick answered: .* as scripted"),
+        ("hang_on_run = 1\nhang_s = 6.0", "a run of sharp did not come back within 2.0 s"),
+    ],
+)
+def test_a_candidate_in_trouble_on_live_rows_is_rejected_and_holds_up_nobody(
+    tmp_path: Path, trouble: str, reason: str
 ):
-    operators = [node.op_type for node in onnx.load(exported).graph.node]
-
-    assert operators.count("BatchNormalization") <= 1  # the first has no convolution before it
-    assert trained.training
-
-
-def test_the_same_network_is_exported_to_the_same_bytes(
-    trained: torch.nn.Module, exported: Path, samples: Samples
-):
-    again = exported.with_name("again.onnx")
-    to_onnx(trained, samples.images[:2].astype(np.float32), again)
-
-    assert again.read_bytes() == exported.read_bytes()
-
-
-def test_a_changed_weight_is_no_parity(trained: torch.nn.Module, exported: Path, samples: Samples):
-    sabotage(exported)
-
-    with pytest.raises(TrainError, match=r"disagrees with torch on 300.*differ by.*top-1 in \d"):
-        check_parity(trained, exported, samples.images)
-
-
-def test_a_network_that_the_export_misses_the_point_of_makes_no_candidate(
-    tmp_path: Path, samples: Samples
-):
-    class Choosing(torch.nn.Module):
-        """Its branch depends on how many there are; a trace keeps the one that its example took."""
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            flat = images.flatten(1)[:, :3]
-            return flat if len(images) > 100 else -flat
-
-    with pytest.raises(TrainError, match="disagrees with torch"):
-        make_candidates(Choosing(), "choosing", samples, tmp_path)
-
-
-def test_logits_that_are_no_numbers_are_no_parity(tmp_path: Path, samples: Samples):
-    network = a_network()
-    torch.nn.init.constant_(network[-1].bias, float("nan"))
-    to_onnx(network, samples.images[:2].astype(np.float32), tmp_path / "net.onnx")
-
-    with pytest.raises(TrainError, match="differ by up to nan"):
-        check_parity(network, tmp_path / "net.onnx", samples.images)
-
-
-def test_a_fixed_batch_is_refused(trained: torch.nn.Module, exported: Path, samples: Samples):
-    model = onnx.load(exported)
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
-    onnx.save(model, exported)
-
-    with pytest.raises(TrainError, match=r"cannot be served.*rows of any number"):
-        check_parity(trained, exported, samples.images)
-
-
-def test_a_network_that_onnx_cannot_hold_is_refused(samples: Samples, tmp_path: Path):
-    class Foreign(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return torch.linalg.svdvals(images).flatten(1)
-
-    with pytest.raises(TrainError, match="cannot be written as ONNX"):
-        to_onnx(Foreign(), samples.images[:2].astype(np.float32), tmp_path / "net.onnx")
-
-
-def test_every_precision_is_judged_on_the_test_split(candidates: list[CandidateFile]):
-    by_precision = {c.precision: c for c in candidates}
-
-    assert list(by_precision) == ["fp32", "bf16", "fp16", "int8"]
-    full = by_precision["fp32"].accuracy
-    assert full.value > 0.9
-    assert (full.n, 0 < full.interval < 0.05) == (300, True)
-    for precision in ("bf16", "fp16", "int8"):
-        found = by_precision[precision]
-        assert found.agreement > 0.95
-        assert full.value - 0.05 < found.accuracy.value <= full.value
-        assert "same class as fp32" in found.accuracy.source
-    kinds = {n.op_type for n in onnx.load(by_precision["int8"].path).graph.node}
-    assert "QuantizeLinear" in kinds
-
-
-def test_accuracy_is_the_share_of_right_answers(exported: Path, samples: Samples):
-    judged = evaluate(exported, samples.images, samples.labels, of="shapes")
-
-    right = scores(exported, samples.images).argmax(axis=1) == samples.labels
-    assert judged.accuracy.value == pytest.approx(right.mean(), abs=0.01)
-    assert judged.accuracy.source.startswith("measured: 300 test images of shapes, onnxruntime")
-
-
-@pytest.mark.parametrize("count", [0, 7])
-def test_images_and_labels_must_go_together(exported: Path, samples: Samples, count: int):
-    with pytest.raises(TrainError, match=f"{count} labels"):
-        evaluate(exported, samples.images[:0] if count == 0 else samples.images, np.arange(count))
-
-
-def test_a_precision_that_cannot_be_had_is_left_out_and_logged(
-    samples: Samples, tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
-    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
-
-    with caplog.at_level(logging.WARNING):
-        made = make_candidates(network, "tiny", samples, tmp_path, ("bf16", "int8"))
-
-    assert [c.precision for c in made] == ["fp32", "int8"]
-    assert "tiny in bf16 is left out: bf16: the graph holds no fp32 weights" in caplog.text
-
-
-def test_a_new_familys_first_variants_are_no_candidates(
-    tmp_path: Path, candidates: list[CandidateFile]
-):
-    made = publish(tmp_path, SHAPES, candidates, RUN)
-
-    assert load_family(tmp_path / "shapes") == made
-    assert [v.precision for v in made.variants] == ["fp32", "bf16", "fp16", "int8"]
-    assert not any(v.candidate for v in made.variants)
-    assert made.labels == CLASSES
-    told = json.loads(made.variants[3].origin)
-    assert (told["selector"], told["torch"]) == ("uniform", torch.__version__)
-
-
-def test_later_ones_are_candidates_and_the_same_again_is_nothing_new(
-    tmp_path: Path, candidates: list[CandidateFile], trained: torch.nn.Module, samples: Samples
-):
-    publish(tmp_path, SHAPES, candidates, RUN)
-    work = tmp_path / "work"
-    work.mkdir()
-    other = make_candidates(trained, "other", samples, work, ())
-
-    made = publish(tmp_path, SHAPES, other, RUN)
-
-    assert [v.candidate for v in made.variants] == [False, False, False, False, True]
-    assert made.variants[4].name.startswith("other-fp32-")
-    assert publish(tmp_path, SHAPES, [*other, *candidates], RUN) == made
-
-
-def test_another_signature_is_refused(tmp_path: Path, candidates: list[CandidateFile]):
-    made = publish(tmp_path, SHAPES, candidates, RUN)
-    mine = signature("shapes", (3, 8, 8), CLASSES, Slo(0.02))
-
-    with pytest.raises(
-        TrainError, match=r"inputs are images FP32 \[-1, 1, 8, 8\].*\[-1, 3, 8, 8\]"
+    ill = f'{SHARP}\n{trouble}\nonly_while = "{tmp_path / "ill"}"'
+    publish(tmp_path, {"quick": QUICK})
+    endless = {**KEEN, "GEARSHIFT_TRIAL_ROWS": "100000"}
+    with (
+        serving(tmp_path / "models", tmp_path, "--workers", "1", **endless) as server,
+        Traffic(server, "echo") as traffic,
     ):
-        publish(tmp_path, mine, candidates, RUN)
+        publish(tmp_path, {"quick": QUICK, "sharp": ill}, "sharp")
+        eventually(lambda: _is_compared(server, "sharp"), PATIENCE_S)
+        (tmp_path / "ill").touch()
+        line = await_told(server, "sharp", "rejected")
 
-    assert load_family(tmp_path / "shapes") == made
+    assert re.search(reason, line)
+    assert traffic.variants() == {"quick"}
+    assert traffic.failures == []
 
 
-def test_a_file_that_has_gone_publishes_none_of_the_others(
-    tmp_path: Path, candidates: list[CandidateFile]
+def test_a_damaged_artefact_leaves_the_server_as_it_is(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        before = tmp_path / "models" / "echo" / "family.toml"
+        kept = before.read_text()
+        published = publish(tmp_path, {"quick": QUICK, "sharp": SHARP}, "sharp")
+        await_told(server, "sharp", "promoted")
+        sharp = published.variants[1]
+        whole = before.read_text()
+        _replace(before, whole.replace(sharp.sha256, "0" * 64))
+        line = server.await_line(re.compile(r"echo: what was published is not taken up.*"))[0]
+        traffic.await_answer_of("sharp")
+        _replace(before, kept)
+        await_refused(server, "sharp")
+
+    assert f"artefact of sharp) is damaged: its sha256 is {sharp.sha256}" in line
+    assert server.log.count("is not taken up") == 1
+    assert traffic.failures == []
+
+
+def test_a_variant_that_is_no_candidate_serves_while_it_is_published(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo") as traffic:
+        publish(tmp_path, {"quick": QUICK, "sharp": SHARP})
+        traffic.await_answer_of("sharp")
+        serving_both = [standing(server, name).state for name in ("quick", "sharp")]
+        publish(tmp_path, {"quick": QUICK})
+        await_refused(server, "sharp")
+        before = len(traffic.answers)
+        eventually(lambda: _more(traffic, before))
+
+    assert serving_both == ["serving", "serving"]
+    assert traffic.failures == []
+
+
+def test_a_candidate_that_is_withdrawn_is_forgotten_and_tried_again_when_it_comes_back(
+    tmp_path: Path,
 ):
-    gone = replace(candidates[3], path=tmp_path / "gone.onnx")
+    endless = {**KEEN, "GEARSHIFT_TRIAL_ROWS": "100000"}
+    publish(tmp_path, {"quick": QUICK})
+    with (
+        serving(tmp_path / "models", tmp_path, "--workers", "1", **endless) as server,
+        Traffic(server, "echo") as traffic,
+    ):
+        for _ in range(2):
+            publish(tmp_path, {"quick": QUICK, "sharp": SHARP}, "sharp")
+            eventually(lambda: _is_compared(server, "sharp"), PATIENCE_S)
+            publish(tmp_path, {"quick": QUICK})
+            eventually(lambda: _are_known(server, ["quick"]))
 
-    with pytest.raises(TrainError, match=r"gone\.onnx cannot be read"):
-        publish(tmp_path, SHAPES, [*candidates[:3], gone], RUN)
-
-    assert not (tmp_path / "shapes").exists()
-
-
-def test_a_damaged_family_is_left_as_it_is(tmp_path: Path, candidates: list[CandidateFile]):
-    publish(tmp_path, SHAPES, candidates, RUN)
-    manifest = tmp_path / "shapes" / "family.toml"
-    manifest.write_text("half = ")
-
-    with pytest.raises(TrainError, match=r"no TOML.*nothing was published"):
-        publish(tmp_path, SHAPES, candidates, RUN)
-
-    assert manifest.read_text() == "half = "
+    assert traffic.variants() == {"quick"}
+    assert traffic.failures == []
 
 
-_ON_A_FULL_DISK = """
-import resource, sys
-from pathlib import Path
-from models.catalog import Accuracy, Slo
-from trainer.errors import TrainError
-from trainer.publish import CandidateFile, Run, Spent, publish
-from trainer.signature import signature
-root, path = map(Path, sys.argv[1:])
-resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
-family = signature("shapes", (1, 8, 8), ("stripe", "column", "blank"), Slo(0.02))
-run = Run("shapes", "drawn", "uniform", 1, 0.0, Spent(1.0, 1, 1, 0.1))
-try:
-    publish(root, family, [CandidateFile("big", "fp32", path, Accuracy(0.9, "made up"))], run)
-except TrainError as error:
-    print(error)
-"""
+def test_another_signature_is_refused_until_a_restart(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server:
+        manifest = tmp_path / "models" / "echo" / "family.toml"
+        _replace(manifest, manifest.read_text().replace("max_batch = 8", "max_batch = 4"))
+        line = server.await_line(re.compile(r"echo: what was published is not taken up.*"))[0]
+        server.infer(a_request("echo", rows(1.0, 8)))
+
+    assert "family.toml: key 'max_batch' is another than at the start" in line
 
 
-def test_a_full_disk_publishes_nothing(tmp_path: Path, candidates: list[CandidateFile]):
-    made = publish(tmp_path / "models", SHAPES, candidates[:1], RUN)
-    before = sorted(p.name for p in (tmp_path / "models" / "shapes").iterdir())
-    command = [sys.executable, "-c", _ON_A_FULL_DISK]
-    command += [str(tmp_path / "models"), str(candidates[3].path)]
+def test_a_restart_remembers_whom_it_promoted_and_whom_it_rejected(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server, Traffic(server, "echo"):
+        scripts = {"quick": QUICK, "poor": SHARP, "sharp": SHARP}
+        publish(tmp_path, scripts, "sharp", "poor")
+        await_told(server, "sharp", "promoted")
 
-    said = subprocess.run(
-        command,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=Path(models.__file__).parents[1],
-    ).stdout
+    with keen(tmp_path) as again:
+        assert is_refused(again, "poor")
+        pinned = again.infer(a_request("echo", rows(1.0), variant="sharp"))
+        states = [standing(again, name).state for name in ("quick", "sharp", "poor")]
 
-    assert "File too large; free space or name another repository; nothing was published" in said
-    assert load_family(tmp_path / "models" / "shapes") == made
-    assert sorted(p.name for p in (tmp_path / "models" / "shapes").iterdir()) == before
+    assert pinned.parameters["variant"].string_param == "sharp"
+    assert states == ["serving", "serving", "rejected"]
+    assert "measuring the candidate" not in again.log
+
+
+def test_an_operator_promotes_and_rolls_back_by_hand(tmp_path: Path):
+    with keen(tmp_path, {"quick": QUICK}) as server:
+        publish(tmp_path, {"quick": QUICK, "poor": SHARP}, "poor")
+        await_told(server, "poor", "rejected")
+
+        promoted = control(
+            server, pb.PromoteRequest(family="echo", variant="poor"), pb.PromoteResponse
+        ).variant
+        pinned = server.infer(a_request("echo", rows(1.0), variant="poor"))
+        back = control(
+            server,
+            pb.RollBackRequest(family="echo", variant="poor", reason="a whim"),
+            pb.RollBackResponse,
+        ).variant
+        assert is_refused(server, "poor")
+
+    assert (promoted.state, promoted.reason, promoted.probation) == (
+        "serving",
+        "promoted by hand",
+        False,
+    )
+    assert pinned.parameters["variant"].string_param == "poor"
+    assert (back.state, back.reason) == ("rolled_back", "a whim")
+
+
+@pytest.mark.parametrize(
+    ("family", "variant", "code", "said"),
+    [
+        ("ekko", "quick", "NOT_FOUND", "no family is called 'ekko'"),
+        ("echo", "nobody", "NOT_FOUND", "has no candidate 'nobody'; its candidates: none"),
+        ("echo", "only", "INVALID_ARGUMENT", "is no candidate: its publisher decides on it"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_in_words(
+    server: Server, family: str, variant: str, code: str, said: str
+):
+    variant = "quick" if variant == "only" else variant
+    for request, answer in (
+        (pb.PromoteRequest(family=family, variant=variant), pb.PromoteResponse),
+        (pb.RollBackRequest(family=family, variant=variant), pb.RollBackResponse),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            control(server, request, answer)
+
+        assert refused.value.code().name == code
+        assert said in refused.value.details()
+
+
+def _more(traffic: Traffic, than: int) -> None:
+    assert len(traffic.answers) > than
+
+
+def _are_known(server: Server, names: list[str]) -> None:
+    found = control(server, pb.GetFrontierRequest(family="echo"), pb.GetFrontierResponse)
+    assert [one.name for one in found.variants] == names
+
+
+def _is_compared(server: Server, variant: str) -> None:
+    found = control(server, pb.GetFrontierRequest(family="echo"), pb.GetFrontierResponse)
+    compared = {one.name: one.compared for one in found.variants if one.state == "trial"}
+    assert compared.get(variant, 0) > 0
+
+
+def _replace(path: Path, text: str) -> None:
+    """As publishers do: whole, in one step."""
+    beside = path.with_name(".beside")
+    beside.write_text(text)
+    beside.replace(path)

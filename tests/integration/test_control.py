@@ -226,7 +226,8 @@ def test_the_service_is_listed_in_health_and_reflection(open_book: Server):
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     assert name in {one.name for one in listed.list_services_response.service}
     file = FileDescriptorProto.FromString(found.file_descriptor_response.file_descriptor_proto[0])
-    assert [m.name for m in file.service[0].method] == ["GetDecisions", "GetPlan"]
+    methods = ["GetDecisions", "GetPlan", "GetFrontier", "Promote", "RollBack"]
+    assert [m.name for m in file.service[0].method] == methods
 
 
 def test_a_pinned_policy_weighed_its_own_arm_only(models: Path, tmp_path: Path):

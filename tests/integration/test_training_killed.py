@@ -67,11 +67,12 @@ _KILLED_IN_EVERY_STEP_OF_A_SAVE = (
     _COMMON
     + """
 # For each operation on files of a save over a former checkpoint: kill before it, then resume.
-from trainer.__main__ import _parser, _prices, _settings
-options = _parser().parse_args(flags)
+from trainer.options import given, parser, prices
+from trainer.settings import made
+options = parser(None).parse_args(flags)
 
 def prepared():
-    return trainer.prepare.prepare(_settings(options), torch.device("cpu"), _prices(options.prices)).run
+    return trainer.prepare.prepare(made(given(options)), torch.device("cpu"), prices(options.prices)).run
 
 def die_at(step):
     left = itertools.count(step, -1)

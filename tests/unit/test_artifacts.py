@@ -121,6 +121,15 @@ def test_publishing_needs_a_file_for_every_variant(root: Path):
         publish_family(root, a_family(), {"net-fp32": Path("x")})
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "a b", ""])
+def test_a_family_without_a_plain_name_is_refused_and_leaves_no_folder(root: Path, name: str):
+    with pytest.raises(ArtifactError, match="must have a plain name"):
+        publish(root, a_family(name))
+
+    assert not root.exists()
+    assert not (root.parent / "elsewhere").exists()
+
+
 def test_a_damaged_artefact_is_named(root: Path):
     variant = publish(root, a_family()).variants[1]
     (root / "digits" / variant.artifact).write_text("weights of net-int9")

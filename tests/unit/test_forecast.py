@@ -1,97 +1,85 @@
-"""The arrival forecast: steady rates, bursts, noise and silence."""
+"""Curves through what was trained and what is served: few points say little, many say what they show."""
 
-import numpy as np
-from numpy.typing import NDArray
+import math
 
-from server.policy.forecast import Arrivals, clump_rows, observe, rate_rps
-from server.simulator.arrivals import clumped, poisson
+import pytest
 
+from trainer.forecast import Seen, fitted, line
 
-def fed(times_s: NDArray[np.float64], rows: int = 1) -> Arrivals:
-    seen = Arrivals()
-    for at_s in times_s:
-        seen = observe(seen, rows, float(at_s))
-    return seen
+BUDGET = 1e5
 
 
-def test_a_steady_stream_is_forecast_at_its_rate():
-    assert abs(rate_rps(fed(np.arange(0, 10, 0.01)), 10.0) / 100 - 1) < 0.02
+def test_nothing_seen_makes_no_curve():
+    assert fitted([]) is None
 
 
-def test_rows_count_not_requests():
-    assert abs(rate_rps(fed(np.arange(0, 10, 0.01), rows=4), 10.0) / 400 - 1) < 0.02
+def test_one_run_is_taken_for_what_it_was_and_more_work_for_better():
+    curve = fitted([Seen(1e5, BUDGET, 0.2)])
+
+    assert curve is not None
+    known = curve.accuracy(1e5, BUDGET)
+    assert 0.8 <= known < 0.85
+    assert known < curve.accuracy(1e6, BUDGET) < curve.accuracy(1e7, BUDGET) < 1.0
+    assert known < curve.accuracy(1e5, 10 * BUDGET)
 
 
-def test_a_burst_is_seen_within_half_a_second():
-    times = np.concatenate([np.arange(0, 10, 0.01), np.arange(10, 10.5, 0.0025)])
+def test_far_from_what_was_seen_it_hopes_more():
+    curve = fitted([Seen(1e5, BUDGET, 0.2)])
 
-    assert rate_rps(fed(times), 10.5) > 250
-
-
-def test_a_lull_is_seen_within_a_second():
-    times = np.concatenate([np.arange(0, 10, 0.0025), np.arange(10, 11, 0.01)])
-
-    assert rate_rps(fed(times), 11.0) < 200
+    assert curve is not None
+    expected = 0.2 * 1e4**-0.25
+    assert 1 - curve.accuracy(1e9, BUDGET) < 0.5 * expected
 
 
-def test_poisson_noise_hardly_moves_the_forecast():
-    rng = np.random.default_rng(1)
-    seen, forecasts = Arrivals(), []
-    for at_s in np.cumsum(rng.exponential(1 / 200, 4000)):
-        seen = observe(seen, 1, float(at_s))
-        forecasts.append(rate_rps(seen, seen.at_s))
+def test_many_runs_of_a_power_law_are_continued():
+    seen = [
+        Seen(m, b, 2.0 * m**-0.2 * b**-0.1) for m in (1e4, 1e5, 1e6) for b in (1e4, 1e5, 1e6)
+    ] * 20
 
-    assert np.std(forecasts[2000:]) < 20
-    assert abs(np.mean(forecasts[2000:]) - 200) < 10
+    curve = fitted(seen)
 
-
-def test_silence_fades_the_forecast_away():
-    seen = fed(np.arange(0, 10, 0.01))
-
-    assert rate_rps(seen, 12.0) < 40
-    assert rate_rps(seen, 30.0) < 5
+    assert curve is not None
+    expected = 2.0 * 1e7**-0.2 * 1e6**-0.1
+    assert 1 - curve.accuracy(1e7, 1e6) == pytest.approx(expected, rel=0.08)
 
 
-def test_nothing_seen_is_nothing_expected_and_a_clock_may_step_back():
-    seen = observe(Arrivals(5.0), 1, 4.0)
+def test_networks_that_gained_nothing_by_size_are_not_hoped_to_later():
+    flat = [Seen(m, BUDGET, 0.1) for m in (1e4, 1e5, 1e6)] * 20
 
-    assert rate_rps(Arrivals(), 3.0) == 0.0
-    assert seen.at_s == 5.0
+    curve = fitted(flat)
 
-
-def test_independent_arrivals_come_one_at_a_time():
-    assert clump_rows(fed(poisson(300.0, 20.0, seed=1))) < 1.25
+    assert curve is not None
+    assert curve.accuracy(1e7, BUDGET) < 0.92
 
 
-def test_before_enough_is_seen_arrivals_are_held_to_be_independent():
-    assert clump_rows(fed(np.repeat(np.arange(0.0, 0.5, 0.1), 10))) == 1.0
+def test_no_error_at_all_is_still_a_number():
+    curve = fitted([Seen(1e5, BUDGET, 0.0)])
+
+    assert curve is not None
+    assert math.isfinite(curve.accuracy(1e6, BUDGET))
+    assert curve.accuracy(1e6, BUDGET) <= 1.0
 
 
-def test_rows_that_come_together_are_counted_together():
-    together = np.repeat(poisson(40.0, 20.0, seed=1), 9)  # 9 at once: variance 9 times the mean
-
-    assert 4.0 < clump_rows(fed(together)) < 6.5
-
-
-def test_a_bursty_stream_comes_in_clumps():
-    assert clump_rows(fed(clumped(300.0, 20.0, 8.0, 0.25, seed=1))) > 1.8
-
-
-def test_a_rate_that_drifts_is_no_clump():
-    drifting = np.sqrt(poisson(300.0, 20.0, seed=1) * 20.0)  # from 0 to twice the mean rate
-
-    assert clump_rows(fed(drifting)) < 1.3
-
-
-def test_clumps_are_forgotten_in_a_long_silence():
-    seen = fed(np.repeat(poisson(40.0, 10.0, seed=1), 9))
-
-    later = fed_more(seen, 1000.0 + poisson(300.0, 10.0, seed=2))
-
-    assert clump_rows(later) < 1.3
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([], (0.0, 0.0)),
+        ([(1e9, 0.04)], (0.0, 4e-11)),
+        ([(1e7, 0.003)], (0.002, 1e-10)),
+        ([(1e7, 0.003), (1e7, 0.005)], (0.003, 1e-10)),
+        ([(100.0, 2.0), (200.0, 3.0)], (1.0, 0.01)),
+        ([(100.0, 2.0), (200.0, 2.0)], (2.0, 0.0)),
+        ([(100.0, 3.0), (200.0, 1.0)], (2.0, 0.0)),
+    ],
+)
+def test_a_line_has_a_fixed_part_and_a_slope_that_are_never_negative(
+    points: list[tuple[float, float]], expected: tuple[float, float]
+):
+    assert line(points) == pytest.approx(expected)
 
 
-def fed_more(seen: Arrivals, times_s: NDArray[np.float64]) -> Arrivals:
-    for at_s in times_s:
-        seen = observe(seen, 1, float(at_s))
-    return seen
+def test_a_line_that_would_start_below_zero_starts_there():
+    fixed_s, each_s = line([(100.0, 1.0), (200.0, 4.0)])
+
+    assert fixed_s == 0.0
+    assert each_s == pytest.approx(900.0 / 50_000.0)

@@ -1,6 +1,7 @@
 """The status as text: every state of a family has its line, and messages become plain values."""
 
 import json
+from math import inf
 from typing import Any
 
 import pytest
@@ -36,11 +37,12 @@ RUN = pb.Decision(
 )
 
 
-def text(decisions: list[Any] | None = None, **plan: Any) -> str:
-    """A family's status from these parts of its plan."""
+def text(decisions: list[Any] | None = None, frontier: Any = None, **plan: Any) -> str:
+    """A family's status from these parts of its plan, and its frontier."""
     given = {"family": "imagenet", "policy": "adaptive", "slo_ms": 47.2, **plan}
     message = pb.Plan(load=pb.Load(), recent=pb.Results(window_s=10), **given)
-    return told({**plain(message), "decisions": [plain(one) for one in decisions or []]})
+    more = {"frontier": frontier and plain(frontier)}
+    return told({**plain(message), **more, "decisions": [plain(one) for one in decisions or []]})
 
 
 def test_an_arm_has_its_latency_by_batch_and_its_speed():
@@ -102,3 +104,34 @@ def test_plain_values_can_be_written_as_json():
     assert values["terms"]["waiting_rows"] == 3
     assert (values["members"], values["action"]) == ([], "")
     assert plain(pb.Decision())["terms"] is None
+
+
+def test_an_arm_out_of_use_is_named_with_why_and_when_it_is_tried_again():
+    out = [
+        pb.OutOfUse(variant="lite0", backend="onnx", device="cpu", reason="slow", retry_ms=1500.0),
+        pb.OutOfUse(variant="lite1", backend="onnx", device="cpu", reason="hung", retry_ms=inf),
+    ]
+
+    told = text(arms=[ARM], out_of_use=out)
+
+    assert "\n  lite0 (onnx on cpu) is out of use (slow), tried again in 1.5 s" in told
+    assert "\n  lite1 (onnx on cpu) is out of use (hung), tried again once its run returns" in told
+
+
+def test_a_candidate_has_its_state_and_what_live_rows_have_told():
+    one = {"candidate": True, "accuracy": 0.8, "compared": 64}
+    frontier = pb.GetFrontierResponse(
+        variants=[
+            pb.VariantStanding(name="plain", state="serving"),
+            pb.VariantStanding(name="tried", state="trial", agreed=60, least_agreement=0.5, **one),
+            pb.VariantStanding(name="new", state="serving", probation=True, reason="good", **one),
+            pb.VariantStanding(name="back", state="rolled_back", candidate=True, reason="failed"),
+        ]
+    )
+
+    told = text(arms=[ARM], frontier=frontier)
+
+    assert "plain" not in told
+    assert "candidate tried (0.8000): trial, agrees on 60 of 64 live rows (50.0% needed)\n" in told
+    assert "candidate new (0.8000): promoted, watched, ran on 64 live rows: good\n" in told
+    assert "candidate back (0.0000): rolled back: failed" in told

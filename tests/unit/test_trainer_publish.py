@@ -75,6 +75,7 @@ def test_the_origin_tells_data_selector_cost_and_result():
         "selector": "stale(3)",
         "seed": 7,
         "label_noise": 0.2,
+        "budget": 0.0,
         "units": 1200.0,
         "forwards": 1000,
         "backprops": 100,

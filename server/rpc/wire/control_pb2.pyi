@@ -121,7 +121,7 @@ class GetPlanResponse(_message.Message):
     def __init__(self, plans: _Optional[_Iterable[_Union[Plan, _Mapping]]] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("family", "policy", "arms", "load", "recent", "outcomes", "slo_ms", "min_accuracy")
+    __slots__ = ("family", "policy", "arms", "load", "recent", "outcomes", "slo_ms", "min_accuracy", "out_of_use")
     class OutcomesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -137,6 +137,7 @@ class Plan(_message.Message):
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     SLO_MS_FIELD_NUMBER: _ClassVar[int]
     MIN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    OUT_OF_USE_FIELD_NUMBER: _ClassVar[int]
     family: str
     policy: str
     arms: _containers.RepeatedCompositeFieldContainer[ArmPlan]
@@ -145,7 +146,22 @@ class Plan(_message.Message):
     outcomes: _containers.ScalarMap[str, int]
     slo_ms: float
     min_accuracy: float
-    def __init__(self, family: _Optional[str] = ..., policy: _Optional[str] = ..., arms: _Optional[_Iterable[_Union[ArmPlan, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., recent: _Optional[_Union[Results, _Mapping]] = ..., outcomes: _Optional[_Mapping[str, int]] = ..., slo_ms: _Optional[float] = ..., min_accuracy: _Optional[float] = ...) -> None: ...
+    out_of_use: _containers.RepeatedCompositeFieldContainer[OutOfUse]
+    def __init__(self, family: _Optional[str] = ..., policy: _Optional[str] = ..., arms: _Optional[_Iterable[_Union[ArmPlan, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., recent: _Optional[_Union[Results, _Mapping]] = ..., outcomes: _Optional[_Mapping[str, int]] = ..., slo_ms: _Optional[float] = ..., min_accuracy: _Optional[float] = ..., out_of_use: _Optional[_Iterable[_Union[OutOfUse, _Mapping]]] = ...) -> None: ...
+
+class OutOfUse(_message.Message):
+    __slots__ = ("variant", "backend", "device", "reason", "retry_ms")
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    RETRY_MS_FIELD_NUMBER: _ClassVar[int]
+    variant: str
+    backend: str
+    device: str
+    reason: str
+    retry_ms: float
+    def __init__(self, variant: _Optional[str] = ..., backend: _Optional[str] = ..., device: _Optional[str] = ..., reason: _Optional[str] = ..., retry_ms: _Optional[float] = ...) -> None: ...
 
 class ArmPlan(_message.Message):
     __slots__ = ("variant", "backend", "device", "accuracy", "speed_scale", "latency")
@@ -204,3 +220,103 @@ class Results(_message.Message):
     attainment: float
     effective_accuracy: float
     def __init__(self, window_s: _Optional[float] = ..., offered: _Optional[int] = ..., in_time: _Optional[int] = ..., attainment: _Optional[float] = ..., effective_accuracy: _Optional[float] = ...) -> None: ...
+
+class GetFrontierRequest(_message.Message):
+    __slots__ = ("family",)
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    family: str
+    def __init__(self, family: _Optional[str] = ...) -> None: ...
+
+class GetFrontierResponse(_message.Message):
+    __slots__ = ("variants", "regions", "window_s")
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_S_FIELD_NUMBER: _ClassVar[int]
+    variants: _containers.RepeatedCompositeFieldContainer[VariantStanding]
+    regions: _containers.RepeatedCompositeFieldContainer[Region]
+    window_s: float
+    def __init__(self, variants: _Optional[_Iterable[_Union[VariantStanding, _Mapping]]] = ..., regions: _Optional[_Iterable[_Union[Region, _Mapping]]] = ..., window_s: _Optional[float] = ...) -> None: ...
+
+class VariantStanding(_message.Message):
+    __slots__ = ("name", "precision", "sha256", "accuracy", "interval", "n", "origin", "candidate", "state", "reason", "compared", "agreed", "least_agreement", "probation", "backend", "device", "latency", "share")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_FIELD_NUMBER: _ClassVar[int]
+    AGREED_FIELD_NUMBER: _ClassVar[int]
+    LEAST_AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    PROBATION_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    precision: str
+    sha256: str
+    accuracy: float
+    interval: float
+    n: int
+    origin: str
+    candidate: bool
+    state: str
+    reason: str
+    compared: int
+    agreed: int
+    least_agreement: float
+    probation: bool
+    backend: str
+    device: str
+    latency: _containers.RepeatedCompositeFieldContainer[BatchLatency]
+    share: float
+    def __init__(self, name: _Optional[str] = ..., precision: _Optional[str] = ..., sha256: _Optional[str] = ..., accuracy: _Optional[float] = ..., interval: _Optional[float] = ..., n: _Optional[int] = ..., origin: _Optional[str] = ..., candidate: _Optional[bool] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., compared: _Optional[int] = ..., agreed: _Optional[int] = ..., least_agreement: _Optional[float] = ..., probation: _Optional[bool] = ..., backend: _Optional[str] = ..., device: _Optional[str] = ..., latency: _Optional[_Iterable[_Union[BatchLatency, _Mapping]]] = ..., share: _Optional[float] = ...) -> None: ...
+
+class Region(_message.Message):
+    __slots__ = ("slo_ms", "offered", "in_time", "attainment", "effective_accuracy")
+    SLO_MS_FIELD_NUMBER: _ClassVar[int]
+    OFFERED_FIELD_NUMBER: _ClassVar[int]
+    IN_TIME_FIELD_NUMBER: _ClassVar[int]
+    ATTAINMENT_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    slo_ms: float
+    offered: int
+    in_time: int
+    attainment: float
+    effective_accuracy: float
+    def __init__(self, slo_ms: _Optional[float] = ..., offered: _Optional[int] = ..., in_time: _Optional[int] = ..., attainment: _Optional[float] = ..., effective_accuracy: _Optional[float] = ...) -> None: ...
+
+class PromoteRequest(_message.Message):
+    __slots__ = ("family", "variant")
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    family: str
+    variant: str
+    def __init__(self, family: _Optional[str] = ..., variant: _Optional[str] = ...) -> None: ...
+
+class PromoteResponse(_message.Message):
+    __slots__ = ("variant",)
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    variant: VariantStanding
+    def __init__(self, variant: _Optional[_Union[VariantStanding, _Mapping]] = ...) -> None: ...
+
+class RollBackRequest(_message.Message):
+    __slots__ = ("family", "variant", "reason")
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    family: str
+    variant: str
+    reason: str
+    def __init__(self, family: _Optional[str] = ..., variant: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RollBackResponse(_message.Message):
+    __slots__ = ("variant",)
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    variant: VariantStanding
+    def __init__(self, variant: _Optional[_Union[VariantStanding, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,93 @@
+"""How requests fared over the last minute by latency bound, and who answered: where a family loses accuracy."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from math import log2
+
+SLOT_S = 10
+SLOTS = 6
+WINDOW_S = SLOT_S * SLOTS
+"""What counts as lately."""
+MOST_BUCKET = 22
+"""Bounds beyond 2^22 ms (70 min) count as that; what is below a millisecond counts as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Requests with a bound of about `slo_ms` (the nearest power of two); as `Results`, but for the last minute."""
+
+    slo_ms: float
+    offered: int
+    in_time: int
+    accuracy: float
+
+    @property
+    def attainment(self) -> float:
+        """Share answered in time; 0 where nothing was offered."""
+        return self.in_time / self.offered if self.offered else 0.0
+
+    @property
+    def effective_accuracy(self) -> float:
+        """Mean accuracy of the answers in time; 0 where there were none."""
+        return self.accuracy / self.in_time if self.in_time else 0.0
+
+
+@dataclass(slots=True)
+class _Slot:
+    number: int = -SLOTS
+    ends: defaultdict[int, list[float]] = field(
+        default_factory=lambda: defaultdict(lambda: [0, 0, 0.0])
+    )
+    rows: Counter[str] = field(default_factory=Counter[str])
+
+
+class Lately:
+    """A ring of slots. Its clock must not step back; it is not safe for several threads at once."""
+
+    def __init__(self) -> None:
+        self._slots = [_Slot() for _ in range(SLOTS)]
+
+    def ended(self, slo_s: float, accuracy: float | None, now_s: float) -> None:
+        """A request with this bound ended now; `accuracy` of its answer, None where it had none in time."""
+        counts = self._slot(now_s).ends[_bucket(slo_s)]
+        counts[0] += 1
+        if accuracy is not None:
+            counts[1] += 1
+            counts[2] += accuracy
+
+    def ran(self, variant: str, rows: int, now_s: float) -> None:
+        """A variant answered so many rows."""
+        self._slot(now_s).rows[variant] += rows
+
+    def regions(self, now_s: float) -> list[Region]:
+        """By bound, the shortest first."""
+        total: defaultdict[int, list[float]] = defaultdict(lambda: [0, 0, 0.0])
+        for slot in self._live(now_s):
+            for bucket, counts in slot.ends.items():
+                total[bucket] = [a + b for a, b in zip(total[bucket], counts, strict=True)]
+        return [
+            Region(float(1 << bucket), int(offered), int(in_time), accuracy)
+            for bucket, (offered, in_time, accuracy) in sorted(total.items())
+        ]
+
+    def shares(self, now_s: float) -> dict[str, float]:
+        """Variant -> its share of the rows answered."""
+        rows: Counter[str] = Counter()
+        for slot in self._live(now_s):
+            rows.update(slot.rows)
+        return {variant: count / rows.total() for variant, count in rows.items()}
+
+    def _slot(self, now_s: float) -> _Slot:
+        number = int(now_s) // SLOT_S
+        slot = self._slots[number % SLOTS]
+        if slot.number != number:
+            slot = self._slots[number % SLOTS] = _Slot(number)
+        return slot
+
+    def _live(self, now_s: float) -> list[_Slot]:
+        first = int(now_s) // SLOT_S - SLOTS
+        return [slot for slot in self._slots if slot.number > first]
+
+
+def _bucket(slo_s: float) -> int:
+    return min(MOST_BUCKET, max(0, round(log2(max(slo_s, 1e-3) * 1e3))))

@@ -1,0 +1,65 @@
+"""Which of a family's variants serve: grows and shrinks while the server goes on."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from models.catalog import Family, Variant
+from server.runtime.assay import Measured
+from server.runtime.residency import Residency
+from server.runtime.slots import Slots
+from server.runtime.tuner import Tuner
+
+Announce = Callable[[Family], None]
+"""Tells the transport's side which variants there are."""
+
+
+class Roster:
+    """`family` holds the variants that serve now: a value, swapped whole. Changed on the tuner's thread only."""
+
+    def __init__(
+        self,
+        family: Family,
+        residency: Residency,
+        tuner: Tuner,
+        slots: Slots,
+        announce: Announce,
+    ) -> None:
+        self.family = family
+        self._residency = residency
+        self._tuner = tuner
+        self._slots = slots
+        self._announce = announce
+
+    def serve(
+        self, variants: Iterable[Variant], budget_s: float, measured: Sequence[Measured] = ()
+    ) -> None:
+        """Serve with these variants, no others. Arms that are `measured` serve as they are; of other new variants the
+        arms are opened, and measured in up to `budget_s` where that is needed. The rest goes on undisturbed.
+        """
+        family = replace(self.family, variants=tuple(variants))
+        gone = _missing(self.family, family)
+        if gone:
+            self._tuner.drop(gone)
+        new = _missing(family, self.family)
+        self.family = family
+        self._residency.adopt(family)
+        self._tuner.adopt(family)
+        ready = [m for m in measured if m.way.variant.name in new]
+        if ready:
+            self._tuner.enlist((m.way, m.profile, m.loaded) for m in ready)
+        others = new - {m.way.variant.name for m in ready}
+        if others:
+            self._tuner.take_in(others, self._slots, budget_s)
+        if gone and not new:
+            self._tuner.settle()  # what was not worth its memory beside those may be now
+        self._announce(family)
+
+    def has_arm(self, variant: str) -> bool:
+        """Whether the policy may choose it."""
+        return any(arm.variant == variant for arm in self._tuner.known.profiled)
+
+
+def _missing(one: Family, other: Family) -> set[str]:
+    """Names of the variants of `one` that `other` has not, or with another artefact."""
+    held = {(v.name, v.sha256) for v in other.variants}
+    return {v.name for v in one.variants if (v.name, v.sha256) not in held}

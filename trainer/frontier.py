@@ -1,0 +1,136 @@
+"""What a server knows of a family's variants and of how its requests fare: asked over gRPC, or read from a file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf import json_format
+
+from trainer import wire
+from trainer.errors import TrainError
+
+PENDING = frozenset({"profiling", "trial"})
+"""States of a candidate that the server has not decided on yet."""
+SERVING = "serving"
+DROPPED = frozenset({"rejected", "rolled_back"})
+
+_PATIENCE_S = 5.0
+"""For one question, connecting included."""
+_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
+
+
+class NoServer(TrainError):
+    """Nobody answers there now, or not about this family: it may be different in a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A variant as the server sees it; `latency_s`: mean time of a batch by its rows, empty where no arm is open."""
+
+    name: str
+    accuracy: float
+    origin: str
+    state: str
+    reason: str
+    latency_s: dict[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Requests of late with a latency bound of about `bound_s`; `effective_accuracy` is the mean of answers in time."""
+
+    bound_s: float
+    offered: int
+    in_time: int
+    effective_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """All of it, at one moment. `window_s` is what "of late" means; `workers` run batches side by side."""
+
+    variants: tuple[Standing, ...]
+    regions: tuple[Region, ...]
+    window_s: float
+    workers: int = 1
+
+    def standing(self, name: str) -> Standing | None:
+        """Of the variant of that name; None where the server does not know it (yet)."""
+        return next((one for one in self.variants if one.name == name), None)
+
+
+def ask(server: str, family: str) -> Frontier:
+    """The frontier of `family` at the gRPC address `server`.
+
+    Raises NoServer where nobody answers or the family is not served there, TrainError for a server too old to be asked.
+    """
+    try:
+        with grpc.insecure_channel(server, options=_OPTIONS) as channel:
+            request = wire.GetFrontierRequest(family=family)
+            told = _call(channel, "GetFrontier", request, wire.GetFrontierResponse)
+            request = wire.GetPlanRequest(family=family)
+            plans = _call(channel, "GetPlan", request, wire.GetPlanResponse).plans
+    except grpc.RpcError as error:
+        raise _why(error, server, family) from None
+    return _frontier(told, max(1, plans[0].load.workers) if plans else 1)
+
+
+def read(path: Path) -> Frontier:
+    """The frontier in a JSON file: a GetFrontierResponse as grpcurl prints it, and `workers` (1). Raises TrainError."""
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        told: Any = json_format.ParseDict(
+            content, wire.GetFrontierResponse(), ignore_unknown_fields=True
+        )
+        workers = int(content.get("workers", 1))
+    except (OSError, ValueError, TypeError, AttributeError, json_format.ParseError) as error:
+        raise TrainError(
+            f"{path} is no frontier: {error}; write what gearshift.v1.Control/GetFrontier answers, as JSON"
+        ) from error
+    return _frontier(told, max(1, workers))
+
+
+def _frontier(told: Any, workers: int) -> Frontier:
+    regions = [
+        Region(r.slo_ms / 1e3, r.offered, r.in_time, r.effective_accuracy) for r in told.regions
+    ]
+    return Frontier(
+        tuple(_standing(v) for v in told.variants), tuple(regions), told.window_s, workers
+    )
+
+
+def _standing(told: Any) -> Standing:
+    latency_s = {one.rows: one.mean_ms / 1e3 for one in told.latency}
+    return Standing(told.name, told.accuracy, told.origin, told.state, told.reason, latency_s)
+
+
+def _call(channel: grpc.Channel, method: str, request: Any, answer: Any) -> Any:
+    call = channel.unary_unary(
+        wire.SERVICE + method,
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=answer.FromString,
+    )
+    return call(request, timeout=_PATIENCE_S)
+
+
+def _why(error: grpc.RpcError, server: str, family: str) -> TrainError:
+    call: Any = error  # an RpcError of a call is a Call too; grpc's types do not say so
+    code, details = call.code(), call.details()
+    match code:
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
+            return NoServer(
+                f"no server answers at {server} ({details}); start `gearshift serve`, or set key `server` in [sidecar]"
+            )
+        case grpc.StatusCode.NOT_FOUND:
+            return NoServer(
+                f"the server at {server} does not serve {family}: {details}; start it anew with the repository that "
+                "has this family"
+            )
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return TrainError(
+                f"the server at {server} tells no frontier; it is older than this command: update it"
+            )
+        case _:
+            return TrainError(f"the server at {server} says {code.name}: {details}")
