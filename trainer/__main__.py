@@ -40,10 +40,27 @@ def _run(options: argparse.Namespace) -> int:
         return _beside(work, options)
     if options.next or options.frontier:
         raise TrainError("--next needs a TOML file with a table [sidecar]")
-    settings = read(options.config, given(options)) if options.config else made(given(options))
-    outcome = _once(settings, options)
+    if options.compare:
+        return _compared(options)
+    outcome = _once(_settings(options), options)
     print(json.dumps(outcome) if options.json else _told(outcome))
     return 0
+
+
+def _settings(options: argparse.Namespace, **more: Any) -> Settings:
+    asked = {**more, **given(options)}
+    return read(options.config, asked) if options.config else made(asked)
+
+
+def _compared(options: argparse.Namespace) -> int:
+    """Many runs at equal cost, each a process of its own."""
+    from trainer.contest import run
+
+    settings = _settings(options, budget=max(options.budgets or [0.0]))
+    _restrain(options.threads or 1, options.nice)
+    from trainer.prepare import priced
+
+    return run(options, settings, priced)
 
 
 def _once(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:

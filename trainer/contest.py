@@ -1,32 +1,28 @@
 """`gearshift train --compare`: what the command line asks for, as a comparison at prices measured once for all runs."""
 
 import argparse
-import json
 import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from trainer.compare import Comparison, compare
 from trainer.cost import Prices
-from trainer.errors import TrainError
 from trainer.grid import Point
+from trainer.pricelist import PRICES, listed, parted, told
 from trainer.report import About
 from trainer.settings import HELD_OUT, Recipe, Selection, Settings
 
-PRICES = "prices.json"
-"""Beside the results: every run of a comparison, resumed ones too, is charged at the same prices."""
-
 _PROTOCOL = """\
-Every run has the same budget of units (1 unit: one evaluation forward of one example, float32) and a learning rate that
-is 0 when it is spent. Charged are all training steps, selection forwards, bookkeeping and evaluations that steer a run,
-at prices measured side by side before the first run: {prices}. The learning rate and all else of the recipe are the same
-for all: {recipe}. The test split is answered once, at the end."""
+Every run has the same budget of units (1 unit: one evaluation forward of one example, float32) and a learning rate
+that is 0 when it is spent. Charged are all training steps, selection forwards, bookkeeping and evaluations that steer
+a run, at prices measured side by side before the first run: {prices}.
+The learning rate and all else of the recipe are the same for all: {recipe}.
+The test split is answered once, at the end."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--compare",
         metavar="A;B;C",
-        help="selectors, separated by ; (or by , where none has options)",
+        help="selectors, separated by ; (or by , where none has options); NAME@bf16 looks in that way",
     )
     group.add_argument(
         "--budgets",
@@ -83,7 +79,7 @@ def run(
         named(options.controls),
     )
     comparison.check()
-    prices = _prices(options.out / PRICES, selectors, settings, measured)
+    prices = listed(options.out / PRICES, selectors, settings, measured)
     about = About(
         options.title,
         _PROTOCOL.format(prices=told(prices), recipe=_recipe(settings)),
@@ -106,10 +102,12 @@ def named(text: str) -> tuple[str, ...]:
 
 def command(point: Point, settings: Settings, prices: Prices) -> list[str]:
     """The run of one point as an argument list; the same for the same comparison, whenever it is made."""
-    steered = point.selector.startswith("adaptive")
+    spec, way = parted(point.selector, settings.selection.way)
+    steered = spec.startswith("adaptive")
     selection = replace(
         settings.selection,
-        selector=point.selector,
+        selector=spec,
+        way=way,
         held_out=settings.selection.held_out or HELD_OUT if steered else 0.0,
     )
     asked = replace(settings, budget=point.budget, seed=point.seed, selection=selection)
@@ -121,52 +119,6 @@ def command(point: Point, settings: Settings, prices: Prices) -> list[str]:
                 argv.append(f"--{entry.name.replace('_', '-')}={value}")
     charged = ",".join(f"{value:.6g}" for value in asdict(prices).values())
     return [*argv, f"--prices={charged}"]
-
-
-def told(prices: dict[str, Prices]) -> str:
-    """Prices in words, in units."""
-    first = next(iter(prices.values()))
-    bookkeeping = [p.bookkeeping for p in prices.values()]
-    return (
-        f"a training step {first.step:.2f} units an example, a selection forward {first.selection:.2f} (f = {first.f:.2f}), "
-        f"bookkeeping {min(bookkeeping):.3f} to {max(bookkeeping):.3f} a look"
-    )
-
-
-def _prices(
-    path: Path, selectors: Sequence[str], settings: Settings, measured: Callable[[Settings], Prices]
-) -> dict[str, Prices]:
-    """As the folder has them, else measured: steps and forwards once for all, bookkeeping for each selector."""
-    known: dict[str, Any] = {}
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        found = {selector: Prices(**known[selector]) for selector in selectors if selector in known}
-    except FileNotFoundError:
-        found = {}
-    except (OSError, ValueError, TypeError) as error:
-        raise TrainError(
-            f"{path} cannot be read: {error}; delete the folder to compare anew"
-        ) from error
-    shared = next(iter(found.values()), None)
-    for selector in selectors:
-        if selector not in found:
-            chosen = replace(settings, selection=replace(settings.selection, selector=selector))
-            own = measured(chosen)
-            shared = shared or own
-            found[selector] = replace(
-                shared, bookkeeping=own.bookkeeping * own.unit_s / shared.unit_s
-            )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            json.dumps({**known, **{s: asdict(p) for s, p in found.items()}}, indent=1),
-            encoding="utf-8",
-        )
-    except OSError as error:
-        raise TrainError(
-            f"{path} cannot be written: {error}; name another folder with --out"
-        ) from error
-    return found
 
 
 def _recipe(settings: Settings) -> str:

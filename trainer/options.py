@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from trainer import contest
 from trainer.cost import Prices
 from trainer.errors import TrainError
 from trainer.schedule import DECAYS
@@ -37,6 +38,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     for part in (Settings, Recipe, Selection):
         _add_settings(made, part)
     _add_run(made)
+    contest.add_options(made)
     _add_publishing(made.add_argument_group("publishing the trained network"))
     sidecar = made.add_argument_group("with a table [sidecar] in the TOML file")
     sidecar.add_argument("--next", action="store_true", help="only tell what would be trained next")

@@ -57,6 +57,11 @@ def prepare(settings: Settings, device: torch.device, prices: Prices | None = No
     return Prepared(Run(settings, prices, parts), learner, dataset)
 
 
+def priced(settings: Settings) -> Prices:
+    """What a run with such settings is charged on the CPU, measured now. Raises TrainError as `prepare` does."""
+    return prepare(settings, torch.device("cpu")).run.prices
+
+
 def _splits(settings: Settings, dataset: Dataset) -> tuple[Split, Split]:
     labels = dataset.train.labels
     classes = len(dataset.classes)

@@ -1,0 +1,92 @@
+"""What each selector of a comparison is charged, measured once and kept beside the results."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from trainer.cost import Prices
+from trainer.errors import TrainError
+from trainer.settings import Settings
+
+PRICES = "prices.json"
+"""Beside the results: every run of a comparison, resumed ones too, is charged at the same prices."""
+
+
+def parted(selector: str, way: str) -> tuple[str, str]:
+    """Spec and way of `selective_backprop:beta=2@bf16`; without @ the way is `way`."""
+    spec, _, own = selector.partition("@")
+    return spec, own or way
+
+
+def listed(
+    path: Path, selectors: Sequence[str], settings: Settings, measured: Callable[[Settings], Prices]
+) -> dict[str, Prices]:
+    """By selector, as `path` has them, else measured and written there. Raises TrainError.
+
+    The unit is that of the first measurement; steps and selection forwards are measured once for each way of looking,
+    bookkeeping for each selector.
+    """
+    found = _read(path)
+    for selector in selectors:
+        if selector in found:
+            continue
+        spec, way = parted(selector, settings.selection.way)
+        own = measured(
+            replace(settings, selection=replace(settings.selection, selector=spec, way=way))
+        )
+        alike = [p for s, p in found.items() if parted(s, settings.selection.way)[1] == way]
+        found[selector] = in_units(own, next(iter(found.values()), own), alike)
+    _write(path, found)
+    return {selector: found[selector] for selector in selectors}
+
+
+def in_units(own: Prices, first: Prices, alike: Sequence[Prices]) -> Prices:
+    """`own` in units of the first measurement; what looking and stepping cost as in one that is alike, if any is."""
+    scale = own.unit_s / first.unit_s
+    work = (
+        alike[0] if alike else replace(own, step=own.step * scale, selection=own.selection * scale)
+    )
+    return Prices(work.step, work.selection, own.bookkeeping * scale, first.unit_s)
+
+
+def told(prices: Mapping[str, Prices]) -> str:
+    """Prices in words, in units."""
+    forwards = sorted({(p.selection, p.f) for p in prices.values()})
+    steps = [p.step for p in prices.values()]
+    bookkeeping = [p.bookkeeping for p in prices.values()]
+    return (
+        f"a training step {_span(steps, 2)} units an example, a selection forward "
+        f"{' or '.join(f'{price:.2f} (f = {f:.2f})' for price, f in forwards)}, bookkeeping "
+        f"{_span(bookkeeping, 3)} a look; a unit took {1e6 * next(iter(prices.values())).unit_s:.1f} µs"
+    )
+
+
+def _span(values: Sequence[float], digits: int) -> str:
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _read(path: Path) -> dict[str, Prices]:
+    try:
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {selector: Prices(**prices) for selector, prices in known.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise TrainError(
+            f"{path} cannot be read: {error}; delete the folder to compare anew"
+        ) from error
+
+
+def _write(path: Path, prices: Mapping[str, Prices]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            json.dumps({s: asdict(p) for s, p in prices.items()}, indent=1), encoding="utf-8"
+        )
+    except OSError as error:
+        raise TrainError(
+            f"{path} cannot be written: {error}; name another folder with --out"
+        ) from error
