@@ -22,7 +22,7 @@ from trainer.settings import Settings
 
 CHUNK = 512
 """Examples looked at together."""
-JUDGED_SHARE = 0.02
+JUDGED_SHARE = 0.04
 """Of the budget between two looks at the held-out examples."""
 _SMOOTHING = 0.02
 _DIVERGED = 3.0

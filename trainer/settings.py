@@ -14,7 +14,7 @@ AUGMENTATIONS = ("none", "flip", "crop")
 PRECISIONS = ("auto", "fp32", "bf16")
 WAYS = ("plain", "bf16")
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", str: "text"}
-HELD_OUT = 0.05
+HELD_OUT = 0.03
 """The share held out to steer a selector that adapts, unless told otherwise."""
 
 
