@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 from tests.training_fakes import Nothing, Weighing, a_run  # noqa: E402 - wants torch
 from trainer.cost import Prices  # noqa: E402
 from trainer.errors import TrainError  # noqa: E402
+from trainer.loop import JUDGED_SHARE  # noqa: E402
 from trainer.selectors import SELECTORS  # noqa: E402
 
 BATCH, EXAMPLES = 16, 700
