@@ -30,7 +30,7 @@ _FORMATS: Mapping[str, _Format] = {
 
 KINDS = tuple(_FORMATS)
 
-_DEBIAN_FASHION = Path("/usr/share/dataset-fashion-mnist")
+_DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
 def load(source: str | Path, *, kind: str | None = None) -> Dataset:
