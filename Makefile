@@ -28,7 +28,7 @@ serve: models  ## Serve the embedded default family on real weights, gRPC :8001,
 test: models  ## The whole test suite
 	$(BIN)/python -m pytest
 
-check: venv  ## Lint, strict types, layers, unit and property tests (under a minute)
+check: venv  ## Lint, strict types, layers, unit and property tests (one to two minutes)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
