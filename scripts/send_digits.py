@@ -1,6 +1,6 @@
 """Sends scikit-learn's digits to a running server and tells who answers: real rows, for a candidate to be tried on.
 
-python scripts/send_digits.py [--url localhost:8001] [--family digits] [--rate-rps 50] [--duration-s 60]
+python scripts/send_digits.py [--url localhost:8001] [--family digits] [--rate-rps 50] [--duration-s 120]
 """
 
 import argparse
@@ -10,6 +10,7 @@ from collections import Counter
 import numpy as np
 import tritonclient.grpc as triton
 from sklearn.datasets import load_digits
+from tritonclient.utils import InferenceServerException
 
 
 def main() -> None:
@@ -29,10 +30,13 @@ def main() -> None:
 
 
 def _asked(client: triton.InferenceServerClient, family: str, image: np.ndarray) -> str:
-    """The variant that answered."""
+    """The variant that answered, or that the request was refused."""
     given = triton.InferInput("images", image.shape, "FP32")
     given.set_data_from_numpy(image)
-    answer = client.infer(family, [given]).get_response()
+    try:
+        answer = client.infer(family, [given]).get_response()
+    except InferenceServerException as refusal:
+        return f"refused ({refusal.status()})"
     return answer.parameters["variant"].string_param
 
 
@@ -41,7 +45,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--url", default="localhost:8001")
     parser.add_argument("--family", default="digits")
     parser.add_argument("--rate-rps", type=float, default=50.0)
-    parser.add_argument("--duration-s", type=float, default=60.0)
+    parser.add_argument("--duration-s", type=float, default=120.0)
     return parser.parse_args()
 
 
