@@ -1,4 +1,5 @@
 # Gearshift on CPU. Build: docker build -t gearshift .    Run: docker run -p 8001:8001 -p 8002:8002 gearshift
+# Training is not in it (torch is large): `gearshift train` publishes from outside into a repository that is mounted.
 # Stage 1 follows `make venv` and `make models`; stage 2 has only the result and runs as an ordinary user.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /app
@@ -8,6 +9,7 @@ COPY server server
 COPY profiler profiler
 COPY models models
 COPY loadtest loadtest
+COPY trainer trainer
 RUN python -m venv /app/.venv \
  && /app/.venv/bin/pip install --no-cache-dir -c constraints.txt -e . \
  && XDG_CACHE_HOME=/app/cache /app/.venv/bin/gearshift models build \

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: venv models serve test check proto loadtest bench policies policieslive clean help
+.PHONY: venv trainer models serve test check proto loadtest bench policies policieslive clean help
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -16,6 +16,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[dev]'
 	@touch $@
 
+trainer: venv  ## Install what `gearshift train` needs: torch (large, see docs/training.md), scikit-learn, TensorBoard
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[dev,train]'
+
 models: venv  ## Build the embedded default family (cached and verified)
 	$(BIN)/gearshift models build
 
@@ -25,7 +28,7 @@ serve: models  ## Serve the embedded default family on real weights, gRPC :8001,
 test: models  ## The whole test suite
 	$(BIN)/python -m pytest
 
-check: venv  ## Lint, strict types, layers, unit and property tests (under a minute)
+check: venv  ## Lint, strict types, layers, unit and property tests (one to two minutes)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright

@@ -83,7 +83,7 @@ def run(
     about = About(
         options.title,
         _PROTOCOL.format(prices=told(prices), recipe=_recipe(settings)),
-        "gearshift train " + shlex.join(sys.argv[1:]),
+        _command_line(),
         _machine(),
     )
     return compare(
@@ -134,6 +134,12 @@ def _recipe(settings: Settings) -> str:
     if settings.label_noise:
         parts.append(f"{settings.label_noise:.0%} of the training labels drawn anew")
     return ", ".join(parts)
+
+
+def _command_line() -> str:
+    """What to type for the same comparison; as `gearshift`, the process has the word `train` among its arguments."""
+    given = sys.argv[1:]
+    return "gearshift train " + shlex.join(given[given[:1] == ["train"] :])
 
 
 def _machine() -> str:

@@ -9,14 +9,18 @@ import pytest
 
 from scripts import policy_example
 from server.config import Config
+from trainer.options import parser
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
     "README.md",
-    *(f"docs/{n}.md" for n in ("architecture", "operating", "policy", "state")),
+    *(
+        f"docs/{n}.md"
+        for n in ("architecture", "operating", "policy", "sidecar", "state", "training")
+    ),
 ]
 _PATH = re.compile(
-    r"`((?:models|profiler|server|loadtest|benchmarks|docs|tests|scripts|deploy)/[\w./-]+)`"
+    r"`((?:models|profiler|server|loadtest|trainer|benchmarks|docs|tests|scripts|deploy)/[\w./-]+)`"
 )
 
 
@@ -35,6 +39,18 @@ def test_the_example_configuration_has_every_key_at_its_default():
     defaults = {field.name: getattr(Config(), field.name) for field in fields(Config)}
 
     assert {key: tuple(v) if isinstance(v, list) else v for key, v in example.items()} == defaults
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/sidecar.md", "docs/training.md"])
+def test_every_option_of_a_training_command_exists(document: str):
+    lines = (ROOT / document).read_text().splitlines()
+    commands = [line.partition("#")[0] for line in lines if line.startswith("gearshift train ")]
+    known = {option for action in parser(None)._actions for option in action.option_strings}  # noqa: SLF001 - no other way
+
+    named = {option for command in commands for option in re.findall(r"--[a-z-]+", command)}
+
+    assert named
+    assert named <= known
 
 
 def test_the_readme_has_no_unfilled_place():

@@ -19,7 +19,7 @@ def read() -> Dataset:
         from sklearn.datasets import load_digits  # noqa: PLC0415 - of the extra `train`, and slow to import
     except ModuleNotFoundError as error:
         raise TrainError(
-            "the data set digits is scikit-learn's, which is not installed; pip install 'gearshift[train]'"
+            "the data set digits is scikit-learn's, which is missing; install the extra: pip install -e '.[train]'"
         ) from error
     pixels, labels = load_digits(return_X_y=True)
     images = np.rint(pixels.reshape(-1, 1, 8, 8) * (255 / _BRIGHTEST)).astype(np.uint8)
