@@ -26,9 +26,9 @@ def listed(
     """By selector, as `path` has them, else measured and written there. Raises TrainError.
 
     The unit is that of the first measurement; steps and selection forwards are measured once for each way of looking,
-    bookkeeping for each selector.
+    bookkeeping for each selector. Prices of runs with another network, data set or recipe are not taken.
     """
-    found = _read(path)
+    found = _read(path, _shared(settings))
     for selector in selectors:
         if selector in found:
             continue
@@ -38,17 +38,21 @@ def listed(
         )
         alike = [p for s, p in found.items() if parted(s, settings.selection.way)[1] == way]
         found[selector] = in_units(own, next(iter(found.values()), own), alike)
-    _write(path, found)
+    _write(path, _shared(settings), found)
     return {selector: found[selector] for selector in selectors}
 
 
 def in_units(own: Prices, first: Prices, alike: Sequence[Prices]) -> Prices:
-    """`own` in units of the first measurement; what looking and stepping cost as in one that is alike, if any is."""
+    """`own` in units of the first measurement; what looking costs is as in one that looks alike, if any does.
+
+    A step is the same work for all but for what a narrow copy adds, and measured twice it differs by chance: the
+    dearer of the two is charged.
+    """
     scale = own.unit_s / first.unit_s
-    work = (
-        alike[0] if alike else replace(own, step=own.step * scale, selection=own.selection * scale)
-    )
-    return Prices(work.step, work.selection, own.bookkeeping * scale, first.unit_s)
+    if alike:
+        return replace(alike[0], bookkeeping=own.bookkeeping * scale)
+    step = max(first.step, own.step * scale)
+    return Prices(step, own.selection * scale, own.bookkeeping * scale, first.unit_s)
 
 
 def told(prices: Mapping[str, Prices]) -> str:
@@ -68,24 +72,47 @@ def _span(values: Sequence[float], digits: int) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _read(path: Path) -> dict[str, Prices]:
+def _shared(settings: Settings) -> dict[str, Any]:
+    """What all runs of a comparison have in common and prices hang on."""
+    selection = {"refresh_steps": settings.selection.refresh_steps}
+    return {
+        "data": settings.data,
+        "network": settings.network,
+        "recipe": asdict(settings.recipe),
+        **selection,
+    }
+
+
+def _read(path: Path, shared: Mapping[str, Any]) -> dict[str, Prices]:
     try:
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return {selector: Prices(**prices) for selector, prices in known.items()}
+        of, prices = known["of"], known["prices"]
+        found = {selector: Prices(**each) for selector, each in prices.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise TrainError(
             f"{path} cannot be read: {error}; delete the folder to compare anew"
         ) from error
+    if wrong := [
+        f"{key} was {of.get(key)!r}, is {value!r}"
+        for key, value in shared.items()
+        if of.get(key) != value
+    ]:
+        raise TrainError(
+            f"{path.parent} has a comparison of other runs ({'; '.join(wrong)}); name another --out"
+        )
+    return found
 
 
-def _write(path: Path, prices: Mapping[str, Prices]) -> None:
+def _write(path: Path, shared: Mapping[str, Any], prices: Mapping[str, Prices]) -> None:
+    content = {
+        "of": shared,
+        "prices": {selector: asdict(each) for selector, each in prices.items()},
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            json.dumps({s: asdict(p) for s, p in prices.items()}, indent=1), encoding="utf-8"
-        )
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise TrainError(
             f"{path} cannot be written: {error}; name another folder with --out"
