@@ -18,19 +18,21 @@ class Shelf:
         self._folder = folder
         self._family = family
         self._hardware = hardware
+        self._sums = {
+            v.name: v.sha256 for v in family.variants
+        }  # of the artefacts that profiles are of
         self.fingerprint = hardware.fingerprint()
         now = datetime.now(UTC).isoformat(timespec="seconds")
         known = store.load(folder, family, self.fingerprint)
         self._machine = known or MachineProfile(self.fingerprint, family.name, now, ())
 
     def adopt(self, family: Family) -> None:
-        """The family has other variants now. Profiles of an artefact that was replaced are forgotten."""
-        sums = {v.name: v.sha256 for v in self._family.variants}
+        """The family has other variants now. Profiles of an artefact that was replaced are forgotten, at whatever time."""
         new = {v.name: v.sha256 for v in family.variants}
-        gone = {name for name, sha256 in sums.items() if new.get(name) not in (None, sha256)}
+        gone = {name for name, sha256 in new.items() if self._sums.get(name, sha256) != sha256}
         kept = tuple(p for p in self._machine.profiles if p.variant not in gone)
         self._machine = replace(self._machine, profiles=kept)
-        self._family = family
+        self._family, self._sums = family, {**self._sums, **new}
 
     def on(self, hardware: Hardware) -> "Shelf":
         """The shelf of other hardware, in the same folder."""
