@@ -37,15 +37,16 @@ class Waiting:
         return len(self._jobs)
 
     def use(self, told: Sequence[ArmProfile], tables: Tables, now_s: float) -> list[Answer]:
-        """Put new tables in force; the answers to those who wait for arms that are out of use, no other being good."""
+        """Put new tables in force; the answers to those who wait for arms that are out of use or gone, no other being good."""
+        gone = {profile.arm for profile in self.told} - {profile.arm for profile in told}
         self.told, self.tables = tuple(told), tables
-        if len(tables.arms) == len(self.told):
+        if len(tables.arms) == len(self.told) and not gone:
             return []
         answers: list[Answer] = []
         for job in list(self._jobs.values()):
             if job.ticket is None or tables.accept(job.ticket):
                 continue
-            error = self._out_of_use(job.ticket, now_s)
+            error = self._out_of_use(job.ticket, now_s) or self._gone(job.ticket, now_s)
             if error is not None:
                 self.remove(job)
                 answers.append(Answer(job, error=error))
@@ -103,6 +104,17 @@ class Waiting:
         self.queue.push(ticket)
         self._jobs[ticket.id] = job
         return None
+
+    def _gone(self, ticket: Ticket, now_s: float) -> RequestError | None:
+        """None where an arm is left that would do, were the policy in force content with it."""
+        if any(ticket.accepts(p) and ticket.rows <= p.max_batch for p in self.told):
+            return None
+        verdict = self.tables.admit(ticket, 0, now_s)
+        return (
+            outcomes.refusal(self._family, verdict)
+            if isinstance(verdict, admission.Refuse)
+            else None
+        )
 
     def _out_of_use(self, ticket: Ticket, now_s: float) -> NotReady | None:
         accepted = [profile.arm for profile in self.told if ticket.accepts(profile)]
