@@ -50,8 +50,7 @@ class Assay:
 
     def __init__(self, family: Family, variant: Variant, place: Place) -> None:
         self.variant = variant
-        self.berth = place.residency.berth
-        """How its arms are opened: once that is another, they are to be opened anew."""
+        self._berth = place.residency.berth
         self.arms: tuple[Measured, ...] = ()
         self.failed = "no runtime that is installed and allowed runs its artefact here"
         """Why, where `arms` stays empty."""
@@ -63,6 +62,10 @@ class Assay:
         self._steps: Iterator[Step] | None = None
         self.is_done = False
         """Whether there is nothing more to open or to measure."""
+
+    def is_of(self, place: Place) -> bool:
+        """Whether its arms were opened as they would be there, and their profiles hold there."""
+        return self._berth == place.residency.berth and self._place.shelf is place.shelf
 
     def advance(self) -> bool:
         """Open one arm, or take one turn of measuring; True once there is nothing more to do."""
@@ -98,7 +101,7 @@ class Assay:
             return
         if not self._warm(way, loaded.backend, rows):
             return
-        stored = self._place.shelf.find(way.arm, self.berth.threads)
+        stored = self._place.shelf.find(way.arm, self._berth.threads)
         if stored is not None:
             self._opened[stored.label] = (way, loaded)
             self._admit(way, loaded, stored)

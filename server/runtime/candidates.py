@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from models.catalog import Family
-from server.errors import BadInput, UnknownModel
+from server.errors import BadInput, NotReady, UnknownModel
 from server.policy.candidacy import (
     Event,
     Looked,
@@ -123,12 +123,9 @@ class Candidates:
         self._check(variant, order)
         self._befell(variant, order)
         if order.promote and not self._roster.has_arm(variant):
-            failed = self._parts.residency.failed.items()
-            why = next(
-                (reason for arm, reason in failed if arm.variant == variant), "no runtime runs it"
-            )
-            self._befell(variant, Ordered(promote=False, reason=f"it cannot be run: {why}"))
-            raise BadInput(f"variant '{variant}' cannot be run here: {why}")
+            if self._parts.tuner.is_stopping:
+                raise NotReady("the server stopped before that was done")
+            raise BadInput(f"variant '{variant}' cannot be run here: {self._why_not(variant)}")
 
     def _hear(self) -> None:
         while self._told:
@@ -138,16 +135,14 @@ class Candidates:
 
     def _try_next(self) -> None:
         """Measure the candidate whose turn it is, a step further."""
-        if self._assay is not None and self._assay.berth != self._parts.residency.berth:
-            self._end_assay()  # workers or threads are others now: opened anew
+        if self._assay is not None and not self._assay.is_of(self._place()):
+            self._end_assay()  # workers, threads or the hardware are others now: opened and measured anew
         if self._assay is None:
             entries = self.book.entries.values()
             turn = next((e for e in entries if isinstance(e.life.stage, Profiling | Trial)), None)
             if turn is None:
                 return
-            parts, budget_s = self._parts, min(self._budget_s, ASSAY_S)
-            place = Place(parts.residency, parts.tuner.shelf, parts.slots, budget_s)
-            self._assay = Assay(self.known, turn.variant, place)
+            self._assay = Assay(self.known, turn.variant, self._place())
         name = self._assay.variant.name
         if not self._assay.advance():
             return
@@ -155,6 +150,11 @@ class Candidates:
             self._befell(name, Unusable(self._assay.failed))
         elif self._is_at(name, Profiling):
             self._look(name)
+
+    def _place(self) -> Place:
+        parts = self._parts
+        budget_s = min(self._budget_s, ASSAY_S)
+        return Place(parts.residency, parts.tuner.shelf, parts.slots, budget_s)
 
     def _compare(self, name: str) -> None:
         ours = self._seat(name)
@@ -185,13 +185,29 @@ class Candidates:
         for verdict in self.book.step(name, event):
             self._carry_out(name, verdict)
             self.book.keep(name, self._parts.tuner.fingerprint)
+            if isinstance(verdict, Promote):
+                self._make_sure(name)
+
+    def _make_sure(self, name: str) -> None:
+        """Whom the policy cannot choose after all does not serve. A server that stops leaves that to the next start."""
+        if self._roster.has_arm(name) or self._parts.tuner.is_stopping:
+            return
+        reason = f"it cannot be run: {self._why_not(name)}"
+        self._befell(name, Ordered(promote=False, reason=reason))
+
+    def _why_not(self, variant: str) -> str:
+        failed = self._parts.residency.failed.items()
+        return next(
+            (reason for arm, reason in failed if arm.variant == variant), "no runtime runs it"
+        )
 
     def _carry_out(self, name: str, verdict: Verdict) -> None:
         assay = self._assay if self._assay and self._assay.variant.name == name else None
         plain = [v for v in self.known.variants if not v.candidate]
         serving = [*plain, *self.book.promoted()]
         if serving and tuple(serving) != self._roster.family.variants:
-            measured = assay.arms if assay and assay.is_done else ()
+            holds = assay and assay.is_done and assay.is_of(self._place())
+            measured = assay.arms if assay and holds else ()
             self._roster.serve(serving, self._budget_s, measured)
         if assay and isinstance(verdict, Promote):
             self._assay = None  # its arms serve now

@@ -75,6 +75,11 @@ class Tuner:
         """The profiles of the hardware that is served on."""
         return self._shelf
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more is prepared."""
+        return self._stop.is_set()
+
     def prepare(self, slots: Slots, budget_s: float) -> None:
         """Make every arm worth having eligible, smallest artefact first; measure those without a profile here.
 
@@ -82,7 +87,7 @@ class Tuner:
         """
         found = self._residency.candidates()
         stored = {c.arm: p for c in found if (p := self._profile(c.arm)) is not None}
-        kept = self._worth(stored.values())
+        kept = _worth(map(self._table, stored.values()))
         for candidate in found:
             if candidate.arm in kept and not self._stop.is_set():
                 self._use(candidate, stored[candidate.arm])
@@ -95,12 +100,16 @@ class Tuner:
         self._check_ready(len(found))
 
     def settle(self) -> None:
-        """Hold the arms that are worth it, no others; what is worth it follows from all profiles there are."""
+        """Hold the arms that are worth it, no others; what is worth it follows from all profiles there are.
+
+        Of arms in use that were not measured on this hardware yet, what held before is all there is.
+        """
         found = {
             c.arm: c for c in self._residency.candidates() if c.arm not in self._residency.failed
         }
         profiles = {arm: p for arm in found if (p := self._profile(arm)) is not None}
-        kept = self._worth(profiles.values())
+        unmeasured = [t for arm, t in self._known.profiled.items() if arm not in profiles]
+        kept = _worth([*map(self._table, profiles.values()), *unmeasured])
         for arm in kept - self._residency.loaded.keys():
             self._use(found[arm], profiles[arm])
         with self._lock:
@@ -281,16 +290,6 @@ class Tuner:
         for arm in gone:
             self._metrics.forget(arm)
 
-    def _worth(self, profiles: Iterable[Profile]) -> frozenset[Arm]:
-        """The arms to hold: those that can be the best choice, and for each variant the best way to run it."""
-        found = [self._table(p) for p in profiles]
-        best: dict[str, ArmProfile] = {}
-        for table in found:
-            rival = best.setdefault(table.arm.variant, table)
-            if table.mean_s[1] < rival.mean_s[1]:
-                best[table.arm.variant] = table
-        return worth_keeping(found) | {table.arm for table in best.values()}
-
     def _use(self, candidate: Candidate, profile: Profile, loaded: Loaded | None = None) -> None:
         """Load and warm it, then let the policy choose it."""
         loaded = loaded or self._residency.open(candidate)
@@ -394,3 +393,14 @@ class Tuner:
         if self._unfit and not self._dispatcher.arms:
             raise BackendError(f"{name} cannot be served: {self._unfit}")
         _log.info("%s: %d of %d arms ready", name, len(self._known.profiled), possible)
+
+
+def _worth(found: Iterable[ArmProfile]) -> frozenset[Arm]:
+    """The arms to hold: those that can be the best choice, and for each variant the best way to run it."""
+    tables = list(found)
+    best: dict[str, ArmProfile] = {}
+    for table in tables:
+        rival = best.setdefault(table.arm.variant, table)
+        if table.mean_s[1] < rival.mean_s[1]:
+            best[table.arm.variant] = table
+    return worth_keeping(tables) | {table.arm for table in best.values()}
