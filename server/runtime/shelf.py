@@ -27,7 +27,7 @@ class Shelf:
         self._machine = known or MachineProfile(self.fingerprint, family.name, now, ())
 
     def adopt(self, family: Family) -> None:
-        """The family has other variants now. Profiles of an artefact that was replaced are forgotten, at whatever time."""
+        """The family has other variants now. Profiles of an artefact that was replaced are forgotten."""
         new = {v.name: v.sha256 for v in family.variants}
         gone = {name for name, sha256 in new.items() if self._sums.get(name, sha256) != sha256}
         kept = tuple(p for p in self._machine.profiles if p.variant not in gone)

@@ -37,7 +37,7 @@ class Waiting:
         return len(self._jobs)
 
     def use(self, told: Sequence[ArmProfile], tables: Tables, now_s: float) -> list[Answer]:
-        """Put new tables in force; the answers to those who wait for arms that are out of use or gone, no other being good."""
+        """Put new tables in force; the answers to those who wait for arms out of use or gone, no other being good."""
         gone = {profile.arm for profile in self.told} - {profile.arm for profile in told}
         self.told, self.tables = tuple(told), tables
         if len(tables.arms) == len(self.told) and not gone:
