@@ -34,21 +34,24 @@ PATIENCE_S = 20.0
 class Rig:
     """`unit` of the family `echo`: `quick` serves, `sharp` is a candidate by this script."""
 
-    def __init__(self, folder: Path, sharp: str = SHARP) -> None:
+    def __init__(self, folder: Path, sharp: str = SHARP, policy: str = "adaptive") -> None:
         self.profiles = folder / "profiles"
         self._models = folder / "models"
-        self.family = publish_scripted(
-            self._models, ECHO, {"quick": QUICK, "sharp": sharp}, {"quick": 0.7, "sharp": 0.8}, ("sharp",)
-        )  # fmt: skip
+        self.family = self.publish({"quick": QUICK, "sharp": sharp}, "sharp")
         config = Config(
             repository=str(self._models), profiles=str(self.profiles), workers=1, threads=1,
-            shadow_share=1.0, trial_rows=1, profile_budget_s=2.0,
+            shadow_share=1.0, trial_rows=1, profile_budget_s=2.0, policy=policy,
         )  # fmt: skip
         found = load_family(self._models / "echo")
         self.unit = Unit(found, config, HERE, Metrics(CollectorRegistry(), []))
         self.answers: list[Answer] = []
         self.unit.start(self.answers.extend)
         self.unit.prepare()
+
+    def publish(self, scripts: dict[str, str], *candidates: str) -> Family:
+        """The family as its publisher wants it now."""
+        accuracies = {"quick": 0.7, "sharp": 0.8}
+        return publish_scripted(self._models, ECHO, scripts, accuracies, candidates)
 
     def arms(self) -> set[str]:
         """Variants that the policy may choose."""
@@ -99,8 +102,8 @@ def rigged(tmp_path: Path) -> Generator[Made]:
     """Makes a rig that is closed in the end."""
     made: list[Rig] = []
 
-    def make(sharp: str = SHARP) -> Rig:
-        made.append(Rig(tmp_path, sharp))
+    def make(sharp: str = SHARP, policy: str = "adaptive") -> Rig:
+        made.append(Rig(tmp_path, sharp, policy))
         return made[-1]
 
     yield make
@@ -119,6 +122,29 @@ def test_on_hardware_not_measured_yet_arms_in_use_stay_when_another_comes_and_go
     assert both == {"quick", "sharp"}
     assert rig.arms() == {"quick"}
     assert rig.ask().error is None
+
+
+def test_after_a_newcomer_was_measured_the_others_still_are_to_be(rigged: Made):
+    rig = rigged()
+    rig.unit.moved_to(THERE, Tasks())
+    rig.publish({"quick": QUICK, "sharp": SHARP})
+    rig.tick_until(lambda: rig.arms() == {"quick", "sharp"})
+
+    rig.tick_until(lambda: _stored(rig, THERE).keys() == {"quick", "sharp"})
+
+
+def test_the_arm_that_a_policy_is_pinned_to_goes_on_when_it_is_no_longer_published(rigged: Made):
+    rig = rigged(policy="static:quick")
+    rig.order(promote=True)
+    rig.publish({"sharp": SHARP})
+    rig.tick_until(lambda: [v.name for v in rig.unit.hosted.family.variants] == ["sharp"])
+    rig.unit.tick()
+
+    answer = rig.ask()
+
+    assert answer.error is None
+    assert answer.batch is not None
+    assert answer.batch.arm.arm.variant == "quick"
 
 
 def test_a_candidate_is_measured_anew_on_other_hardware(rigged: Made):
