@@ -107,7 +107,7 @@ class Candidates:
         """The publisher has changed something: new variants are taken in, those that are gone let go."""
         plain = [v for v in found.variants if not v.candidate]
         self.known = found
-        self._parts.knowledge.shelf.adopt(found)
+        self._parts.knowledge.publish(found)
         self.book.hold(
             [v for v in found.variants if v.candidate], self._parts.knowledge.fingerprint
         )
@@ -126,7 +126,9 @@ class Candidates:
         self._befell(variant, order)
         if order.promote and not self._roster.has_arm(variant):
             if self._roster.is_closed:
-                raise NotReady("the server stopped before that was done")
+                raise NotReady(
+                    "the server stopped before that was done; it goes on when it starts again"
+                )
             raise BadInput(f"variant '{variant}' cannot be run here: {self._why_not(variant)}")
 
     def _hear(self) -> None:
@@ -137,14 +139,16 @@ class Candidates:
 
     def _try_next(self) -> None:
         """Measure the candidate whose turn it is, a step further."""
-        if self._assay is not None and not self._assay.is_of(self._place()):
+        if self._assay is not None and not self._assay.holds:
             self._end_assay()  # workers, threads or the hardware are others now: opened and measured anew
         if self._assay is None:
             entries = self.book.entries.values()
             turn = next((e for e in entries if isinstance(e.life.stage, Profiling | Trial)), None)
             if turn is None:
                 return
-            self._assay = Assay(self.known, turn.variant, self._place())
+            parts, budget_s = self._parts, min(self._budget_s, ASSAY_S)
+            place = Place(parts.residency, parts.knowledge, parts.slots, budget_s)
+            self._assay = Assay(self.known, turn.variant, place)
         name = self._assay.variant.name
         if not self._assay.advance():
             return
@@ -152,11 +156,6 @@ class Candidates:
             self._befell(name, Unusable(self._assay.failed))
         elif self._is_at(name, Profiling):
             self._look(name)
-
-    def _place(self) -> Place:
-        parts = self._parts
-        budget_s = min(self._budget_s, ASSAY_S)
-        return Place(parts.residency, parts.knowledge.shelf, parts.slots, budget_s)
 
     def _compare(self, name: str) -> None:
         ours = self._seat(name)
@@ -208,8 +207,7 @@ class Candidates:
         plain = [v for v in self.known.variants if not v.candidate]
         serving = [*plain, *self.book.promoted()]
         if serving and tuple(serving) != self._roster.family.variants:
-            holds = assay and assay.is_done and assay.is_of(self._place())
-            measured = assay.arms if assay and holds else ()
+            measured = assay.arms if assay and assay.is_done and assay.holds else ()
             self._roster.serve(serving, measured)
         if assay and isinstance(verdict, Promote):
             self._assay = None  # its arms serve now

@@ -100,6 +100,11 @@ class Knowledge:
             stored = [p for arm in self.known.profiled if (p := self.profile(arm)) is not None]
             self._now(retune.with_arms(self.known, [self.table(p) for p in stored]))
 
+    def publish(self, family: Family) -> None:
+        """These variants are published now, whether or not they serve: profiles of them are kept."""
+        with self._lock:
+            self.shelf.adopt(family)
+
     def learn(self, profiles: Iterable[Profile], *, whole: bool) -> None:
         """Store better profiles and decide by them. Not `whole`: large batches were left out, as requests came."""
         better = self._kept(profiles)
