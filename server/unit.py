@@ -26,6 +26,7 @@ from server.runtime.dispatcher import Dispatcher, Limits
 from server.runtime.executor import Post
 from server.runtime.jobs import Deliver
 from server.runtime.journal import Journal
+from server.runtime.knowledge import Knowledge
 from server.runtime.rehearsal import Rehearsal, Schedule, Stage
 from server.runtime.residency import Berth, Residency
 from server.runtime.roster import Roster
@@ -67,11 +68,12 @@ class Unit:
         )
         self._residency = Residency(family, _berth(family, config, workers, threads))
         self._slots = Slots(family, dispatcher)
-        self._tuner = Tuner(family, self._residency, shelf, dispatcher, measured)
-        self._shadow = Shadow(family, self._residency, self._tuner, self._slots, dispatcher)
+        self._knowledge = Knowledge(family, self._residency, shelf, dispatcher, measured)
+        self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
+        self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
         samples = Samples(config.shadow_share, scores_of(family))
-        parts = Parts(self._residency, self._tuner, self._slots, dispatcher, samples)
-        roster = Roster(family, self._residency, self._tuner, self._slots, self._adopt)
+        parts = Parts(self._residency, self._knowledge, self._slots, dispatcher, samples)
+        roster = Roster(family, self._residency, self._tuner, self._adopt, config.profile_budget_s)
         self._candidates = Candidates(known, parts, roster, book, config.profile_budget_s)
         self.hosted = Hosted(family, reader, dispatcher, measured, self._candidates)
         post = Post(
@@ -80,7 +82,7 @@ class Unit:
             self._residency.loaded,
             self._residency.precisions,
             samples,
-            self._tuner.observe,
+            self._knowledge.observe,
         )
         self._crew = Crew(post, self._slots.gate)
         self._rehearsal = _rehearsal(dispatcher, config)
@@ -99,12 +101,12 @@ class Unit:
 
     def prepare(self) -> None:
         """Load and measure the arms, on the tuner's thread. Raises BackendError where the family cannot be served."""
-        self._tuner.prepare(self._slots, self._config.profile_budget_s)
+        self._tuner.prepare(self._config.profile_budget_s)
 
     def tick(self) -> None:
         """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well, go on with candidates."""
         self._tuner.sweep()
-        self._tuner.revive(time.monotonic())
+        self._knowledge.revive(time.monotonic())
         self._shadow.tick()
         self._candidates.tick()
 
@@ -113,7 +115,7 @@ class Unit:
         workers, threads = parallelism(self._config, hardware)
         self._crew.grow(workers)
         self.hosted.dispatcher.resize(workers)
-        self._tuner.moved_to(hardware)
+        self._knowledge.moved_to(hardware)
         berth = self._residency.berth
         if threads != berth.threads or workers > berth.instances:
             family = self.hosted.family.name

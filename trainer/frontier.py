@@ -64,7 +64,7 @@ class Frontier:
 def ask(server: str, family: str) -> Frontier:
     """The frontier of `family` at the gRPC address `server`.
 
-    Raises NoServer where nobody answers or the family is not served there, TrainError for a server too old to be asked.
+    Raises NoServer where nobody answers now, or not about this family; TrainError for a server too old to be asked.
     """
     try:
         with grpc.insecure_channel(server, options=_OPTIONS) as channel:
@@ -123,6 +123,8 @@ def _why(error: grpc.RpcError, server: str, family: str) -> TrainError:
             return NoServer(
                 f"no server answers at {server} ({details}); start `gearshift serve`, or set key `server` in [sidecar]"
             )
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return NoServer(f"the server at {server} is too busy to be asked: {details}")
         case grpc.StatusCode.NOT_FOUND:
             return NoServer(
                 f"the server at {server} does not serve {family}: {details}; start it anew with the repository that "

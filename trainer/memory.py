@@ -6,6 +6,7 @@ Nothing else is kept, so a sidecar may be killed at any moment, and started agai
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 
@@ -94,6 +95,7 @@ def _run_of(origin: str) -> _Run | None:
             return None
         known = cast("dict[str, Any]", told)
         budget = float(known.get("budget") or known["units"])
-        return (str(known["network"]), budget, int(known["seed"])) if budget > 0 else None
-    except (ValueError, KeyError, TypeError):
+        run = (str(known["network"]), budget, int(known["seed"]))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+    return run if 0 < budget < inf else None

@@ -35,9 +35,13 @@ class Planner:
             for budget in assignment.budgets
         ]
 
-    def first(self) -> Proposal:
-        """For a family that does not exist yet: what is trained soonest, so that something serves."""
-        option = min(self.options, key=lambda o: (o.multiplications, o.budget))
+    def first(self, failed: Sequence[Tried] = ()) -> Proposal | None:
+        """For a family that does not exist yet: what is trained soonest, so that something serves. None: all failed."""
+        broken = {tried.option for tried in failed}
+        able = [option for option in self.options if option not in broken]
+        if not able:
+            return None
+        option = min(able, key=lambda o: (o.multiplications, o.budget))
         family, folder = self._assignment.family, self._assignment.repository
         reason = f"there is no family {family} in {folder} yet; {option.network} is trained soonest"
         return Proposal(option, 0, reason, 1.0)

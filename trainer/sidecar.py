@@ -1,6 +1,7 @@
 """The sidecar's loop: see what a server lacks, train it at low priority, publish it, hear the verdict, again.
 
-Nothing that matters is only in memory: a run is in its checkpoint, all else in the repository and the server.
+Nothing that matters is only in memory: a run is in its checkpoint or marked as diverged in its place, all else in the
+repository and the server.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from trainer.assignment import Assignment
 from trainer.data import load
 from trainer.data.download import default_cache
 from trainer.deliver import EVERY, Place, check, deliver
-from trainer.errors import Diverged
+from trainer.errors import Diverged, TrainError
 from trainer.frontier import PENDING, Frontier, NoServer
 from trainer.gaps import MOST_SEEDS, Proposal, Tried
 from trainer.loop import Run
@@ -37,6 +38,8 @@ _log = logging.getLogger(__name__)
 _POLL_S = 1.0
 _SAVED_EVERY_S = 10.0
 _TOLD_EVERY_S = 60.0
+_DIVERGED = ".diverged"
+"""In place of a checkpoint's suffix: an empty file that says what came of the run."""
 
 
 def log_to_stderr() -> None:
@@ -79,7 +82,6 @@ class Sidecar:
         check(self._place, dataset)
         self.planner = Planner(assignment, dataset)
         self._work = assignment.work or default_cache().parent / "training" / assignment.family
-        self._failed: list[Tried] = []
         self._left = set[str]()
         self._said = ""
 
@@ -103,8 +105,8 @@ class Sidecar:
             return saved
         family = memory.published(self._assignment.repository, self._assignment.family)
         if family is None and known is None:
-            return self.planner.first()
-        return self.planner.next(family, known or self._ask(), self._failed)
+            return self.planner.first(self._diverged())
+        return self.planner.next(family, known or self._ask(), self._diverged())
 
     def _proposed(self, signals: Signals) -> Proposal | None:
         """None where there is nothing to do for now; why is said once."""
@@ -134,7 +136,7 @@ class Sidecar:
             outcome = finish(prepared, shown)
         except Diverged as error:
             _log.warning("%s: %s; not tried again", option.network, error)
-            self._failed.append(Tried(option, proposal.seed, 0.0, "failed"))
+            _mark(saved.with_suffix(_DIVERGED))
             saved.unlink(missing_ok=True)
             return
         names = deliver(prepared, outcome, self._place)
@@ -195,6 +197,17 @@ class Sidecar:
                 return Proposal(option, seed, "this was interrupted and goes on", 0.0)
         return None
 
+    def _diverged(self) -> list[Tried]:
+        """Runs that went wrong with these very settings, in earlier lives too."""
+        found = product(self.planner.options, range(MOST_SEEDS))
+        return [
+            Tried(option, seed, 0.0, "failed")
+            for option, seed in found
+            if self._checkpoint(self._settings(option.network, option.budget, seed))
+            .with_suffix(_DIVERGED)
+            .exists()
+        ]
+
     def _ask(self) -> Frontier:
         return frontier.ask(self._assignment.server, self._assignment.family)
 
@@ -212,3 +225,12 @@ class Sidecar:
         if text != self._said:
             _log.info("%s", text)
         self._said = text
+
+
+def _mark(path: Path) -> None:
+    """Raises TrainError where it cannot be written: the same run would be begun again and again."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise TrainError(f"{path} cannot be written: {error.strerror}; set key `work`") from error

@@ -173,10 +173,11 @@ class FamilyMetrics:
         with self._lock:
             return self._recent.results(time.monotonic())
 
-    def regions(self) -> list[Region]:
-        """How the requests of the last minute fared, by latency bound."""
+    def regions(self) -> tuple[list[Region], float]:
+        """How the requests of the last minute fared, by latency bound; and how far back (s) that goes just now."""
         with self._lock:
-            return self._lately.regions(time.monotonic())
+            now_s = time.monotonic()
+            return self._lately.regions(now_s), self._lately.span_s(now_s)
 
     def shares(self) -> dict[str, float]:
         """Variant -> its share of the rows answered in the last minute."""

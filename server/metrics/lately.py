@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from math import log2
+from math import inf, log2
 
 SLOT_S = 10
 SLOTS = 6
@@ -46,9 +46,11 @@ class Lately:
 
     def __init__(self) -> None:
         self._slots = [_Slot() for _ in range(SLOTS)]
+        self._first_s = inf
 
     def ended(self, slo_s: float, accuracy: float | None, now_s: float) -> None:
         """A request with this bound ended now; `accuracy` of its answer, None where it had none in time."""
+        self._first_s = min(self._first_s, now_s)
         counts = self._slot(now_s).ends[_bucket(slo_s)]
         counts[0] += 1
         if accuracy is not None:
@@ -69,6 +71,14 @@ class Lately:
             Region(float(1 << bucket), int(offered), int(in_time), accuracy)
             for bucket, (offered, in_time, accuracy) in sorted(total.items())
         ]
+
+    def span_s(self, now_s: float) -> float:
+        """How far back (s) `regions` goes: the slot that has begun and those before it, or to the first request of all.
+
+        No less than a slot: a few requests in a moment are no rate.
+        """
+        whole_s = now_s - (int(now_s) // SLOT_S - SLOTS + 1) * SLOT_S
+        return max(float(SLOT_S), min(whole_s, now_s - self._first_s))
 
     def shares(self, now_s: float) -> dict[str, float]:
         """Variant -> its share of the rows answered."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from models.catalog import Variant
 from server.metrics import Region
-from server.metrics.lately import WINDOW_S
 from server.policy import promotion
 from server.policy.candidacy import Promoted
 from server.policy.decision import ArmProfile
@@ -21,8 +20,9 @@ def frontier(hosted: Hosted) -> Any:
     shares = hosted.metrics.shares()
     told = [_standing(hosted, v, shares.get(v.name, 0.0)) for v in _all(hosted)]
     told.sort(key=lambda one: (one.state != "serving", -one.accuracy))
-    regions = [_region(one) for one in hosted.metrics.regions()]
-    return pb.GetFrontierResponse(variants=told, regions=regions, window_s=WINDOW_S)
+    regions, window_s = hosted.metrics.regions()
+    lately = [_region(one) for one in regions]
+    return pb.GetFrontierResponse(variants=told, regions=lately, window_s=window_s)
 
 
 def standing(hosted: Hosted, name: str) -> Any:

@@ -11,8 +11,8 @@ from profiler.profiles import Profile
 from server.policy.decision import ArmProfile
 from server.runtime import tables
 from server.runtime.guarded import within
+from server.runtime.knowledge import Knowledge
 from server.runtime.residency import Candidate, Residency
-from server.runtime.shelf import Shelf
 from server.runtime.slots import Slots
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Place:
     """Where a candidate is tried, and how long (s) measuring it may take."""
 
     residency: Residency
-    shelf: Shelf
+    knowledge: Knowledge
     slots: Slots
     budget_s: float
 
@@ -50,8 +50,7 @@ class Assay:
 
     def __init__(self, family: Family, variant: Variant, place: Place) -> None:
         self.variant = variant
-        self.berth = place.residency.berth
-        """How its arms are opened: once that is another, they are to be opened anew."""
+        self._berth, self._fingerprint = place.residency.berth, place.knowledge.fingerprint
         self.arms: tuple[Measured, ...] = ()
         self.failed = "no runtime that is installed and allowed runs its artefact here"
         """Why, where `arms` stays empty."""
@@ -63,6 +62,12 @@ class Assay:
         self._steps: Iterator[Step] | None = None
         self.is_done = False
         """Whether there is nothing more to open or to measure."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether its arms are as they would be opened now, and were measured on the hardware that is served on now."""
+        known = (self._berth, self._fingerprint)
+        return known == (self._place.residency.berth, self._place.knowledge.fingerprint)
 
     def advance(self) -> bool:
         """Open one arm, or take one turn of measuring; True once there is nothing more to do."""
@@ -98,7 +103,7 @@ class Assay:
             return
         if not self._warm(way, loaded.backend, rows):
             return
-        stored = self._place.shelf.find(way.arm, self.berth.threads)
+        stored = self._place.knowledge.shelf.find(way.arm, self._berth.threads)
         if stored is not None:
             self._opened[stored.label] = (way, loaded)
             self._admit(way, loaded, stored)
@@ -132,7 +137,7 @@ class Assay:
         self.is_done = True
         if self._bench is not None:
             for profile in self._bench.profiles():
-                self._place.shelf.keep(profile)
+                self._place.knowledge.shelf.keep(profile)
                 self._admit(*self._opened[profile.label], profile)
             for reason in self._bench.failed.values():
                 self.failed = reason

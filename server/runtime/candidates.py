@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from models.catalog import Family
-from server.errors import BadInput, UnknownModel
+from server.errors import BadInput, NotReady
 from server.policy.candidacy import (
     Event,
     Looked,
@@ -30,7 +30,7 @@ from server.policy.promotion import is_watched, seen
 from server.runtime.assay import Assay, Place
 from server.runtime.book import Book
 from server.runtime.comparison import Comparison
-from server.runtime.orders import Orders
+from server.runtime.orders import Orders, check
 from server.runtime.repository import Repository
 from server.runtime.roster import Roster
 from server.runtime.seats import Parts, Seat
@@ -81,7 +81,7 @@ class Candidates:
         assay = self._assay
         if assay is None or assay.variant.name != variant:
             return []
-        return self._parts.tuner.foreseen([m.table for m in assay.arms])
+        return self._parts.knowledge.foreseen([m.table for m in assay.arms])
 
     def tick(self) -> None:
         """Go on with what there is to do."""
@@ -107,8 +107,10 @@ class Candidates:
         """The publisher has changed something: new variants are taken in, those that are gone let go."""
         plain = [v for v in found.variants if not v.candidate]
         self.known = found
-        self._parts.tuner.shelf.adopt(found)
-        self.book.hold([v for v in found.variants if v.candidate], self._parts.tuner.fingerprint)
+        self._parts.knowledge.publish(found)
+        self.book.hold(
+            [v for v in found.variants if v.candidate], self._parts.knowledge.fingerprint
+        )
         if self._assay is not None and self._assay.variant not in found.variants:
             self._end_assay()
         serving = [*plain, *self.book.promoted()]
@@ -116,19 +118,18 @@ class Candidates:
             text = "%s: nothing is published any more that may be served; the server goes on with what it has"
             _log.warning(text, found.name)
         elif tuple(serving) != self._roster.family.variants:
-            self._roster.serve(serving, self._budget_s)
+            self._roster.serve(serving)
 
     def _obey(self, variant: str, order: Ordered) -> None:
         """Raises UnknownModel or BadInput, where that could not be asked, or cannot be done."""
         self._check(variant, order)
         self._befell(variant, order)
         if order.promote and not self._roster.has_arm(variant):
-            failed = self._parts.residency.failed.items()
-            why = next(
-                (reason for arm, reason in failed if arm.variant == variant), "no runtime runs it"
-            )
-            self._befell(variant, Ordered(promote=False, reason=f"it cannot be run: {why}"))
-            raise BadInput(f"variant '{variant}' cannot be run here: {why}")
+            if self._roster.is_closed:
+                raise NotReady(
+                    "the server stopped before that was done; it goes on when it starts again"
+                )
+            raise BadInput(f"variant '{variant}' cannot be run here: {self._why_not(variant)}")
 
     def _hear(self) -> None:
         while self._told:
@@ -138,15 +139,15 @@ class Candidates:
 
     def _try_next(self) -> None:
         """Measure the candidate whose turn it is, a step further."""
-        if self._assay is not None and self._assay.berth != self._parts.residency.berth:
-            self._end_assay()  # workers or threads are others now: opened anew
+        if self._assay is not None and not self._assay.holds:
+            self._end_assay()  # workers, threads or the hardware are others now: opened and measured anew
         if self._assay is None:
             entries = self.book.entries.values()
             turn = next((e for e in entries if isinstance(e.life.stage, Profiling | Trial)), None)
             if turn is None:
                 return
             parts, budget_s = self._parts, min(self._budget_s, ASSAY_S)
-            place = Place(parts.residency, parts.tuner.shelf, parts.slots, budget_s)
+            place = Place(parts.residency, parts.knowledge, parts.slots, budget_s)
             self._assay = Assay(self.known, turn.variant, place)
         name = self._assay.variant.name
         if not self._assay.advance():
@@ -169,7 +170,7 @@ class Candidates:
             self._befell(name, event)
 
     def _look(self, name: str) -> None:
-        known = self._parts.tuner.known
+        known = self._parts.knowledge.known
         if self._is_at(name, Promoted):
             self._befell(name, seen(known, name, time.monotonic()))
         elif mine := self.foreseen(name):
@@ -184,15 +185,30 @@ class Candidates:
             return  # nobody could take its place
         for verdict in self.book.step(name, event):
             self._carry_out(name, verdict)
-            self.book.keep(name, self._parts.tuner.fingerprint)
+            self.book.keep(name, self._parts.knowledge.fingerprint)
+            if isinstance(verdict, Promote):
+                self._make_sure(name)
+
+    def _make_sure(self, name: str) -> None:
+        """Whom the policy cannot choose after all does not serve. A server that stops leaves that to the next start."""
+        if self._roster.has_arm(name) or self._roster.is_closed:
+            return
+        reason = f"it cannot be run: {self._why_not(name)}"
+        self._befell(name, Ordered(promote=False, reason=reason))
+
+    def _why_not(self, variant: str) -> str:
+        failed = self._parts.residency.failed.items()
+        return next(
+            (reason for arm, reason in failed if arm.variant == variant), "no runtime runs it"
+        )
 
     def _carry_out(self, name: str, verdict: Verdict) -> None:
         assay = self._assay if self._assay and self._assay.variant.name == name else None
         plain = [v for v in self.known.variants if not v.candidate]
         serving = [*plain, *self.book.promoted()]
         if serving and tuple(serving) != self._roster.family.variants:
-            measured = assay.arms if assay and assay.is_done else ()
-            self._roster.serve(serving, self._budget_s, measured)
+            measured = assay.arms if assay and assay.is_done and assay.holds else ()
+            self._roster.serve(serving, measured)
         if assay and isinstance(verdict, Promote):
             self._assay = None  # its arms serve now
         elif assay:
@@ -216,23 +232,9 @@ class Candidates:
             return None
         best = self._assay.best
         table = next(t for t in mine if t.arm == best.way.arm)
-        claim, foreseen_s = self.book.entries[name].life.claim, self._parts.tuner.foreseen_s
+        claim, foreseen_s = self.book.entries[name].life.claim, self._parts.knowledge.foreseen_s
         return Seat(table, claim, best.loaded.backend, partial(foreseen_s, best.table))
 
     def _check(self, name: str, order: Ordered) -> None:
         """Raises UnknownModel or BadInput."""
-        family = self.known
-        if name not in self.book.entries:
-            there = ", ".join(self.book.entries) or "none"
-            if family.variant(name) is None:
-                raise UnknownModel(
-                    f"model '{family.name}' has no candidate '{name}'; its candidates: {there}"
-                )
-            raise BadInput(
-                f"variant '{name}' of model '{family.name}' is no candidate: its publisher decides on it, in the "
-                f"repository; candidates: {there}"
-            )
-        if not order.promote and {v.name for v in self._roster.family.variants} == {name}:
-            raise BadInput(
-                f"variant '{name}' is the only one of '{family.name}' that serves; promote another first"
-            )
+        check(name, order, self.known, self.book.entries, self._roster.family)

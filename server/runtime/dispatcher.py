@@ -12,23 +12,15 @@ from dataclasses import replace
 from server.errors import NotReady, RequestError
 from server.metrics import FamilyMetrics
 from server.policy import retune
-from server.policy.decision import (
-    ArmProfile,
-    Decision,
-    Drop,
-    Idle,
-    Outlook,
-    PolicyFactory,
-    Run,
-    Ticket,
-    WaitUntil,
-)
+from server.policy.decision import ArmProfile, PolicyFactory, Ticket
 from server.policy.probing import Slack
-from server.runtime import outcomes, tables
+from server.runtime import tables
+from server.runtime.deciding import Deciding
 from server.runtime.jobs import Answer, Deliver, Job
-from server.runtime.journal import MOST_TICKETS, Journal, Record
+from server.runtime.journal import Journal
 from server.runtime.limits import Limits, Load
 from server.runtime.quarantine import Quarantine
+from server.runtime.replies import Replies
 from server.runtime.running import Running, Step, Trial
 from server.runtime.traffic import Traffic
 from server.runtime.waiting import Waiting, may_go
@@ -55,8 +47,7 @@ class Dispatcher:
         """Name of the policy in force, for those who ask."""
         self._factory = factory
         self._metrics = metrics
-        self._deliver: Deliver = _nowhere
-        self._watch: Callable[[Ticket], None] = _unwatched
+        self._watch: Callable[[Ticket], None] = lambda _ticket: None
         lock = threading.Lock()
         self._changed = threading.Condition(lock)
         self._quiet = threading.Condition(lock)
@@ -66,12 +57,16 @@ class Dispatcher:
         self._waiting = Waiting(name, limits, self.quarantine)
         self._running = Running()
         self._traffic = Traffic(limits)
-        self._announce: Callable[[], None] = _unheard
+        self._replies = Replies(self._traffic.standing, metrics)
+        self._deciding = Deciding(
+            self._waiting, self._running, self._traffic, self.journal, metrics
+        )
+        self._announce: Callable[[], None] = lambda: None
         self._closing = False
 
     def answer_to(self, deliver: Deliver) -> None:
         """Where answers go; set once, before the first job."""
-        self._deliver = deliver
+        self._replies.deliver = deliver
 
     def show(self, watch: Callable[[Ticket], None]) -> None:
         """Let `watch` see every ticket, refused ones too; set once. It must be quick: the lock is held."""
@@ -143,19 +138,15 @@ class Dispatcher:
                 stranded = self._waiting.use(arms, built, time.monotonic())
                 self._metrics.arms_ready(len(built.arms))
                 self._changed.notify_all()
-        self._answer_unrun(stranded)
+        self._replies.unrun(stranded)
 
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue jobs; those that admission refuses are answered before this returns."""
         now_s = time.monotonic()
-        refused: list[Answer] = []
         with self._changed:
-            for job in jobs:
-                error = self._admit(job, now_s)
-                if error is not None:
-                    refused.append(Answer(job, error=error))
+            errors = [(job, self._admit(job, now_s)) for job in jobs]
             self._changed.notify(self.limits.workers)
-        self._answer_unrun(refused)
+        self._replies.unrun([Answer(job, error=e) for job, e in errors if e is not None])
 
     def requeue(self, step: Step) -> None:
         """Its arm let `step` down: what it owes goes to other arms where they can still be in time, or is answered."""
@@ -181,32 +172,27 @@ class Dispatcher:
             with self._changed:
                 if self._closing and not self._waiting:
                     return None
-                trial = self._trial()
+                trial = self.quarantine.trial(self._waiting.told, waiting=bool(self._waiting))
                 if trial is not None:
                     return trial
                 step, dropped, wait_s = self._decide(begun_s)
                 if step is None and not dropped:
                     if not self._waiting and not self._running:
                         self._quiet.notify_all()
-                    self._changed.wait(self._until_trial(wait_s))
+                    self._changed.wait(self.quarantine.until_trial_s(wait_s))
                     begun_s = time.monotonic()
                     continue
-            self._answer_unrun(dropped)
+            self._replies.unrun(dropped)
             if step is not None:
                 return step
 
     def finish(self, step: Step, answers: Sequence[Answer]) -> None:
         """Take a step's answers back to their clients. Late ones are answered too, and counted as late."""
         answers = self._running.settle(step, answers)
-        self._deliver(answers)
+        self._replies.deliver(answers)
         now_s = time.monotonic()
         self._running.end(step, answers[0].batch if answers else None, now_s)
-        served = [outcomes.served(a, a.batch, now_s) for a in answers if a.batch is not None]
-        for one in served:
-            self._traffic.standing.ended(one.slo_class, in_time=one.in_time)
-        if served:
-            self._metrics.answered(served)
-        self._count_unrun([answer for answer in answers if answer.error is not None])
+        self._replies.count(answers, now_s)
 
     def close(self) -> None:
         """Refuse new jobs; workers end when the waiting ones are answered."""
@@ -220,7 +206,7 @@ class Dispatcher:
             left = [Answer(job, error=NotReady("the server stopped before this request was run"))
                     for job in self._waiting.clear()]  # fmt: skip
             self._changed.notify_all()
-        self._answer_unrun(left)
+        self._replies.unrun(left)
 
     def _rearm(self) -> None:
         """The quarantine has changed. Until the tables are made anew nothing is decided with the old ones."""
@@ -252,80 +238,10 @@ class Dispatcher:
             self._changed.notify(self.limits.workers)
         refused = [Answer(job, error=error) for job, error in errors if error is not None]
         self._metrics.retried(len(jobs) - len(refused))
-        self._answer_unrun(refused)
-
-    def _trial(self) -> Trial | None:
-        """A probe for the calling worker, where one is due and nobody is kept waiting by it."""
-        waiting = bool(len(self._waiting))
-        arm = self.quarantine.probe(time.monotonic(), waiting=waiting)
-        return next((Trial(profile) for profile in self._waiting.told if profile.arm == arm), None)
-
-    def _until_trial(self, wait_s: float | None) -> float | None:
-        trial_s = self.quarantine.next_probe_in_s(time.monotonic())
-        return min((s for s in (wait_s, trial_s) if s is not None), default=None)
+        self._replies.unrun(refused)
 
     def _decide(self, begun_s: float) -> tuple[Step | None, list[Answer], float | None]:
-        """Ask the policy once and carry its decision out on the queue. Called under the lock."""
-        policy = self._waiting.tables.policy
-        crowded = len(self._running) >= self.limits.workers
-        if not self._waiting or policy is None or self._rearming or crowded:
+        """Called under the lock."""
+        if self._rearming:
             return None, [], None
-        now_s = time.monotonic()
-        outlook = self._traffic.outlook(self._running.take_ended(), now_s)
-        decision = policy(self._waiting.queue, outlook, now_s)
-        took_s = time.monotonic() - now_s
-        if self.journal.wants(decision, now_s):
-            self._note(decision, outlook, now_s, took_s)
-        dropped = self._take_drops(decision.dropped, now_s) if decision.dropped else []
-        match decision:
-            case Run() as run:
-                self._metrics.decided(run.reason, took_s)
-                return self._take_run(run, begun_s), dropped, None
-            case WaitUntil(at_s):
-                self._metrics.decided("wait", took_s)
-                return None, dropped, max(0.0, at_s - time.monotonic())
-            case Idle():
-                return None, dropped, None
-
-    def _note(self, decision: Decision, outlook: Outlook, now_s: float, took_s: float) -> None:
-        queue, arms = self._waiting.queue, self._waiting.tables.arms
-        seen = tuple(queue[:MOST_TICKETS])
-        self.journal.keep(
-            Record(now_s, took_s, arms, seen, len(queue), outlook, decision, self.policy)
-        )
-
-    def _take_run(self, run: Run, begun_s: float) -> Step:
-        jobs = tuple(self._waiting.take(run.tickets))
-        return self._running.begin(Step(run.arm, jobs, run.rows, begun_s))
-
-    def _take_drops(self, drops: Sequence[Drop], now_s: float) -> list[Answer]:
-        jobs = self._waiting.take([drop.ticket for drop in drops])
-        retry_s = self._waiting.queue.rows * self._waiting.tables.pace_s
-        return [
-            outcomes.dropped(self.name, drop, job, now_s, retry_s)
-            for drop, job in zip(drops, jobs, strict=True)
-        ]
-
-    def _answer_unrun(self, answers: Sequence[Answer]) -> None:
-        if answers:
-            self._deliver(answers)
-            self._count_unrun(answers)
-
-    def _count_unrun(self, answers: Sequence[Answer]) -> None:
-        for answer in answers:
-            self._traffic.standing.ended(answer.job.slo_class, in_time=False)
-            job = answer.job
-            slo_s = job.deadline_s - job.arrival_s
-            self._metrics.unrun(job.slo_class, outcomes.outcome(answer.error), slo_s)
-
-
-def _unwatched(_ticket: Ticket) -> None:
-    pass
-
-
-def _unheard() -> None:
-    pass
-
-
-def _nowhere(_answers: Sequence[Answer]) -> None:
-    raise RuntimeError("answer_to() was not called")
+        return self._deciding.decide(self.policy, begun_s)

@@ -156,6 +156,10 @@ class Worker(threading.Thread):
 
     def _probe(self, trial: Trial) -> None:
         with self._turn():
+            if (
+                trial.arm.arm not in self._post.loaded
+            ):  # let go while this worker waited for its turn
+                return
             started_s = time.monotonic()
             ok = self._canary_passes(trial)
             took_s = time.monotonic() - started_s

@@ -2,10 +2,11 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 
-from server.errors import NotReady
+from models.catalog import Family
+from server.errors import BadInput, NotReady, UnknownModel
 from server.policy.candidacy import Ordered
 
 
@@ -47,3 +48,23 @@ class Orders:
     def _next(self) -> tuple[str, Ordered, "Future[None]"] | None:
         with self._lock:
             return self._waiting.popleft() if self._waiting else None
+
+
+def check(
+    name: str, order: Ordered, published: Family, candidates: Collection[str], serving: Family
+) -> None:
+    """Raises UnknownModel or BadInput for a variant of which that cannot be asked."""
+    if name not in candidates:
+        there = ", ".join(candidates) or "none"
+        if published.variant(name) is None:
+            raise UnknownModel(
+                f"model '{published.name}' has no candidate '{name}'; its candidates: {there}"
+            )
+        raise BadInput(
+            f"variant '{name}' of model '{published.name}' is no candidate: its publisher decides on it, in the "
+            f"repository; candidates: {there}"
+        )
+    if not order.promote and {v.name for v in serving.variants} == {name}:
+        raise BadInput(
+            f"variant '{name}' is the only one of '{published.name}' that serves; promote another first"
+        )

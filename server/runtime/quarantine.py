@@ -8,8 +8,9 @@ from math import isfinite
 
 from server.metrics import FamilyMetrics
 from server.policy import quarantine as rules
-from server.policy.decision import Arm
+from server.policy.decision import Arm, ArmProfile
 from server.policy.incidents import Back, Event, Free, Out, Probe, Returned, Stay, Verdict
+from server.runtime.running import Trial
 
 _log = logging.getLogger(__name__)
 
@@ -64,17 +65,21 @@ class Quarantine:
         if isinstance(event, Returned) or any(isinstance(v, Out | Back) for v in verdicts):
             self._changed()
 
-    def probe(self, now_s: float, *, waiting: bool) -> Arm | None:
-        """The arm that the calling worker is to probe now, if any; `waiting`: requests wait for the worker."""
-        if rules.next_due_s(self.state) > now_s:
+    def trial(self, told: Iterable[ArmProfile], *, waiting: bool) -> Trial | None:
+        """The arm of those told that the calling worker is to probe now; `waiting`: requests wait for the worker."""
+        if rules.next_due_s(self.state) > time.monotonic():
             return None
         verdicts = self._step(Free(waiting))
-        return next((v.arm for v in verdicts if isinstance(v, Probe)), None)
+        arm = next((v.arm for v in verdicts if isinstance(v, Probe)), None)
+        return next((Trial(profile) for profile in told if profile.arm == arm), None)
 
-    def next_probe_in_s(self, now_s: float) -> float | None:
-        """How long an idle worker may sleep; None where no arm is to be probed."""
-        wait_s = rules.next_due_s(self.state) - now_s
-        return max(0.0, wait_s) if isfinite(wait_s) else None
+    def until_trial_s(self, wait_s: float | None) -> float | None:
+        """How long an idle worker may sleep that has `wait_s` by itself; None: until it is woken."""
+        due_s = rules.next_due_s(self.state)
+        if not isfinite(due_s):
+            return wait_s
+        trial_s = max(0.0, due_s - time.monotonic())
+        return trial_s if wait_s is None else min(wait_s, trial_s)
 
     def _step(self, event: Event) -> tuple[Verdict, ...]:
         with self._lock:

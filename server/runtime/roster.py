@@ -6,7 +6,6 @@ from dataclasses import replace
 from models.catalog import Family, Variant
 from server.runtime.assay import Measured
 from server.runtime.residency import Residency
-from server.runtime.slots import Slots
 from server.runtime.tuner import Tuner
 
 Announce = Callable[[Family], None]
@@ -21,20 +20,23 @@ class Roster:
         family: Family,
         residency: Residency,
         tuner: Tuner,
-        slots: Slots,
         announce: Announce,
+        budget_s: float,
     ) -> None:
         self.family = family
         self._residency = residency
         self._tuner = tuner
-        self._slots = slots
         self._announce = announce
+        self._budget_s = budget_s
 
-    def serve(
-        self, variants: Iterable[Variant], budget_s: float, measured: Sequence[Measured] = ()
-    ) -> None:
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody comes to serve any more: the server stops."""
+        return self._tuner.is_stopping
+
+    def serve(self, variants: Iterable[Variant], measured: Sequence[Measured] = ()) -> None:
         """Serve with these variants, no others. Arms that are `measured` serve as they are; of other new variants the
-        arms are opened, and measured in up to `budget_s` where that is needed. The rest goes on undisturbed.
+        arms are opened, and measured within the budget where that is needed. The rest goes on undisturbed.
         """
         family = replace(self.family, variants=tuple(variants))
         gone = _missing(self.family, family)
@@ -49,14 +51,14 @@ class Roster:
             self._tuner.enlist((m.way, m.profile, m.loaded) for m in ready)
         others = new - {m.way.variant.name for m in ready}
         if others:
-            self._tuner.take_in(others, self._slots, budget_s)
+            self._tuner.take_in(others, self._budget_s)
         if gone and not new:
             self._tuner.settle()  # what was not worth its memory beside those may be now
         self._announce(family)
 
     def has_arm(self, variant: str) -> bool:
         """Whether the policy may choose it."""
-        return any(arm.variant == variant for arm in self._tuner.known.profiled)
+        return any(arm.variant == variant for arm in self._tuner.arms)
 
 
 def _missing(one: Family, other: Family) -> set[str]:

@@ -8,10 +8,10 @@ from models.catalog import Family
 from server.policy.candidacy import Claim
 from server.policy.decision import Arm, ArmProfile
 from server.runtime.dispatcher import Dispatcher
+from server.runtime.knowledge import Knowledge
 from server.runtime.residency import Residency
 from server.runtime.samples import Samples
 from server.runtime.slots import Slots
-from server.runtime.tuner import Tuner
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Parts:
     """What a family is served with."""
 
     residency: Residency
-    tuner: Tuner
+    knowledge: Knowledge
     slots: Slots
     dispatcher: Dispatcher
     samples: Samples
 
     def seats(self, family: Family) -> list[Seat]:
         """Every arm in use of the family's variants."""
-        told, loaded = self.tuner.known.told, self.residency.loaded
+        told, loaded = self.knowledge.known.told, self.residency.loaded
         quarantine = self.dispatcher.quarantine
         return [
             Seat(profile, _claim(family, arm), loaded[arm])

@@ -10,19 +10,21 @@ from collections.abc import Iterator
 
 from models.backends.base import BackendError
 from models.catalog import Family
-from profiler.measure import Bench, Step, sample_inputs
+from profiler.measure import Bench, Loaded, Step, sample_inputs
 from server.policy import probing
 from server.policy.incidents import Failed
 from server.policy.retune import Known, without_arms
 from server.runtime.dispatcher import Dispatcher
+from server.runtime.knowledge import Knowledge
 from server.runtime.residency import Residency
 from server.runtime.slots import Slots
-from server.runtime.tuner import Tuner
 
 _log = logging.getLogger(__name__)
 
 STEP_S = 0.1
 """About what one step of measuring anew takes; it is begun only where hardly anybody will come meanwhile."""
+REMEASURE_S = 20.0
+"""For measuring all arms in memory anew, in idle moments."""
 QUIET_RISK = 0.05
 """The chance allowed that a request comes in that time."""
 
@@ -34,13 +36,13 @@ class Shadow:
         self,
         family: Family,
         residency: Residency,
-        tuner: Tuner,
+        knowledge: Knowledge,
         slots: Slots,
         dispatcher: Dispatcher,
     ) -> None:
         self._family = family
         self._residency = residency
-        self._tuner = tuner
+        self._knowledge = knowledge
         self._slots = slots
         self._dispatcher = dispatcher
         self._spent = probing.Spent()
@@ -53,7 +55,7 @@ class Shadow:
         """Use this moment, if it is idle."""
         slack = self._dispatcher.slack(self._family.slo.latency_s)
         quiet = not slack.waiting and slack.rate_rps * STEP_S <= QUIET_RISK
-        if quiet and slack.idle == slack.workers and self._tuner.unmeasured:
+        if quiet and slack.idle == slack.workers and self._knowledge.unmeasured:
             self._measure_on()
             return
         probe = probing.next_probe(self._trusted(), slack, self._spent, time.monotonic())
@@ -62,7 +64,7 @@ class Shadow:
 
     def _trusted(self) -> Known:
         """What is known, but for arms that are out of use: the quarantine probes those itself, under its watch."""
-        known, quarantine = self._tuner.known, self._dispatcher.quarantine
+        known, quarantine = self._knowledge.known, self._dispatcher.quarantine
         out = [arm for arm in known.profiled if quarantine.is_out(arm)]
         return without_arms(known, out) if out else known
 
@@ -83,14 +85,25 @@ class Shadow:
         ended_s = time.monotonic()
         self._spent = probing.after(ended_s - begun_s, self._dispatcher.limits.workers, ended_s)
         if self._dispatcher.load().arrived == arrived:
-            self._tuner.observe_shadow(probe, ended_s - warm_s, ended_s)
+            self._knowledge.observe_shadow(probe, ended_s - warm_s, ended_s)
 
     def _measure_on(self) -> None:
         """One more step of measuring every loaded arm on hardware that has no profile of them."""
-        if self._bench is None or self._begun_on != self._tuner.fingerprint:
-            self._bench, self._begun_on = self._tuner.bench(self._slots), self._tuner.fingerprint
+        if self._bench is None or self._begun_on != self._knowledge.fingerprint:
+            self._bench, self._begun_on = self._bench_of_all(), self._knowledge.fingerprint
             self._steps = self._bench.steps()
             _log.info("%s: hardly anybody asks; measuring on this hardware", self._family.name)
         if next(self._steps, None) is None:
-            self._tuner.measured(self._bench.profiles())
+            self._knowledge.begin_anew(self._bench.profiles())
             self._bench = None
+
+    def _bench_of_all(self) -> Bench:
+        """All arms in memory, to be measured anew."""
+        knowledge, slots, threads = self._knowledge, self._slots, self._residency.berth.threads
+        bench = Bench(self._family, slots.effort(REMEASURE_S), slots.instruments())
+        for arm, backend in self._residency.loaded.items():
+            variant, profile = knowledge.family.variant(arm.variant), knowledge.profile(arm)
+            if variant is not None:
+                load_s = profile.load_s if profile else 0.0
+                bench.add(Loaded(backend, threads, arm.device, load_s), variant)
+        return bench

@@ -18,6 +18,9 @@ class Shelf:
         self._folder = folder
         self._family = family
         self._hardware = hardware
+        self._sums = {
+            v.name: v.sha256 for v in family.variants
+        }  # of the artefacts that profiles are of
         self.fingerprint = hardware.fingerprint()
         now = datetime.now(UTC).isoformat(timespec="seconds")
         known = store.load(folder, family, self.fingerprint)
@@ -25,12 +28,11 @@ class Shelf:
 
     def adopt(self, family: Family) -> None:
         """The family has other variants now. Profiles of an artefact that was replaced are forgotten."""
-        sums = {v.name: v.sha256 for v in self._family.variants}
         new = {v.name: v.sha256 for v in family.variants}
-        gone = {name for name, sha256 in sums.items() if new.get(name) not in (None, sha256)}
+        gone = {name for name, sha256 in new.items() if self._sums.get(name, sha256) != sha256}
         kept = tuple(p for p in self._machine.profiles if p.variant not in gone)
         self._machine = replace(self._machine, profiles=kept)
-        self._family = family
+        self._family, self._sums = family, {**self._sums, **new}
 
     def on(self, hardware: Hardware) -> "Shelf":
         """The shelf of other hardware, in the same folder."""

@@ -27,7 +27,7 @@ class Waiting:
         self.queue = Queue()
         self.told: tuple[ArmProfile, ...] = ()
         self.tables = Tables()
-        self._family = family
+        self.family = family
         self._limits = limits
         self._quarantine = quarantine
         self._ids = itertools.count()
@@ -37,15 +37,16 @@ class Waiting:
         return len(self._jobs)
 
     def use(self, told: Sequence[ArmProfile], tables: Tables, now_s: float) -> list[Answer]:
-        """Put new tables in force; the answers to those who wait for arms that are out of use, no other being good."""
+        """Put new tables in force; the answers to those who wait for arms out of use or gone, no other being good."""
+        gone = {profile.arm for profile in self.told} - {profile.arm for profile in told}
         self.told, self.tables = tuple(told), tables
-        if len(tables.arms) == len(self.told):
+        if len(tables.arms) == len(self.told) and not gone:
             return []
         answers: list[Answer] = []
         for job in list(self._jobs.values()):
             if job.ticket is None or tables.accept(job.ticket):
                 continue
-            error = self._out_of_use(job.ticket, now_s)
+            error = self._out_of_use(job.ticket, now_s) or self._gone(job.ticket, now_s)
             if error is not None:
                 self.remove(job)
                 answers.append(Answer(job, error=error))
@@ -67,9 +68,9 @@ class Waiting:
         """Let a job wait that an arm let down, however many do, or say why not."""
         assert job.ticket is not None  # it was in a step
         if now_s > job.ticket.deadline_s:
-            return outcomes.late(self._family, job, now_s)
+            return outcomes.late(self.family, job, now_s)
         if job.retries >= MOST_RETRIES:
-            return outcomes.let_down(self._family, job.retries)
+            return outcomes.let_down(self.family, job.retries)
         job.retries += 1
         return self._settled(job, job.ticket, self.tables.admit(job.ticket, 0, now_s), now_s)
 
@@ -98,15 +99,26 @@ class Waiting:
     ) -> RequestError | None:
         if isinstance(verdict, admission.Refuse):
             out = self._out_of_use(ticket, now_s) if verdict.reason == "unservable" else None
-            return out or outcomes.refusal(self._family, verdict)
+            return out or outcomes.refusal(self.family, verdict)
         job.ticket = ticket
         self.queue.push(ticket)
         self._jobs[ticket.id] = job
         return None
 
+    def _gone(self, ticket: Ticket, now_s: float) -> RequestError | None:
+        """None where an arm is left that would do, were the policy in force content with it."""
+        if any(ticket.accepts(p) and ticket.rows <= p.max_batch for p in self.told):
+            return None
+        verdict = self.tables.admit(ticket, 0, now_s)
+        return (
+            outcomes.refusal(self.family, verdict)
+            if isinstance(verdict, admission.Refuse)
+            else None
+        )
+
     def _out_of_use(self, ticket: Ticket, now_s: float) -> NotReady | None:
         accepted = [profile.arm for profile in self.told if ticket.accepts(profile)]
-        return outcomes.out_of_use(self._family, self._quarantine.state, accepted, now_s)
+        return outcomes.out_of_use(self.family, self._quarantine.state, accepted, now_s)
 
 
 def may_go(job: Job, tables: Tables, now_s: float) -> bool:

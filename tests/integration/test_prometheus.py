@@ -100,6 +100,46 @@ def test_promtool_accepts_what_is_deployed(check: list[str]):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("alert", "at", "values", "fires"),
+    [
+        ("GearshiftTrialStuck", "2h10m", ("1x180", "0x180", "0+60x180"), True),
+        ("GearshiftTrialStuck", "1h50m", ("0x60 1x120", "0x180", "0+60x180"), False),
+        ("GearshiftTrialStuck", "2h10m", ("1x180", "0x100 1x80", "0+60x180"), False),
+        ("GearshiftTrialStuck", "2h10m", ("1x180", "0x180", "0x180"), False),
+        ("GearshiftCandidateRolledBack", "1h45m", ("0x180", "0x100 1x80", "0x180"), True),
+        ("GearshiftCandidateRolledBack", "2h", ("0x180", "0x100 1x80", "0x180"), False),
+        ("GearshiftCandidatesKeepFailing", "2h", ("0x180", "0x100 1x80", "0x180"), False),
+        ("GearshiftCandidatesKeepFailing", "2h", ("0x180", "0x80 1x10 2x10 3x80", "0x180"), True),
+    ],
+)
+def test_alerts_on_candidates_fire_when_they_are_to(
+    tmp_path: Path, alert: str, at: str, values: tuple[str, str, str], fires: bool
+):
+    """`values`, one a minute: candidates on trial, rollbacks, requests."""
+    where = 'family="m", instance="i"'
+    names = (
+        f'gearshift_candidates{{{where}, state="trial"}}',
+        f'gearshift_promotions_total{{{where}, verdict="rolled_back"}}',
+        f'gearshift_requests_total{{{where}, outcome="ok"}}',
+    )
+    expr = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
+    samples = [{"labels": "{}", "value": 1}] if fires else []
+    question = {"expr": expr, "eval_time": at, "exp_samples": samples}
+    inputs = [{"series": n, "values": v} for n, v in zip(names, values, strict=True)]
+    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": [question]}
+    path = tmp_path / "test.yml"
+    path.write_text(
+        json.dumps({"rule_files": [str(ROOT / "deploy" / "alerts.yml")], "tests": [test]})
+    )
+
+    done = subprocess.run(
+        [str(PROMTOOL), "test", "rules", str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_alerts_and_server_speak_of_the_same_series(server: Server):
     url = f"http://127.0.0.1:{server.http_port}/metrics"
     with urllib.request.urlopen(url, timeout=5) as answer:

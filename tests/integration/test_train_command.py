@@ -148,7 +148,7 @@ def test_a_frontier_is_asked_of_a_server(server: Server):
         ("sharp", "serving"),
     }
     assert all(0.0 < v.latency_s[1] < 1.0 for v in found.variants)
-    assert found.window_s == 60.0
+    assert 10.0 <= found.window_s < 60.0
     assert found.workers >= 1
 
 

@@ -107,6 +107,20 @@ def test_the_reply_margin_is_kept_back_from_every_deadline():
     assert desk.dispatcher.depth == 1
 
 
+def test_who_waits_for_a_variant_that_is_let_go_is_told_so_at_once_and_the_others_wait_on():
+    small, middle, large = three_arms()
+    desk = Desk(arms=[small, middle, large])
+    desk.submit(a_job(variant="middle"), a_job(variant="large"), a_job())
+
+    desk.dispatcher.apply([small, large])
+    desk.dispatcher.apply([small, large])
+
+    (answer,) = desk.answers
+    assert isinstance(answer.error, NotReady)
+    assert "variant 'middle' is not available now" in str(answer.error)
+    assert (desk.dispatcher.depth, desk.outcomes()) == (2, {"not_ready": 1})
+
+
 def test_a_cancelled_job_is_neither_run_nor_answered():
     desk = Desk()
     kept, gone = a_job(), a_job()

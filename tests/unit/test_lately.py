@@ -41,5 +41,27 @@ def test_what_is_older_than_the_window_is_forgotten():
     assert lately.shares(6.0 + WINDOW_S) == {"b": 1.0}
 
 
+@pytest.mark.parametrize(("now_s", "span_s"), [(1000.0, 50.0), (1009.0, 59.0), (1010.0, 50.0)])
+def test_a_steady_rate_is_told_as_it_is_whenever_that_is_asked(now_s: float, span_s: float):
+    lately = Lately()
+    for tenth in range(round(now_s * 10)):
+        lately.ended(0.03, 0.8, tenth / 10)
+
+    (region,) = lately.regions(now_s)
+
+    assert lately.span_s(now_s) == span_s
+    assert region.offered / lately.span_s(now_s) == pytest.approx(10.0)
+
+
+def test_soon_after_the_first_request_the_span_is_short_but_no_moment():
+    lately = Lately()
+    lately.ended(0.03, 0.8, 1005.0)
+
+    spans_s = [lately.span_s(now_s) for now_s in (1005.0, 1009.0, 1025.0, 1069.0)]
+
+    assert spans_s == [10.0, 10.0, 20.0, 59.0]
+    assert Lately().span_s(1005.0) == 10.0
+
+
 def test_nobody_has_a_share_of_nothing():
     assert Lately().shares(0.0) == {}
