@@ -23,9 +23,9 @@ class Cover(NamedTuple):
         """In words: which arm, and how the two compare."""
         other, mine, b = self.by.arm, self.arm, self.rows
         return (
-            f"{other.variant} on {other.backend} ({other.device}) is as accurate ({self.by.accuracy:.4f} against "
-            f"{mine.accuracy:.4f}) and no slower ({self.by.mean_s[b] * 1e3:.2f} against {mine.mean_s[b] * 1e3:.2f} ms "
-            f"for {b} row{'s' * (b > 1)})"
+            f"neither clearly more accurate ({mine.accuracy:.4f} against {self.by.accuracy:.4f}) nor clearly faster "
+            f"({mine.mean_s[b] * 1e3:.2f} against {self.by.mean_s[b] * 1e3:.2f} ms for {b} row{'s' * (b > 1)}) than "
+            f"{other.variant} on {other.backend} ({other.device})"
         )
 
 

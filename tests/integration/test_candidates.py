@@ -177,7 +177,7 @@ def test_a_dominated_candidate_is_rejected_and_never_answers(tmp_path: Path):
         assert is_refused(server, "poor")
         told = standing(server, "poor")
 
-    assert "quick on scripted (cpu) is as accurate (0.7000 against 0.6000) and no slower" in line
+    assert "neither clearly more accurate (0.6000 against 0.7000) nor clearly faster" in line
     assert told.state == "rejected"
     assert traffic.variants() == {"quick"}
     assert traffic.failures == []

@@ -67,7 +67,8 @@ def test_a_dominated_candidate_is_rejected_and_told_by_whom():
 
     assert [type(v) for v in verdicts] == [Reject]
     assert isinstance(life.stage, Rejected)
-    assert life.stage.reason.startswith("does not move the frontier: large on scripted (cpu) is as")
+    assert life.stage.reason.startswith("does not move the frontier: neither clearly more accurate")
+    assert life.stage.reason.endswith("than large on scripted (cpu)")
 
 
 @pytest.mark.parametrize("life", [NEW, ON_TRIAL])
@@ -162,7 +163,7 @@ def test_who_becomes_slower_than_its_profile_and_falls_behind_is_rolled_back():
     assert twice == []
     assert [type(v) for v in thrice] == [RollBack]
     assert isinstance(life.stage, RolledBack)
-    assert life.stage.reason.startswith("slower than its profile and off the frontier: large on")
+    assert life.stage.reason.startswith("slower than its profile and off the frontier: neither")
 
 
 def test_who_is_a_little_slower_than_the_next_stays():
