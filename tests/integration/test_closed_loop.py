@@ -26,6 +26,9 @@ from tests.integration.trained import (
     visited,
 )
 
+pytestmark = pytest.mark.timeout(300)
+"""Half a minute where nothing else runs: they train, serve and wait for a verdict, which a busy machine delays."""
+
 POOR = ("cnn-w1-d1", 6000)
 """Hardly better than guessing, so that whatever is trained properly must be let in."""
 
