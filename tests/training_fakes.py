@@ -35,10 +35,10 @@ class Recorder:
         self.steps.append((ids, weights, rate))
         return losses_of(ids) + np.float32(self.loss)
 
-    def judge(self, held_out: NDArray[np.intp]) -> tuple[float, float]:
+    def judge(self, held_out: NDArray[np.intp]) -> tuple[float, float, float]:
         assert len(held_out)
         self.judged_after.append(len(self.steps))
-        return 1.0 / len(self.judged_after), 0.5
+        return 1.0 / len(self.judged_after), 0.5, 0.0
 
 
 class Forwards:

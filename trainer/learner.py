@@ -1,6 +1,8 @@
 """The network being trained: takes steps, tells losses and errors. It does not choose examples or count their cost."""
 
+import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +15,18 @@ from trainer.settings import Recipe
 
 ROWS = 128
 """Images a forward takes at a time: their activations still fit into a core's cache."""
+
+
+_FLATLY = math.log(5)
+"""A label is contradicted where another class is held for so many times (here its logarithm) as likely."""
+
+
+class Judgement(NamedTuple):
+    """Mean loss, share of wrong answers, and share of labels that the network flatly contradicts."""
+
+    loss: float
+    wrong: float
+    contradicted: float
 
 
 class Learner:
@@ -59,13 +73,16 @@ class Learner:
         """The loss of each of these training examples as the network is now, not augmented (rows,)."""
         return losses_by(self.module.eval(), self.pixels, ids)
 
-    def judge(self, held_out: Pixels) -> tuple[float, float]:
-        """(mean loss, share of wrong answers) on other examples."""
-        wrong, loss = 0, 0.0
+    def judge(self, held_out: Pixels) -> Judgement:
+        """How the network does on other examples."""
+        wrong, contradicted, loss = 0, 0, 0.0
         for logits, labels in _answers(self.module.eval(), held_out):
             wrong += int((logits.argmax(1) != labels).sum())
             loss += float(cross_entropy(logits, labels, reduction="sum"))
-        return loss / len(held_out), wrong / len(held_out)
+            behind = logits.max(1).values - logits[torch.arange(len(labels)), labels]
+            contradicted += int((behind > _FLATLY).sum())
+        n = len(held_out)
+        return Judgement(loss / n, wrong / n, contradicted / n)
 
 
 def losses_by(

@@ -51,7 +51,7 @@ def finish(
         cpu_s = time.process_time() - begun_s
         if shown.checkpoint is not None:
             checkpoints.save(shown.checkpoint, run)
-        _, error = learner.judge(Pixels(prepared.dataset.test, learner.device))
+        error = learner.judge(Pixels(prepared.dataset.test, learner.device)).wrong
         progress.ended(error)
     return told(prepared, error, cpu_s)
 

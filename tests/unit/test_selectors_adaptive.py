@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator, default_rng
 
-from trainer.selectors.adaptive import Adaptive, adaptive
+from trainer.selectors.adaptive import HARD, WRONG, Adaptive, adaptive
 from trainer.selectors.selective_backprop import Power, selective_backprop
 from trainer.selectors.shapes import HARDEST, MIDDLE, Shape
 
@@ -93,3 +93,37 @@ def test_judgements_of_the_primed_epoch_are_ignored():
 
 def _ys(shape: Shape) -> tuple[float, float, float]:
     return shape.y1, shape.y2, shape.y3
+
+
+def test_the_more_held_out_labels_are_contradicted_the_less_the_loss_decides():
+    rates: list[float] = []
+    for contradicted in (0.0, HARD, 0.08, WRONG, 0.5):
+        selector = begun({})
+        selector.doubted(contradicted)
+        rates.append(selector.keep_rate)
+
+    plain = begun({}).keep_rate
+    assert rates[:2] == [plain, plain]
+    assert plain < rates[2] < 1.0
+    assert rates[3:] == [1.0, 1.0]
+
+
+def test_doubt_survives_a_resume_and_a_judgement():
+    selector, resumed = begun({}), begun({})
+    selector.doubted(0.08)
+    resumed.restore(selector.state())
+    rates = [selector.keep_rate, resumed.keep_rate]
+    for each in (selector, resumed):
+        each.judged(1.0)
+
+    assert rates[0] == rates[1] == selector.keep_rate == resumed.keep_rate
+
+
+def test_labels_are_not_doubted_before_anything_is_learnt():
+    selector = adaptive(N, {"primed_epochs": 2})
+    selector.begin_epoch(1, 0.1)
+
+    selector.doubted(0.5)
+    selector.begin_epoch(2, 0.2)
+
+    assert selector.keep_rate == begun({}).keep_rate

@@ -96,7 +96,7 @@ def test_a_judgement_is_the_mean_loss_and_the_share_of_wrong_answers(tmp_path: P
     with torch.no_grad():
         answers = learner.module.eval()(pixels.images.float()).argmax(1)
 
-    loss, wrong = learner.judge(pixels)
+    loss, wrong, _ = learner.judge(pixels)
 
     assert loss == pytest.approx(learner.losses(np.arange(len(pixels))).mean(), rel=1e-4)
     assert wrong == pytest.approx(float((answers != pixels.labels).float().mean()))
@@ -104,11 +104,11 @@ def test_a_judgement_is_the_mean_loss_and_the_share_of_wrong_answers(tmp_path: P
 
 def test_training_brings_the_error_down(tmp_path: Path):
     prepared = a_prepared(write_stripes(tmp_path / "stripes.npz"))
-    _, before = prepared.learner.judge(prepared.learner.pixels)
+    before = prepared.learner.judge(prepared.learner.pixels).wrong
 
     list(prepared.run.steps())
 
-    _, after = prepared.learner.judge(prepared.learner.pixels)
+    after = prepared.learner.judge(prepared.learner.pixels).wrong
     assert after < before / 4
 
 

@@ -2,11 +2,15 @@
 
 With wrong labels the highest losses are the worst to train on; which losses pay depends on the data and on the stage
 of training. So intervals of training are judged by what they did for held-out examples, and the better shape stays.
+How a short interval went is mostly chance, though, and wrong labels do harm at once. They show on held-out examples
+too: a network that has not seen them contradicts them flatly. The more of these there are, beyond what hard examples
+explain, the less any shape is followed, down to training on everything.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -26,6 +30,12 @@ OPTIONS = {
 } | LOOKS
 
 
+HARD = 0.065
+"""Up to this share of held-out labels is contradicted although right: seen on Fashion-MNIST, which is hard to label."""
+WRONG = 0.1
+"""From this share on labels are wrong, and no loss is preferred."""
+
+
 class Adaptive(Selective):
     """Begins with the shape `start`, by default Selective-Backprop's, and stays with it unless it is judged.
 
@@ -41,6 +51,7 @@ class Adaptive(Selective):
         self.verdict: Verdict = "undecided"
         self._wins = wins
         self._search = Search(start)
+        self._doubt = 0.0
 
     @property
     def shape(self) -> Shape:
@@ -57,19 +68,26 @@ class Adaptive(Selective):
         self._search = propose(self._search, rng)
         return kept
 
+    def doubted(self, contradicted: float) -> None:
+        if self._priming:  # what was hardly learnt yet is contradicted for no reason
+            return
+        self._doubt = float(np.clip((contradicted - HARD) / (WRONG - HARD), 0.0, 1.0))
+        self._follow(self.shape.towards_all(self._doubt))
+
     def judged(self, improvement_per_unit: float) -> None:
         if self._priming:
             return
         self._search, self.verdict = judge(self._search, improvement_per_unit, self._wins)
-        self._follow(self.shape)
+        self._follow(self.shape.towards_all(self._doubt))
 
     def state(self) -> State:
-        return super().state() | to_arrays(self._search)
+        return super().state() | to_arrays(self._search) | {"doubt": np.array(self._doubt)}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         super().restore(state)
         self._search = from_arrays(state)
-        self._follow(self.shape)
+        self._doubt = float(state["doubt"])
+        self._follow(self.shape.towards_all(self._doubt))
 
 
 def adaptive(n: int, options: Mapping[str, float]) -> Adaptive:

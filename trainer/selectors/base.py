@@ -67,6 +67,10 @@ class Selector(Protocol):
         """Learns the unweighted losses of a training step, which cost nothing; ValueError if one is not finite."""
         ...
 
+    def doubted(self, contradicted: float) -> None:
+        """Learns, before `judged`, the share (0 to 1) of held-out labels that the network flatly contradicts."""
+        ...
+
     def judged(self, improvement_per_unit: float) -> None:
         """Learns how much validation improved for each unit spent since the last such call."""
         ...
@@ -113,6 +117,9 @@ class EveryExample:
     def trained(self, ids: Ids, losses: Losses) -> None:
         del ids
         finite(losses)
+
+    def doubted(self, contradicted: float) -> None:
+        del contradicted  # only a selector that adapts listens
 
     def judged(self, improvement_per_unit: float) -> None:
         del improvement_per_unit  # only a selector that adapts listens
