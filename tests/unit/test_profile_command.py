@@ -144,8 +144,8 @@ def test_one_broken_variant_is_named_and_the_others_are_measured(
 
 
 def test_explain_says_what_beats_an_arm(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    scripts = {"small": "fixed_s = 0.02\n", "large": "fixed_s = 0.001\n"}
-    arguments = [*options(tmp_path, a_repository(tmp_path, scripts)), "--budget-s=0.5"]
+    scripts = {"small": "fixed_s = 0.06\n", "large": "fixed_s = 0.001\n"}
+    arguments = [*options(tmp_path, a_repository(tmp_path, scripts)), "--budget-s=1.5"]
 
     assert main([*arguments, "--explain"]) == 0
 
