@@ -69,7 +69,9 @@ def test_labels_from_a_file_are_trained_on_instead(tmp_path: Path):
 
 
 def test_held_out_examples_are_not_trained_on(tmp_path: Path):
-    prepared = a_prepared(write_stripes(tmp_path / "stripes.npz"), selector="adaptive")
+    prepared = a_prepared(
+        write_stripes(tmp_path / "stripes.npz"), selector="adaptive", held_out=0.05
+    )
 
     assert len(prepared.learner.pixels) == 665
     rows = {image.tobytes() for image in prepared.learner.pixels.images.numpy()}
