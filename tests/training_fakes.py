@@ -26,6 +26,7 @@ class Recorder:
     def __init__(self, loss: float = 0.0) -> None:
         self.steps: list[tuple[NDArray[np.intp], NDArray[np.float32], float]] = []
         self.judged_after: list[int] = []
+        self.contradicted = 0.0
         self.loss = loss
 
     def step(
@@ -38,7 +39,7 @@ class Recorder:
     def judge(self, held_out: NDArray[np.intp]) -> tuple[float, float, float]:
         assert len(held_out)
         self.judged_after.append(len(self.steps))
-        return 1.0 / len(self.judged_after), 0.5, 0.0
+        return 1.0 / len(self.judged_after), 0.5, self.contradicted
 
 
 class Forwards:

@@ -58,9 +58,9 @@ def _compared(options: argparse.Namespace) -> int:
 
     settings = _settings(options, budget=max(options.budgets or [0.0]))
     _restrain(options.threads or 1, options.nice)
-    from trainer.prepare import priced
+    from trainer.prepare import pricing
 
-    return run(options, settings, priced)
+    return run(options, settings, pricing(settings.data))
 
 
 def _once(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:

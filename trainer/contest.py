@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="U,V,...",
         help="units, one run of each selector for each",
     )
-    group.add_argument("--seeds", type=_numbers, default=[1.0, 2.0, 3.0], metavar="1,2,3")
+    group.add_argument("--seeds", type=_wholes, default=[1, 2, 3], metavar="1,2,3")
     group.add_argument(
         "--controls",
         default="",
@@ -71,7 +71,7 @@ def run(
     comparison = Comparison(
         selectors,
         tuple(options.budgets or [settings.budget]),
-        tuple(int(seed) for seed in options.seeds),
+        tuple(options.seeds),
         options.out,
         options.at_once,
         options.threads or 1,
@@ -150,6 +150,15 @@ def _machine() -> str:
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     cpu = next((name for name in names if name), platform.machine())
     return f"{cpu}, {len(os.sched_getaffinity(0))} cores, torch {version('torch')}"
+
+
+def _wholes(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"whole numbers separated by commas, not {text!r}"
+        ) from None
 
 
 def _numbers(text: str) -> list[float]:

@@ -1,6 +1,8 @@
 """From settings to a run: data with its noise and its held-out part, network, selector, prices."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +34,20 @@ class Prepared:
     dataset: Dataset
 
 
-def prepare(settings: Settings, device: torch.device, prices: Prices | None = None) -> Prepared:
-    """Load, build and, unless `prices` are given, measure them. Raises TrainError for what cannot be trained.
+def prepare(
+    settings: Settings,
+    device: torch.device,
+    prices: Prices | None = None,
+    dataset: Dataset | None = None,
+) -> Prepared:
+    """Load (unless `dataset` is there), build and, unless `prices` are given, measure them.
+
+    Raises TrainError for what cannot be trained.
 
     Label noise falls on the training split before a part of it is held out, so what steers an adaptive selector is as
     noisy as what it trains on. The test split is not looked at.
     """
-    dataset = load(settings.data)
+    dataset = dataset or load(settings.data)
     train, steering = _splits(settings, dataset)
     torch.manual_seed(settings.seed)
     learner = Learner(_module(settings, dataset), Pixels(train, device), settings.recipe, device)
@@ -57,9 +66,13 @@ def prepare(settings: Settings, device: torch.device, prices: Prices | None = No
     return Prepared(Run(settings, prices, parts), learner, dataset)
 
 
-def priced(settings: Settings) -> Prices:
-    """What a run with such settings is charged on the CPU, measured now. Raises TrainError as `prepare` does."""
-    return prepare(settings, torch.device("cpu")).run.prices
+def pricing(source: str) -> Callable[[Settings], Prices]:
+    """Tells what a run on the data at `source` is charged on the CPU, measured when asked; the data are read once.
+
+    Raises TrainError as `prepare` does, when asked.
+    """
+    read = cache(load)
+    return lambda settings: prepare(settings, torch.device("cpu"), None, read(source)).run.prices
 
 
 def _splits(settings: Settings, dataset: Dataset) -> tuple[Split, Split]:

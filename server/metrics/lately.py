@@ -4,6 +4,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from math import inf, log2
 
+from server.metrics.recent import Results
+
 SLOT_S = 10
 SLOTS = 6
 WINDOW_S = SLOT_S * SLOTS
@@ -13,23 +15,10 @@ MOST_BUCKET = 22
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """Requests with a bound of about `slo_ms` (the nearest power of two); as `Results`, but for the last minute."""
+class Region(Results):
+    """The last minute's results of requests with a bound of about `slo_ms` (the nearest power of two)."""
 
     slo_ms: float
-    offered: int
-    in_time: int
-    accuracy: float
-
-    @property
-    def attainment(self) -> float:
-        """Share answered in time; 0 where nothing was offered."""
-        return self.in_time / self.offered if self.offered else 0.0
-
-    @property
-    def effective_accuracy(self) -> float:
-        """Mean accuracy of the answers in time; 0 where there were none."""
-        return self.accuracy / self.in_time if self.in_time else 0.0
 
 
 @dataclass(slots=True)
@@ -68,7 +57,7 @@ class Lately:
             for bucket, counts in slot.ends.items():
                 total[bucket] = [a + b for a, b in zip(total[bucket], counts, strict=True)]
         return [
-            Region(float(1 << bucket), int(offered), int(in_time), accuracy)
+            Region(int(offered), int(in_time), accuracy, float(1 << bucket))
             for bucket, (offered, in_time, accuracy) in sorted(total.items())
         ]
 

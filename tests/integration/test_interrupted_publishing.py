@@ -14,8 +14,9 @@ from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 _CODE = Path(models.__file__).parents[1]
 
 _COMMON = """
-import io, itertools, os, resource, shutil, signal, sys
+import os, resource, shutil, signal, sys
 from pathlib import Path
+from tests.killing import die_at
 from models.artifacts import add_variants, publish_family, remove_variants, load_family
 from models.catalog import Accuracy, Variant
 
@@ -27,23 +28,6 @@ variants = [Variant(n, "fp32", "", "", Accuracy(0.9, "made up"), True, "{}") for
 _KILLED_AT_EVERY_STEP = (
     _COMMON
     + """
-def die_at(step):
-    # Kill this process before its step-th operation on files: of the system's, or a file object's own.
-    left = itertools.count(step, -1)
-    def count():
-        if next(left) == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-    def audited(event, arguments):
-        if event.partition(".")[0] in ("open", "os", "fcntl", "tempfile"):
-            count()
-    def called(frame, event, function):
-        if event == "c_call" and (
-            isinstance(getattr(function, "__self__", None), io.IOBase) or function is os.fsync
-        ):
-            count()
-    sys.addaudithook(audited)
-    sys.setprofile(called)
-
 def change(root):
     if sys.argv[2] == "add":
         add_variants(root, "digits", variants, files)

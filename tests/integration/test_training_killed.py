@@ -18,9 +18,10 @@ _CODE = Path(trainer.__file__).parents[1]
 _DEADLINE_S = 120
 
 _COMMON = """
-import io, itertools, os, random, resource, signal, sys, time
+import os, random, resource, signal, sys, time
 from pathlib import Path
 import torch
+from tests.killing import die_at
 from trainer import checkpoints
 import trainer.outcome, trainer.prepare
 from trainer.__main__ import main
@@ -73,22 +74,6 @@ options = parser(None).parse_args(flags)
 
 def prepared():
     return trainer.prepare.prepare(made(given(options)), torch.device("cpu"), prices(options.prices)).run
-
-def die_at(step):
-    left = itertools.count(step, -1)
-    def count():
-        if next(left) == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-    def audited(event, arguments):
-        if event.partition(".")[0] in ("open", "os", "tempfile"):
-            count()
-    def called(frame, event, function):
-        if event == "c_call" and (
-            isinstance(getattr(function, "__self__", None), io.IOBase) or function is os.fsync
-        ):
-            count()
-    sys.addaudithook(audited)
-    sys.setprofile(called)
 
 run = prepared()
 steps = run.steps()

@@ -9,6 +9,7 @@ from trainer.contest import command, named
 from trainer.cost import Prices
 from trainer.errors import TrainError
 from trainer.grid import Point
+from trainer.options import parser
 from trainer.pricelist import PRICES, in_units, listed, parted, told
 from trainer.settings import HELD_OUT, Recipe, Selection, Settings
 
@@ -129,3 +130,11 @@ def test_only_a_selector_that_adapts_has_examples_held_out():
     }
 
     assert held_out == {"adaptive": f"--held-out={HELD_OUT}", "uniform": "--held-out=0.0"}
+
+
+@pytest.mark.parametrize("text", ["1.5", "1,two", ""])
+def test_seeds_are_whole_numbers(text: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        parser(None).parse_args(["--seeds", text])
+
+    assert "whole numbers separated by commas" in capsys.readouterr().err

@@ -96,8 +96,13 @@ def test_a_judgement_is_the_mean_loss_and_the_share_of_wrong_answers(tmp_path: P
     with torch.no_grad():
         answers = learner.module.eval()(pixels.images.float()).argmax(1)
 
-    loss, wrong, _ = learner.judge(pixels)
+    with torch.no_grad():
+        chances = learner.module.eval()(pixels.images.float()).softmax(1)
+    own = chances[torch.arange(len(pixels)), pixels.labels]
 
+    loss, wrong, contradicted = learner.judge(pixels)
+
+    assert contradicted == pytest.approx(float((5 * own < chances.max(1).values).float().mean()))
     assert loss == pytest.approx(learner.losses(np.arange(len(pixels))).mean(), rel=1e-4)
     assert wrong == pytest.approx(float((answers != pixels.labels).float().mean()))
 

@@ -140,6 +140,16 @@ def test_held_out_examples_are_judged_at_every_such_share_of_the_budget_and_paid
     assert recorder.judged_after[-1] < len(recorder.steps)
 
 
+@pytest.mark.parametrize(("contradicted", "all_are_kept"), [(0.0, False), (0.5, True)])
+def test_labels_that_held_out_examples_contradict_are_told(contradicted: float, all_are_kept: bool):
+    run, recorder, _ = a_run("adaptive", held_out=50)
+    recorder.contradicted = contradicted
+
+    list(run.steps())
+
+    assert (run.keep_rate == 1.0) == all_are_kept
+
+
 def test_without_held_out_examples_nothing_is_judged():
     run, recorder, _ = a_run("adaptive")
 
