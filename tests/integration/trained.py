@@ -53,10 +53,10 @@ def publish(
 
 
 def sidecar_file(folder: Path, server: str, **keys: object) -> Path:
-    """A TOML file for digits; `keys` are of [sidecar], in place of quick ones."""
+    """A TOML file for digits; `keys` are of [sidecar], in place of quick ones: neighbours do not starve it."""
     known = {
         "server": server, "family": FAMILY, "repository": str(folder / "models"),
-        "networks": ["cnn-w8-d2"], "budgets": [60000], "precisions": ["fp32"], "rounds": 1,
+        "networks": ["cnn-w8-d2"], "budgets": [60000], "precisions": ["fp32"], "rounds": 1, "nice": 0,
         "work": str(folder / "work"),
     }  # fmt: skip
     rows = [f"{key} = {_toml(value)}" for key, value in {**known, **keys}.items()]

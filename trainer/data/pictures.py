@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from trainer.data.reading import why
 from trainer.errors import TrainError
@@ -33,6 +33,10 @@ def opened(content: bytes, where: str) -> Image.Image:
             upright = ImageOps.exif_transpose(picture)
             if not upright.mode.startswith(_DEEP):
                 return _plain(upright)
+    except UnidentifiedImageError as error:  # whose text names an object in memory
+        raise TrainError(
+            f"{where} cannot be decoded: it is of no format that is known; get it again or remove it"
+        ) from error
     except _UNDECODABLE as error:
         raise TrainError(
             f"{where} cannot be decoded: {why(error)}; get it again or remove it"
