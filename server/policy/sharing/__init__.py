@@ -1,0 +1,1 @@
+"""Which tasks share how much of one network: Mainstream (Jiang et al., USENIX ATC 2018), its model and planner. Pure."""
