@@ -1,1 +1,1 @@
-"""Which tasks share how much of one network: Mainstream (Jiang et al., USENIX ATC 2018), its model and planner. Pure."""
+"""Which tasks share how much of one network: Mainstream (Jiang et al., USENIX ATC 2018), model and planner. Pure."""

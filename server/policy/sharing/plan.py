@@ -1,4 +1,4 @@
-"""What a planner answers: per task a branch, a rate and a number of votes; how far the stem runs at which rate. Pure."""
+"""What a planner answers: per task a branch, a rate and votes; how far the stem runs at what rate. Pure."""
 
 from dataclasses import dataclass
 

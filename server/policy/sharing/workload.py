@@ -1,4 +1,4 @@
-"""What is to be planned: tasks fine-tuned from one network at several branch points each, on a stream of frames. Pure."""
+"""What is to be planned: tasks fine-tuned from one network at several branch points, on a stream of frames. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Device seconds a frame (or any unit, the budget's). Measured ones replace sums over layers where there are any."""
+    """Device seconds a frame (or any unit, the budget's). Measured ones replace sums over layers where known."""
 
     stem: Mapping[int, float]
     """Through the first k layers, by k; 0 is there and costs 0; never falls with k."""
