@@ -58,22 +58,23 @@ def as_json(plan: Plan, workload: Workload, seconds: float) -> dict[str, Any]:
 
 def _read(source: str) -> Workload:
     """From a file or, for -, from standard input."""
+    name = "standard input" if source == "-" else source
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise NoPlan(f"{source} cannot be read: {error}") from error
+        raise NoPlan(f"{name} cannot be read: {error}") from error
     try:
         return read_workload(text)
     except BadWorkload as error:
         lines = "\n".join(f"  {mistake}" for mistake in error.mistakes)
-        raise NoPlan(f"{source} is no workload:\n{lines}") from error
+        raise NoPlan(f"{name} is no workload:\n{lines}") from error
 
 
 def _planned(workload: Workload) -> Plan:
     try:
         return planned(workload)
     except Infeasible as error:
-        raise NoPlan(f"{error}; the smallest feasible budget is {error.smallest!r}") from error
+        raise NoPlan(str(error)) from error
 
 
 def _parser() -> argparse.ArgumentParser:

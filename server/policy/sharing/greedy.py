@@ -12,13 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from server.policy.sharing.events import Floats, event_table
+from server.policy.sharing.options import with_choices
 from server.policy.sharing.plan import Choice, Infeasible, Plan
 from server.policy.sharing.tree import cost_of, stem_of
 from server.policy.sharing.workload import Task, Workload
 
 _FREE = 1e-9
-"""Costs below this are none: a change that adds nothing is taken first. Also the least F1 that is a gain, and the share
-of the budget that is left alone, so that rounding cannot exceed it."""
+"""Costs below this are none: a change that adds nothing is taken first. Also the least F1 that is a gain."""
+
+_ROUNDED = 1.0 + 1e-12
+"""Costs are summed in another order here than in a plan; which ones fit the budget exactly is for the plan to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +38,15 @@ def greedy(workload: Workload) -> Plan:
     """The greedy plan. Raises Infeasible where not even its beginning fits the budget."""
     rules = workload.rules
     boards = [_board(task, workload) for task in workload.tasks]
-    plan = assembled([board.choices[-1][0] for board in boards], workload)
+    plan = with_choices(tuple(board.choices[-1][0] for board in boards), workload)
     if plan.cost > rules.budget:
         raise Infeasible(
             f"greedy begins at {plan.cost:.6g} a second, more than the budget {rules.budget:.6g}",
             plan.cost,
         )
-    while (choice := _step(plan, boards, workload)) is not None:
-        plan = assembled(_with(plan.choices, choice), workload)
+    while (better := _step(plan, boards, workload)) is not None:
+        plan = better
     return plan
-
-
-def assembled(choices: Sequence[Choice], workload: Workload) -> Plan:
-    """The plan that these choices make."""
-    scores = [choice.scores.f1 for choice in choices]
-    mean = float(np.average(scores, weights=[task.weight for task in workload.tasks]))
-    value = mean if workload.rules.objective == "mean" else min(scores)
-    stem = stem_of((c.frozen, c.rate_fps) for c in choices)
-    return Plan(tuple(choices), stem, cost_of(choices, workload.costs), value)
 
 
 def _board(task: Task, workload: Workload) -> _Board:
@@ -71,23 +65,24 @@ def _board(task: Task, workload: Workload) -> _Board:
     return _Board(table.f1.max(axis=2), own, choices)
 
 
-def _step(plan: Plan, boards: Sequence[_Board], workload: Workload) -> Choice | None:
-    """The change that pays most; None where none fits. For the smallest F1, only tasks that have it are changed."""
-    best, pays = None, 0.0
-    allowed = workload.rules.budget * (1.0 - _FREE) - plan.cost
+def _step(plan: Plan, boards: Sequence[_Board], workload: Workload) -> Plan | None:
+    """With the change that pays most; None where none fits. For the smallest F1, only tasks that have it are changed."""
+    best, pays, rules = None, 0.0, workload.rules
     lowest = min(choice.scores.f1 for choice in plan.choices)
-    for task, board, now in zip(workload.tasks, boards, plan.choices, strict=True):
-        if workload.rules.objective == "maxmin" and now.scores.f1 > lowest:
+    for at, (task, board) in enumerate(zip(workload.tasks, boards, strict=True)):
+        now, others = plan.choices[at], [*plan.choices[:at], *plan.choices[at + 1 :]]
+        if rules.objective == "maxmin" and now.scores.f1 > lowest:
             continue
-        others = [choice for choice in plan.choices if choice is not now]
-        added = _cost_with(board, others, workload) - plan.cost
+        totals = _cost_with(board, others, workload)
         gained = task.weight * (board.f1 - now.scores.f1)
-        worth = np.where((gained > _FREE) & (added <= allowed), gained, 0.0)
-        worth /= np.maximum(added, _FREE)
-        if worth.max() > pays:
-            pays = float(worth.max())
+        worth = np.where((gained > _FREE) & (totals <= rules.budget * _ROUNDED), gained, 0.0)
+        worth /= np.maximum(totals - plan.cost, _FREE)
+        while worth.max() > pays:
             branch, rate = divmod(int(worth.argmax()), worth.shape[1])
-            best = board.choices[branch][rate]
+            changed = _with(plan, at, board.choices[branch][rate], workload)
+            if changed.cost <= rules.budget:
+                best, pays = changed, float(worth[branch, rate])
+            worth[branch, rate] = 0.0
     return best
 
 
@@ -103,5 +98,6 @@ def _cost_with(board: _Board, others: Sequence[Choice], workload: Workload) -> F
     return cost_of(others, costs) + through[np.searchsorted(points, cuts)] + board.own
 
 
-def _with(choices: Sequence[Choice], new: Choice) -> tuple[Choice, ...]:
-    return tuple(new if choice.task == new.task else choice for choice in choices)
+def _with(plan: Plan, at: int, choice: Choice, workload: Workload) -> Plan:
+    """The plan in which one task runs so."""
+    return with_choices((*plan.choices[:at], choice, *plan.choices[at + 1 :]), workload)
