@@ -66,7 +66,7 @@ def _board(task: Task, workload: Workload) -> _Board:
 
 
 def _step(plan: Plan, boards: Sequence[_Board], workload: Workload) -> Plan | None:
-    """With the change that pays most; None where none fits. For the smallest F1, only tasks that have it are changed."""
+    """With the change that pays most; None where none fits. For the smallest F1 only tasks that have it change."""
     best, pays, rules = None, 0.0, workload.rules
     lowest = min(choice.scores.f1 for choice in plan.choices)
     for at, (task, board) in enumerate(zip(workload.tasks, boards, strict=True)):
