@@ -20,8 +20,8 @@ from server.policy.sharing.workload import Workload
 
 SOLVED = 100
 """At most so many staircases are solved; where tasks are few, bounds are loose and many would be."""
-SPARED = 1e-12
-"""Share of the budget left for rounding when costs are summed in another order."""
+ROUNDED = 1e-12
+"""Relative: costs summed in another order differ by less."""
 
 
 def always() -> bool:
@@ -36,9 +36,16 @@ def plan(
 
     Raises Infeasible, with the smallest budget that has a plan.
     """
+    found = _within(workload.rules.budget * (1.0 + ROUNDED), workload, keep_going)
+    if found.cost <= workload.rules.budget:
+        return found
+    return _within(workload.rules.budget * (1.0 - ROUNDED), workload, keep_going)
+
+
+def _within(budget: float, workload: Workload, keep_going: Callable[[], bool]) -> Plan:
+    """A little more than the workload's budget, so that plans which spend it exactly are met; else a little less."""
     menu = menu_of(workload)
-    benefit = menu.f1 * menu.weights[:, None, None]
-    field = Field(menu, benefit, workload.rules.budget * (1.0 - SPARED))
+    field = Field(menu, menu.f1 * menu.weights[:, None, None], budget)
     first = cheapest_picks(field)
     if first is None or field.cost_of(first) > field.budget:
         raise infeasible(workload, menu)
