@@ -18,7 +18,7 @@ from server.policy.sharing.tree import cost_of, stem_of
 from server.policy.sharing.workload import Task, Workload
 
 _FREE = 1e-9
-"""Of the budget: costs below this are none, and a change that adds nothing is taken first. Also the least gain of F1."""
+"""Of the budget: less is no cost, and a change that adds nothing is taken first. Also the least gain of F1."""
 
 _ROUNDED = 1.0 + 1e-12
 """Costs are summed in another order here than in a plan; which ones fit the budget exactly is for the plan to say."""
