@@ -5,6 +5,7 @@ least at each rate. A stretch does where a task that runs at least so fast branc
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
@@ -120,8 +121,9 @@ def _program(menu: Menu) -> _Program:
         (ones, (places[:, 0], np.arange(len(places)))), shape=(len(menu.names), cost.size)
     )
     needs = _needs(places, (len(menu.names), stretches, rates), cost.size)
-    low = np.concatenate([np.ones(len(menu.names)), np.full(needs.shape[0], -np.inf)])
-    high = np.concatenate([np.ones(len(menu.names)), np.zeros(needs.shape[0])])
+    one, corners = np.ones(len(menu.names)), np.zeros(len(menu.names) * stretches * rates)
+    low: Any = np.concatenate([one, corners - np.inf])
+    high: Any = np.concatenate([one, corners])
     rows = LinearConstraint(vstack([one_each, needs], format="csc"), low, high)
     return _Program(places, cost, rows, (stretches, rates))
 

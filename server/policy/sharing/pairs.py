@@ -1,4 +1,4 @@
-"""Two tasks at a time moved together to their best options beside the others: exact for two, a last touch for a few. Pure.
+"""Two tasks at a time moved together to their best options: exact for two, a last touch for a few. Pure.
 
 For where tasks are few: the bounds by which staircases are ranked are loose there, and all pairs are quickly tried.
 """

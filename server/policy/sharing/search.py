@@ -21,8 +21,8 @@ from server.policy.sharing.workload import Workload
 
 SOLVED = 100
 """At most so many staircases are solved; where tasks are few, bounds are loose and many would be."""
-SPARED = 1e-12
-"""Share of the budget left for rounding when costs are summed in another order."""
+ROUNDED = 1e-12
+"""Relative: costs summed in another order differ by less."""
 
 
 def always() -> bool:
@@ -39,20 +39,23 @@ def plan(
     smallest budget that has a plan, and ValueError where there is no task or a cost is not known.
     """
     menu = menu_of(workload)
-    field, first = _field(menu, workload)
     kept = None if warm is None else adapted(warm, workload)
-    if workload.rules.objective == "maxmin":
-        field, first = _raised(field, first, keep_going)
-    seeds = _seeds(menu, kept)
-    best = improved(field, first, seeds, keep_going)
-    found = planned(field.options(best), menu.names, workload)
+    budget = min(workload.rules.budget, _dearest(menu))
+    for allowed in budget * (1.0 + ROUNDED), budget * (1.0 - ROUNDED):
+        # Plans may spend a budget exactly; which sums do is for the plan's own cost to say.
+        field, first = _field(menu, allowed, workload)
+        if workload.rules.objective == "maxmin":
+            field, first = _raised(field, first, keep_going)
+        best = improved(field, first, _seeds(menu, kept), keep_going)
+        found = planned(field.options(best), menu.names, workload)
+        if found.cost <= workload.rules.budget:
+            break
     return found if kept is None or _better(found, kept, workload) else kept
 
 
-def _field(menu: Menu, workload: Workload) -> tuple[Field, Picks]:
+def _field(menu: Menu, budget: float, workload: Workload) -> tuple[Field, Picks]:
     """What is to be searched, and picks that fit."""
-    benefit = menu.f1 * menu.weights[:, None, None]
-    field = Field(menu, benefit, min(workload.rules.budget, _dearest(menu)) * (1.0 - SPARED))
+    field = Field(menu, menu.f1 * menu.weights[:, None, None], budget)
     first = cheapest_picks(field)
     if first is not None and field.cost_of(first) <= field.budget:
         return field, first
