@@ -1,142 +1,76 @@
-"""For tests of shared tasks: a real package whose networks cost what a test says, a listener that can be waited for."""
+"""Workloads of tasks that share a network, for tests: every argument defaulted, or drawn by hypothesis."""
 
-import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
 
-from models.stems import Package
-from server.runtime.sharing.frames import FrameDone, Listener
-from server.runtime.sharing.networks import Activation, Cut, Folder, Networks
-from server.runtime.sharing.setup import Setup
-from server.runtime.sharing.share import Share
-from tests.packages import flat_frames
+from hypothesis import strategies as st
 
-PATIENCE_S = 20.0
-"""For what another thread is to do; on a loaded machine as well."""
-LAYERS = 3
-LAYER_S = 0.001
-"""A frame's time in one layer."""
+from server.policy.sharing.costing import additive
+from server.policy.sharing.repair import repaired
+from server.policy.sharing.workload import Branch, Objective, Rules, Task, Workload
 
-Fault = Callable[[str], None]
-"""Called before each run with what is about to run ("stem 0-2", "a@1"); may raise or block."""
+LAYER_COSTS = (1.0, 2.0, 3.0, 4.0)
+"""Of a network of four layers."""
 
 
-class Clock:
-    """Time that passes when a network runs, or a test says so."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._now_s = 1000.0
-
-    def __call__(self) -> float:
-        """Now."""
-        with self._lock:
-            return self._now_s
-
-    def pass_(self, seconds: float) -> None:
-        """So much later."""
-        with self._lock:
-            self._now_s += seconds
+def a_task(
+    name: str = "task",
+    branches: tuple[Branch, ...] = (Branch(0, 0.9, 0.05), Branch(3, 0.8, 0.1)),
+    *,
+    event_length_s: float = 0.6,
+    event_frequency: float = 0.3,
+    correlation: float = 0.1,
+    weight: float = 1.0,
+    floor: float = 0.0,
+) -> Task:
+    """A task for the network of `LAYER_COSTS`."""
+    return Task(name, branches, event_length_s, event_frequency, correlation, weight, floor)
 
 
-class PricedNetworks:
-    """Real networks; on the test's clock each layer takes LAYER_S a frame, and runs may fail as the test says."""
-
-    def __init__(self, networks: Networks, source: "PricedFolder") -> None:
-        self._networks = networks
-        self._source = source
-
-    def stem(self, x: Activation, start: int, ends: Sequence[int]) -> Mapping[int, Activation]:
-        self._source.ran(f"stem {start}-{max(ends)}", len(x) * (max(ends) - start))
-        return self._networks.stem(x, start, ends)
-
-    def head(self, task: str, frozen: int, activation: Activation) -> Activation:
-        self._source.ran(f"{task}@{frozen}", len(activation) * (LAYERS - frozen + 0.1))
-        return self._networks.head(task, frozen, activation)
-
-    def together(self, frozen: int, tasks: Sequence[str], activation: Activation) -> Activation:
-        layers = (LAYERS - frozen + 0.1) * len(tasks) * self._source.fused
-        self._source.ran(f"{'+'.join(tasks)}@{frozen}", len(activation) * layers)
-        return self._networks.together(frozen, tasks, activation)
-
-    def cut(self, points: Collection[int]) -> None:
-        self._networks.cut(points)
-
-    def fuses(self, frozen: int, tasks: Sequence[str]) -> bool:
-        return self._networks.fuses(frozen, tasks)
-
-    def ready(self, cuts: Collection[Cut]) -> None:
-        self._networks.ready(cuts)
-
-    def drop(self, task: str) -> None:
-        self._networks.drop(task)
-
-    def close(self) -> None:
-        self._networks.close()
+def a_rule_set(
+    budget: float = 40.0,
+    rates_fps: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0),
+    *,
+    stream_fps: float = 10.0,
+    x_votes: tuple[int, ...] = (1,),
+    objective: Objective = "mean",
+    published_form: bool = False,
+) -> Rules:
+    """Rules for a stream of 10 frames a second."""
+    return Rules(budget, rates_fps, stream_fps, x_votes, objective, published_form)
 
 
-class PricedFolder:
-    """A package's folder, its networks priced. `calls`: what has run, in order."""
-
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._folder = Folder(folder)
-        self._clock = clock
-        self.fault: Fault = lambda _what: None
-        self.calls: list[str] = []
-        self.times = 1.0
-        """How many times as slow as at first."""
-        self.fused = 2.0
-        """How many times as long heads take together as apart."""
-
-    def read(self) -> Package:
-        return self._folder.read()
-
-    def open(self, package: Package) -> PricedNetworks:
-        return PricedNetworks(self._folder.open(package), self)
-
-    def ran(self, what: str, layers: float) -> None:
-        self.calls.append(what)
-        self.fault(what)
-        self._clock.pass_(layers * LAYER_S * self.times)
+def a_workload(*tasks: Task, rules: Rules | None = None) -> Workload:
+    """The tasks (or one) on the network of `LAYER_COSTS`."""
+    given = tasks or (a_task(),)
+    return Workload(given, additive(LAYER_COSTS, given), rules or a_rule_set())
 
 
-class Heard:
-    """A stream's answers, in the order they came."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self.done: list[FrameDone] = []
-        self.room = threading.Event()
-        self.listener = Listener(self._hear, self.room.set)
-
-    def wait(self, count: int) -> list[FrameDone]:
-        """The answers once there are `count`."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: len(self.done) >= count, PATIENCE_S), (
-                f"{len(self.done)} answers of {count} after {PATIENCE_S:g} s"
-            )
-            return list(self.done)
-
-    def _hear(self, done: FrameDone) -> None:
-        with self._changed:
-            self.done.append(done)
-            self._changed.notify_all()
+chances = st.floats(0.0, 1.0)
 
 
-@contextmanager
-def a_share(source: PricedFolder, clock: Clock, **setup: object):
-    """A started share, by default with plenty of budget and one rate, 5 frames a second."""
-    chosen: dict[str, object] = {"budget_s": 10.0, "rates_fps": (5.0,), "late_s": 1e9}
-    share = Share(source, Setup(**(chosen | setup)), clock=clock)  # type: ignore[arg-type]
-    share.start()
-    try:
-        yield share
-    finally:
-        source.fault = lambda _what: None
-        share.stop()
+@st.composite
+def tasks(draw: st.DrawFn, name: str = "task") -> Task:
+    """Any task with repaired branches."""
+    cuts = draw(st.sets(st.integers(0, len(LAYER_COSTS)), min_size=1))
+    raw = [Branch(cut, draw(chances), draw(chances)) for cut in cuts]
+    return a_task(
+        name,
+        repaired(raw),
+        event_length_s=draw(st.floats(0.05, 3.0)),
+        event_frequency=draw(st.floats(0.01, 1.0)),
+        correlation=draw(chances),
+    )
 
 
-def pixels(index: int) -> Activation:
-    """A frame that tells from its brightness which one it is (of 64)."""
-    return flat_frames(4.0 * (index % 64))[0]
+@st.composite
+def workloads(draw: st.DrawFn, most: int = 4) -> Workload:
+    """One to `most` tasks, any objective and votes, and a budget that may be too small."""
+    names = [f"task{i}" for i in range(draw(st.integers(1, most)))]
+    rules = a_rule_set(
+        draw(st.floats(1.0, 150.0)),
+        x_votes=draw(st.sampled_from([(1,), (1, 2, 3)])),
+        objective=draw(st.sampled_from(["mean", "maxmin"])),
+        published_form=draw(st.booleans()),
+    )
+    drawn = [replace(draw(tasks(name)), weight=draw(st.floats(0.1, 5.0))) for name in names]
+    return a_workload(*drawn, rules=rules)

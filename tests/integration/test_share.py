@@ -25,7 +25,7 @@ from server.runtime.sharing.setup import Setup
 from server.runtime.sharing.share import Share
 from server.runtime.sharing.views import Window
 from tests.packages import a_package, add_task, flat_frames
-from tests.sharing import PATIENCE_S, Clock, Heard, PricedFolder, a_share, pixels
+from tests.shares import PATIENCE_S, Clock, Heard, PricedFolder, a_share, pixels
 
 TASKS = ("a", "b", "c", "d")
 FPS = 10.0
