@@ -9,7 +9,11 @@ GearshiftError
     ├── Overloaded       not all requests can be answered in time; this one is not run
     ├── DeadlineMissed   this request cannot be (or was not) answered in time
     ├── NotReady         the family is loading, or the server is stopping
-    └── ComputeFailed    the backend failed on it; the cause is in the log
+    ├── ComputeFailed    the backend failed on it; the cause is in the log
+    ├── UnknownTask      no such task in the package, or not in service
+    ├── TaskPresent      the task is in service already, as it is on disk
+    ├── UnknownStream    no such stream is open
+    └── BudgetTooSmall   no plan for these tasks and streams fits the device budget
 """
 
 
@@ -58,3 +62,23 @@ class NotReady(RequestError):
 
 class ComputeFailed(RequestError):
     """The backend failed; the cause is in the server's log."""
+
+
+class UnknownTask(RequestError):
+    """The package has no such task, or it is not in service."""
+
+
+class TaskPresent(RequestError):
+    """The task is in service already, as it is on disk."""
+
+
+class UnknownStream(RequestError):
+    """No such stream is open."""
+
+
+class BudgetTooSmall(RequestError):
+    """No plan fits: `smallest_s` is the smallest budget (device seconds a second) that has one."""
+
+    def __init__(self, message: str, smallest_s: float) -> None:
+        super().__init__(message)
+        self.smallest_s = smallest_s

@@ -7,12 +7,16 @@ import grpc
 
 from server.errors import (
     BadInput,
+    BudgetTooSmall,
     ComputeFailed,
     DeadlineMissed,
     NotReady,
     Overloaded,
     RequestError,
+    TaskPresent,
     UnknownModel,
+    UnknownStream,
+    UnknownTask,
     Unsupported,
 )
 
@@ -26,6 +30,10 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     DeadlineMissed: grpc.StatusCode.DEADLINE_EXCEEDED,
     NotReady: grpc.StatusCode.UNAVAILABLE,
     ComputeFailed: grpc.StatusCode.INTERNAL,
+    UnknownTask: grpc.StatusCode.NOT_FOUND,
+    TaskPresent: grpc.StatusCode.ALREADY_EXISTS,
+    UnknownStream: grpc.StatusCode.NOT_FOUND,
+    BudgetTooSmall: grpc.StatusCode.FAILED_PRECONDITION,
 }
 _RETRY_KEYS = ("retry-after-ms", "grpc-retry-pushback-ms")
 """Ours, for whoever reads it, and the one that gRPC's own client-side retries obey (gRFC A6)."""
