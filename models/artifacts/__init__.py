@@ -1,6 +1,6 @@
 """The model repository on disk: one folder per family, its `family.toml` and the artefacts that it names."""
 
-from models.artifacts.manifest import MANIFEST, ArtifactError, is_plain_name
+from models.artifacts.manifest import MANIFEST
 from models.artifacts.publishing import (
     FamilyExists,
     add_variants,
@@ -15,6 +15,7 @@ from models.artifacts.repository import (
     load_repository,
     size_of,
 )
+from models.artifacts.tables import ArtifactError, is_plain_name
 
 __all__ = [
     "MANIFEST",

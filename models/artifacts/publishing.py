@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from models.artifacts.files import named_in, sole_publisher, sweep, sync_folder, write
-from models.artifacts.manifest import MANIFEST, ArtifactError, is_plain_name, parse, render
+from models.artifacts.files import named_in, place, sole_publisher, sweep, sync_folder, write
+from models.artifacts.manifest import MANIFEST, parse, render
 from models.artifacts.repository import load_family, read_manifest, sha256_of
+from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import Family, Variant
 
 Files = Mapping[str, Path]
@@ -139,10 +140,7 @@ def _commit(root: Path, family: Family, files: Files) -> Family:
 
 
 def _place(folder: Path, variant: Variant, source: Path) -> Variant:
-    content = source.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    name = f"{variant.name}-{digest[:8]}{source.suffix}"
-    write(folder / name, content)
+    name, digest = place(folder, variant.name, source)
     return replace(variant, artifact=name, sha256=digest)
 
 

@@ -5,7 +5,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from models.artifacts.manifest import MANIFEST, ArtifactError, Manifest, parse
+from models.artifacts.manifest import MANIFEST, Manifest, parse
+from models.artifacts.tables import ArtifactError
 from models.catalog import Family, Variant
 
 

@@ -111,25 +111,39 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> O
 
 
 def _session(path: Path, label: str, variant: Variant, slot: Slot) -> ort.InferenceSession:
+    options = provider_options(slot.device, variant.precision)
+    try:
+        return open_session(path, label, slot, options)
+    except DamagedGraph as error:
+        raise BackendError(f"{error}; rebuild it with `gearshift models build`") from error
+
+
+class DamagedGraph(BackendError):
+    """A graph that the runtime cannot load."""
+
+
+def open_session(
+    source: Path | bytes, label: str, slot: Slot, options: dict[str, str]
+) -> ort.InferenceSession:
+    """A session over a graph, in a file or in memory, with `options` for its provider. Raises BackendError."""
     wanted = _PROVIDERS[slot.device]
     if wanted not in ort.get_available_providers():
         raise BackendError(
             f"{label}: this onnxruntime has no {wanted}; `pip install 'gearshift[gpu]'` brings it, "
             "or leave this way out with the key `backends`"
         )
-    providers: list[Any] = [(wanted, provider_options(slot.device, variant.precision))]
+    providers: list[Any] = [(wanted, options)]
     if slot.device == "cpu":
         _share_arena()
     try:
-        return ort.InferenceSession(path, _options(slot), providers=providers)
+        return ort.InferenceSession(source, _options(slot), providers=providers)
     except _ORT_ERRORS as error:
         if _is_out_of_memory(error):
             raise BackendError(
                 f"{label} cannot be loaded, out of memory: {error}; free some"
             ) from error
-        raise BackendError(
-            f"{label} cannot be loaded, the artefact is damaged or foreign: {error}; "
-            "rebuild it with `gearshift models build`"
+        raise DamagedGraph(
+            f"{label} cannot be loaded, the artefact is damaged or foreign: {error}"
         ) from error
 
 

@@ -17,7 +17,7 @@ Late = Literal["drop", "wait"]
 """A live stream drops frames that waited too long, or the oldest of too many; recorded material waits, losing none."""
 
 Outcome = Literal["analysed", "skipped", "dropped", "failed"]
-"""`analysed`: at least one task has a score. `skipped`: nothing was due. `failed`: something was due, nothing has a score."""
+"""`analysed`: a task has a score. `skipped`: nothing was due. `failed`: something was due, and nothing has a score."""
 
 DropReason = Literal["late", "queue_full", "closed"]
 """`closed`: the stream or the server was, while the frame waited."""

@@ -1,0 +1,175 @@
+"""Task packages on disk: read and verified, published whole, tasks added, upgraded and taken out.
+
+`tasks.toml` is the commit point, as `family.toml` is a family's: artefacts are named after their content and written
+first, then `tasks.toml` is replaced in one step. A kill at any moment leaves the old package or the new one, whole.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from models.artifacts import ArtifactError, is_plain_name
+from models.artifacts.files import (
+    TASKS_MANIFEST,
+    named_in,
+    place,
+    sole_publisher,
+    sweep,
+    sync_folder,
+    write,
+)
+from models.artifacts.repository import sha256_of
+from models.stems.checking import check_base, check_head, network_at
+from models.stems.manifest import parse, render
+from models.stems.package import Head, Package, SharedTask
+
+Files = Mapping[str | tuple[str, int], Path]
+"""A base's name -> its network, (task, frozen) -> that head, wherever they lie now."""
+
+
+def load_packages(root: Path, *, verify: bool = True) -> dict[str, Package]:
+    """Every package under `root` by its base's name, in the order of the names. Raises ArtifactError."""
+    folders = sorted(p.parent for p in root.glob(f"[!.]*/{TASKS_MANIFEST}"))
+    return {folder.name: load_package(folder, verify=verify) for folder in folders}
+
+
+def load_package(folder: Path, *, verify: bool = True) -> Package:
+    """The package in `folder`. With `verify`, every artefact's sha256 is checked and the stems are hashed anew.
+
+    Raises ArtifactError. Verifying costs some milliseconds a megabyte.
+    """
+    path = folder / TASKS_MANIFEST
+    try:
+        package = parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read: {error}; publish a task package there, for instance with `gearshift train-tasks`"
+        ) from error
+    base = package.base
+    if base.name != folder.name:
+        raise ArtifactError(
+            f"{path}: base.name is {base.name!r}, the folder {folder.name!r}; make them the same"
+        )
+    artefacts = {base.artifact: base.sha256}
+    artefacts |= {head.artifact: head.sha256 for task in package.tasks for head in task.heads}
+    for name, digest in artefacts.items():
+        _check_artefact(folder / name, digest, verify)
+    if verify:
+        check_base(base, network_at(folder / base.artifact))
+    return package
+
+
+def publish_package(root: Path, package: Package, files: Files) -> Package:
+    """Make `package` visible under `root`, replacing the one of its base's name; `files` has all of its artefacts.
+
+    Returns the package as published: `artifact` and `sha256` are filled in here. Raises ArtifactError where a point is
+    none of the network or a head does not fit its point, OSError when the disk refuses; then nothing has changed for
+    readers. Artefacts that are replaced stay until the next publication, for those who are about to open them.
+    """
+    base = package.base
+    if not is_plain_name(base.name):  # before a folder is made of it
+        raise ArtifactError(
+            f"base {base.name!r} must have a plain name: letters, digits and _.-; rename it"
+        )
+    _check_files(package, {base.name, *_heads_of(package.tasks)}, files)
+    folder = root / base.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with sole_publisher(folder):
+        return _commit(root, package, files)
+
+
+def add_tasks(root: Path, base: str, tasks: Sequence[SharedTask], files: Files) -> Package:
+    """Add `tasks` to the package of the base of that name; one that is there already is upgraded: replaced whole.
+
+    `files` has a head for every (task, frozen). Returns the package as it then is. Raises as `publish_package`.
+    """
+    with sole_publisher(_existing(root, base)):
+        present = load_package(root / base, verify=False)
+        new = {t.name for t in tasks}
+        kept = [t for t in present.tasks if t.name not in new]
+        package = replace(present, tasks=(*kept, *tasks))
+        _check_files(package, set(_heads_of(tasks)), files)
+        return _commit(root, package, files)
+
+
+def remove_tasks(root: Path, base: str, names: Collection[str]) -> Package:
+    """Take the tasks called `names` out of the package; their files stay until the next publication.
+
+    Returns the package as it then is: one without tasks is still a package. Raises ArtifactError for an unknown task.
+    """
+    with sole_publisher(_existing(root, base)):
+        present = load_package(root / base, verify=False)
+        known = [t.name for t in present.tasks]
+        if unknown := sorted(set(names) - set(known)):
+            raise ArtifactError(f"package {base} has no task {unknown[0]!r}; it has {known}")
+        kept = tuple(t for t in present.tasks if t.name not in names)
+        return _commit(root, replace(present, tasks=kept), {})
+
+
+def _heads_of(tasks: Sequence[SharedTask]) -> list[tuple[str, int]]:
+    return [(task.name, head.frozen) for task in tasks for head in task.heads]
+
+
+def _existing(root: Path, base: str) -> Path:
+    """The package's folder; one that has none is not made by looking for it."""
+    load_package(root / base, verify=False)
+    return root / base
+
+
+def _check_files(package: Package, wanted: set[str | tuple[str, int]], files: Files) -> None:
+    if wrong := sorted(map(str, wanted ^ files.keys())):
+        raise ArtifactError(
+            f"package {package.base.name}: files are missing or not asked for: {', '.join(wrong)}; "
+            "give one for the base and for every (task, frozen)"
+        )
+
+
+def _commit(root: Path, package: Package, files: Files) -> Package:
+    """Write the artefacts in `files`, then `tasks.toml`. Other artefacts are in place. Needs the lock."""
+    folder = root / package.base.name
+    replaced = named_in(folder)
+    base = package.base
+    if base.name in files:
+        check_base(base, network_at(files[base.name]))
+        artifact, digest = place(folder, base.name, files[base.name])
+        base = replace(base, artifact=artifact, sha256=digest)
+    published = replace(
+        package, base=base, tasks=tuple(_placed(folder, package, t, files) for t in package.tasks)
+    )
+    text = render(published)
+    parse(text, str(folder / TASKS_MANIFEST))  # what could not be read back is not published
+    write(folder / TASKS_MANIFEST, text.encode())
+    sync_folder(root)
+    sweep(folder, replaced)
+    return published
+
+
+def _placed(folder: Path, package: Package, task: SharedTask, files: Files) -> SharedTask:
+    if not is_plain_name(task.name):  # before a file is called so
+        raise ArtifactError(
+            f"task {task.name!r} must have a plain name: letters, digits and _.-; rename it"
+        )
+
+    def placed(head: Head) -> Head:
+        source = files.get((task.name, head.frozen))
+        if source is None:
+            return head
+        check_head(package.base, task.name, head, network_at(source))
+        artifact, digest = place(folder, f"{task.name}-{head.frozen}", source)
+        return replace(head, artifact=artifact, sha256=digest)
+
+    return replace(task, heads=tuple(placed(head) for head in task.heads))
+
+
+def _check_artefact(path: Path, digest: str, verify: bool) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"artefact {path} is missing; publish the package again")
+    try:
+        found = sha256_of(path) if verify else digest
+    except OSError as error:
+        raise ArtifactError(f"artefact {path} cannot be read: {error.strerror}") from error
+    if found != digest:
+        raise ArtifactError(
+            f"artefact {path} is damaged: its sha256 is {found}, {TASKS_MANIFEST} says {digest}; "
+            "publish the package again"
+        )

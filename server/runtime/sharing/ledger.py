@@ -1,0 +1,119 @@
+"""What was run and what became of frames: totals since the start, and rates over the last seconds."""
+
+import threading
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from server.policy.sharing.feedback import Part, Seen, Spent
+from server.runtime.sharing.frames import DropReason, Outcome
+from server.runtime.sharing.views import ReplanReason
+
+WINDOW_S = 10.0
+"""What "the last seconds" are: ten frames of a task at one frame a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What the worker did with the frames it took at one time."""
+
+    at_s: float
+    busy_s: float
+    spent: Mapping[Part, Spent]
+    stem_frames: int
+    tasks: Mapping[str, int]
+    """Task-frames with a score."""
+    on_stem: int
+    """Task-frames with a score whose task shares the stem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """Over the last `seconds`."""
+
+    seconds: float
+    busy_s: float
+    stem_frames: int
+    on_stem: int
+    tasks: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Since the last look of the feedback."""
+
+    spent: dict[Part, Spent] = field(default_factory=dict[Part, Spent])
+    busy_s: float = 0.0
+    analysed: int = 0
+    lost: int = 0
+
+
+class Ledger:
+    """Any thread may write and read."""
+
+    def __init__(self, now_s: float) -> None:
+        self._lock = threading.Lock()
+        self._begun_s = now_s
+        self._rounds: deque[Round] = deque()
+        self._tally = _Tally()
+        self.outcomes: Counter[Outcome] = Counter()
+        self.dropped: Counter[DropReason] = Counter()
+        self.replans: Counter[ReplanReason] = Counter()
+
+    def ran(self, done: Round) -> None:
+        """A round of the worker is over."""
+        with self._lock:
+            self._rounds.append(done)
+            self._forget(done.at_s)
+            tally = self._tally
+            tally.busy_s += done.busy_s
+            tally.analysed += sum(done.tasks.values())
+            for part, spent in done.spent.items():
+                was = tally.spent.get(part, Spent(0, 0))
+                tally.spent[part] = Spent(was.frames + spent.frames, was.seconds + spent.seconds)
+
+    def answered(self, outcome: Outcome, reason: DropReason | None = None, tasks: int = 0) -> None:
+        """One frame was; `tasks` were due on it if it was dropped."""
+        with self._lock:
+            self.outcomes[outcome] += 1
+            if reason is not None:
+                self.dropped[reason] += 1
+                self._tally.lost += tasks if reason != "closed" else 0
+
+    def replanned(self, reason: ReplanReason) -> None:
+        """The plan was made anew."""
+        with self._lock:
+            self.replans[reason] += 1
+
+    def seen(self, planned: float) -> Seen:
+        """What happened since this was called last; `planned` task-frames were to be run meanwhile."""
+        with self._lock:
+            tally, self._tally = self._tally, _Tally()
+        return Seen(tally.spent, tally.busy_s, planned, tally.analysed, tally.lost)
+
+    def recent(self, now_s: float) -> Recent:
+        """Of the last `WINDOW_S`, or since the start where that is shorter."""
+        tasks: defaultdict[str, int] = defaultdict(int)
+        with self._lock:
+            self._forget(now_s)
+            recent = Recent(min(WINDOW_S, now_s - self._begun_s), 0.0, 0, 0, tasks)
+            for done in self._rounds:
+                recent = replace(
+                    recent,
+                    busy_s=recent.busy_s + done.busy_s,
+                    stem_frames=recent.stem_frames + done.stem_frames,
+                    on_stem=recent.on_stem + done.on_stem,
+                )
+                for task, frames in done.tasks.items():
+                    tasks[task] += frames
+        return recent
+
+    def typical_batch(self) -> int:
+        """Frames that lately went through the stem together; 1 where none did."""
+        with self._lock:
+            sizes = sorted(done.stem_frames for done in self._rounds if done.stem_frames)
+        return sizes[len(sizes) // 2] if sizes else 1
+
+    def _forget(self, now_s: float) -> None:
+        while self._rounds and self._rounds[0].at_s < now_s - WINDOW_S:
+            self._rounds.popleft()
