@@ -25,7 +25,7 @@ _METHODS = ("AddTask", "RemoveTask", "ListTasks", "GetTaskPlan", "SetTaskBudget"
 
 
 class Tasks:
-    """The service of one package. `read` gives what the repository holds now; `refused` is told of each frame refused."""
+    """The service of one package. `read` gives what the repository holds now; `refused` counts frames refused."""
 
     def __init__(
         self,

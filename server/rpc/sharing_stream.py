@@ -1,4 +1,4 @@
-"""One Analyse call: frames in, their answers and changes of the plan out, neither faster than the other side takes them."""
+"""One Analyse call: frames in, answers and changes of the plan out, neither faster than the other side takes them."""
 
 import math
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _MOST_LABELS = 32
 
 
 class Analysis:
-    """The call's state. `take` is the front's; answers come from the share's threads; opening and closing may take a while."""
+    """The call's state. `take` is the front's, answers come from the share's threads, opening and closing go aside."""
 
     def __init__(self, call: Call, desk: Desk) -> None:
         self._call = call
@@ -175,7 +175,7 @@ class Analysis:
 
     @property
     def _room(self) -> float:
-        """Frames that may be under way. A live stream's queue drops what is too much; one that waits must not fill it."""
+        """Frames that may be under way. A live stream's queue drops some itself; one that waits must not fill it."""
         assert self._opened is not None
         if self._opened.late == "drop":
             return math.inf
