@@ -5,11 +5,10 @@ Nothing raises here: what fails leaves an error text in the results it would hav
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from server.policy.sharing.feedback import Own, Part, Spent, Stretch
 from server.policy.sharing.frames import Due
@@ -47,13 +46,16 @@ class Engine:
 
     def run(self, program: Program, frames: Sequence[Pixels], dues: Sequence[Due]) -> Ran:
         """Every score that is due on each of `frames`."""
-        ran = Ran(tuple({cut: "" for cut in due.tasks} for due in dues))
+        ran = Ran(
+            tuple({cut: program.shelved.get(cut[0], "") for cut in due.tasks} for due in dues)
+        )
         points = [due.points for due in dues]
         ran.stem_frames = sum(bool(ends) for ends in points)
+        if not any(due.tasks for due in dues):
+            return ran
         for rows, frozen, activation in self._activations(program, frames, points, ran):
             for tasks, of in _alike(rows, frozen, dues):
-                x = activation if of == rows else activation[[rows.index(row) for row in of]]
-                self._heads(program, frozen, tasks, _Part(of, x), ran)
+                self._heads(program, frozen, tasks, _Some(of, _only(of, rows, activation)), ran)
         return ran
 
     def _activations(
@@ -62,17 +64,16 @@ class Engine:
         frames: Sequence[Pixels],
         points: Sequence[tuple[int, ...]],
         ran: Ran,
-    ):
+    ) -> Generator[tuple[Rows, int, Activation]]:
         """Walk down the stem, fewer frames at each point: (frames there, point, their activations)."""
         rows = tuple(range(len(frames)))
-        x: NDArray[np.generic] = np.stack(list(frames))
+        x = np.stack(list(frames), dtype=np.float32)
+        x.flags.writeable = False
         yield rows, 0, x
         start = 0
         for end in sorted({point for ends in points for point in ends}):
             deep = tuple(row for row in rows if points[row] and points[row][-1] >= end)
-            if deep != rows:
-                x = x[[rows.index(row) for row in deep]]
-            rows = deep
+            x, rows = _only(deep, rows, x), deep
             out = self._stretch(program, Stretch(start, end), x, ran)
             if isinstance(out, str):
                 _explain(ran, rows, start, out)
@@ -81,7 +82,7 @@ class Engine:
             x, start = out, end
 
     def _stretch(
-        self, program: Program, part: Stretch, x: NDArray[np.generic], ran: Ran
+        self, program: Program, part: Stretch, x: Activation, ran: Ran
     ) -> Activation | str:
         def call() -> Activation:
             out = program.networks.stem(x, part.start, (part.end,))[part.end]
@@ -90,10 +91,10 @@ class Engine:
         return self._timed((part,), len(x), call, ran)
 
     def _heads(
-        self, program: Program, frozen: int, tasks: tuple[str, ...], on: "_Part", ran: Ran
+        self, program: Program, frozen: int, tasks: tuple[str, ...], on: "_Some", ran: Ran
     ) -> None:
         """Those whose heads are fused in one call; should that fail, and all others, one by one."""
-        left = list(tasks)
+        left = [task for task in tasks if task not in program.shelved]
         for group in program.fused.get(frozen, ()):
             if set(group) <= set(left) and self._together(program, frozen, group, on, ran):
                 left = [task for task in left if task not in group]
@@ -107,7 +108,7 @@ class Engine:
             _put(ran, on.rows, (task, frozen), scores)
 
     def _together(
-        self, program: Program, frozen: int, tasks: tuple[str, ...], on: "_Part", ran: Ran
+        self, program: Program, frozen: int, tasks: tuple[str, ...], on: "_Some", ran: Ran
     ) -> bool:
         def call() -> Activation:
             scores = program.networks.together(frozen, tasks, on.x)
@@ -147,11 +148,18 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Some:
     """Some of the frames at a point."""
 
     rows: Rows
-    x: NDArray[np.generic]
+    x: Activation
+
+
+def _only(rows: Rows, of: Rows, x: Activation) -> Activation:
+    """The part of `x` for these of its rows; read-only, since tasks share it."""
+    some = x if rows == of else x[[of.index(row) for row in rows]]
+    some.flags.writeable = False
+    return some
 
 
 def _alike(rows: Rows, frozen: int, dues: Sequence[Due]) -> list[tuple[tuple[str, ...], Rows]]:

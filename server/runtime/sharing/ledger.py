@@ -85,6 +85,12 @@ class Ledger:
         with self._lock:
             self.replans[reason] += 1
 
+    def restart(self, now_s: float) -> None:
+        """The last seconds begin now: what ran before ran by another plan, or on other streams."""
+        with self._lock:
+            self._rounds.clear()
+            self._begun_s = now_s
+
     def seen(self, planned: float) -> Seen:
         """What happened since this was called last; `planned` task-frames were to be run meanwhile."""
         with self._lock:

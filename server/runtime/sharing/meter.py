@@ -17,8 +17,8 @@ class Meter:
     def task(self, task: str, frames: int, failed: int) -> None:
         """A task's head saw so many frames together; `failed` of them have no score."""
 
-    def head(self, frames: int, seconds: float) -> None:
-        """One call of a head, or of several fused ones, took so long."""
+    def head(self, task: str, frames: int, seconds: float) -> None:
+        """A task's head took so long for so many frames (its share, where it was fused with others)."""
 
     def busy(self, seconds: float) -> None:
         """The device was at work for so long: one round of the worker, all included."""

@@ -18,12 +18,19 @@ class Program:
     """Immutable but for what it has worked out already."""
 
     def __init__(
-        self, plan: Plan, package: Package, networks: Networks, fused: Fused | None = None
+        self,
+        plan: Plan,
+        package: Package,
+        networks: Networks,
+        fused: Fused | None = None,
+        shelved: Mapping[str, str] | None = None,
     ) -> None:
         self.plan = plan
         self.package = package
         self.networks = networks
         self.fused: Fused = fused or {}
+        self.shelved: Mapping[str, str] = shelved or {}
+        """Tasks that are not run, and why: what is said on frames they are due on."""
         self.choices: dict[str, Choice] = {choice.task: choice for choice in plan.choices}
         self.thresholds: dict[Cut, float] = {
             (task.name, head.frozen): head.threshold

@@ -67,7 +67,7 @@ class Share:
         raise NotImplementedError
 
     def labels(self, stream: StreamId, task: str, windows: Sequence[Window]) -> None:
-        """Learn what was really on a stream. Raises UnknownStream, UnknownTask, BadInput (a window ends before it begins)."""
+        """Learn what was really on a stream. Raises UnknownStream, UnknownTask, BadInput (a window's order)."""
         raise NotImplementedError
 
     def plan(self) -> PlanView:

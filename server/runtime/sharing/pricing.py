@@ -1,0 +1,96 @@
+"""What the stem and each head cost on this machine: timed at a few batch sizes, in bounded time."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from models.stems.package import Base, SharedTask
+from server.runtime.sharing.networks import Activation, Networks
+
+BATCHES = (1, 2, 4, 8)
+RUNS = 7
+"""Timed runs of a batch size, at most; the median of an odd number is one of them."""
+TASK_S = 0.4
+"""For all heads of a task together: adding one must not take a second."""
+STEM_S = 2.0
+
+ByBatch = Mapping[int, float]
+"""Seconds of a whole batch, by its size."""
+
+Turn = Callable[[Callable[[], object]], None]
+"""Makes one call while nothing else uses the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Within what to measure: batch sizes, and seconds for everything asked for at once."""
+
+    batches: Sequence[int]
+    seconds: float
+
+
+class Gauge:
+    """Times networks. `turn` makes the calls, between the worker's rounds."""
+
+    def __init__(self, base: Base, turn: Turn, clock: Callable[[], float] = time.monotonic) -> None:
+        self._base = base
+        self._turn = turn
+        self._clock = clock
+
+    def stem(self, networks: Networks, bounds: Bounds) -> dict[int, ByBatch]:
+        """From the input through each point."""
+        points = [point.frozen for point in self._base.points if point.frozen]
+        share = Bounds(bounds.batches, bounds.seconds / max(1, len(points)))
+        return {
+            end: self._by_batch(0, share, lambda x, end=end: networks.stem(x, 0, (end,)))
+            for end in points
+        }
+
+    def task(self, networks: Networks, task: SharedTask, bounds: Bounds) -> dict[int, ByBatch]:
+        """Each head of a task, by its point."""
+        share = Bounds(bounds.batches, bounds.seconds / len(task.heads))
+        return {
+            frozen: self._by_batch(
+                frozen, share, lambda x, frozen=frozen: networks.head(task.name, frozen, x)
+            )
+            for frozen in (head.frozen for head in task.heads)
+        }
+
+    def _by_batch(
+        self, frozen: int, bounds: Bounds, call: Callable[[Activation], object]
+    ) -> ByBatch:
+        """Batch sizes in order until the time is over; at least the first is there."""
+        end_s = self._clock() + bounds.seconds
+        took: dict[int, float] = {}
+        for batch in bounds.batches:
+            x = np.zeros((batch, *self._shape(frozen)), np.float32)
+            if took and self._clock() + 2 * max(took.values()) > end_s:
+                break
+            took[batch] = self._median(x, call, end_s)
+        return took
+
+    def _median(self, x: Activation, call: Callable[[Activation], object], end_s: float) -> float:
+        """Of up to RUNS runs after one to warm up; one at least."""
+        self._timed(x, call)
+        runs = [self._timed(x, call)]
+        while len(runs) < RUNS and self._clock() < end_s:
+            runs.append(self._timed(x, call))
+        return median(runs)
+
+    def _timed(self, x: Activation, call: Callable[[Activation], object]) -> float:
+        took_s = 0.0
+
+        def timed() -> None:
+            nonlocal took_s
+            begun_s = self._clock()
+            call(x)
+            took_s = self._clock() - begun_s
+
+        self._turn(timed)
+        return took_s
+
+    def _shape(self, frozen: int) -> tuple[int, ...]:
+        return next(point.shape for point in self._base.points if point.frozen == frozen)
