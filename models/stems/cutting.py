@@ -48,6 +48,13 @@ def shape_of(model: onnx.ModelProto, tensor: str) -> tuple[int, ...]:
     return _shape(_value(onnx.shape_inference.infer_shapes(model), tensor))
 
 
+def shapes_of(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Of every tensor with a free batch and otherwise fixed shape, that of one frame."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    return {v.name: shape for v in values if (shape := _frame_shape(v)) is not None}
+
+
 def _check_single(net: Net, tensor: str) -> None:
     if tensor not in net.varying:
         what = "is constant" if tensor in net.weights else "is unknown"
@@ -108,15 +115,19 @@ def _value(known: onnx.ModelProto, tensor: str) -> onnx.ValueInfoProto:
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    shape = _frame_shape(value)
+    if shape is None:
+        raise CutError(
+            f"tensor {value.name!r} must have a free batch and fixed sizes else; export the network so"
+        )
+    return shape
+
+
+def _frame_shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """Without the batch; None where the batch is fixed or something else is not."""
     dims = list(value.type.tensor_type.shape.dim)
     sizes = tuple(d.dim_value for d in dims[1:])
-    if not dims or dims[0].dim_value:
-        raise CutError(
-            f"tensor {value.name!r} has a fixed batch; export the network with a free one"
-        )
-    if min(sizes, default=1) < 1:
-        raise CutError(f"tensor {value.name!r} has no fixed shape; export the network with one")
-    return sizes
+    return sizes if dims and not dims[0].dim_value and min(sizes, default=1) > 0 else None
 
 
 def _free(value: onnx.ValueInfoProto) -> onnx.ValueInfoProto:

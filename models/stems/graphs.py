@@ -30,7 +30,7 @@ class Net:
 def net_of(model: onnx.ModelProto) -> Net:
     """The network that `model` is. Raises CutError where it has several inputs or outputs, or hides graphs in nodes."""
     graph = model.graph
-    weights = {i.name: i for i in graph.initializer} | _constants(graph.node)
+    weights = _weights(graph)
     sources = [i.name for i in graph.input if i.name not in weights]
     targets = [o.name for o in graph.output]
     if len(sources) != 1 or len(targets) != 1:
@@ -77,14 +77,15 @@ def _after(nodes: Iterable[onnx.NodeProto], source: str) -> set[str]:
     return reached
 
 
-def _constants(nodes: Iterable[onnx.NodeProto]) -> dict[str, TensorProto]:
-    return {
-        node.output[0]: attribute.t
-        for node in nodes
-        if node.op_type == "Constant"
-        for attribute in node.attribute
-        if attribute.name == "value"
-    }
+def _weights(graph: onnx.GraphProto) -> dict[str, TensorProto]:
+    """By every name they have: exporters write a weight that is there already as an Identity of it."""
+    weights = {i.name: i for i in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in weights:
+            weights[node.output[0]] = weights[node.input[0]]
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            weights[node.output[0]] = node.attribute[0].t
+    return weights
 
 
 def _check_plain(model: onnx.ModelProto) -> None:

@@ -41,6 +41,13 @@ class Own:
 Part = Stretch | Own
 
 
+def name(part: Part) -> str:
+    """For people."""
+    if isinstance(part, Stretch):
+        return f"the stem from layer {part.start} to {part.end}"
+    return f"task '{part.task}' at {part.frozen} frozen layers"
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """Device time that went into a part, and how many frames it was for."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from server.policy.sharing.feedback import Own, Part, Spent, Stretch
+from server.policy.sharing.feedback import Own, Part, Spent, Stretch, name
 from server.policy.sharing.frames import Due
 from server.runtime.sharing.frames import Pixels
 from server.runtime.sharing.networks import Activation
@@ -140,7 +140,7 @@ class Engine:
         return out
 
     def _failed(self, parts: tuple[Part, ...], error: Exception) -> str:
-        names = ", ".join(_name(part) for part in parts)
+        names = ", ".join(name(part) for part in parts)
         if not self._failing.issuperset(parts):  # once until it works again, not once a frame
             _log.error("%s failed", names, exc_info=error)
         self._failing.update(parts)
@@ -198,12 +198,6 @@ def _sound(scores: Activation) -> Activation:
     if not np.isfinite(scores).all():
         raise ValueError("a score is not a number")
     return scores
-
-
-def _name(part: Part) -> str:
-    if isinstance(part, Stretch):
-        return f"the stem from layer {part.start} to {part.end}"
-    return f"task '{part.task}' at {part.frozen} frozen layers"
 
 
 __all__ = ["Engine", "Ran", "Score"]

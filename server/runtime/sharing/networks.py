@@ -98,7 +98,7 @@ class OpenedNetworks:
         self._known = _heads_of(tasks)
 
     def heads_for(self, package: Package) -> Loaded | None:
-        """What is loaded, if another version of the package can go on with it: one in use is never replaced in place."""
+        """What is loaded, if another version of the package can go on with it: a head in use is never replaced."""
         known, loaded = _heads_of(package.tasks), self._loaded.by_cut
         return self._loaded if all(known.get(cut) == head for cut, head in loaded.items()) else None
 

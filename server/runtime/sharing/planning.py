@@ -1,4 +1,4 @@
-"""From what is in service to a plan: the planner's workload, its search, and whether the new plan is worth the switch."""
+"""From what is in service to a plan: the planner's workload, its search, whether the new plan is worth the switch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,7 +7,6 @@ from models.stems.package import Package, SharedTask
 from server.policy.sharing import replan, search
 from server.policy.sharing.plan import Infeasible, Plan
 from server.policy.sharing.repair import repaired
-from server.policy.sharing.tree import cost_of
 from server.policy.sharing.workload import Branch, Costs, Rules, Task, Workload
 from server.runtime.sharing.setup import Setup
 
@@ -57,9 +56,10 @@ def planned(now: Situation, current: Plan, keep_going: Callable[[], bool]) -> Pl
     workload = now.workload
     new = search.plan(workload, warm=current if current.choices else None, keep_going=keep_going)
     same = {choice.task for choice in current.choices} == set(now.tasks)
-    if same and not replan.worth_switching(current, new, workload):
-        return recosted(current, now.costs)
-    return new
+    kept = replan.adapted(current, workload) if same else None
+    if kept is None or replan.worth_switching(kept, new, workload):
+        return new
+    return kept
 
 
 def planned_beyond(now: Situation, current: Plan, keep_going: Callable[[], bool]) -> Plan:
@@ -70,8 +70,3 @@ def planned_beyond(now: Situation, current: Plan, keep_going: Callable[[], bool]
         budget_s = error.smallest * now.share * (1 + 1e-9)
         roomy = replace(now, setup=replace(now.setup, budget_s=budget_s))
         return search.plan(roomy.workload, keep_going=keep_going)
-
-
-def recosted(plan: Plan, costs: Costs) -> Plan:
-    """The same plan at present costs."""
-    return replace(plan, cost=cost_of(plan.choices, costs))

@@ -1,0 +1,214 @@
+"""Control of what is in service: tasks, costs, budget. Every change is planned, loaded and measured, then swapped in.
+
+The swap is one assignment; a change that fails on the way leaves everything as it was.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from models.stems.package import Package, SharedTask
+from server.errors import TaskPresent, UnknownTask
+from server.policy.sharing import costing
+from server.policy.sharing.plan import Infeasible, Plan
+from server.policy.sharing.workload import Costs
+from server.runtime.sharing.loading import same_base, task_in, together_with, told, too_small
+from server.runtime.sharing.networks import Networks, Source
+from server.runtime.sharing.planning import NO_TASKS, Situation, planned, planned_beyond
+from server.runtime.sharing.pricing import BATCHES, STEM_S, TASK_S, Bounds, Gauge
+from server.runtime.sharing.program import Program
+from server.runtime.sharing.setup import Setup
+from server.runtime.sharing.views import ReplanReason
+from server.runtime.sharing.worker import Desk
+
+SEARCH_S = 0.3
+"""For one plan: adding a task must not take a second, and its heads are measured too."""
+PATIENCE_S = 1.0
+"""How long to wait until the worker has left a program that was replaced."""
+TURN_S = 0.05
+"""How long a measurement waits for the device; on a busy one it is measured as busy as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is in service and what is known of it."""
+
+    networks: Networks
+    package: Package
+    tasks: tuple[str, ...]
+    costs: Costs
+    setup: Setup
+    streams_fps: tuple[float, ...] = ()
+    """The open streams that the plan is for."""
+    plan: Plan = NO_TASKS
+    shelved: dict[str, str] = field(default_factory=dict[str, str])
+    """Tasks that are not run until they are upgraded or removed, and why."""
+
+
+class Control:
+    """One change at a time, on the thread that asks for it."""
+
+    def __init__(self, source: Source, setup: Setup, desk: Desk) -> None:
+        self._source = source
+        self._desk = desk
+        self._turns = threading.RLock()
+        self._gauge = Gauge(desk.program.package.base, self._turn, desk.clock)
+        networks, package = desk.program.networks, desk.program.package
+        with told("the stem"):
+            stem_s = self._gauge.stem(networks, Bounds(BATCHES, STEM_S))
+        self.standing = Standing(networks, package, (), costing.measured(stem_s, {}), setup)
+
+    def add(self, name: str) -> Plan:
+        """See `Share.add_task`."""
+        with self._turns:
+            now, package = self.standing, self._read()
+            task = task_in(package, name)
+            if name not in now.tasks:
+                tasks = (*now.tasks, name)
+                return self._with(package, replace(now, tasks=tasks), (task,), "task_added")
+            if task == task_in(now.package, name):
+                raise TaskPresent(f"task '{name}' is in service already, as it is on disk")
+            return self._with(package, now, (task,), "task_upgraded")
+
+    def upgrade(self) -> Plan:
+        """See `Share.upgrade`."""
+        with self._turns:
+            now, package = self.standing, self._read()
+            old = {task.name: task for task in now.package.tasks}
+            changed = [t for t in package.tasks if t.name in now.tasks and t != old[t.name]]
+            return self._with(package, now, changed, "task_upgraded") if changed else now.plan
+
+    def remove(self, name: str) -> Plan:
+        """See `Share.remove_task`."""
+        with self._turns:
+            now = self.standing
+            if name not in now.tasks:
+                raise UnknownTask(f"task '{name}' is not in service; {list(now.tasks)} are")
+            tasks = tuple(task for task in now.tasks if task != name)
+            heads = {cut: cost for cut, cost in now.costs.heads.items() if cut[0] != name}
+            shelved = {task: text for task, text in now.shelved.items() if task != name}
+            costs = Costs(now.costs.stem, heads)
+            left = replace(now, tasks=tasks, costs=costs, shelved=shelved)
+            plan = self._replan(left, "task_removed", must_fit=False)
+            if self._settled():
+                now.networks.drop(name)
+            self._desk.reports.forget_task(name)
+            return plan
+
+    def budget(self, budget_s: float) -> Plan:
+        """See `Share.set_budget`."""
+        with self._turns:
+            setup = replace(self.standing.setup, budget_s=budget_s)
+            return self._replan(replace(self.standing, setup=setup), "budget_set", must_fit=True)
+
+    def admit(self, fps: float) -> None:
+        """Plan for one stream more. Raises BudgetTooSmall. To be called with `turn` held."""
+        streams_fps = (*self._desk.streams.rates_fps(), fps)
+        self._streams(streams_fps, "stream_opened", must_fit=True)
+
+    def left(self) -> None:
+        """Plan for the streams that are still open."""
+        with self._turns:
+            self._streams(self._desk.streams.rates_fps(), "stream_closed", must_fit=False)
+
+    def turn(self) -> threading.RLock:
+        """Held for as long as nothing else may change."""
+        return self._turns
+
+    def recalibrate(self, costs: Costs) -> None:
+        """These are what parts cost now."""
+        with self._turns:
+            known = self.standing.costs.heads.keys()
+            heads = {cut: costs.heads[cut] for cut in known & costs.heads.keys()}
+            heads = dict(self.standing.costs.heads) | heads
+            now = replace(self.standing, costs=Costs(costs.stem, heads))
+            self._replan(now, "costs_moved", must_fit=False)
+
+    def shelve(self, task: str, text: str) -> None:
+        """Run a task's heads no more: they do not come back."""
+        with self._turns:
+            if task in self.standing.tasks:
+                shelved = self.standing.shelved | {task: text}
+                self._swap(replace(self.standing, shelved=shelved))
+
+    def _with(
+        self, package: Package, now: Standing, changed: Sequence[SharedTask], reason: ReplanReason
+    ) -> Plan:
+        """`now`, with tasks as they are in `package`; those that changed are measured and start afresh."""
+        names = [task.name for task in changed]
+        heads = {cut: cost for cut, cost in now.costs.heads.items() if cut[0] not in names}
+        package = together_with(package, [t for t in _serving(now) if t.name not in names])
+        with told(f"task '{names[0]}'"):
+            networks = self._source.open(package)
+            for task in changed:
+                heads |= self._measured(networks, task)
+        shelved = {task: text for task, text in now.shelved.items() if task not in names}
+        costs = Costs(now.costs.stem, heads)
+        now = replace(now, networks=networks, package=package, costs=costs, shelved=shelved)
+        plan = self._replan(now, reason, must_fit=True)
+        for name in names:
+            self._desk.reports.forget_task(name)
+        return plan
+
+    def _measured(self, networks: Networks, task: SharedTask) -> dict[tuple[str, int], float]:
+        networks.ready([(task.name, head.frozen) for head in task.heads])
+        by_point = self._gauge.task(networks, task, Bounds(BATCHES, TASK_S))
+        heads_s = {(task.name, frozen): took_s for frozen, took_s in by_point.items()}
+        return dict(costing.measured({}, heads_s, self._desk.ledger.typical_batch()).heads)
+
+    def _streams(
+        self, streams_fps: tuple[float, ...], reason: ReplanReason, *, must_fit: bool
+    ) -> None:
+        now = self.standing
+        if sorted(streams_fps) != sorted(now.streams_fps):
+            self._replan(replace(now, streams_fps=streams_fps), reason, must_fit=must_fit)
+
+    def _replan(self, now: Standing, reason: ReplanReason, *, must_fit: bool) -> Plan:
+        """Plan for `now` and swap. Raises BudgetTooSmall where it `must_fit` and does not."""
+        begun_s = self._desk.clock()
+        situation = Situation(now.package, now.tasks, now.costs, now.setup, now.streams_fps)
+
+        def keep_going() -> bool:
+            return self._desk.clock() < begun_s + SEARCH_S
+
+        try:
+            search = planned if must_fit else planned_beyond
+            plan = search(situation, self.standing.plan, keep_going)
+        except Infeasible as error:
+            raise too_small(situation, error) from error
+        self._swap(replace(now, plan=plan))
+        self._desk.ledger.replanned(reason)
+        self._desk.meter.replanned(reason, plan, self._desk.clock() - begun_s)
+        return plan
+
+    def _swap(self, now: Standing) -> None:
+        with told("a head"):
+            now.networks.ready([(choice.task, choice.frozen) for choice in now.plan.choices])
+        program = Program(now.plan, now.package, now.networks, shelved=now.shelved)
+        self._desk.program, self.standing = program, now
+        self._desk.ledger.restart(self._desk.clock())
+
+    def _read(self) -> Package:
+        """What is on disk. Raises NotReady where its base is not the one that is served."""
+        with told("the task package"):
+            return same_base(self._source.read(), self.standing.package)
+
+    def _turn(self, call: Callable[[], object]) -> None:
+        gate = self._desk.gate
+        held = gate.acquire(timeout=TURN_S)
+        try:
+            call()
+        finally:
+            if held:
+                gate.release()
+
+    def _settled(self) -> bool:
+        """Whether the worker has left the program that was replaced."""
+        gate = self._desk.gate
+        if held := gate.acquire(timeout=PATIENCE_S):
+            gate.release()
+        return held
+
+
+def _serving(now: Standing) -> list[SharedTask]:
+    return [task for task in now.package.tasks if task.name in now.tasks]
