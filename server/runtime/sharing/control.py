@@ -12,7 +12,14 @@ from server.errors import TaskPresent, UnknownTask
 from server.policy.sharing import costing
 from server.policy.sharing.plan import Infeasible, Plan
 from server.policy.sharing.workload import Costs
-from server.runtime.sharing.loading import same_base, task_in, together_with, told, too_small
+from server.runtime.sharing.loading import (
+    points_of,
+    same_base,
+    task_in,
+    together_with,
+    told,
+    too_small,
+)
 from server.runtime.sharing.networks import Networks, Source
 from server.runtime.sharing.planning import NO_TASKS, Situation, planned, planned_beyond
 from server.runtime.sharing.pricing import BATCHES, STEM_S, TASK_S, Bounds, Gauge
@@ -57,6 +64,7 @@ class Control:
         with told("the stem"):
             stem_s = self._gauge.stem(networks, Bounds(BATCHES, STEM_S))
         self.standing = Standing(networks, package, (), costing.measured(stem_s, {}), setup)
+        self._tidied = self.standing
 
     def add(self, name: str) -> Plan:
         """See `Share.add_task`."""
@@ -131,6 +139,32 @@ class Control:
                 shelved = self.standing.shelved | {task: text}
                 self._swap(replace(self.standing, shelved=shelved))
 
+    def tidy(self) -> None:
+        """What a swap has left for later: cut the stem at the plan's points only, fuse heads where that pays."""
+        with self._turns:
+            now = self.standing
+            if now is self._tidied or not self._settled():
+                return
+            with told("the stem"):
+                now.networks.cut(points_of(now.plan))
+            with told("a fused head"):
+                fused = {frozen: self._fused(now, frozen) for frozen in points_of(now.plan)}
+            self._desk.program = Program(now.plan, now.package, now.networks, fused, now.shelved)
+            self._tidied = now
+
+    def _fused(self, now: Standing, frozen: int) -> list[tuple[str, ...]]:
+        """Tasks at a point that are always due together, and faster so."""
+        rates = {c.task: c.rate_fps for c in now.plan.choices if c.frozen == frozen}
+        groups = [tuple(t for t in rates if rates[t] == rate) for rate in set(rates.values())]
+        batch = self._desk.ledger.typical_batch()
+        return [
+            group
+            for group in groups
+            if len(group) > 1
+            and now.networks.fuses(frozen, group)
+            and self._gauge.fusing_pays(now.networks, frozen, group, batch)
+        ]
+
     def _with(
         self, package: Package, now: Standing, changed: Sequence[SharedTask], reason: ReplanReason
     ) -> Plan:
@@ -184,6 +218,7 @@ class Control:
     def _swap(self, now: Standing) -> None:
         with told("a head"):
             now.networks.ready([(choice.task, choice.frozen) for choice in now.plan.choices])
+            now.networks.cut(points_of(now.plan) | points_of(self.standing.plan))
         program = Program(now.plan, now.package, now.networks, shelved=now.shelved)
         self._desk.program, self.standing = program, now
         self._desk.ledger.restart(self._desk.clock())

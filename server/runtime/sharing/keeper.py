@@ -52,6 +52,7 @@ class Keeper(threading.Thread):
         if stuck is not None:
             self._replace(stuck)
         self._control.left()
+        self._control.tidy()
         self._look()
 
     def _replace(self, stuck: Part) -> None:

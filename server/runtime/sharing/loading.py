@@ -8,7 +8,7 @@ from models.artifacts import ArtifactError
 from models.backends.base import BackendError
 from models.stems.package import Package, SharedTask
 from server.errors import BudgetTooSmall, ComputeFailed, NotReady, UnknownTask
-from server.policy.sharing.plan import Infeasible
+from server.policy.sharing.plan import Infeasible, Plan
 from server.runtime.sharing.networks import Source
 from server.runtime.sharing.planning import NO_TASKS, Situation
 from server.runtime.sharing.program import Program
@@ -30,11 +30,16 @@ def same_base(new: Package, old: Package) -> Package:
     return new
 
 
+def points_of(plan: Plan) -> set[int]:
+    """Where its tasks branch."""
+    return {choice.frozen for choice in plan.choices}
+
+
 def together_with(package: Package, tasks: Sequence[SharedTask]) -> Package:
     """The package with these tasks as they are here: in service, whatever became of them on disk."""
-    names = {task.name for task in tasks}
-    others = (task for task in package.tasks if task.name not in names)
-    return replace(package, tasks=(*others, *tasks))
+    served = {task.name: task for task in tasks}
+    present = tuple(served.pop(task.name, task) for task in package.tasks)
+    return replace(package, tasks=(*present, *served.values()))
 
 
 def task_in(package: Package, name: str) -> SharedTask:

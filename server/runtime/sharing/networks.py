@@ -31,6 +31,14 @@ class Networks(Protocol):
         """Scores (n, tasks) of tasks whose heads are of equal shape, as one network."""
         ...
 
+    def cut(self, points: Collection[int]) -> None:
+        """From now on `stem` starts and ends at these points and the input only, and is faster for having fewer."""
+        ...
+
+    def fuses(self, frozen: int, tasks: Sequence[str]) -> bool:
+        """Whether `together` would run these heads as one network; it is loaded then."""
+        ...
+
     def ready(self, cuts: Collection[Cut]) -> None:
         """Load these heads, so that their first run takes no longer than the next."""
         ...
@@ -113,6 +121,14 @@ class OpenedNetworks:
     def together(self, frozen: int, tasks: Sequence[str], activation: Activation) -> Activation:
         """As `Networks` says."""
         return self._heads.run_together(frozen, tasks, activation)
+
+    def cut(self, points: Collection[int]) -> None:
+        """As `Networks` says. Raises BackendError."""
+        self._stem.use(points)
+
+    def fuses(self, frozen: int, tasks: Sequence[str]) -> bool:
+        """As `Networks` says. Raises BackendError."""
+        return self._heads.fused(frozen, tasks)
 
     def ready(self, cuts: Collection[Cut]) -> None:
         """As `Networks` says. Raises BackendError."""

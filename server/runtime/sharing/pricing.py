@@ -16,6 +16,8 @@ RUNS = 7
 TASK_S = 0.4
 """For all heads of a task together: adding one must not take a second."""
 STEM_S = 2.0
+FUSING_S = 0.05
+WORTH_FUSING = 0.95
 
 ByBatch = Mapping[int, float]
 """Seconds of a whole batch, by its size."""
@@ -58,6 +60,20 @@ class Gauge:
             )
             for frozen in (head.frozen for head in task.heads)
         }
+
+    def fusing_pays(
+        self, networks: Networks, frozen: int, tasks: Sequence[str], batch: int
+    ) -> bool:
+        """Whether these heads are faster as one network than one after the other, by more than clocks err."""
+        x = np.zeros((batch, *self._shape(frozen)), np.float32)
+        end_s = self._clock() + FUSING_S
+
+        def apart(x: Activation) -> None:
+            for task in tasks:
+                networks.head(task, frozen, x)
+
+        one_s = self._median(x, lambda x: networks.together(frozen, tasks, x), end_s)
+        return one_s < WORTH_FUSING * self._median(x, apart, end_s + FUSING_S)
 
     def _by_batch(
         self, frozen: int, bounds: Bounds, call: Callable[[Activation], object]
