@@ -108,8 +108,8 @@ class _Counting(Meter):
     def task(self, task: str, frames: int, failed: int) -> None:
         self._counts.analysed(task, frames, failed)
 
-    def head(self, frames: int, seconds: float) -> None:  # noqa: ARG002 - Meter's signature
-        self._counts.heads_s.inc(seconds)
+    def head(self, task: str, frames: int, seconds: float) -> None:  # noqa: ARG002 - Meter's signature
+        self._counts.head_ran(task, seconds)
 
     def busy(self, seconds: float) -> None:
         self._counts.busy_s.inc(seconds)

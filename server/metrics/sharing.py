@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 _EDGES_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_ENDS = ("ok", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,11 @@ class ShareMetrics:
         self.stem_s = Counter(
             "gearshift_stem_seconds_total", "Device time of the stem", registry=registry
         )
-        self.heads_s = Counter(
-            "gearshift_heads_seconds_total", "Device time of all heads", registry=registry
-        )
         self.busy_s = Counter(
             "gearshift_share_busy_seconds_total", "Time that the share's worker was at work", registry=registry
+        )  # fmt: skip
+        self.task_s = Counter(
+            "gearshift_task_seconds_total", "Device time of a task's own layers", ["task"], registry=registry
         )  # fmt: skip
         self.task_frames = Counter(
             "gearshift_task_frames_total", "Frames that a task has scored, by success", ["task", "outcome"],
@@ -91,13 +92,21 @@ class ShareMetrics:
             self.task_frames.labels(task, "ok").inc(frames - failed)
             self.task_frames.labels(task, "failed").inc(failed)
 
+    def head_ran(self, task: str, seconds: float) -> None:
+        """A task's head was at work for so long."""
+        if task in self._tasks:
+            self.task_s.labels(task).inc(seconds)
+
     def in_service(self, tasks: Iterable[str]) -> None:
         """These are; the counts of others are gone, those of new ones begin at 0."""
         before, self._tasks = self._tasks, frozenset(tasks)
-        for outcome in ("ok", "failed"):
-            for task in before - self._tasks:
+        for task in before - self._tasks:
+            self.task_s.remove(task)
+            for outcome in _ENDS:
                 self.task_frames.remove(task, outcome)
-            for task in self._tasks - before:
+        for task in self._tasks - before:
+            self.task_s.labels(task)
+            for outcome in _ENDS:
                 self.task_frames.labels(task, outcome)
 
     def watch(self, figures: Callable[[], ShareFigures | None]) -> None:

@@ -161,14 +161,14 @@ class Call:
 
     def _advance(self) -> None:
         """Send what is due next: one message at a time, the status last. Called under the lock."""
-        if self._sending:
+        if self._sending or not self._open:  # the client may have left, and the front's queue be gone
             return
         first = () if self._started else (INITIAL_METADATA,)
         if self._outbox:
             message = cygrpc.SendMessageOperation(self._outbox.popleft(), NO_FLAGS)
             self._started = self._sending = True
             self._core.start_server_batch((*first, message), self._sent)
-        elif self._status is not None and self._open:
+        elif self._status is not None:
             self._open = False
             code, details = self._status
             status = cygrpc.SendStatusFromServerOperation(

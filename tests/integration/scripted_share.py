@@ -92,6 +92,7 @@ class Bench:
 
     def __init__(self, share: ScriptedShare, queue_frames: int, stall_s: float) -> None:
         self.refused: list[int] = []
+        self._stopped = False
         served = Served(share, BASE, 10.0, queue_frames, True, lambda: True)
         self.tasks = Tasks(served, lambda: PACKAGE, partial(self.refused.append, 1), stall_s)
         self.front = Front(self.tasks.handlers(), status_of, lambda: None, 1 << 20)
@@ -99,6 +100,12 @@ class Bench:
         self.tasks.start()
         self.front.start()
         self.channel = self.connect()
+
+    def stop(self, grace_s: float = 1.0) -> None:
+        """Drain and end; once only."""
+        if not self._stopped:
+            self._stopped = True
+            self.front.stop(grace_s, lambda: None)
 
     def connect(self) -> grpc.Channel:
         """One more channel, on a connection of its own."""
@@ -125,7 +132,7 @@ def bench(
         yield one
     finally:
         one.channel.close()
-        one.front.stop(1.0, lambda: None)
+        one.stop()
         one.tasks.close()
 
 

@@ -283,7 +283,7 @@ def test_a_server_that_stops_answers_what_is_in_flight_and_says_that_it_stops():
     with bench(share) as on:
         answers = on.analyse(Feed(opening(), a_frame(1)))
         share.await_that(lambda: len(share.offered) == 1)
-        stopping = threading.Thread(target=on.front.stop, args=(PATIENCE_S, lambda: None))
+        stopping = threading.Thread(target=on.stop, args=(PATIENCE_S,))
         stopping.start()
         share.answer(1, 1)
         next(answers)
