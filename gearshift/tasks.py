@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     """Exit code 0 when told or done, 2 with one message on stderr where not."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options = _parser().parse_args(argv)
-    action = _ACTIONS[options.action]
+    action = _ACTIONS[options.action or "list"]
     try:
         with grpc.insecure_channel(options.url, options=OPTIONS) as channel:
             answer = plain(_asked(channel, action, options))
@@ -79,7 +79,6 @@ def _asked(channel: grpc.Channel, action: _Action, options: argparse.Namespace) 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift tasks", description=__doc__)
     _add_common(parser, url="localhost:8001", as_json=False)
-    parser.set_defaults(action="list")
     later = argparse.ArgumentParser(add_help=False)  # the same options behind the action
     _add_common(later, url=argparse.SUPPRESS, as_json=argparse.SUPPRESS)
     actions = parser.add_subparsers(dest="action", metavar="ACTION")

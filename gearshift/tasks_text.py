@@ -51,7 +51,7 @@ def _plan(plan: Told, measured: Mapping[str, Told]) -> Iterable[str]:
     why = f" ({plan['reason'].replace('_', ' ')})" if plan["reason"] else ""
     yield f"  predicted F1 {plan['objective']:.4f} at {plan['cost']:.4g} device seconds a second of a stream{why}"
     for step in plan["stem"]:
-        yield f"  stem     layers {step['start']} to {step['end']} at {step['rate_fps']:g} fps"
+        yield f"  stem     layers {step['start']} to {step['end']} at {step['rate_fps']:g} fps{_cost(step)}"
     for one in choices:
         yield _choice(one) + _measured(measured.get(one["task"]))
         if one["reason"]:
@@ -61,9 +61,13 @@ def _plan(plan: Told, measured: Mapping[str, Told]) -> Iterable[str]:
 def _choice(one: Told) -> str:
     votes = f", {one['x_vote']} in a row" if one["x_vote"] > 1 else ""
     return (
-        f"  task     {one['task']}: {one['frozen']} layers shared, {one['rate_fps']:g} fps{votes}; predicted F1 "
-        f"{one['f1']:.4f} (recall {one['recall']:.4f}, precision {one['precision']:.4f})"
+        f"  task     {one['task']}: {one['frozen']} layers shared, {one['rate_fps']:g} fps{votes}{_cost(one)}; "
+        f"predicted F1 {one['f1']:.4f} (recall {one['recall']:.4f}, precision {one['precision']:.4f})"
     )
+
+
+def _cost(part: Told) -> str:
+    return f" for {part['cost'] * 1e3:.3g} ms a second" if part["cost"] else ""
 
 
 def _measured(one: Told | None) -> str:

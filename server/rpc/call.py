@@ -161,7 +161,9 @@ class Call:
 
     def _advance(self) -> None:
         """Send what is due next: one message at a time, the status last. Called under the lock."""
-        if self._sending or not self._open:  # the client may have left, and the front's queue be gone
+        if (
+            self._sending or not self._open
+        ):  # the client may have left, and the front's queue be gone
             return
         first = () if self._started else (INITIAL_METADATA,)
         if self._outbox:

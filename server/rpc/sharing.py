@@ -48,7 +48,7 @@ class Tasks:
             "AddTask": self._add,
             "RemoveTask": self._remove,
             "ListTasks": self._list,
-            "GetTaskPlan": lambda _: sharing_out.view(self._share.plan()),
+            "GetTaskPlan": lambda _: sharing_out.view(self._share.plan(), self._share.costs()),
             "SetTaskBudget": self._set_budget,
         }
         unary = {

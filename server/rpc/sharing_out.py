@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from models.stems.package import Package, SharedTask
-from server.policy.sharing.plan import Choice, Plan
+from server.policy.sharing.plan import Choice, Plan, Step
 from server.policy.sharing.voting import Begun, Ended
+from server.policy.sharing.workload import Costs
 from server.rpc.wire import tasks_pb2 as pb
 from server.runtime.sharing.frames import FrameDone, Result
 from server.runtime.sharing.views import PlanView, TaskView
@@ -22,23 +23,23 @@ def answer(done: FrameDone) -> Any:
     )
 
 
-def plan(made: Plan, reason: str = "") -> Any:
-    """A TaskPlan."""
+def plan(made: Plan, reason: str = "", costs: Costs | None = None) -> Any:
+    """A TaskPlan; with `costs` (of a frame) each part's own."""
     return pb.TaskPlan(
-        choices=[_choice(one) for one in made.choices],
-        stem=[pb.StemStep(start=s.start, end=s.end, rate_fps=s.rate_fps) for s in made.stem],
+        choices=[_choice(one, costs) for one in made.choices],
+        stem=[_step(one, costs) for one in made.stem],
         cost=made.cost,
         objective=made.objective,
         reason=reason,
     )
 
 
-def view(seen: PlanView) -> Any:
+def view(seen: PlanView, costs: Costs) -> Any:
     """A GetTaskPlanResponse."""
     return pb.GetTaskPlanResponse(
         package=seen.base,
         budget=seen.budget_s,
-        plan=plan(seen.plan),
+        plan=plan(seen.plan, costs=costs),
         tasks=[_standing(one) for one in seen.tasks],
         streams=seen.traffic.streams,
         waiting_frames=seen.traffic.waiting,
@@ -81,7 +82,13 @@ def _entry(task: SharedTask, in_service: bool) -> Any:
     )
 
 
-def _choice(one: Choice) -> Any:
+def _step(one: Step, costs: Costs | None) -> Any:
+    cost = costs.segment(one.start, one.end) * one.rate_fps if costs else 0.0
+    return pb.StemStep(start=one.start, end=one.end, rate_fps=one.rate_fps, cost=cost)
+
+
+def _choice(one: Choice, costs: Costs | None) -> Any:
+    head = costs.heads.get((one.task, one.frozen), 0.0) if costs else 0.0
     return pb.TaskChoice(
         task=one.task,
         frozen=one.frozen,
@@ -91,6 +98,7 @@ def _choice(one: Choice) -> Any:
         recall=one.scores.recall,
         precision=one.scores.precision,
         reason=one.reason,
+        cost=head * one.rate_fps,
     )
 
 

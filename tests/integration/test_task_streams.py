@@ -1,10 +1,8 @@
 """Analyse between a client and a share that answers when the test says so: order, misuse, back-pressure, endings."""
 
 import itertools
-import queue
 import re
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -13,6 +11,7 @@ import pytest
 
 from server.rpc.sharing_stream import MOST_UNSENT
 from server.rpc.wire import tasks_pb2 as pb
+from tests.integration.feed import Feed
 from tests.integration.scripted_share import (
     PATIENCE_S,
     SMALLEST_S,
@@ -23,29 +22,6 @@ from tests.integration.scripted_share import (
     bench,
     opening,
 )
-
-
-class Feed:
-    """Messages that the test hands out one by one; ends on `end`."""
-
-    def __init__(self, *first: Any) -> None:
-        self._queue: queue.Queue[Any] = queue.Queue()
-        for message in first:
-            self.put(message)
-
-    def put(self, message: Any) -> None:
-        self._queue.put(message)
-
-    def end(self) -> None:
-        self._queue.put(None)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        if (message := self._queue.get()) is None:
-            raise StopIteration
-        return message
 
 
 def ids(answers: Any) -> list[int]:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _POOL.AddSerializedFile(b'\n\x1bserver/rpc/wire/tasks.proto\x12\x0cgearshift.v1\"\x99\x01\n\x0e\x41nalyseRequest\x12(\n\x07opening\x18\x01 \x01(\x0b\x32\x15.gearshift.v1.OpeningH\x00\x12*\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x19.gearshift.v1.StreamFrameH\x00\x12&\n\x06labels\x18\x03 \x01(\x0b\x32\x14.gearshift.v1.LabelsH\x00\x42\t\n\x07message\";\n\x07Opening\x12\x0b\n\x03\x66ps\x18\x01 \x01(\x01\x12\x0c\n\x04late\x18\x02 \x01(\t\x12\x15\n\rmax_in_flight\x18\x03 \x01(\x05\"\x84\x01\n\x0bStreamFrame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12\x0e\n\x06pixels\x18\x02 \x01(\x0c\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x10\n\x08\x64\x61tatype\x18\x04 \x01(\t\x12\x1d\n\x10\x63\x61ptured_unix_ms\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\x13\n\x11_captured_unix_ms\"E\n\x06Labels\x12\x0c\n\x04task\x18\x01 \x01(\t\x12-\n\x07windows\x18\x02 \x03(\x0b\x32\x1c.gearshift.v1.LabelledWindow\"H\n\x0eLabelledWindow\x12\x13\n\x0b\x66irst_frame\x18\x01 \x01(\x04\x12\x12\n\nlast_frame\x18\x02 \x01(\x04\x12\r\n\x05\x65vent\x18\x03 \x01(\x08\"\x9a\x01\n\x0f\x41nalyseResponse\x12*\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.gearshift.v1.FrameAnswerH\x00\x12&\n\x04plan\x18\x02 \x01(\x0b\x32\x16.gearshift.v1.TaskPlanH\x00\x12(\n\x07refused\x18\x03 \x01(\x0b\x32\x15.gearshift.v1.RefusedH\x00\x42\t\n\x07message\"\x94\x01\n\x0b\x46rameAnswer\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12)\n\x07results\x18\x04 \x03(\x0b\x32\x18.gearshift.v1.TaskResult\x12\'\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x17.gearshift.v1.TaskEvent\"i\n\nTaskResult\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06\x66rozen\x18\x02 \x01(\x05\x12\x12\n\x05score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08positive\x18\x04 \x01(\x08\x12\r\n\x05\x65rror\x18\x05 \x01(\tB\x08\n\x06_score\"_\n\tTaskEvent\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x13\n\x0b\x66irst_frame\x18\x03 \x01(\x04\x12\x12\n\nlast_frame\x18\x04 \x01(\x04\x12\r\n\x05score\x18\x05 \x01(\x01\"X\n\x07Refused\x12\x15\n\x08\x66rame_id\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\r\n\x05\x65rror\x18\x04 \x01(\tB\x0b\n\t_frame_id\"\x8c\x01\n\x08TaskPlan\x12)\n\x07\x63hoices\x18\x01 \x03(\x0b\x32\x18.gearshift.v1.TaskChoice\x12$\n\x04stem\x18\x02 \x03(\x0b\x32\x16.gearshift.v1.StemStep\x12\x0c\n\x04\x63ost\x18\x03 \x01(\x01\x12\x11\n\tobjective\x18\x04 \x01(\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\x8b\x01\n\nTaskChoice\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06\x66rozen\x18\x02 \x01(\x05\x12\x10\n\x08rate_fps\x18\x03 \x01(\x01\x12\x0e\n\x06x_vote\x18\x04 \x01(\x05\x12\n\n\x02\x66\x31\x18\x05 \x01(\x01\x12\x0e\n\x06recall\x18\x06 \x01(\x01\x12\x11\n\tprecision\x18\x07 \x01(\x01\x12\x0e\n\x06reason\x18\x08 \x01(\t\"8\n\x08StemStep\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\x10\n\x08rate_fps\x18\x03 \x01(\x01\"\x1e\n\x0e\x41\x64\x64TaskRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\"7\n\x0f\x41\x64\x64TaskResponse\x12$\n\x04plan\x18\x01 \x01(\x0b\x32\x16.gearshift.v1.TaskPlan\"!\n\x11RemoveTaskRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\":\n\x12RemoveTaskResponse\x12$\n\x04plan\x18\x01 \x01(\x0b\x32\x16.gearshift.v1.TaskPlan\"\x12\n\x10ListTasksRequest\"u\n\x11ListTasksResponse\x12\x0f\n\x07package\x18\x01 \x01(\t\x12\x13\n\x0b\x66rame_shape\x18\x02 \x03(\x03\x12\x12\n\nstream_fps\x18\x03 \x01(\x01\x12&\n\x05tasks\x18\x04 \x03(\x0b\x32\x17.gearshift.v1.TaskEntry\"\xa9\x01\n\tTaskEntry\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12\x12\n\nin_service\x18\x03 \x01(\x08\x12\x12\n\nin_package\x18\x04 \x01(\x08\x12\x17\n\x0f\x65vent_length_ms\x18\x05 \x01(\x01\x12\x17\n\x0f\x65vent_frequency\x18\x06 \x01(\x01\x12\x13\n\x0b\x63orrelation\x18\x07 \x01(\x01\x12\x0e\n\x06\x66rozen\x18\x08 \x03(\x05\"\x14\n\x12GetTaskPlanRequest\"\xa3\x04\n\x13GetTaskPlanResponse\x12\x0f\n\x07package\x18\x01 \x01(\t\x12\x0e\n\x06\x62udget\x18\x02 \x01(\x01\x12$\n\x04plan\x18\x03 \x01(\x0b\x32\x16.gearshift.v1.TaskPlan\x12)\n\x05tasks\x18\x04 \x03(\x0b\x32\x1a.gearshift.v1.TaskStanding\x12\x0f\n\x07streams\x18\x05 \x01(\r\x12\x16\n\x0ewaiting_frames\x18\x06 \x01(\r\x12\x41\n\x08outcomes\x18\x07 \x03(\x0b\x32/.gearshift.v1.GetTaskPlanResponse.OutcomesEntry\x12?\n\x07\x64ropped\x18\x08 \x03(\x0b\x32..gearshift.v1.GetTaskPlanResponse.DroppedEntry\x12\r\n\x05reuse\x18\t \x01(\x01\x12\x0c\n\x04\x62usy\x18\n \x01(\x01\x12?\n\x07replans\x18\x0b \x03(\x0b\x32..gearshift.v1.GetTaskPlanResponse.ReplansEntry\x1a/\n\rOutcomesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a.\n\x0cReplansEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xe0\x01\n\x0cTaskStanding\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63hieved_fps\x18\x02 \x01(\x01\x12\x18\n\x0bmeasured_f1\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0fmeasured_recall\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1f\n\x12measured_precision\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x10labelled_windows\x18\x06 \x01(\rB\x0e\n\x0c_measured_f1B\x12\n\x10_measured_recallB\x15\n\x13_measured_precision\"&\n\x14SetTaskBudgetRequest\x12\x0e\n\x06\x62udget\x18\x01 \x01(\x01\"=\n\x15SetTaskBudgetResponse\x12$\n\x04plan\x18\x01 \x01(\x0b\x32\x16.gearshift.v1.TaskPlan2\xe8\x03\n\x05Tasks\x12J\n\x07\x41nalyse\x12\x1c.gearshift.v1.AnalyseRequest\x1a\x1d.gearshift.v1.AnalyseResponse(\x01\x30\x01\x12\x46\n\x07\x41\x64\x64Task\x12\x1c.gearshift.v1.AddTaskRequest\x1a\x1d.gearshift.v1.AddTaskResponse\x12O\n\nRemoveTask\x12\x1f.gearshift.v1.RemoveTaskRequest\x1a .gearshift.v1.RemoveTaskResponse\x12L\n\tListTasks\x12\x1e.gearshift.v1.ListTasksRequest\x1a\x1f.gearshift.v1.ListTasksResponse\x12R\n\x0bGetTaskPlan\x12 .gearshift.v1.GetTaskPlanRequest\x1a!.gearshift.v1.GetTaskPlanResponse\x12X\n\rSetTaskBudget\x12\".gearshift.v1.SetTaskBudgetRequest\x1a#.gearshift.v1.SetTaskBudgetResponseb\x06proto3')
+DESCRIPTOR = _POOL.AddSerializedFile(b'\n\x1bserver/rpc/wire/tasks.proto\x12\x0cgearshift.v1\"\x99\x01\n\x0e\x41nalyseRequest\x12(\n\x07opening\x18\x01 \x01(\x0b\x32\x15.gearshift.v1.OpeningH\x00\x12*\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x19.gearshift.v1.StreamFrameH\x00\x12&\n\x06labels\x18\x03 \x01(\x0b\x32\x14.gearshift.v1.LabelsH\x00\x42\t\n\x07message\";\n\x07Opening\x12\x0b\n\x03\x66ps\x18\x01 \x01(\x01\x12\x0c\n\x04late\x18\x02 \x01(\t\x12\x15\n\rmax_in_flight\x18\x03 \x01(\x05\"\x84\x01\n\x0bStreamFrame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12\x0e\n\x06pixels\x18\x02 \x01(\x0c\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x10\n\x08\x64\x61tatype\x18\x04 \x01(\t\x12\x1d\n\x10\x63\x61ptured_unix_ms\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\x13\n\x11_captured_unix_ms\"E\n\x06Labels\x12\x0c\n\x04task\x18\x01 \x01(\t\x12-\n\x07windows\x18\x02 \x03(\x0b\x32\x1c.gearshift.v1.LabelledWindow\"H\n\x0eLabelledWindow\x12\x13\n\x0b\x66irst_frame\x18\x01 \x01(\x04\x12\x12\n\nlast_frame\x18\x02 \x01(\x04\x12\r\n\x05\x65vent\x18\x03 \x01(\x08\"\x9a\x01\n\x0f\x41nalyseResponse\x12*\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x19.gearshift.v1.FrameAnswerH\x00\x12&\n\x04plan\x18\x02 \x01(\x0b\x32\x16.gearshift.v1.TaskPlanH\x00\x12(\n\x07refused\x18\x03 \x01(\x0b\x32\x15.gearshift.v1.RefusedH\x00\x42\t\n\x07message\"\x94\x01\n\x0b\x46rameAnswer\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12)\n\x07results\x18\x04 \x03(\x0b\x32\x18.gearshift.v1.TaskResult\x12\'\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x17.gearshift.v1.TaskEvent\"i\n\nTaskResult\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06\x66rozen\x18\x02 \x01(\x05\x12\x12\n\x05score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08positive\x18\x04 \x01(\x08\x12\r\n\x05\x65rror\x18\x05 \x01(\tB\x08\n\x06_score\"_\n\tTaskEvent\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0c\n\x04what\x18\x02 \x01(\t\x12\x13\n\x0b\x66irst_frame\x18\x03 \x01(\x04\x12\x12\n\nlast_frame\x18\x04 \x01(\x04\x12\r\n\x05score\x18\x05 \x01(\x01\"X\n\x07Refused\x12\x15\n\x08\x66rame_id\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\r\n\x05\x65rror\x18\x04 \x01(\tB\x0b\n\t_frame_id\"\x8c\x01\n\x08TaskPlan\x12)\n\x07\x63hoices\x18\x01 \x03(\x0b\x32\x18.gearshift.v1.TaskChoice\x12$\n\x04stem\x18\x02 \x03(\x0b\x32\x16.gearshift.v1.StemStep\x12\x0c\n\x04\x63ost\x18\x03 \x01(\x01\x12\x11\n\tobjective\x18\x04 \x01(\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\x99\x01\n\nTaskChoice\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06\x66rozen\x18\x02 \x01(\x05\x12\x10\n\x08rate_fps\x18\x03 \x01(\x01\x12\x0e\n\x06x_vote\x18\x04 \x01(\x05\x12\n\n\x02\x66\x31\x18\x05 \x01(\x01\x12\x0e\n\x06recall\x18\x06 \x01(\x01\x12\x11\n\tprecision\x18\x07 \x01(\x01\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\x0c\n\x04\x63ost\x18\t \x01(\x01\"F\n\x08StemStep\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\x10\n\x08rate_fps\x18\x03 \x01(\x01\x12\x0c\n\x04\x63ost\x18\x04 \x01(\x01\"\x1e\n\x0e\x41\x64\x64TaskRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\"7\n\x0f\x41\x64\x64TaskResponse\x12$\n\x04plan\x18\x01 \x01(\x0b\x32\x16.gearshift.v1.TaskPlan\"!\n\x11RemoveTaskRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\":\n\x12RemoveTaskResponse\x12$\n\x04plan\x18\x01 \x01(\x0b\x32\x16.gearshift.v1.TaskPlan\"\x12\n\x10ListTasksRequest\"u\n\x11ListTasksResponse\x12\x0f\n\x07package\x18\x01 \x01(\t\x12\x13\n\x0b\x66rame_shape\x18\x02 \x03(\x03\x12\x12\n\nstream_fps\x18\x03 \x01(\x01\x12&\n\x05tasks\x18\x04 \x03(\x0b\x32\x17.gearshift.v1.TaskEntry\"\xa9\x01\n\tTaskEntry\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12\x12\n\nin_service\x18\x03 \x01(\x08\x12\x12\n\nin_package\x18\x04 \x01(\x08\x12\x17\n\x0f\x65vent_length_ms\x18\x05 \x01(\x01\x12\x17\n\x0f\x65vent_frequency\x18\x06 \x01(\x01\x12\x13\n\x0b\x63orrelation\x18\x07 \x01(\x01\x12\x0e\n\x06\x66rozen\x18\x08 \x03(\x05\"\x14\n\x12GetTaskPlanRequest\"\xa3\x04\n\x13GetTaskPlanResponse\x12\x0f\n\x07package\x18\x01 \x01(\t\x12\x0e\n\x06\x62udget\x18\x02 \x01(\x01\x12$\n\x04plan\x18\x03 \x01(\x0b\x32\x16.gearshift.v1.TaskPlan\x12)\n\x05tasks\x18\x04 \x03(\x0b\x32\x1a.gearshift.v1.TaskStanding\x12\x0f\n\x07streams\x18\x05 \x01(\r\x12\x16\n\x0ewaiting_frames\x18\x06 \x01(\r\x12\x41\n\x08outcomes\x18\x07 \x03(\x0b\x32/.gearshift.v1.GetTaskPlanResponse.OutcomesEntry\x12?\n\x07\x64ropped\x18\x08 \x03(\x0b\x32..gearshift.v1.GetTaskPlanResponse.DroppedEntry\x12\r\n\x05reuse\x18\t \x01(\x01\x12\x0c\n\x04\x62usy\x18\n \x01(\x01\x12?\n\x07replans\x18\x0b \x03(\x0b\x32..gearshift.v1.GetTaskPlanResponse.ReplansEntry\x1a/\n\rOutcomesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a.\n\x0cReplansEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xe0\x01\n\x0cTaskStanding\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63hieved_fps\x18\x02 \x01(\x01\x12\x18\n\x0bmeasured_f1\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x0fmeasured_recall\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1f\n\x12measured_precision\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x10labelled_windows\x18\x06 \x01(\rB\x0e\n\x0c_measured_f1B\x12\n\x10_measured_recallB\x15\n\x13_measured_precision\"&\n\x14SetTaskBudgetRequest\x12\x0e\n\x06\x62udget\x18\x01 \x01(\x01\"=\n\x15SetTaskBudgetResponse\x12$\n\x04plan\x18\x01 \x01(\x0b\x32\x16.gearshift.v1.TaskPlan2\xe8\x03\n\x05Tasks\x12J\n\x07\x41nalyse\x12\x1c.gearshift.v1.AnalyseRequest\x1a\x1d.gearshift.v1.AnalyseResponse(\x01\x30\x01\x12\x46\n\x07\x41\x64\x64Task\x12\x1c.gearshift.v1.AddTaskRequest\x1a\x1d.gearshift.v1.AddTaskResponse\x12O\n\nRemoveTask\x12\x1f.gearshift.v1.RemoveTaskRequest\x1a .gearshift.v1.RemoveTaskResponse\x12L\n\tListTasks\x12\x1e.gearshift.v1.ListTasksRequest\x1a\x1f.gearshift.v1.ListTasksResponse\x12R\n\x0bGetTaskPlan\x12 .gearshift.v1.GetTaskPlanRequest\x1a!.gearshift.v1.GetTaskPlanResponse\x12X\n\rSetTaskBudget\x12\".gearshift.v1.SetTaskBudgetRequest\x1a#.gearshift.v1.SetTaskBudgetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,39 +60,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKPLAN']._serialized_start=1145
   _globals['_TASKPLAN']._serialized_end=1285
   _globals['_TASKCHOICE']._serialized_start=1288
-  _globals['_TASKCHOICE']._serialized_end=1427
-  _globals['_STEMSTEP']._serialized_start=1429
-  _globals['_STEMSTEP']._serialized_end=1485
-  _globals['_ADDTASKREQUEST']._serialized_start=1487
-  _globals['_ADDTASKREQUEST']._serialized_end=1517
-  _globals['_ADDTASKRESPONSE']._serialized_start=1519
-  _globals['_ADDTASKRESPONSE']._serialized_end=1574
-  _globals['_REMOVETASKREQUEST']._serialized_start=1576
-  _globals['_REMOVETASKREQUEST']._serialized_end=1609
-  _globals['_REMOVETASKRESPONSE']._serialized_start=1611
-  _globals['_REMOVETASKRESPONSE']._serialized_end=1669
-  _globals['_LISTTASKSREQUEST']._serialized_start=1671
-  _globals['_LISTTASKSREQUEST']._serialized_end=1689
-  _globals['_LISTTASKSRESPONSE']._serialized_start=1691
-  _globals['_LISTTASKSRESPONSE']._serialized_end=1808
-  _globals['_TASKENTRY']._serialized_start=1811
-  _globals['_TASKENTRY']._serialized_end=1980
-  _globals['_GETTASKPLANREQUEST']._serialized_start=1982
-  _globals['_GETTASKPLANREQUEST']._serialized_end=2002
-  _globals['_GETTASKPLANRESPONSE']._serialized_start=2005
-  _globals['_GETTASKPLANRESPONSE']._serialized_end=2552
-  _globals['_GETTASKPLANRESPONSE_OUTCOMESENTRY']._serialized_start=2409
-  _globals['_GETTASKPLANRESPONSE_OUTCOMESENTRY']._serialized_end=2456
-  _globals['_GETTASKPLANRESPONSE_DROPPEDENTRY']._serialized_start=2458
-  _globals['_GETTASKPLANRESPONSE_DROPPEDENTRY']._serialized_end=2504
-  _globals['_GETTASKPLANRESPONSE_REPLANSENTRY']._serialized_start=2506
-  _globals['_GETTASKPLANRESPONSE_REPLANSENTRY']._serialized_end=2552
-  _globals['_TASKSTANDING']._serialized_start=2555
-  _globals['_TASKSTANDING']._serialized_end=2779
-  _globals['_SETTASKBUDGETREQUEST']._serialized_start=2781
-  _globals['_SETTASKBUDGETREQUEST']._serialized_end=2819
-  _globals['_SETTASKBUDGETRESPONSE']._serialized_start=2821
-  _globals['_SETTASKBUDGETRESPONSE']._serialized_end=2882
-  _globals['_TASKS']._serialized_start=2885
-  _globals['_TASKS']._serialized_end=3373
+  _globals['_TASKCHOICE']._serialized_end=1441
+  _globals['_STEMSTEP']._serialized_start=1443
+  _globals['_STEMSTEP']._serialized_end=1513
+  _globals['_ADDTASKREQUEST']._serialized_start=1515
+  _globals['_ADDTASKREQUEST']._serialized_end=1545
+  _globals['_ADDTASKRESPONSE']._serialized_start=1547
+  _globals['_ADDTASKRESPONSE']._serialized_end=1602
+  _globals['_REMOVETASKREQUEST']._serialized_start=1604
+  _globals['_REMOVETASKREQUEST']._serialized_end=1637
+  _globals['_REMOVETASKRESPONSE']._serialized_start=1639
+  _globals['_REMOVETASKRESPONSE']._serialized_end=1697
+  _globals['_LISTTASKSREQUEST']._serialized_start=1699
+  _globals['_LISTTASKSREQUEST']._serialized_end=1717
+  _globals['_LISTTASKSRESPONSE']._serialized_start=1719
+  _globals['_LISTTASKSRESPONSE']._serialized_end=1836
+  _globals['_TASKENTRY']._serialized_start=1839
+  _globals['_TASKENTRY']._serialized_end=2008
+  _globals['_GETTASKPLANREQUEST']._serialized_start=2010
+  _globals['_GETTASKPLANREQUEST']._serialized_end=2030
+  _globals['_GETTASKPLANRESPONSE']._serialized_start=2033
+  _globals['_GETTASKPLANRESPONSE']._serialized_end=2580
+  _globals['_GETTASKPLANRESPONSE_OUTCOMESENTRY']._serialized_start=2437
+  _globals['_GETTASKPLANRESPONSE_OUTCOMESENTRY']._serialized_end=2484
+  _globals['_GETTASKPLANRESPONSE_DROPPEDENTRY']._serialized_start=2486
+  _globals['_GETTASKPLANRESPONSE_DROPPEDENTRY']._serialized_end=2532
+  _globals['_GETTASKPLANRESPONSE_REPLANSENTRY']._serialized_start=2534
+  _globals['_GETTASKPLANRESPONSE_REPLANSENTRY']._serialized_end=2580
+  _globals['_TASKSTANDING']._serialized_start=2583
+  _globals['_TASKSTANDING']._serialized_end=2807
+  _globals['_SETTASKBUDGETREQUEST']._serialized_start=2809
+  _globals['_SETTASKBUDGETREQUEST']._serialized_end=2847
+  _globals['_SETTASKBUDGETRESPONSE']._serialized_start=2849
+  _globals['_SETTASKBUDGETRESPONSE']._serialized_end=2910
+  _globals['_TASKS']._serialized_start=2913
+  _globals['_TASKS']._serialized_end=3401
 # @@protoc_insertion_point(module_scope)

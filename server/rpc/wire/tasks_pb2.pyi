@@ -137,7 +137,7 @@ class TaskPlan(_message.Message):
     def __init__(self, choices: _Optional[_Iterable[_Union[TaskChoice, _Mapping]]] = ..., stem: _Optional[_Iterable[_Union[StemStep, _Mapping]]] = ..., cost: _Optional[float] = ..., objective: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class TaskChoice(_message.Message):
-    __slots__ = ("task", "frozen", "rate_fps", "x_vote", "f1", "recall", "precision", "reason")
+    __slots__ = ("task", "frozen", "rate_fps", "x_vote", "f1", "recall", "precision", "reason", "cost")
     TASK_FIELD_NUMBER: _ClassVar[int]
     FROZEN_FIELD_NUMBER: _ClassVar[int]
     RATE_FPS_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +146,7 @@ class TaskChoice(_message.Message):
     RECALL_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
     task: str
     frozen: int
     rate_fps: float
@@ -154,17 +155,20 @@ class TaskChoice(_message.Message):
     recall: float
     precision: float
     reason: str
-    def __init__(self, task: _Optional[str] = ..., frozen: _Optional[int] = ..., rate_fps: _Optional[float] = ..., x_vote: _Optional[int] = ..., f1: _Optional[float] = ..., recall: _Optional[float] = ..., precision: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+    cost: float
+    def __init__(self, task: _Optional[str] = ..., frozen: _Optional[int] = ..., rate_fps: _Optional[float] = ..., x_vote: _Optional[int] = ..., f1: _Optional[float] = ..., recall: _Optional[float] = ..., precision: _Optional[float] = ..., reason: _Optional[str] = ..., cost: _Optional[float] = ...) -> None: ...
 
 class StemStep(_message.Message):
-    __slots__ = ("start", "end", "rate_fps")
+    __slots__ = ("start", "end", "rate_fps", "cost")
     START_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     RATE_FPS_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
     start: int
     end: int
     rate_fps: float
-    def __init__(self, start: _Optional[int] = ..., end: _Optional[int] = ..., rate_fps: _Optional[float] = ...) -> None: ...
+    cost: float
+    def __init__(self, start: _Optional[int] = ..., end: _Optional[int] = ..., rate_fps: _Optional[float] = ..., cost: _Optional[float] = ...) -> None: ...
 
 class AddTaskRequest(_message.Message):
     __slots__ = ("task",)
