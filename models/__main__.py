@@ -4,9 +4,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.artifacts import ArtifactError, default_repository, load_repository
 from models.catalog import Family, Variant
+
+if TYPE_CHECKING:
+    from models.stems import Package
 
 _TOLD = ("data", "network", "selector", "units", "seed", "label_noise")
 """What `list` shows of a variant's origin."""
@@ -118,8 +122,12 @@ def _build(root: Path, *, force: bool) -> int:
 
 
 def _list(root: Path) -> int:
-    families = load_repository(root, verify=False)
-    print("\n".join(_described(f) for f in families.values()) or f"no families in {root}")
+    from models.stems import load_packages
+
+    families = load_repository(root, verify=False).values()
+    packages = load_packages(root, verify=False).values()
+    rows = [*map(_described, families), *map(_described_package, packages)]
+    print("\n".join(rows) or f"no families in {root}")
     return 0
 
 
@@ -136,6 +144,15 @@ def _described(family: Family) -> str:
     return "\n".join(rows)
 
 
+def _described_package(package: "Package") -> str:
+    points = ", ".join(str(p.frozen) for p in package.base.points)
+    rows = [f"{package.base.name}: tasks that share its layers; points {points}"]
+    for task in package.tasks:
+        branches = ", ".join(str(h.frozen) for h in task.heads)
+        rows.append(f"  {task.name:<26} branches at {branches}  {task.meaning}".rstrip())
+    return "\n".join(rows)
+
+
 def _provenance(variant: Variant) -> str:
     """`candidate; data digits, selector stale, seed 3`: what a variant is and the most telling of its origin."""
     origin: dict[str, object] = json.loads(variant.origin or "{}")
@@ -144,10 +161,17 @@ def _provenance(variant: Variant) -> str:
 
 
 def _verify(root: Path) -> int:
+    from models.stems import load_packages
+
     for family in load_repository(root, verify=True).values():
         waiting = sum(v.candidate for v in family.variants)
         among = f", {waiting} of them candidates" if waiting else ""
         print(f"{family.name}: {len(family.variants)} artefacts verified{among}")
+    for package in load_packages(root, verify=True).values():
+        heads = sum(len(task.heads) for task in package.tasks)
+        print(
+            f"{package.base.name}: base and {heads} heads of {len(package.tasks)} tasks verified, stems as hashed"
+        )
     return 0
 
 

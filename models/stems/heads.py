@@ -1,16 +1,20 @@
 """The tasks' heads on ONNX Runtime: opened when first needed, loaded and dropped while others run."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
+from models.artifacts import ArtifactError
 from models.backends.base import BackendError
 from models.stems.checking import network_at
 from models.stems.fusing import fused
 from models.stems.graph_session import Array, GraphSession, checked
 from models.stems.package import Base, Head, Package
+
+_log = logging.getLogger(__name__)
 
 Key = tuple[str, int]
 """A task and its frozen layers."""
@@ -93,7 +97,10 @@ class Heads:
         session = self._sessions.get((task, frozen))
         if session is not None:
             return session
-        opened = self._opened(task, self._known(task, frozen))
+        head = self._known(task, frozen)
+        opened = self._opened(task, head)
+        if self._heads.get((task, frozen)) != head:  # upgraded or unloaded meanwhile
+            return opened
         return self._sessions.setdefault((task, frozen), opened)
 
     def _known(self, task: str, frozen: int) -> Head:
@@ -125,11 +132,15 @@ class Heads:
         self._fused = {g: s for g, s in self._fused.items() if all(key[0] != task for key in g)}
 
     def _joined(self, frozen: int, heads: Sequence[Head]) -> GraphSession | None:
-        model = fused([network_at(self._folder / head.artifact) for head in heads])
-        if model is None:
-            return None
         label = f"{len(heads)} heads behind {frozen} layers of {self._base.name}"
-        return self._warm(GraphSession(model.SerializeToString(), label, self._threads), frozen)
+        try:
+            model = fused([network_at(self._folder / head.artifact) for head in heads])
+            if model is None:
+                return None
+            return self._warm(GraphSession(model.SerializeToString(), label, self._threads), frozen)
+        except (OSError, ArtifactError, BackendError) as error:
+            _log.warning("%s are not fused and run one by one: %s", label, error)
+            return None
 
     def _opened(self, task: str, head: Head) -> GraphSession:
         label = f"head of {task} behind {head.frozen} layers of {self._base.name}"

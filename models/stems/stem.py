@@ -1,6 +1,6 @@
-"""The stem on ONNX Runtime: a session for each stretch between two points in use, its activations shared read-only."""
+"""The stem on ONNX Runtime: a session for each stretch between two points, its activations shared read-only."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.backends.base import BackendError
 from models.stems.checking import network_at
-from models.stems.cutting import cut
+from models.stems.cutting import check_points, cut
 from models.stems.graph_session import GraphSession, checked, shared
 from models.stems.package import Base, Package, Point
 
@@ -20,34 +20,35 @@ Stretch = tuple[int, int]
 """From one point to another, by their frozen layers."""
 
 
+_MOST_STRETCHES = 64
+"""Sessions kept before the oldest goes: plans cut at a handful of points, but pricing tries all of them."""
+
+
 class Stem:
-    """A base network, cut where the plan says. `run` may be called while another thread calls `use`."""
+    """A base network, cut wherever it is asked to be. `run` may be called while another thread calls `use`."""
 
     def __init__(self, base: Base, model: onnx.ModelProto, threads: int) -> None:
         self._base = base
         self._model = model
         self._threads = threads
         self._points = {p.frozen: p for p in base.points}
-        self._sessions: Mapping[Stretch, GraphSession] = {}
+        self._sessions: dict[Stretch, GraphSession] = {}
 
     @classmethod
     def open(cls, folder: Path, package: Package, *, threads: int = 1) -> Self:
-        """The stem of the package in `folder`; every point is in use until `use` says otherwise.
+        """The stem of the package in `folder`. What runs is loaded by `use`, or when it first runs.
 
-        Raises BackendError, ArtifactError or OSError where the network cannot be loaded.
+        Raises ArtifactError or OSError where the network cannot be read or cut.
         """
-        stem = cls(package.base, network_at(folder / package.base.artifact), threads)
-        stem.use(list(stem._points))
-        return stem
+        model = network_at(folder / package.base.artifact)
+        check_points(model, [p.tensor for p in package.base.points])
+        return cls(package.base, model, threads)
 
     def use(self, points: Collection[int]) -> None:
-        """Cut at these points from now on: what lies between two of them is one session; 0 is always among them.
+        """Load and warm the stretches between these points, the input among them; then let all others go.
 
-        New sessions are loaded and warmed first, then all change at once; old ones go when their last run ends. Raises
-        BackendError where a point is unknown; then nothing changes.
+        A run that is under way ends first. Raises BackendError where a point is unknown; then nothing changes.
         """
-        for frozen in points:
-            self._known(frozen)
         present = self._sessions
         stretches = list(pairwise(sorted({0, *points})))
         self._sessions = {s: present.get(s) or self._opened(s) for s in stretches}
@@ -55,21 +56,19 @@ class Stem:
     def run(self, activation: Array, start: int, ends: Collection[int]) -> dict[int, Array]:
         """The activations (n, *shape) at `ends` for that at `start`, all read-only; `start` may be among the ends.
 
-        Runs from `start` to the deepest of them, each stretch once. Raises BackendError where the activation has not
-        the point's shape, or a point is not in use.
+        Runs from `start` to the deepest of them, what lies between two of them in one go; the first run of a stretch
+        that is not in use loads it. Raises BackendError where the activation has not the point's shape, a point is
+        unknown or lies before `start`.
         """
-        sessions = self._sessions
-        here = shared(checked(activation, self._known(start), f"stem of {self._base.name}"))
-        found = {start: here}
-        for (begin, end), session in sessions.items():
-            if begin == start and start < max(ends, default=start):
-                here = found[end] = shared(session.run(here))
-                start = end
-        if missing := sorted(set(ends) - found.keys()):
+        point = self._known(start)
+        if min(ends, default=start) < start:
             raise BackendError(
-                f"stem of {self._base.name}: points {missing} cannot be reached; those in use are "
-                f"{sorted({0, *(end for _, end in sessions)})}; say so to use()"
+                f"stem of {self._base.name}: point {min(ends)} lies before {start}, where the run is to begin"
             )
+        here = shared(checked(activation, point, f"stem of {self._base.name}"))
+        found = {start: here}
+        for stretch in pairwise(sorted({start, *ends})):
+            here = found[stretch[1]] = shared(self._session(stretch).run(here))
         return {end: found[end] for end in ends}
 
     def close(self) -> None:
@@ -84,8 +83,17 @@ class Stem:
             )
         return point
 
+    def _session(self, stretch: Stretch) -> GraphSession:
+        sessions = self._sessions
+        session = sessions.get(stretch)
+        if session is None:
+            session = sessions[stretch] = self._opened(stretch)
+            for oldest in list(sessions)[:-_MOST_STRETCHES]:
+                sessions.pop(oldest, None)
+        return session
+
     def _opened(self, stretch: Stretch) -> GraphSession:
-        start, end = (self._points[frozen] for frozen in stretch)
+        start, end = (self._known(frozen) for frozen in stretch)
         (segment,) = cut(self._model, (start.tensor, end.tensor))
         label = f"stem of {self._base.name} from layer {start.frozen} to {end.frozen}"
         session = GraphSession(segment.SerializeToString(), label, self._threads)

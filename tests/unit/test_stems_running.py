@@ -1,5 +1,7 @@
 """Stem and heads on ONNX Runtime: whatever the cut, a task says the same; activations are shared and safe."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,15 +56,46 @@ def test_no_head_can_write_into_a_shared_activation(tmp_path: Path, package: Pac
     assert FRAMES.flags.writeable
 
 
-def test_a_point_out_of_use_is_refused_by_name(tmp_path: Path, package: Package):
-    stem = Stem.open(tmp_path / "tiny", package)
+def test_what_is_not_in_use_runs_all_the_same(tmp_path: Path, package: Package):
+    stem, other = (Stem.open(tmp_path / "tiny", package) for _ in range(2))
     stem.use([3])
+    other.use([])
 
-    with pytest.raises(BackendError, match=r"points \[2\] cannot be reached; those in use are \["):
-        stem.run(FRAMES, 0, [2])
-    with pytest.raises(BackendError, match=r"no point 7; there are \[0, 1, 2, 3\]"):
-        stem.use([7])
-    assert list(stem.run(FRAMES, 0, [3])) == [3]
+    for ends in ([1, 2], [3], [0], []):
+        found, expected = stem.run(FRAMES, 0, ends), other.run(FRAMES, 0, ends)
+        assert list(found) == list(expected) == ends
+        for end in ends:
+            np.testing.assert_array_equal(found[end], expected[end])
+
+
+def test_a_point_that_is_unknown_or_behind_is_refused(tmp_path: Path, package: Package):
+    stem = Stem.open(tmp_path / "tiny", package)
+    half = stem.run(FRAMES, 0, [2])[2]
+
+    with pytest.raises(BackendError, match="point 1 lies before 2"):
+        stem.run(half, 2, [1, 3])
+    for ask in (lambda: stem.use([7]), lambda: stem.run(FRAMES, 0, [7])):
+        with pytest.raises(BackendError, match=r"no point 7; there are \[0, 1, 2, 3\]"):
+            ask()
+
+
+def test_runs_go_on_while_the_points_in_use_change(tmp_path: Path, package: Package):
+    stem = Stem.open(tmp_path / "tiny", package)
+    expected = stem.run(FRAMES, 0, [3])[3]
+    done = threading.Event()
+
+    def change() -> None:
+        for points in ([3], [1, 3], [2], [], [1, 2, 3]) * 4:
+            stem.use(points)
+        done.set()
+
+    with ThreadPoolExecutor() as pool:
+        changing = pool.submit(change)
+        runs = 0
+        while not done.is_set() or not runs:
+            np.testing.assert_allclose(stem.run(FRAMES, 0, [2, 3])[3], expected, rtol=1e-6)
+            runs += 1
+        changing.result()
 
 
 def test_a_wrong_activation_names_point_and_shapes(tmp_path: Path, package: Package):
@@ -113,3 +146,52 @@ def test_heads_run_together_say_what_they_say_alone(
 
     for column, task in zip(scores.T, ("b", "a"), strict=True):
         np.testing.assert_allclose(column, heads.run(task, frozen, activation), atol=1e-5)
+
+
+def test_heads_say_whether_they_run_as_one(tmp_path: Path, package: Package):
+    heads = Heads.open(tmp_path / "tiny", package)
+
+    assert heads.fused(2, ["a", "b"])
+    assert not heads.fused(2, ["a"])
+    assert not heads.fused(2, ["a", "a"])
+    heads.fuse = False
+    assert not heads.fused(2, ["a", "b"])
+
+
+def test_an_upgraded_head_is_fused_anew(tmp_path: Path, package: Package):
+    heads = Heads.open(tmp_path / "tiny", package)
+    heads.run_together(0, ["a", "b"], FRAMES)
+    (upgraded,) = (t for t in add_task(tmp_path, package, "a", 0.9).tasks if t.name == "a")
+
+    heads.load("a", upgraded.heads[0])
+
+    assert heads.fused(0, ["a", "b"])
+    scores = heads.run_together(0, ["a", "b"], FRAMES)
+    np.testing.assert_allclose(scores[:, 0], expected_score(0.9, FRAMES), atol=1e-5)
+    np.testing.assert_allclose(scores[:, 1], expected_score(LEVELS["b"], FRAMES), atol=1e-5)
+
+
+def test_heads_whose_files_are_gone_run_one_by_one(
+    tmp_path: Path, package: Package, caplog: pytest.LogCaptureFixture
+):
+    heads = Heads.open(tmp_path / "tiny", package)
+    for task in package.tasks:
+        heads.load(task.name, task.heads[3])
+        (tmp_path / "tiny" / task.heads[3].artifact).unlink()
+
+    (activation,) = Stem.open(tmp_path / "tiny", package).run(FRAMES, 0, [3]).values()
+    scores = heads.run_together(3, ["a", "b"], activation)
+
+    np.testing.assert_allclose(scores[:, 0], expected_score(LEVELS["a"], FRAMES), atol=1e-5)
+    assert "2 heads behind 3 layers of tiny are not fused" in caplog.text
+
+
+def test_a_head_that_cannot_be_loaded_is_named(tmp_path: Path, package: Package):
+    heads = Heads.open(tmp_path / "tiny", package)
+    (tmp_path / "tiny" / package.tasks[0].heads[1].artifact).write_bytes(b"no network")
+
+    with pytest.raises(BackendError, match=r"head of a behind 1 layers of tiny.*publish"):
+        heads.run("a", 1, FRAMES)
+    np.testing.assert_allclose(
+        heads.run("b", 0, FRAMES), expected_score(LEVELS["b"], FRAMES), atol=1e-5
+    )

@@ -1,21 +1,28 @@
 """The best plan there is, with proof: a mixed-integer program for scipy's HiGHS. The oracle of the fast search. Pure.
 
-Binary variables say which option each task takes; continuous ones in [0, 1] whether each stretch of the stem runs at least
-at each rate. A stretch does where a task that runs at least so fast branches at its end or deeper.
+Binary variables say which option each task takes; continuous ones in [0, 1] whether each stretch of the stem runs at
+least at each rate. A stretch does where a task that runs at least so fast branches at its end or deeper.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 from scipy.sparse import coo_array, vstack
 
+from server.policy.sharing.field import Field
 from server.policy.sharing.options import Floats, Ints, Menu, menu_of, planned
 from server.policy.sharing.plan import Infeasible, Plan
+from server.policy.sharing.pricing import cheapest_picks
 from server.policy.sharing.workload import Workload
 
-PROVEN = 1e-7
+PROVEN = 1e-9
 """Relative gap between plan and bound at which the solver may stop."""
+SCALE = 1e3
+"""What is minimised is made so large that the solver's absolute tolerance, 1e-6, does not matter."""
+TOLERANCE = 2e-6
+"""Relative: more than the solver exceeds a row of ones by."""
 ROUNDED_UP = 1e-9
 """Relative: a smallest budget is named so much larger that planning with it succeeds."""
 
@@ -50,29 +57,38 @@ def solve(workload: Workload, *, time_limit_s: float | None = None) -> Exact:
     menu = menu_of(workload)
     program = _program(menu)
     budget = workload.rules.budget
-    bound, allowed = None, budget
-    while True:
-        found = _run(program, _aims(program, menu, workload), allowed, time_limit_s)
-        if found.status == 2:
-            raise infeasible(workload, menu)
-        if found.x is None:
-            raise TimeoutError(f"no plan was found in {time_limit_s} s; give it more time")
-        bound = -found.mip_dual_bound if bound is None else bound
-        plan = _plan(program, menu, found.x, workload)
-        if plan.cost <= budget:
-            return Exact(plan, max(float(bound), plan.objective))
+    aims = _aims(program, menu, workload)
+    found = _run(program, aims, budget, time_limit_s)
+    if found.status == 2:
+        raise infeasible(workload, menu)
+    if found.x is None:
+        raise TimeoutError(f"no plan was found in {time_limit_s} s; give it more time")
+    bound = -float(found.mip_dual_bound) / SCALE
+    plan = _plan(program, menu, found.x, workload)
+    if plan.cost > budget:
         # The solver's rows hold to its tolerance only; the budget holds.
-        allowed -= 2.0 * (plan.cost - budget)
+        found = _run(program, aims, budget * (1.0 - TOLERANCE), time_limit_s)
+        within = None if found.x is None else _plan(program, menu, found.x, workload)
+        plan = within or cheapest(workload, menu)
+        if plan is None or plan.cost > budget:
+            raise infeasible(workload, menu)
+    return Exact(plan, max(bound, plan.objective))
 
 
 def cheapest(workload: Workload, menu: Menu | None = None) -> Plan | None:
     """The plan that costs least, of those that reach every floor; None if no budget allows one."""
     menu = menu or menu_of(workload)
-    if not np.isfinite(menu.f1).any(axis=(1, 2)).all():
+    quick = cheapest_picks(Field(menu, menu.f1, workload.rules.budget))
+    if quick is None:
         return None
+    options = [menu.options[task, depth, rate] for task, (depth, rate) in enumerate(quick.tolist())]
+    plan = planned(options, menu.names, workload)
+    if not _floored(workload):
+        # All run at the lowest rate, so the stem has one step, and all stems of one step were tried.
+        return plan
     program = _program(menu)
-    found = _run(program, (program.cost, None), None, None)
-    return _plan(program, menu, found.x, workload)
+    found = _run(program, (program.cost / program.cost.max(), None), None, None)
+    return min(plan, _plan(program, menu, found.x, workload), key=lambda p: p.cost)
 
 
 def infeasible(workload: Workload, menu: Menu) -> Infeasible:
@@ -83,12 +99,16 @@ def infeasible(workload: Workload, menu: Menu) -> Infeasible:
         lacking = ", ".join(menu.names[i] for i in np.flatnonzero(~reached))
         return Infeasible(f"no branch and rate reaches the floor of {lacking}; lower it", np.inf)
     smallest = least.cost * (1.0 + ROUNDED_UP)
-    floors = " and reaches every floor" if any(task.floor > 0 for task in workload.tasks) else ""
+    floors = " and reaches every floor" if _floored(workload) else ""
     return Infeasible(
         f"no plan fits a budget of {workload.rules.budget:g} a second{floors}; the smallest that has one is"
         f" {smallest:.9g}",
         smallest,
     )
+
+
+def _floored(workload: Workload) -> bool:
+    return workload.rules.objective == "mean" and any(task.floor > 0 for task in workload.tasks)
 
 
 def _program(menu: Menu) -> _Program:
@@ -101,8 +121,9 @@ def _program(menu: Menu) -> _Program:
         (ones, (places[:, 0], np.arange(len(places)))), shape=(len(menu.names), cost.size)
     )
     needs = _needs(places, (len(menu.names), stretches, rates), cost.size)
-    low = np.concatenate([np.ones(len(menu.names)), np.full(needs.shape[0], -np.inf)])
-    high = np.concatenate([np.ones(len(menu.names)), np.zeros(needs.shape[0])])
+    one, corners = np.ones(len(menu.names)), np.zeros(len(menu.names) * stretches * rates)
+    low: Any = np.concatenate([one, corners - np.inf])
+    high: Any = np.concatenate([one, corners])
     rows = LinearConstraint(vstack([one_each, needs], format="csc"), low, high)
     return _Program(places, cost, rows, (stretches, rates))
 
@@ -156,7 +177,7 @@ def _run(
     whole[: len(program.places)] = 1
     limits = {} if time_limit_s is None else {"time_limit": time_limit_s}
     return milp(
-        aim,
+        SCALE * aim,
         integrality=whole,
         bounds=Bounds(0.0, 1.0),
         constraints=rows,

@@ -1,7 +1,7 @@
 """The best choice of every task below one staircase of the stem: a multiple-choice knapsack, solved exactly. Pure.
 
-With m the price of cost at which the relaxed knapsack is just full, no option that falls further short of its task's best
-at m than the bound is above a known plan can be part of a better plan. Few remain (Pisinger 1995), and all their
+With m the price of cost at which the relaxed knapsack is just full, no option that falls further short of its task's
+best at m than the bound is above a known plan can be part of a better plan. Few remain (Pisinger 1995), and all their
 undominated sums are listed task by task.
 """
 

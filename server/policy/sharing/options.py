@@ -82,7 +82,7 @@ def _dominated(f1: Floats, head_cost: Floats) -> NDArray[np.bool_]:
     as_good = (branch[:, None] <= branch) & (rate[:, None] <= rate)
     as_good &= (scores[:, None] >= scores) & (costs[:, None] <= costs)
     np.fill_diagonal(as_good, val=False)
-    return as_good.any(axis=0).reshape(f1.shape)
+    return np.asarray(as_good.any(axis=0), np.bool_).reshape(f1.shape)
 
 
 def _head_cost(task: Task, frozen: int, workload: Workload) -> float:

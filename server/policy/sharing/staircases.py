@@ -1,8 +1,8 @@
 """How far the stem may run at which rate: the staircases worth most when frames have a price. Pure.
 
 A staircase is a row of levels, one for each stretch of the stem, that never rise with depth: level n is the n-th lowest
-rate, level 0 that the stem does not run there. Deepening a stem pays only when several tasks move together, so stems are
-searched, not tasks: below a given staircase the tasks no longer depend on each other and each takes what is best for it.
+rate, level 0 that the stem does not run there. Deepening a stem pays only when several tasks move together, so stems
+are searched, not tasks: below a given staircase tasks no longer depend on each other and each takes what is best.
 """
 
 from dataclasses import dataclass

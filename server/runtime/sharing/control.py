@@ -153,8 +153,9 @@ class Control:
             self._tidied = now
 
     def _fused(self, now: Standing, frozen: int) -> list[tuple[str, ...]]:
-        """Tasks at a point that are always due together, and faster so."""
-        rates = {c.task: c.rate_fps for c in now.plan.choices if c.frozen == frozen}
+        """Tasks at a point that are always due together, and faster so. One that hung would hang this thread too."""
+        there = [c for c in now.plan.choices if c.frozen == frozen and c.task not in now.shelved]
+        rates = {c.task: c.rate_fps for c in there}
         groups = [tuple(t for t in rates if rates[t] == rate) for rate in set(rates.values())]
         batch = self._desk.ledger.typical_batch()
         return [

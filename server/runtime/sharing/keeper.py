@@ -48,12 +48,13 @@ class Keeper(threading.Thread):
 
     def tend(self) -> None:
         """Look once."""
-        stuck = self.worker.stuck(HUNG_S)
-        if stuck is not None:
-            self._replace(stuck)
-        self._control.left()
-        self._control.tidy()
-        self._look()
+        with self._control.turn():
+            stuck = self.worker.stuck(HUNG_S)
+            if stuck is not None:
+                self._replace(stuck)
+            self._control.left()
+            self._control.tidy()
+            self._look()
 
     def _replace(self, stuck: Part) -> None:
         text = f"{feedback.name(stuck)} did not come back within {HUNG_S:g} s"
@@ -73,13 +74,10 @@ class Keeper(threading.Thread):
         seconds, self._looked_s = now_s - self._looked_s, now_s
         rates_fps = desk.streams.rates_fps()
         expected = seconds * sum(desk.program.task_frames(fps) for fps in rates_fps)
-        with self._control.turn():
-            costs = self._control.standing.costs
-            self._state, verdict = feedback.look(
-                self._state, desk.ledger.seen(expected), costs, now_s
-            )
-            if isinstance(verdict, Recalibrate):
-                self._control.recalibrate(verdict.costs)
+        costs, seen = self._control.standing.costs, desk.ledger.seen(expected)
+        self._state, verdict = feedback.look(self._state, seen, costs, now_s)
+        if isinstance(verdict, Recalibrate):
+            self._control.recalibrate(verdict.costs)
 
     def _attempt(self, what: Callable[[], None]) -> None:
         try:

@@ -83,6 +83,10 @@ class Share:
         parts.keeper.worker.join(STOP_S)
         parts.desk.program.networks.close()
 
+    def tend(self) -> None:
+        """Look after worker, streams and costs now; a thread does so once a second."""
+        self._running.keeper.tend()
+
     def add_task(self, name: str) -> Plan:
         """Take a task of the package on disk into service; one that is there and has changed on disk is upgraded.
 

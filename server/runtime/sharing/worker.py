@@ -79,7 +79,7 @@ class Worker(threading.Thread):
     def give_up(self, text: str) -> bool:
         """Answer its frames as failed; it ends when its call returns. False where that has happened just now."""
         with self._lock:
-            if self._call is None:
+            if self._call is None or self._lost:
                 return False
             self._lost, frames, self._running = True, self._running, ()
         for waiting in frames:
