@@ -1,8 +1,8 @@
 """Gives up on streams whose clients take none of their answers: one thread, asleep until the next limit is due."""
 
-import math
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -17,8 +17,9 @@ class Stallable(Protocol):
 class Stalls:
     """The streams that are full now, and since when nothing was taken of each. All methods from any thread."""
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit_s = limit_s
+        self._clock = clock
         self._since_s: dict[Stallable, float] = {}
         self._changed = threading.Condition()
         self._stopped = False
@@ -39,37 +40,39 @@ class Stalls:
         """Its client has more answers to take than may wait."""
         with self._changed:
             if stream not in self._since_s:
-                self._since_s[stream] = time.monotonic()
+                self._since_s[stream] = self._clock()
                 self._changed.notify()
 
     def taken(self, stream: Stallable) -> None:
         """Its client has taken something."""
         with self._changed:
             if stream in self._since_s:
-                self._since_s[stream] = time.monotonic()
+                self._since_s[stream] = self._clock()
 
     def forget(self, stream: Stallable) -> None:
         """It has room again, or is over."""
         with self._changed:
             self._since_s.pop(stream, None)
 
-    def _run(self) -> None:
-        while (overdue := self._overdue()) is not None:
-            for stream in overdue:
-                stream.give_up(self._limit_s)
-
-    def _overdue(self) -> list[Stallable] | None:
-        """Wait for streams whose limit has passed; None once stopped."""
+    def overdue(self) -> list[Stallable]:
+        """Those whose limit has passed; they are forgotten."""
         with self._changed:
-            while not self._stopped:
-                now_s = time.monotonic()
-                overdue = [
-                    s for s, since_s in self._since_s.items() if now_s >= since_s + self._limit_s
-                ]
-                if overdue:
-                    for stream in overdue:
-                        del self._since_s[stream]
-                    return overdue
-                due_s = min(self._since_s.values(), default=math.inf) + self._limit_s
-                self._changed.wait(due_s - now_s if due_s < math.inf else None)
-        return None
+            before_s = self._clock() - self._limit_s
+            late = [stream for stream, since_s in self._since_s.items() if since_s <= before_s]
+            for stream in late:
+                del self._since_s[stream]
+            return late
+
+    def _run(self) -> None:
+        while not self._stopped:
+            for stream in self.overdue():
+                stream.give_up(self._limit_s)
+            with self._changed:
+                if not self._stopped:
+                    self._changed.wait(self._left_s())
+
+    def _left_s(self) -> float | None:
+        """Until the next limit is due; None: there is none. Called under the lock."""
+        if not self._since_s:
+            return None
+        return max(0.0, min(self._since_s.values()) + self._limit_s - self._clock())
