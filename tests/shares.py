@@ -1,17 +1,21 @@
 """For tests of shared tasks: a real package whose networks cost what a test says, a listener that can be waited for."""
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from models.stems import Package
-from server.runtime.sharing.frames import FrameDone, Listener
+from server.runtime.sharing.frames import Frame, FrameDone, Listener, StreamId
 from server.runtime.sharing.networks import Activation, Cut, Folder, Networks
 from server.runtime.sharing.setup import Setup
 from server.runtime.sharing.share import Share
 from tests.packages import flat_frames
 
+TASKS = ("a", "b", "c", "d")
+FPS = 10.0
+ROOMY_S, SHARED_S = 10.0, 0.03
+"""Budgets at which tasks share nothing, and at which four of them (62 ms a second alone) must share."""
 PATIENCE_S = 20.0
 """For what another thread is to do; on a loaded machine as well."""
 LAYERS = 3
@@ -59,6 +63,9 @@ class PricedNetworks:
         layers = (LAYERS - frozen + 0.1) * len(tasks) * self._source.fused
         self._source.ran(f"{'+'.join(tasks)}@{frozen}", len(activation) * layers)
         return self._networks.together(frozen, tasks, activation)
+
+    def warm(self, points: Collection[int]) -> None:
+        self._networks.warm(points)
 
     def cut(self, points: Collection[int]) -> None:
         self._networks.cut(points)
@@ -140,3 +147,47 @@ def a_share(source: PricedFolder, clock: Clock, **setup: object):
 def pixels(index: int) -> Activation:
     """A frame that tells from its brightness which one it is (of 64)."""
     return flat_frames(4.0 * (index % 64))[0]
+
+
+def offer(share: Share, stream: StreamId, heard: Heard, ids: range) -> None:
+    """Each frame, waiting for room where there is none."""
+    for i in ids:
+        while not share.offer(stream, Frame(i, pixels(i), 0.0)):
+            assert heard.room.wait(PATIENCE_S)
+            heard.room.clear()
+
+
+@contextmanager
+def hanging(source: PricedFolder, what: str = "") -> Generator[threading.Event]:
+    """Runs of what begins so do not return meanwhile; the event says that one has begun."""
+    reached, free = threading.Event(), threading.Event()
+
+    def hang(running: str) -> None:
+        if running.startswith(what):
+            reached.set()
+            assert free.wait(PATIENCE_S)
+
+    source.fault = hang
+    try:
+        yield reached
+    finally:
+        source.fault = lambda _what: None
+        free.set()
+
+
+def scores_of(done: list[FrameDone], task: str) -> dict[int, float]:
+    return {
+        one.frame_id: result.score
+        for one in done
+        for result in one.results
+        if result.task == task and result.score is not None
+    }
+
+
+def run_alone(folder: Path, task: str, frozen: int, frame: int) -> float:
+    """What the stem's first layers and the task's head say of one frame, nobody else there."""
+    source = Folder(folder)
+    networks = source.open(source.read())
+    x = pixels(frame)[None]
+    activation = networks.stem(x, 0, (frozen,))[frozen] if frozen else x
+    return float(networks.head(task, frozen, activation)[0])

@@ -8,7 +8,7 @@ import pytest
 from models.stems.package import Base, Package, Point
 from server.policy.sharing.feedback import Own, Stretch
 from server.policy.sharing.frames import Due
-from server.policy.sharing.plan import Plan
+from server.policy.sharing.plan import Choice, Plan, Scores
 from server.runtime.sharing.engine import Engine, Ran
 from server.runtime.sharing.networks import Activation
 from server.runtime.sharing.program import Fused, Program
@@ -39,6 +39,7 @@ class Arithmetic:
         mean = activation.mean(axis=(1, 2, 3))
         return np.stack([mean + (4 - frozen) + len(task) for task in tasks], axis=1)
 
+    def warm(self, points: object) -> None: ...
     def cut(self, points: object) -> None: ...
     def fuses(self, frozen: int, tasks: Sequence[str]) -> bool:
         return len(tasks) > frozen
@@ -57,7 +58,9 @@ class Arithmetic:
 
 def run(networks: Arithmetic, *dues: Sequence[tuple[str, int]], fused: Fused | None = None) -> Ran:
     """Frame i is all i * 100."""
-    plan = Plan((), (), 0.0, 0.0)
+    scores = Scores(1.0, 1.0, 1.0)
+    cuts = sorted({cut for due in dues for cut in due})
+    plan = Plan(tuple(Choice(*cut, 1.0, 1, scores) for cut in cuts), (), 0.0, 0.0)
     engine = Engine(iter(range(1000)).__next__, lambda _part: None)
     frames = [np.full(SHAPE, 100 * i, np.float32) for i in range(len(dues))]
     return engine.run(
@@ -87,6 +90,16 @@ def test_a_stretch_of_the_stem_runs_once_for_all_who_need_it_and_for_no_other():
         ("stem 0-2", 3), ("stem 2-4", 2),
     ]  # fmt: skip
     assert ran.stem_frames == 3
+
+
+def test_the_stem_stops_at_all_points_of_the_plan_so_that_no_other_stretch_need_be_loaded():
+    networks = Arithmetic()
+
+    run(networks, [("b", 4)], [("a", 2)])
+
+    assert [call for call in networks.calls if call[0].startswith("stem")] == [
+        ("stem 0-2", 2), ("stem 2-4", 1),
+    ]  # fmt: skip
 
 
 def test_a_failing_head_costs_only_its_own_score():

@@ -219,7 +219,7 @@ class Control:
     def _swap(self, now: Standing) -> None:
         with told("a head"):
             now.networks.ready([(choice.task, choice.frozen) for choice in now.plan.choices])
-            now.networks.cut(points_of(now.plan) | points_of(self.standing.plan))
+            now.networks.warm(points_of(now.plan))
         program = Program(now.plan, now.package, now.networks, shelved=now.shelved)
         self._desk.program, self.standing = program, now
         self._desk.ledger.restart(self._desk.clock())

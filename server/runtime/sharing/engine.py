@@ -71,7 +71,8 @@ class Engine:
         x.flags.writeable = False
         yield rows, 0, x
         start = 0
-        for end in sorted({point for ends in points for point in ends}):
+        deepest = max((ends[-1] for ends in points if ends), default=0)
+        for end in (point for point in program.points if point <= deepest):
             deep = tuple(row for row in rows if points[row] and points[row][-1] >= end)
             x, rows = _only(deep, rows, x), deep
             out = self._stretch(program, Stretch(start, end), x, ran)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -31,8 +32,12 @@ class Networks(Protocol):
         """Scores (n, tasks) of tasks whose heads are of equal shape, as one network."""
         ...
 
+    def warm(self, points: Collection[int]) -> None:
+        """Load the stem's stretches between these points, beside those that are loaded."""
+        ...
+
     def cut(self, points: Collection[int]) -> None:
-        """From now on `stem` starts and ends at these points and the input only, and is faster for having fewer."""
+        """Let go of all other stretches of the stem."""
         ...
 
     def fuses(self, frozen: int, tasks: Sequence[str]) -> bool:
@@ -84,7 +89,7 @@ class Folder:
         heads = None if self._last is None else self._last.heads_for(package)
         if heads is None:
             heads = Loaded(Heads.open(self._folder, package, threads=self._threads))
-        self._last = OpenedNetworks(self._stem, heads, package.tasks)
+        self._last = OpenedNetworks(self._stem, heads, package)
         return self._last
 
 
@@ -99,11 +104,12 @@ class Loaded:
 class OpenedNetworks:
     """Stem and heads of one version of a package. Heads are those of the version before where none has changed."""
 
-    def __init__(self, stem: Stem, heads: Loaded, tasks: Collection[SharedTask]) -> None:
+    def __init__(self, stem: Stem, heads: Loaded, package: Package) -> None:
         self._stem = stem
         self._loaded = heads
         self._heads = heads.heads
-        self._known = _heads_of(tasks)
+        self._known = _heads_of(package.tasks)
+        self._shapes = {point.frozen: point.shape for point in package.base.points}
 
     def heads_for(self, package: Package) -> Loaded | None:
         """What is loaded, if another version of the package can go on with it: a head in use is never replaced."""
@@ -121,6 +127,11 @@ class OpenedNetworks:
     def together(self, frozen: int, tasks: Sequence[str], activation: Activation) -> Activation:
         """As `Networks` says."""
         return self._heads.run_together(frozen, tasks, activation)
+
+    def warm(self, points: Collection[int]) -> None:
+        """As `Networks` says. Raises BackendError."""
+        for start, end in pairwise(sorted({0, *points})):
+            self._stem.run(np.zeros((1, *self._shapes[start]), np.float32), start, (end,))
 
     def cut(self, points: Collection[int]) -> None:
         """As `Networks` says. Raises BackendError."""

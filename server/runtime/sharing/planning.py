@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from models.stems.package import Package, SharedTask
 from server.policy.sharing import replan, search
+from server.policy.sharing.explain import explained
 from server.policy.sharing.plan import Infeasible, Plan
 from server.policy.sharing.repair import repaired
 from server.policy.sharing.workload import Branch, Costs, Rules, Task, Workload
@@ -55,11 +56,10 @@ def planned(now: Situation, current: Plan, keep_going: Callable[[], bool]) -> Pl
         return NO_TASKS
     workload = now.workload
     new = search.plan(workload, warm=current if current.choices else None, keep_going=keep_going)
-    same = {choice.task for choice in current.choices} == set(now.tasks)
-    kept = replan.adapted(current, workload) if same else None
-    if kept is None or replan.worth_switching(kept, new, workload):
-        return new
-    return kept
+    kept = replan.revalued(current, workload)
+    if kept is not None and not replan.worth_switching(current, new, workload):
+        return explained(kept, workload)
+    return explained(new, workload)
 
 
 def planned_beyond(now: Situation, current: Plan, keep_going: Callable[[], bool]) -> Plan:
@@ -69,4 +69,4 @@ def planned_beyond(now: Situation, current: Plan, keep_going: Callable[[], bool]
     except Infeasible as error:
         budget_s = error.smallest * now.share * (1 + 1e-9)
         roomy = replace(now, setup=replace(now.setup, budget_s=budget_s))
-        return search.plan(roomy.workload, keep_going=keep_going)
+        return planned(roomy, current, keep_going)

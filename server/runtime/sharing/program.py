@@ -32,6 +32,8 @@ class Program:
         self.shelved: Mapping[str, str] = shelved or {}
         """Tasks that are not run, and why: what is said on frames they are due on."""
         self.choices: dict[str, Choice] = {choice.task: choice for choice in plan.choices}
+        self.points = tuple(sorted({c.frozen for c in plan.choices if c.frozen}))
+        """Where the stem is cut."""
         self.thresholds: dict[Cut, float] = {
             (task.name, head.frozen): head.threshold
             for task in package.tasks
