@@ -18,6 +18,7 @@ from server.rpc.wire import control_pb2 as pb
 
 _SERVICE = "/gearshift.v1.Control/"
 _CLEAR = "\x1b[2J\x1b[H"
+_NO_FAMILY = "no family is served here; `gearshift tasks plan` tells of shared tasks"
 
 
 def main(argv: list[str]) -> int:
@@ -46,7 +47,7 @@ def _show(channel: grpc.Channel, options: argparse.Namespace) -> None:
         if options.json:
             print(json.dumps({"families": families}, indent=None if options.watch else 2))
         else:
-            print(begin + "\n\n".join(told(family) for family in families))
+            print(begin + ("\n\n".join(told(family) for family in families) or _NO_FAMILY))
         sys.stdout.flush()
         if interrupted is None or select([interrupted], [], [], options.watch)[0]:
             return

@@ -57,7 +57,7 @@ _AT_LEAST = {
     "threads": 0, "profile_budget_s": 1, "watch_every_s": 0, "max_message_mib": 1, "drain_s": 0,
     "journal_every": 1, "log_decisions_every_s": 0, "rehearse_every_s": 0,
     "shadow_share": 0, "trial_rows": 1, "probation_s": 0,
-    "share_budget": 0.001, "share_x_vote": 1, "share_late_ms": 1, "share_queue": 1, "share_stall_s": 0.01,
+    "share_budget": 1e-6, "share_x_vote": 1, "share_late_ms": 1, "share_queue": 1, "share_stall_s": 0.01,
 }  # fmt: skip
 _AT_MOST = {
     "port": 65535,

@@ -12,7 +12,7 @@ from models.artifacts import ArtifactError, default_repository
 from models.backends.base import BackendError
 from models.stems import Package, load_package
 from server.config import Config
-from server.errors import BadConfiguration, RequestError
+from server.errors import BadConfiguration, NotReady, RequestError
 from server.metrics import ShareFigures, ShareMetrics, TaskFigures
 from server.policy.sharing.plan import Plan
 from server.policy.sharing.workload import Objective
@@ -86,7 +86,10 @@ class ShareUnit:
         self.service.close()
 
     def _figures(self) -> ShareFigures | None:
-        return _figures(self._share.plan()) if self.is_ready else None
+        try:
+            return _figures(self._share.plan()) if self.is_ready else None
+        except NotReady:  # it is stopping
+            return None
 
 
 class _Counting(Meter):

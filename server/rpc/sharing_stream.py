@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from server.errors import BadInput, NotReady, Overloaded, RequestError, UnknownStream
+from server.errors import BadInput, NotReady, Overloaded, RequestError
 from server.policy.sharing.plan import Plan
 from server.rpc import sharing_in, sharing_out
 from server.rpc.call import Call
@@ -203,12 +203,14 @@ class Analysis:
 
     def _close(self) -> None:
         """Give the stream back, then end the call; on the thread for what takes a while."""
-        if self._stream is not None:
-            with suppress(UnknownStream):  # the share has stopped before
-                self._desk.served.share.close(self._stream)
-        self._desk.left(self)
-        if self._ending is not None:
-            self._call.fail(*self._ending)
+        try:
+            if self._stream is not None:
+                with suppress(RequestError):  # the share has stopped before
+                    self._desk.served.share.close(self._stream)
+        finally:
+            self._desk.left(self)
+            if self._ending is not None:
+                self._call.fail(*self._ending)
 
     def _aside(self, job: Callable[[], None]) -> None:
         def guarded() -> None:

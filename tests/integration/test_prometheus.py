@@ -147,8 +147,8 @@ def test_alerts_and_server_speak_of_the_same_series(server: Server, tmp_path: Pa
         served = "".join(_exposed(one) for one in (server, sharing))
     rules = (ROOT / "deploy" / "alerts.yml").read_text()
 
-    # A labelled series must be there before its first event, at 0: an alert on its increase needs that. What is measured
-    # by clients' labels is no count, and not known before these come.
+    # A labelled series must be there before its first event, at 0: an alert on its increase needs that. What clients'
+    # labels tell is no count, and not known before they come.
     words = rules.replace("(", " ").replace("{", " ").replace("[", " ").split()
     for name in {word for word in words if word.startswith("gearshift_")}:
         assert f"\n{name}" in served or f"\n# TYPE {name} gauge" in served

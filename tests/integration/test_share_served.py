@@ -349,8 +349,13 @@ def test_metrics_tell_of_frames_and_of_the_tasks_that_are_in_service(shared: Ser
 
 def tasks(*words: str) -> "subprocess.CompletedProcess[str]":
     """`gearshift tasks` to its end."""
+    return gearshift("tasks", *words)
+
+
+def gearshift(*words: str) -> "subprocess.CompletedProcess[str]":
+    """One command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "gearshift", "tasks", *words],
+        [sys.executable, "-m", "gearshift", *words],
         cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
 
@@ -385,9 +390,12 @@ def test_a_server_of_a_package_alone_starts_and_stops_in_the_midst_of_a_stream(t
     with serving(tmp_path / "models", tmp_path, GEARSHIFT_SHARE_PACKAGE="tiny") as server:
         answers = analyse(server, Feed(opening(), a_frame(1, 9.0)))
         until(answers, 1)
+        asked = gearshift("status", "--url", server.url)
 
         server.terminate()
 
+        assert (asked.returncode, asked.stderr) == (0, "")
+        assert "no family is served here; `gearshift tasks plan`" in asked.stdout
         with pytest.raises(grpc.RpcError, match="the server is stopping") as error:
             list(answers)
         assert error.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -462,7 +470,8 @@ def test_reflection_and_health_know_the_service(shared: Server):
         ({"GEARSHIFT_SHARE_PACKAGE": "none"}, "tasks.toml cannot be read"),
         ({**SHARED, "GEARSHIFT_SHARE_TASKS": "a,zebra"}, "package tiny has no task zebra; it has a, b, c"),
         ({**SHARED, "GEARSHIFT_SHARE_OBJECTIVE": "best"}, "share_objective = 'best': must be one of mean, maxmin"),
-        ({**SHARED, "GEARSHIFT_SHARE_BUDGET": "0"}, "share_budget = '0': must be between 0.001 and"),
+        ({**SHARED, "GEARSHIFT_SHARE_BUDGET": "0"}, "share_budget = '0': must be between 1e-06 and"),
+        ({**SHARED, "GEARSHIFT_SHARE_BUDGET": "0.000001"}, "the smallest budget that has a plan is"),
     ],
 )  # fmt: skip
 def test_a_start_that_cannot_be_is_refused_in_words(

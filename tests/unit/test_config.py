@@ -90,7 +90,7 @@ def test_other_variables_of_the_environment_are_not_ours():
         ("reject_non_finite = 3", "reject_non_finite = 3: must be true or false"),
         ('log_level = "LOUD"', "log_level = 'LOUD': must be one of DEBUG, INFO"),
         ('share_objective = "best"', "share_objective = 'best': must be one of mean, maxmin"),
-        ("share_budget = 0", "share_budget = 0: must be between 0.001 and"),
+        ("share_budget = 0", "share_budget = 0: must be between 1e-06 and"),
         ("share_x_vote = 11", "share_x_vote = 11: must be between 1 and 10"),
         ("share_tasks = 1", "share_tasks = 1: must be a list of texts"),
         ("slo_sm = 5", "unknown key 'slo_sm'; known: backends, drain_s, "),
