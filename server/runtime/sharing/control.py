@@ -3,12 +3,13 @@
 The swap is one assignment; a change that fails on the way leaves everything as it was.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from models.stems.package import Package, SharedTask
-from server.errors import TaskPresent, UnknownTask
+from server.errors import RequestError, TaskPresent, UnknownTask
 from server.policy.sharing import costing
 from server.policy.sharing.plan import Infeasible, Plan
 from server.policy.sharing.workload import Costs
@@ -21,12 +22,15 @@ from server.runtime.sharing.loading import (
     too_small,
 )
 from server.runtime.sharing.networks import Networks, Source
-from server.runtime.sharing.planning import NO_TASKS, Situation, planned, planned_beyond
+from server.runtime.sharing.planning import planned, planned_beyond
 from server.runtime.sharing.pricing import BATCHES, STEM_S, TASK_S, Bounds, Gauge
 from server.runtime.sharing.program import Program
 from server.runtime.sharing.setup import Setup
+from server.runtime.sharing.standing import Standing
 from server.runtime.sharing.views import ReplanReason
 from server.runtime.sharing.worker import Desk
+
+_log = logging.getLogger(__name__)
 
 SEARCH_S = 0.3
 """For one plan: adding a task must not take a second, and its heads are measured too."""
@@ -34,22 +38,6 @@ PATIENCE_S = 1.0
 """How long to wait until the worker has left a program that was replaced."""
 TURN_S = 0.05
 """How long a measurement waits for the device; on a busy one it is measured as busy as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is in service and what is known of it."""
-
-    networks: Networks
-    package: Package
-    tasks: tuple[str, ...]
-    costs: Costs
-    setup: Setup
-    streams_fps: tuple[float, ...] = ()
-    """The open streams that the plan is for."""
-    plan: Plan = NO_TASKS
-    shelved: dict[str, str] = field(default_factory=dict[str, str])
-    """Tasks that are not run until they are upgraded or removed, and why."""
 
 
 class Control:
@@ -69,7 +57,7 @@ class Control:
     def add(self, name: str) -> Plan:
         """See `Share.add_task`."""
         with self._turns:
-            now, package = self.standing, self._read()
+            now, package = self._now, self._read()
             task = task_in(package, name)
             if name not in now.tasks:
                 tasks = (*now.tasks, name)
@@ -81,7 +69,7 @@ class Control:
     def upgrade(self) -> Plan:
         """See `Share.upgrade`."""
         with self._turns:
-            now, package = self.standing, self._read()
+            now, package = self._now, self._read()
             old = {task.name: task for task in now.package.tasks}
             changed = [t for t in package.tasks if t.name in now.tasks and t != old[t.name]]
             return self._with(package, now, changed, "task_upgraded") if changed else now.plan
@@ -89,14 +77,11 @@ class Control:
     def remove(self, name: str) -> Plan:
         """See `Share.remove_task`."""
         with self._turns:
-            now = self.standing
+            now = self._now
             if name not in now.tasks:
                 raise UnknownTask(f"task '{name}' is not in service; {list(now.tasks)} are")
             tasks = tuple(task for task in now.tasks if task != name)
-            heads = {cut: cost for cut, cost in now.costs.heads.items() if cut[0] != name}
-            shelved = {task: text for task, text in now.shelved.items() if task != name}
-            costs = Costs(now.costs.stem, heads)
-            left = replace(now, tasks=tasks, costs=costs, shelved=shelved)
+            left = replace(now.forgetting(name), tasks=tasks)
             plan = self._replan(left, "task_removed", must_fit=False)
             if self._settled():
                 now.networks.drop(name)
@@ -106,18 +91,26 @@ class Control:
     def budget(self, budget_s: float) -> Plan:
         """See `Share.set_budget`."""
         with self._turns:
-            setup = replace(self.standing.setup, budget_s=budget_s)
-            return self._replan(replace(self.standing, setup=setup), "budget_set", must_fit=True)
+            now = self._now
+            wanted = replace(now, setup=replace(now.setup, budget_s=budget_s))
+            return self._replan(wanted, "budget_set", must_fit=True)
 
     def admit(self, fps: float) -> None:
         """Plan for one stream more. Raises BudgetTooSmall. To be called with `turn` held."""
-        streams_fps = (*self._desk.streams.rates_fps(), fps)
-        self._streams(streams_fps, "stream_opened", must_fit=True)
+        now = self._now
+        more = replace(now, streams_fps=(*now.streams_fps, fps))
+        self._replan(more, "stream_opened", must_fit=True)
 
     def left(self) -> None:
         """Plan for the streams that are still open."""
         with self._turns:
-            self._streams(self._desk.streams.rates_fps(), "stream_closed", must_fit=False)
+            if sorted(self._now.streams_fps) != sorted(self.standing.streams_fps):
+                self._replan(self._now, "stream_closed", must_fit=False)
+
+    @property
+    def _now(self) -> Standing:
+        """With the streams that are open now: one may have closed since the last plan."""
+        return replace(self.standing, streams_fps=self._desk.streams.rates_fps())
 
     def turn(self) -> threading.RLock:
         """Held for as long as nothing else may change."""
@@ -126,11 +119,9 @@ class Control:
     def recalibrate(self, costs: Costs) -> None:
         """These are what parts cost now."""
         with self._turns:
-            known = self.standing.costs.heads.keys()
-            heads = {cut: costs.heads[cut] for cut in known & costs.heads.keys()}
-            heads = dict(self.standing.costs.heads) | heads
-            now = replace(self.standing, costs=Costs(costs.stem, heads))
-            self._replan(now, "costs_moved", must_fit=False)
+            self._replan(self._now.costing(costs), "costs_moved", must_fit=False)
+            if self.standing.over_budget:
+                _log.warning("shared tasks cost more than their budget, however they are planned")
 
     def shelve(self, task: str, text: str) -> None:
         """Run a task's heads no more: they do not come back."""
@@ -171,16 +162,20 @@ class Control:
     ) -> Plan:
         """`now`, with tasks as they are in `package`; those that changed are measured and start afresh."""
         names = [task.name for task in changed]
-        heads = {cut: cost for cut, cost in now.costs.heads.items() if cut[0] not in names}
-        package = together_with(package, [t for t in _serving(now) if t.name not in names])
-        with told(f"task '{names[0]}'"):
-            networks = self._source.open(package)
-            for task in changed:
-                heads |= self._measured(networks, task)
-        shelved = {task: text for task, text in now.shelved.items() if task not in names}
-        costs = Costs(now.costs.stem, heads)
-        now = replace(now, networks=networks, package=package, costs=costs, shelved=shelved)
-        plan = self._replan(now, reason, must_fit=True)
+        kept = [task for task in self.standing.serving if task.name not in names]
+        package = together_with(package, kept)
+        try:
+            with told(f"task '{names[0]}'"):
+                networks = self._source.open(package)
+                now = replace(now.forgetting(*names), networks=networks, package=package)
+                for task in changed:
+                    heads = dict(now.costs.heads) | self._measured(networks, task)
+                    now = replace(now, costs=Costs(now.costs.stem, heads))
+            plan = self._replan(now, reason, must_fit=True)
+        except RequestError:
+            for name in set(names) - set(self.standing.tasks):
+                self.standing.networks.drop(name)
+            raise
         for name in names:
             self._desk.reports.forget_task(name)
         return plan
@@ -191,26 +186,18 @@ class Control:
         heads_s = {(task.name, frozen): took_s for frozen, took_s in by_point.items()}
         return dict(costing.measured({}, heads_s, self._desk.ledger.typical_batch()).heads)
 
-    def _streams(
-        self, streams_fps: tuple[float, ...], reason: ReplanReason, *, must_fit: bool
-    ) -> None:
-        now = self.standing
-        if sorted(streams_fps) != sorted(now.streams_fps):
-            self._replan(replace(now, streams_fps=streams_fps), reason, must_fit=must_fit)
-
     def _replan(self, now: Standing, reason: ReplanReason, *, must_fit: bool) -> Plan:
         """Plan for `now` and swap. Raises BudgetTooSmall where it `must_fit` and does not."""
         begun_s = self._desk.clock()
-        situation = Situation(now.package, now.tasks, now.costs, now.setup, now.streams_fps)
 
         def keep_going() -> bool:
             return self._desk.clock() < begun_s + SEARCH_S
 
         try:
             search = planned if must_fit else planned_beyond
-            plan = search(situation, self.standing.plan, keep_going)
+            plan = search(now.situation, self.standing.plan, keep_going)
         except Infeasible as error:
-            raise too_small(situation, error) from error
+            raise too_small(now.situation, error) from error
         self._swap(replace(now, plan=plan))
         self._desk.ledger.replanned(reason)
         self._desk.meter.replanned(reason, plan, self._desk.clock() - begun_s)
@@ -244,7 +231,3 @@ class Control:
         if held := gate.acquire(timeout=PATIENCE_S):
             gate.release()
         return held
-
-
-def _serving(now: Standing) -> list[SharedTask]:
-    return [task for task in now.package.tasks if task.name in now.tasks]

@@ -1,9 +1,10 @@
 """What was run and what became of frames: totals since the start, and rates over the last seconds."""
 
 import threading
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 
 from server.policy.sharing.feedback import Part, Seen, Spent
 from server.runtime.sharing.frames import DropReason, Outcome
@@ -11,6 +12,9 @@ from server.runtime.sharing.views import ReplanReason
 
 WINDOW_S = 10.0
 """What "the last seconds" are: ten frames of a task at one frame a second."""
+
+SOME_ROUNDS = 256
+"""For the typical batch: enough for a median."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,23 @@ class _Tally:
     lost: int = 0
 
 
+@dataclass(slots=True)
+class _Sums:
+    """Of the rounds of the last seconds."""
+
+    busy_s: float = 0.0
+    stem_frames: int = 0
+    on_stem: int = 0
+    tasks: Counter[str] = field(default_factory=Counter[str])
+
+    def add(self, done: Round, sign: int) -> None:
+        self.busy_s += sign * done.busy_s
+        self.stem_frames += sign * done.stem_frames
+        self.on_stem += sign * done.on_stem
+        for task, frames in done.tasks.items():
+            self.tasks[task] += sign * frames
+
+
 class Ledger:
     """Any thread may write and read."""
 
@@ -55,6 +76,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._begun_s = now_s
         self._rounds: deque[Round] = deque()
+        self._sums = _Sums()
         self._tally = _Tally()
         self.outcomes: Counter[Outcome] = Counter()
         self.dropped: Counter[DropReason] = Counter()
@@ -64,6 +86,7 @@ class Ledger:
         """A round of the worker is over."""
         with self._lock:
             self._rounds.append(done)
+            self._sums.add(done, 1)
             self._forget(done.at_s)
             tally = self._tally
             tally.busy_s += done.busy_s
@@ -89,6 +112,7 @@ class Ledger:
         """The last seconds begin now: what ran before ran by another plan, or on other streams."""
         with self._lock:
             self._rounds.clear()
+            self._sums = _Sums()
             self._begun_s = now_s
 
     def seen(self, planned: float) -> Seen:
@@ -99,27 +123,20 @@ class Ledger:
 
     def recent(self, now_s: float) -> Recent:
         """Of the last `WINDOW_S`, or since the start where that is shorter."""
-        tasks: defaultdict[str, int] = defaultdict(int)
         with self._lock:
             self._forget(now_s)
-            recent = Recent(min(WINDOW_S, now_s - self._begun_s), 0.0, 0, 0, tasks)
-            for done in self._rounds:
-                recent = replace(
-                    recent,
-                    busy_s=recent.busy_s + done.busy_s,
-                    stem_frames=recent.stem_frames + done.stem_frames,
-                    on_stem=recent.on_stem + done.on_stem,
-                )
-                for task, frames in done.tasks.items():
-                    tasks[task] += frames
-        return recent
+            sums, seconds = self._sums, min(WINDOW_S, now_s - self._begun_s)
+            return Recent(seconds, sums.busy_s, sums.stem_frames, sums.on_stem, Counter(sums.tasks))
 
     def typical_batch(self) -> int:
         """Frames that lately went through the stem together; 1 where none did."""
         with self._lock:
-            sizes = sorted(done.stem_frames for done in self._rounds if done.stem_frames)
+            last = islice(reversed(self._rounds), SOME_ROUNDS)
+            sizes = sorted(done.stem_frames for done in last if done.stem_frames)
         return sizes[len(sizes) // 2] if sizes else 1
 
     def _forget(self, now_s: float) -> None:
         while self._rounds and self._rounds[0].at_s < now_s - WINDOW_S:
-            self._rounds.popleft()
+            self._sums.add(self._rounds.popleft(), -1)
+        if not self._rounds:
+            self._sums = _Sums()  # rounding ends here
