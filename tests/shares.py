@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models.stems import Package
+from server.policy.sharing.plan import Plan
 from server.runtime.sharing.frames import Frame, FrameDone, Listener, StreamId
+from server.runtime.sharing.meter import Meter
 from server.runtime.sharing.networks import Activation, Cut, Folder, Networks
 from server.runtime.sharing.setup import Setup
 from server.runtime.sharing.share import Share
+from server.runtime.sharing.views import ReplanReason
 from tests.packages import flat_frames
 
 TASKS = ("a", "b", "c", "d")
@@ -108,6 +111,16 @@ class PricedFolder:
         self._clock.pass_(layers * LAYER_S * self.times)
 
 
+class Replans(Meter):
+    """Tells when a plan has been swapped in."""
+
+    def __init__(self) -> None:
+        self.swapped = threading.Event()
+
+    def replanned(self, reason: ReplanReason, plan: Plan, seconds: float) -> None:  # noqa: ARG002 - the meter's words
+        self.swapped.set()
+
+
 class Heard:
     """A stream's answers, in the order they came."""
 
@@ -132,10 +145,12 @@ class Heard:
 
 
 @contextmanager
-def a_share(source: PricedFolder, clock: Clock, **setup: object):
+def a_share(
+    source: PricedFolder, clock: Clock, meter: Meter | None = None, **setup: object
+) -> Generator[Share]:
     """A started share, by default with plenty of budget and one rate, 5 frames a second."""
     chosen: dict[str, object] = {"budget_s": 10.0, "rates_fps": (5.0,), "late_s": 1e9}
-    share = Share(source, Setup(**(chosen | setup)), clock=clock)  # type: ignore[arg-type]
+    share = Share(source, Setup(**(chosen | setup)), meter, clock)  # type: ignore[arg-type]
     share.start()
     try:
         yield share
@@ -165,7 +180,9 @@ def hanging(source: PricedFolder, what: str = "") -> Generator[threading.Event]:
     def hang(running: str) -> None:
         if running.startswith(what):
             reached.set()
-            assert free.wait(PATIENCE_S)
+            assert free.wait(
+                2 * PATIENCE_S
+            )  # longer than anybody waits for what must go on without it
 
     source.fault = hang
     try:

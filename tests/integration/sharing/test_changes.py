@@ -21,13 +21,16 @@ from server.runtime.sharing.share import Share
 from tests.packages import add_task
 from tests.shares import (
     FPS,
+    PATIENCE_S,
     ROOMY_S,
     SHARED_S,
     TASKS,
     Clock,
     Heard,
     PricedFolder,
+    Replans,
     a_share,
+    hanging,
     offer,
     pixels,
     scores_of,
@@ -61,6 +64,28 @@ def test_tasks_come_and_go_while_streams_run_and_no_frame_of_the_others_is_lost(
         assert Counter(one.frame_id for one in done) == Counter(range(count))
         assert sorted(scores_of(done, "a")) == list(range(1, count, 2))
         assert not [r.error for one in done for r in one.results if r.error]
+
+
+def test_a_task_that_is_removed_while_its_frame_runs_still_answers_it(
+    source: PricedFolder, clock: Clock
+):
+    replans, heard = Replans(), Heard()
+    with a_share(source, clock, replans) as share:
+        share.add_task("a")
+        share.add_task("b")
+        stream = share.open(heard.listener, FPS, "wait")
+        share.tend()  # heads are measured together now, not while they hang
+        with hanging(source, "a@") as reached:
+            offer(share, stream, heard, range(2))
+            assert reached.wait(PATIENCE_S)
+            replans.swapped.clear()
+            removing = threading.Thread(target=share.remove_task, args=("b",))
+            removing.start()
+            assert replans.swapped.wait(PATIENCE_S)
+        removing.join(PATIENCE_S)
+        done = heard.wait(2)
+
+    assert 1 in scores_of(done, "b")
 
 
 def test_a_task_that_does_not_fit_is_refused_with_the_smallest_budget_and_nothing_changes(

@@ -63,9 +63,9 @@ def test_a_head_that_does_not_return_is_given_up_and_the_others_go_on(
 ):
     share.add_task("a")
     share.add_task("b")
-    share.tend()
     heard = Heard()
     stream = share.open(heard.listener, FPS, "wait")
+    share.tend()  # heads are measured together now, not while one hangs
 
     with hanging(source, "b@") as reached:
         offer(share, stream, heard, range(2))

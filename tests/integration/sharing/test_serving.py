@@ -96,6 +96,7 @@ def test_frames_of_several_streams_that_wait_run_together(share: Share, source: 
     share.set_budget(2 * SHARED_S)
     heards = [Heard() for _ in range(2)]
     streams = [share.open(heard.listener, FPS, "wait") for heard in heards]
+    share.tend()  # heads are measured together now, not while they hang
     with hanging(source) as reached:
         offer(share, streams[0], heards[0], range(2))
         assert reached.wait(PATIENCE_S)
