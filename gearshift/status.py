@@ -12,18 +12,13 @@ from typing import Any
 
 import grpc
 
+from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
 from gearshift.status_text import told
 from server.rpc.wire import control_pb2 as pb
 
 _SERVICE = "/gearshift.v1.Control/"
-_PATIENCE_S = 5.0
-"""How long one question may take: connecting, and explaining up to a hundred decisions."""
-_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
 _CLEAR = "\x1b[2J\x1b[H"
-
-
-class NoStatus(Exception):
-    """The server cannot be asked, or does not answer this question; the message says what to do."""
+_NO_FAMILY = "no family is served here; `gearshift tasks plan` tells of shared tasks"
 
 
 def main(argv: list[str]) -> int:
@@ -31,9 +26,9 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options = _parser().parse_args(argv)
     try:
-        with grpc.insecure_channel(options.url, options=_OPTIONS) as channel:
+        with grpc.insecure_channel(options.url, options=OPTIONS) as channel:
             _show(channel, options)
-    except NoStatus as error:
+    except NoAnswer as error:
         print(f"gearshift status: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # who read it has enough
@@ -52,7 +47,7 @@ def _show(channel: grpc.Channel, options: argparse.Namespace) -> None:
         if options.json:
             print(json.dumps({"families": families}, indent=None if options.watch else 2))
         else:
-            print(begin + "\n\n".join(told(family) for family in families))
+            print(begin + ("\n\n".join(told(family) for family in families) or _NO_FAMILY))
         sys.stdout.flush()
         if interrupted is None or select([interrupted], [], [], options.watch)[0]:
             return
@@ -75,7 +70,7 @@ def _ask_all(channel: grpc.Channel, options: argparse.Namespace) -> list[dict[st
     """Each family's plan, under `frontier` its variants' standing, and under `decisions` its last ones."""
     try:
         request = pb.GetPlanRequest(family=options.family)
-        plans = _call(channel, "GetPlan", request, pb.GetPlanResponse).plans
+        plans = ask(channel, _SERVICE + "GetPlan", request, pb.GetPlanResponse).plans
         return [
             {
                 **plain(one),
@@ -85,14 +80,14 @@ def _ask_all(channel: grpc.Channel, options: argparse.Namespace) -> list[dict[st
             for one in plans
         ]
     except grpc.RpcError as error:
-        raise NoStatus(_why(error, options.url)) from None
+        raise NoAnswer(why(error, options.url, _SERVICE)) from None
 
 
 def _frontier(channel: grpc.Channel, family: str) -> dict[str, Any] | None:
     """None where the server is too old to tell."""
     request = pb.GetFrontierRequest(family=family)
     try:
-        return plain(_call(channel, "GetFrontier", request, pb.GetFrontierResponse))
+        return plain(ask(channel, _SERVICE + "GetFrontier", request, pb.GetFrontierResponse))
     except grpc.RpcError as error:
         call: Any = error  # an RpcError of a call is a Call too; grpc's types do not say so
         if call.code() is grpc.StatusCode.UNIMPLEMENTED:
@@ -106,45 +101,8 @@ def _decisions(
     if not options.count:
         return []
     request = pb.GetDecisionsRequest(family=family, count=options.count)
-    answer = _call(channel, "GetDecisions", request, pb.GetDecisionsResponse)
+    answer = ask(channel, _SERVICE + "GetDecisions", request, pb.GetDecisionsResponse)
     return [plain(one) for one in answer.decisions]
-
-
-def plain(message: Any) -> dict[str, Any]:
-    """A message as plain values by field name: absent messages and what is not finite as None."""
-    return {field.name: _value(message, field) for field in message.DESCRIPTOR.fields}
-
-
-def _value(message: Any, field: Any) -> Any:
-    value = getattr(message, field.name)
-    if field.message_type is None:
-        return value if not isinstance(value, float) or isfinite(value) else None
-    if field.message_type.GetOptions().map_entry:
-        return dict(value)
-    if field.is_repeated:
-        return [plain(one) for one in value]
-    return plain(value) if message.HasField(field.name) else None
-
-
-def _call(channel: grpc.Channel, method: str, request: Any, answer: Any) -> Any:
-    call = channel.unary_unary(
-        _SERVICE + method,
-        request_serializer=type(request).SerializeToString,
-        response_deserializer=answer.FromString,
-    )
-    return call(request, timeout=_PATIENCE_S)
-
-
-def _why(error: grpc.RpcError, url: str) -> str:
-    call: Any = error  # an RpcError of a call is a Call too; grpc's types do not say so
-    code, details = call.code(), call.details()
-    match code:
-        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"no server answers at {url} ({details}); start `gearshift serve` or name another with --url"
-        case grpc.StatusCode.UNIMPLEMENTED:
-            return f"the server at {url} has no {_SERVICE.strip('/')}; it is older than this command: update it"
-        case _:
-            return f"the server at {url} says {code.name}: {details}"
 
 
 def _parser() -> argparse.ArgumentParser:

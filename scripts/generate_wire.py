@@ -8,7 +8,7 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "server/rpc/wire"
-CONTRACTS = ("control", "inference")
+CONTRACTS = ("control", "inference", "tasks")
 _OURS = {
     "from google.protobuf import descriptor_pool as _descriptor_pool\n": "from server.rpc.wire import POOL as _POOL\n",
     "_descriptor_pool.Default()": "_POOL",

@@ -28,7 +28,7 @@ from profiler.sensors import read
 from server.config import Config
 from server.errors import BadConfiguration
 from server.metrics import Metrics
-from server.rpc import control
+from server.rpc import control, sharing
 from server.rpc.call import Handler
 from server.rpc.describe import Describe
 from server.rpc.front import Front
@@ -40,6 +40,7 @@ from server.rpc.wire import POOL
 from server.runtime.explained import DecisionLog
 from server.runtime.lookout import Lookout
 from server.runtime.tasks import Tasks
+from server.share_unit import ShareUnit
 from server.unit import Unit
 
 _log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class App:
         hosted = {name: unit.hosted for name, unit in self._units.items()}
         self._service = Service(hosted)
         self._control = control.Control(hosted)
+        self._share = ShareUnit(config, metrics.registry) if config.share_package else None
         self._log = _decision_log(hosted, config)
         self._health = Health(self._readiness())
         self._front = Front(
@@ -82,12 +84,16 @@ class App:
             raise BadConfiguration(
                 f"{error}; choose another with --port / --http-port, or stop what holds it"
             ) from error
-        self.http_port = self._operators.port
         self._on_failure: Callable[[str], None] = _log.error
 
+    @property
+    def http_port(self) -> int:
+        """Where metrics are."""
+        return self._operators.port
+
     def ready(self) -> bool:
-        """Every family has at least one arm and the server is not stopping."""
-        if self._stopping.is_set():
+        """Every family has at least one arm, shared tasks are in service, and the server is not stopping."""
+        if self._stopping.is_set() or (self._share is not None and not self._share.is_ready):
             return False
         return all(unit.is_ready for unit in self._units.values())
 
@@ -100,6 +106,8 @@ class App:
         for unit in self._units.values():
             unit.start(self._service.deliver)
             unit.hosted.dispatcher.announce(self._health.changed)
+        if self._share is not None:
+            self._share.start()
         if self._log is not None:
             self._log.start()
         self._operators.start()
@@ -120,6 +128,8 @@ class App:
         self._tasks.end()
         self._front.stop(self._config.drain_s, self._abandon)
         self._control.close()
+        if self._share is not None:
+            self._share.stop()
         if self._log is not None:
             self._log.stop()
         self._tuning.join(self._config.drain_s)
@@ -132,11 +142,11 @@ class App:
             unit.hosted.dispatcher.abandon()
 
     def _tune(self) -> None:
-        """The tuner's thread: first make every family ready, then whatever comes up."""
-        for unit in self._units.values():
+        """The tuner's thread: first make every family and the shared tasks ready, then whatever comes up."""
+        for unit in (*self._units.values(), *([self._share] if self._share is not None else [])):
             try:
                 unit.prepare()
-            except BackendError as error:
+            except (BackendError, BadConfiguration) as error:
                 self._on_failure(str(error))
                 return
             self._health.changed()
@@ -170,19 +180,23 @@ class App:
                 unit.retake_devices(self._tasks)
 
     def _handlers(self, hosted: Mapping[str, Hosted]) -> dict[str, Handler]:
-        services = [_SERVICE, control.SERVICE, "grpc.health.v1.Health"]
+        services = [_SERVICE, control.SERVICE, sharing.SERVICE, "grpc.health.v1.Health"]
         reflection = Reflection(POOL, services)
         describe = Describe(hosted, self.ready)
-        parts = (self._service, describe, self._control, self._health, reflection)
+        tasks = sharing.NoTasks() if self._share is None else self._share.service
+        parts = (self._service, describe, self._control, tasks, self._health, reflection)
         return {path: handler for part in parts for path, handler in part.handlers().items()}
 
     def _readiness(self) -> dict[str, Callable[[], bool]]:
         by_family = {name: partial(self._is_up, unit) for name, unit in self._units.items()}
-        up = {control.SERVICE: lambda: not self._stopping.is_set()}
+        up = {
+            control.SERVICE: lambda: not self._stopping.is_set(),
+            sharing.SERVICE: partial(self._is_up, self._share),
+        }
         return {"": self.ready, _SERVICE: self.ready, **up, **by_family}
 
-    def _is_up(self, unit: Unit) -> bool:
-        return unit.is_ready and not self._stopping.is_set()
+    def _is_up(self, unit: Unit | ShareUnit | None) -> bool:
+        return unit is not None and unit.is_ready and not self._stopping.is_set()
 
 
 def _decision_log(hosted: Mapping[str, Hosted], config: Config) -> DecisionLog | None:
@@ -199,7 +213,7 @@ def _families(config: Config) -> dict[str, Family]:
     except ArtifactError as error:
         raise BadConfiguration(str(error)) from error
     missing = [name for name in config.families if name not in found]
-    if missing or not found:
+    if missing or not (found or config.share_package):
         wanted = ", ".join(missing) or "any family"
         raise BadConfiguration(
             f"model repository {root} does not hold {wanted} (it has: {', '.join(found) or 'nothing'}); "

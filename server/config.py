@@ -42,6 +42,14 @@ class Config:
     shadow_share: float = 0.05
     trial_rows: int = 64
     probation_s: float = 600.0
+    share_package: str = ""
+    share_tasks: tuple[str, ...] = ()
+    share_budget: float = 0.5
+    share_objective: str = "mean"
+    share_x_vote: int = 3
+    share_late_ms: float = 200.0
+    share_queue: int = 16
+    share_stall_s: float = 10.0
 
 
 _AT_LEAST = {
@@ -49,6 +57,7 @@ _AT_LEAST = {
     "threads": 0, "profile_budget_s": 1, "watch_every_s": 0, "max_message_mib": 1, "drain_s": 0,
     "journal_every": 1, "log_decisions_every_s": 0, "rehearse_every_s": 0,
     "shadow_share": 0, "trial_rows": 1, "probation_s": 0,
+    "share_budget": 1e-6, "share_x_vote": 1, "share_late_ms": 1, "share_queue": 1, "share_stall_s": 0.01,
 }  # fmt: skip
 _AT_MOST = {
     "port": 65535,
@@ -58,8 +67,13 @@ _AT_MOST = {
     "workers": 64,
     "threads": 256,
     "shadow_share": 1,
+    "share_x_vote": 10,
+    "share_queue": 1024,
 }
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_ONE_OF = {
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
+    "share_objective": ("mean", "maxmin"),
+}
 
 
 def read_config(
@@ -133,8 +147,8 @@ def _checked(key: str, value: object) -> object:
             raise ValueError(f"must be between {least} and {most}")
     if key == "slo_classes" and isinstance(value, tuple):
         class_weights(value)
-    if key == "log_level" and value not in _LEVELS:
-        raise ValueError(f"must be one of {', '.join(_LEVELS)}")
+    if key in _ONE_OF and value not in _ONE_OF[key]:
+        raise ValueError(f"must be one of {', '.join(_ONE_OF[key])}")
     return value
 
 

@@ -13,7 +13,9 @@ GearshiftError
     ├── UnknownTask      no such task in the package, or not in service
     ├── TaskPresent      the task is in service already, as it is on disk
     ├── UnknownStream    no such stream is open
-    └── BudgetTooSmall   no plan for these tasks and streams fits the device budget
+    ├── BudgetTooSmall   no plan for these tasks and streams fits the device budget
+    ├── BadPackage       the task package on disk cannot be used
+    └── NoPackage        this server serves no task package
 """
 
 
@@ -82,3 +84,11 @@ class BudgetTooSmall(RequestError):
     def __init__(self, message: str, smallest_s: float) -> None:
         super().__init__(message)
         self.smallest_s = smallest_s
+
+
+class BadPackage(RequestError):
+    """The task package on disk cannot be used: damaged, or its tasks do not fit its base."""
+
+
+class NoPackage(RequestError):
+    """This server serves no task package."""

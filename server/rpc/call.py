@@ -11,18 +11,15 @@ from typing import Protocol
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
-_NO_FLAGS = 0
-_INITIAL_METADATA = cygrpc.SendInitialMetadataOperation((), _NO_FLAGS)
-_MOST_DETAILS_BYTES = 2000
-"""Of an error's text: percent-encoded it is up to three times as long, and clients refuse trailers above 8 KiB."""
-_CODE = {code: getattr(cygrpc.StatusCode, code.name.lower()) for code in grpc.StatusCode}
-
-
-Trailers = tuple[tuple[str, str], ...]
-"""Metadata that ends a call: (key, value)."""
-
-STOPPING = (grpc.StatusCode.UNAVAILABLE, "the server is stopping; try another replica")
-"""How a call ends that the server cannot wait for."""
+from server.rpc.endings import (
+    CODES,
+    INITIAL_METADATA,
+    NO_FLAGS,
+    STOPPING,
+    Trailers,
+    clipped,
+    nothing,
+)
 
 
 class Call:
@@ -30,7 +27,8 @@ class Call:
 
     The first final answer counts, later ones are ignored; all methods may be called from any thread.
     `deadline_s` is on time.monotonic's clock, None where the client set none; `state` is the handler's own; `lock` is
-    the host's, reentrant, for handlers that keep state between messages.
+    the host's, reentrant, for handlers that keep state between messages. A stream's `on_taken` is called, on the
+    front's thread, whenever the client's side has taken a message, and with it `unsent` has fallen.
     """
 
     __slots__ = (
@@ -39,16 +37,19 @@ class Call:
         "_handler",
         "_open",
         "_outbox",
+        "_paused",
         "_sending",
         "_started",
         "_status",
         "_status_of",
         "_trailers",
+        "_unasked",
         "arrival_s",
         "deadline_s",
         "lock",
         "on_cancel",
         "on_drain",
+        "on_taken",
         "state",
     )
 
@@ -61,6 +62,7 @@ class Call:
         self._open = True
         self._started = False
         self._sending = False
+        self._paused = self._unasked = False
         self._outbox: deque[bytes] | None = None
         self._status: tuple[grpc.StatusCode, str] | None = None
         self._trailers: Trailers = ()
@@ -68,15 +70,16 @@ class Call:
         self.arrival_s = time.monotonic()
         self.on_cancel: Callable[[], object] | None = None
         self.on_drain: Callable[[], object] | None = None
+        self.on_taken: Callable[[], object] | None = None
         self.state: object = None
 
     def reply(self, message: bytes) -> None:
         """Answer a unary call with one message and OK."""
         if self._close():
             self._start(
-                _INITIAL_METADATA,
-                cygrpc.SendMessageOperation(message, _NO_FLAGS),
-                cygrpc.SendStatusFromServerOperation((), cygrpc.StatusCode.ok, b"", _NO_FLAGS),
+                INITIAL_METADATA,
+                cygrpc.SendMessageOperation(message, NO_FLAGS),
+                cygrpc.SendStatusFromServerOperation((), cygrpc.StatusCode.ok, b"", NO_FLAGS),
             )
 
     def fail(self, code: grpc.StatusCode, details: str, trailers: Trailers = ()) -> None:
@@ -101,6 +104,32 @@ class Call:
         """End a streamed answer with OK, after what has been sent."""
         self.fail(grpc.StatusCode.OK, "")
 
+    def abort(self, code: grpc.StatusCode, details: str) -> None:
+        """End the call at once, without `on_cancel`: what is unsent is lost. For clients that have stopped reading."""
+        with self.lock:
+            if self._close():
+                self._outbox = None
+                self._core.cancel(CODES[code], clipped(details))
+
+    @property
+    def unsent(self) -> int:
+        """Messages of a streamed answer that the client's side has not taken yet."""
+        with self.lock:
+            return len(self._outbox or ()) + self._sending
+
+    def pause(self) -> None:
+        """Read no more messages of a stream until `resume`; one that has been asked for may still come."""
+        with self.lock:
+            self._paused = True
+
+    def resume(self) -> None:
+        """Read on."""
+        with self.lock:
+            self._paused = False
+            if self._unasked and self._open:
+                self._unasked = False
+                self.receive()
+
     def drain(self) -> None:
         """The server stops: a unary call is answered as it would be, a stream must come to an end."""
         if self._handler.streaming:
@@ -114,13 +143,13 @@ class Call:
     def begin(self) -> None:
         """Start receiving. For the front only."""
         self._core.start_server_batch(
-            (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._closed
+            (cygrpc.ReceiveCloseOnServerOperation(NO_FLAGS),), self._closed
         )
         self.receive()
 
     def receive(self) -> None:
         """Ask for the next message. For the front only."""
-        self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self._received)
+        self._core.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._received)
 
     def _close(self) -> bool:
         with self.lock:
@@ -132,18 +161,20 @@ class Call:
 
     def _advance(self) -> None:
         """Send what is due next: one message at a time, the status last. Called under the lock."""
-        if self._sending:
+        if (
+            self._sending or not self._open
+        ):  # the client may have left, and the front's queue be gone
             return
-        first = () if self._started else (_INITIAL_METADATA,)
+        first = () if self._started else (INITIAL_METADATA,)
         if self._outbox:
-            message = cygrpc.SendMessageOperation(self._outbox.popleft(), _NO_FLAGS)
+            message = cygrpc.SendMessageOperation(self._outbox.popleft(), NO_FLAGS)
             self._started = self._sending = True
             self._core.start_server_batch((*first, message), self._sent)
-        elif self._status is not None and self._open:
+        elif self._status is not None:
             self._open = False
             code, details = self._status
             status = cygrpc.SendStatusFromServerOperation(
-                self._trailers, _CODE[code], _clipped(details), _NO_FLAGS
+                self._trailers, CODES[code], clipped(details), NO_FLAGS
             )
             self._start(*first, status)
 
@@ -151,6 +182,8 @@ class Call:
         with self.lock:
             self._sending = False
             self._advance()
+        if (on_taken := self.on_taken) is not None:
+            on_taken()
 
     def _received(self, event) -> None:
         message = event.batch_operations[0].message()
@@ -166,13 +199,20 @@ class Call:
         except Exception as error:  # noqa: BLE001 - one bad call must not end the loop that serves them all
             self.fail(*self._status_of(error))
         if message is not None and self._handler.streaming and self._open:
-            self.receive()
+            self._ask_on()
+
+    def _ask_on(self) -> None:
+        with self.lock:
+            if self._paused:
+                self._unasked = True
+            else:
+                self.receive()
 
     def _closed(self, event) -> None:
         self._ended(self)
         on_cancel = self.on_cancel
         # They refer to the request, which refers to this call: cut here, its memory is free at once.
-        self.on_cancel = self.on_drain = self.state = None
+        self.on_cancel = self.on_drain = self.on_taken = self.state = None
         if event.batch_operations[0].cancelled() and self._close() and on_cancel is not None:
             on_cancel()
 
@@ -195,26 +235,3 @@ class Handler:
 
     function: Callable[[Call, bytes | None], None]
     streaming: bool = False
-
-
-def refuse(core, code: grpc.StatusCode, details: str) -> None:
-    """Answer a call that no handler will see."""
-    core.start_server_batch(
-        (
-            _INITIAL_METADATA,
-            cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),
-            cygrpc.SendStatusFromServerOperation((), _CODE[code], _clipped(details), _NO_FLAGS),
-        ),
-        nothing,
-    )
-
-
-def _clipped(details: str) -> bytes:
-    data = details.encode(errors="replace")
-    if len(data) <= _MOST_DETAILS_BYTES:
-        return data
-    return data[:_MOST_DETAILS_BYTES].decode(errors="ignore").encode() + b" ..."
-
-
-def nothing(_event) -> None:
-    """The tag of an operation whose end needs no action."""

@@ -2,8 +2,8 @@
 """The transport: one thread that drives gRPC's C core through its completion queue, and calls answered from any thread.
 
 grpcio's public servers spend three to five times the CPU of this loop per request (docs/decisions/0002); the price is
-that `grpc._cython.cygrpc` is not a public interface, so grpcio is pinned exactly and every use of it is here and in
-call.py.
+that `grpc._cython.cygrpc` is not a public interface, so grpcio is pinned exactly and every use of it is here, in
+call.py and in endings.py.
 """
 
 import threading
@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
-from server.rpc.call import STOPPING, Call, Handler, refuse
+from server.rpc.call import Call, Handler
+from server.rpc.endings import STOPPING, refuse
 
 _PENDING_ACCEPTS = 16  # calls the core may hand over before we ask for more
 _GOODBYE_S = 1.0

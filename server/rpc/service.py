@@ -10,8 +10,9 @@ from models.catalog import Family, TensorSpec
 from server.errors import RequestError, UnknownModel
 from server.metrics import FamilyMetrics
 from server.rpc import answers
-from server.rpc.call import Call, Handler, Trailers
+from server.rpc.call import Call, Handler
 from server.rpc.convert import Reader, Request, parse
+from server.rpc.endings import Trailers
 from server.rpc.status import status_of, trailers_of
 from server.rpc.streams import Stream
 from server.rpc.wire import inference_pb2 as pb

@@ -7,9 +7,11 @@ import grpc
 
 from server.errors import (
     BadInput,
+    BadPackage,
     BudgetTooSmall,
     ComputeFailed,
     DeadlineMissed,
+    NoPackage,
     NotReady,
     Overloaded,
     RequestError,
@@ -34,6 +36,8 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     TaskPresent: grpc.StatusCode.ALREADY_EXISTS,
     UnknownStream: grpc.StatusCode.NOT_FOUND,
     BudgetTooSmall: grpc.StatusCode.FAILED_PRECONDITION,
+    BadPackage: grpc.StatusCode.FAILED_PRECONDITION,
+    NoPackage: grpc.StatusCode.FAILED_PRECONDITION,
 }
 _RETRY_KEYS = ("retry-after-ms", "grpc-retry-pushback-ms")
 """Ours, for whoever reads it, and the one that gRPC's own client-side retries obey (gRFC A6)."""

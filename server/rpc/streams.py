@@ -6,7 +6,8 @@ from typing import Any
 
 import grpc
 
-from server.rpc.call import STOPPING, Call, Trailers
+from server.rpc.call import Call
+from server.rpc.endings import STOPPING, Trailers
 from server.rpc.wire import inference_pb2 as pb
 
 

@@ -16,7 +16,7 @@ DOCUMENTS = [
     "README.md",
     *(
         f"docs/{n}.md"
-        for n in ("architecture", "operating", "policy", "sidecar", "state", "training")
+        for n in ("architecture", "operating", "policy", "sharing", "sidecar", "state", "training")
     ),
 ]
 _PATH = re.compile(

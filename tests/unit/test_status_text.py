@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gearshift.status import plain
+from gearshift.asking import plain
 from gearshift.status_text import told
 from server.rpc.wire import control_pb2
 

@@ -12,7 +12,7 @@ from google.protobuf import descriptor_pool
 
 from server.errors import BadInput, Overloaded, RequestError
 from server.rpc.status import CODES, status_of, trailers_of
-from server.rpc.wire import POOL, control_pb2
+from server.rpc.wire import POOL, control_pb2, tasks_pb2
 from server.rpc.wire import inference_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,13 +31,13 @@ def test_the_generator_makes_exactly_the_committed_files(tmp_path: Path):
     made = {p.name: p.read_text() for p in (tmp_path / WIRE).iterdir()}
 
     assert done.returncode == 0, done.stderr
-    names = ("control_pb2.py", "control_pb2.pyi", "inference_pb2.py", "inference_pb2.pyi")
-    assert made.keys() == set(names)
+    contracts = ("control", "inference", "tasks")
+    assert made.keys() == {f"{name}_pb2.{kind}" for name in contracts for kind in ("py", "pyi")}
     for name, text in made.items():
         assert text == (ROOT / WIRE / name).read_text(), f"run `make proto`: {name} is stale"
 
 
-@pytest.mark.parametrize("contract", [pb, control_pb2])
+@pytest.mark.parametrize("contract", [pb, control_pb2, tasks_pb2])
 def test_our_messages_live_in_a_pool_of_their_own(contract: Any):
     assert contract.DESCRIPTOR.pool is POOL is not descriptor_pool.Default()
     with pytest.raises(KeyError):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from models.artifacts import ArtifactError
 from models.backends.base import BackendError
 from models.stems.package import Package, SharedTask
-from server.errors import BudgetTooSmall, ComputeFailed, NotReady, UnknownTask
+from server.errors import BadPackage, BudgetTooSmall, ComputeFailed, NotReady, UnknownTask
 from server.policy.sharing.plan import Infeasible, Plan
 from server.runtime.sharing.networks import Source
 from server.runtime.sharing.planning import NO_TASKS, Situation
@@ -15,16 +15,16 @@ from server.runtime.sharing.program import Program
 
 
 def first_program(source: Source) -> Program:
-    """A package without tasks in service. Raises NotReady."""
+    """A package without tasks in service. Raises BadPackage, NotReady, ComputeFailed."""
     with told("the task package"):
         package = source.read()
         return Program(NO_TASKS, package, source.open(package))
 
 
 def same_base(new: Package, old: Package) -> Package:
-    """`new`. Raises NotReady where it is another network's."""
+    """`new`. Raises BadPackage where it is another network's."""
     if new.base != old.base:
-        raise NotReady(
+        raise BadPackage(
             f"the base network '{old.base.name}' on disk is another now; restart the server to serve it"
         )
     return new
@@ -66,7 +66,9 @@ def told(what: str) -> Generator[None]:
     """Say what could not be loaded or run."""
     try:
         yield
-    except (ArtifactError, OSError) as error:
+    except ArtifactError as error:
+        raise BadPackage(f"{what} cannot be used: {error}") from error
+    except OSError as error:
         raise NotReady(f"{what} cannot be read: {error}") from error
     except BackendError as error:
         raise ComputeFailed(f"{what} cannot be run: {error}") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from server.errors import BadInput, NotReady, UnknownTask
 from server.policy.sharing.plan import Choice, Plan
+from server.policy.sharing.workload import Costs
 from server.runtime.sharing.control import Control
 from server.runtime.sharing.frames import Frame, Late, Listener, StreamId
 from server.runtime.sharing.keeper import Keeper
@@ -52,7 +53,7 @@ class Share:
         self._parts: _Parts | None = None
 
     def start(self) -> None:
-        """Open and measure the stem, and start working; no task is in service yet. Raises NotReady, ComputeFailed."""
+        """Open and measure the stem, and start working; no task is in service yet. Raises as `add_task`."""
         setup = self._setup
         streams = Streams(setup.late_s, setup.queue_frames)
         desk = Desk(
@@ -89,8 +90,8 @@ class Share:
     def add_task(self, name: str) -> Plan:
         """Take a task of the package on disk into service; one that is there and has changed on disk is upgraded.
 
-        Raises UnknownTask, TaskPresent (in service as it is on disk), BudgetTooSmall, NotReady (the package cannot be
-        read, or its base is another), ComputeFailed (a head cannot be run); then all is as it was.
+        Raises UnknownTask, TaskPresent (in service as it is on disk), BudgetTooSmall, BadPackage (damaged, or its base
+        is another), NotReady (it cannot be read), ComputeFailed (a head cannot be run); then all is as it was.
         """
         return self._running.control.add(name)
 
@@ -189,6 +190,10 @@ class Share:
             min(1.0, recent.busy_s / recent.seconds) if recent.seconds > 0 else 0.0,
             dict(desk.ledger.replans),
         )
+
+    def costs(self) -> Costs:
+        """What stem and heads cost now: device seconds a frame."""
+        return self._running.control.standing.costs
 
     @property
     def _running(self) -> _Parts:
