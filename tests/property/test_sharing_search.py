@@ -19,7 +19,7 @@ from tests.sharing import workloads
 
 ROUNDING = 1e-6
 slowly = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much]
+    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.filter_too_much]
 )
 
 
@@ -66,7 +66,7 @@ def best_of_all(workload: Workload) -> float:
 
 
 @given(workloads(most=2))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=20)
 def test_the_proven_optimum_is_the_best_of_all_plans_tried_one_by_one(workload: Workload):
     assume(len(workload.rules.x_votes) == 1)
     best = best_of_all(workload)
@@ -109,7 +109,7 @@ def test_more_budget_never_lowers_the_optimum(workload: Workload, times: float):
     less = planned(workload)
     more = plan(with_budget(workload, workload.rules.budget * times))
 
-    assert more.objective >= 0.99 * less.objective
+    assert more.objective >= 0.99 * less.objective - ROUNDING
     assert plan(with_budget(workload, more.cost + less.cost), warm=less).objective >= less.objective
     assert (
         solve(with_budget(workload, workload.rules.budget * times)).bound
@@ -151,7 +151,7 @@ def test_a_warm_start_is_never_worse_than_the_plan_it_starts_from(now: Workload,
 
     assert plan(now, warm=warm).objective >= warm.objective
     assert plan(now, warm=warm, keep_going=lambda: False).objective >= warm.objective
-    assert plan(now, warm=cold).objective >= 0.99 * warm.objective
+    assert plan(now, warm=cold).objective >= 0.99 * warm.objective - ROUNDING
 
 
 @given(workloads(most=4), st.integers(0, 30))

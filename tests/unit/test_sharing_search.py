@@ -207,3 +207,11 @@ def test_a_branch_of_unknown_cost_is_refused_by_name():
 
     with pytest.raises(ValueError, match="task dog has a branch at 2 whose cost is not known"):
         plan(replace(workload, costs=Costs(workload.costs.stem, heads)))
+
+
+def test_a_stem_of_unknown_cost_is_refused_by_its_point():
+    workload = three_tasks()
+    stem = {depth: cost for depth, cost in workload.costs.stem.items() if depth != 3}
+
+    with pytest.raises(ValueError, match="tasks branch at 3, and what the stem costs"):
+        plan(replace(workload, costs=Costs(stem, workload.costs.heads)))
