@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from gearshift.plan_tasks_text import told
+from server.policy.sharing.explain import explained
 from server.policy.sharing.options import mean_f1
 from server.policy.sharing.plan import Infeasible, Plan
 from server.policy.sharing.reading import BadWorkload, read_workload
@@ -34,7 +35,7 @@ def main(argv: list[str]) -> int:
     if options.json:
         print(json.dumps(as_json(plan, workload, seconds), indent=2))
     else:
-        print(told(plan, compared(workload), seconds, workload))
+        print(told(explained(plan, workload), compared(workload), seconds, workload))
     return 0
 
 

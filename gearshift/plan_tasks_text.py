@@ -39,8 +39,10 @@ def _tasks(choices: Sequence[Choice]) -> Iterable[str]:
             f"{c.task:<{width}}  {c.frozen:6}  {c.rate_fps:5g}  {c.x_vote:5}  {s.f1:6.4f}  {s.recall:6.4f}"
             f"  {s.precision:9.4f}"
         )
+    yield ""
+    for c in choices:
         if c.reason:
-            yield f"{'':<{width}}  {c.reason}"
+            yield f"{c.task} {c.reason}"
 
 
 def _compared(plan: Plan, rivals: Iterable[Rival], workload: Workload) -> Iterable[str]:

@@ -96,7 +96,8 @@ def test_people_get_stem_tasks_and_rivals(tmp_path: Path, capsys: pytest.Capture
     told = capsys.readouterr().out
     assert told.startswith("planned 2 tasks in ")
     assert "of 57 a second" in told
-    for line in ("stem: layers 0 to ", "bus ", "cat ", "greedy ", "max-sharing ", "no-sharing "):
+    rows = ("stem: layers 0 to ", "bus  ", "cat  ", "greedy ", "max-sharing ", "no-sharing ")
+    for line in (*rows, "bus branches at ", "cat branches at "):
         assert any(row.startswith(line) for row in told.splitlines()), told
 
 

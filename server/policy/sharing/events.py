@@ -16,6 +16,9 @@ from server.policy.sharing.workload import Branch, Rules, Task
 
 Floats = NDArray[np.float64]
 
+_MOST_FRAMES = 2.0**50
+"""Of a window: beyond, floating point knows no fractions of frames any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -60,8 +63,9 @@ def report_chance(hit: Floats, correlation: float, frames: Floats, x_vote: int) 
     `hit` holds probabilities of one frame, `frames` how many are analysed; h of them means floor(h) or, with the
     probability of what is left over, one more. So fewer than one means one frame with probability h.
     """
-    whole = np.floor(frames)
-    more = frames - whole
+    counted = np.minimum(frames, _MOST_FRAMES)
+    whole = np.floor(counted)
+    more = counted - whole
     exact = whole.astype(np.int64)
     silent = _silence(hit, correlation, np.concatenate([exact, exact + 1]), x_vote)
     fewer, one_more = np.split(silent, 2, axis=1)

@@ -18,7 +18,7 @@ from server.policy.sharing.tree import cost_of, stem_of
 from server.policy.sharing.workload import Task, Workload
 
 _FREE = 1e-9
-"""Costs below this are none: a change that adds nothing is taken first. Also the least F1 that is a gain."""
+"""Of the budget: less is no cost, and a change that adds nothing is taken first. Also the least gain of F1."""
 
 _ROUNDED = 1.0 + 1e-12
 """Costs are summed in another order here than in a plan; which ones fit the budget exactly is for the plan to say."""
@@ -74,9 +74,10 @@ def _step(plan: Plan, boards: Sequence[_Board], workload: Workload) -> Plan | No
         if rules.objective == "maxmin" and now.scores.f1 > lowest:
             continue
         totals = _cost_with(board, others, workload)
-        gained = task.weight * (board.f1 - now.scores.f1)
-        worth = np.where((gained > _FREE) & (totals <= rules.budget * _ROUNDED), gained, 0.0)
-        worth /= np.maximum(totals - plan.cost, _FREE)
+        gained = board.f1 - now.scores.f1
+        allowed = (gained > _FREE) & (totals <= rules.budget * _ROUNDED)
+        added = np.maximum((totals - plan.cost) / rules.budget, _FREE)
+        worth = np.where(allowed, task.weight * gained / added, 0.0)
         while worth.max() > pays:
             branch, rate = divmod(int(worth.argmax()), worth.shape[1])
             changed = _with(plan, at, board.choices[branch][rate], workload)
