@@ -21,8 +21,12 @@ PROVEN = 1e-9
 """Relative gap between plan and bound at which the solver may stop."""
 SCALE = 1e3
 """What is minimised is made so large that the solver's absolute tolerance, 1e-6, does not matter."""
+MOST_TIES = 20
+"""Choices that exceed the budget by less than the solver sees are forbidden one by one; of more, a share is spared."""
 TOLERANCE = 2e-6
-"""Relative: more than the solver exceeds a row of ones by."""
+"""That share: more than the solver exceeds a row of ones by."""
+TINY = 1e-300
+"""Stands for nothing where nothing would be divided by."""
 ROUNDED_UP = 1e-9
 """Relative: a smallest budget is named so much larger that planning with it succeeds."""
 
@@ -45,8 +49,15 @@ class _Program:
     """Of every column."""
     rows: LinearConstraint
     """One option a task; the stem runs as the options need."""
-    shape: tuple[int, int]
-    """Stretches and rates of the stem."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Aims:
+    """A coefficient a column, rows beside the program's, and what the columns may cost in all."""
+
+    minimised: Floats
+    rows: list[LinearConstraint]
+    budget: float
 
 
 def solve(workload: Workload, *, time_limit_s: float | None = None) -> Exact:
@@ -57,22 +68,22 @@ def solve(workload: Workload, *, time_limit_s: float | None = None) -> Exact:
     menu = menu_of(workload)
     program = _program(menu)
     budget = workload.rules.budget
-    aims = _aims(program, menu, workload)
-    found = _run(program, aims, budget, time_limit_s)
-    if found.status == 2:
-        raise infeasible(workload, menu)
-    if found.x is None:
-        raise TimeoutError(f"no plan was found in {time_limit_s} s; give it more time")
-    bound = -float(found.mip_dual_bound) / SCALE
-    plan = _plan(program, menu, found.x, workload)
-    if plan.cost > budget:
-        # The solver's rows hold to its tolerance only; the budget holds.
-        found = _run(program, aims, budget * (1.0 - TOLERANCE), time_limit_s)
-        within = None if found.x is None else _plan(program, menu, found.x, workload)
-        plan = within or cheapest(workload, menu)
-        if plan is None or plan.cost > budget:
+    aim, rows = _aims(program, menu, workload)
+    bound = np.inf
+    while True:
+        spared = TOLERANCE if len(rows) > MOST_TIES else 0.0
+        aims = _Aims(SCALE * aim, rows, budget * (1.0 - spared))
+        found = _run(program, aims, time_limit_s)
+        if found.status == 2:
             raise infeasible(workload, menu)
-    return Exact(plan, max(bound, plan.objective))
+        if found.x is None:
+            raise TimeoutError(f"no plan was found in {time_limit_s} s; give it more time")
+        plan = _plan(program, menu, found.x, workload)
+        bound = bound if spared else -float(found.mip_dual_bound) / SCALE
+        if plan.cost <= budget:
+            return Exact(plan, max(bound, plan.objective))
+        # The solver keeps to its rows within a millionth, we to the budget: that choice is forbidden.
+        rows = [*rows, _any_but(found.x, program)]
 
 
 def cheapest(workload: Workload, menu: Menu | None = None) -> Plan | None:
@@ -87,7 +98,8 @@ def cheapest(workload: Workload, menu: Menu | None = None) -> Plan | None:
         # All run at the lowest rate, so the stem has one step, and all stems of one step were tried.
         return plan
     program = _program(menu)
-    found = _run(program, (program.cost / program.cost.max(), None), None, None)
+    aim = program.cost * (SCALE / max(plan.cost, TINY))
+    found = _run(program, _Aims(aim, [], plan.cost), None)
     return min(plan, _plan(program, menu, found.x, workload), key=lambda p: p.cost)
 
 
@@ -125,7 +137,7 @@ def _program(menu: Menu) -> _Program:
     low: Any = np.concatenate([one, corners - np.inf])
     high: Any = np.concatenate([one, corners])
     rows = LinearConstraint(vstack([one_each, needs], format="csc"), low, high)
-    return _Program(places, cost, rows, (stretches, rates))
+    return _Program(places, cost, rows)
 
 
 def _needs(places: Ints, shape: tuple[int, int, int], columns: int) -> coo_array:
@@ -146,41 +158,43 @@ def _needs(places: Ints, shape: tuple[int, int, int], columns: int) -> coo_array
     )
 
 
-Aims = tuple[Floats, LinearConstraint | None]
-"""What to minimise, a coefficient a column, and what else must hold."""
+def _any_but(x: Floats, program: _Program) -> LinearConstraint:
+    """Not all of these options together."""
+    taken = np.where(x > 0.5, 1.0, 0.0)
+    taken[len(program.places) :] = 0.0
+    return LinearConstraint(coo_array(taken[None, :]).tocsc(), -np.inf, float(taken.sum()) - 1.0)
 
 
-def _aims(program: _Program, menu: Menu, workload: Workload) -> Aims:
+def _aims(
+    program: _Program, menu: Menu, workload: Workload
+) -> tuple[Floats, list[LinearConstraint]]:
+    """What to minimise, and rows that say what it means."""
     f1 = menu.f1[tuple(program.places.T)]
     aim = np.zeros(program.cost.size)
     if workload.rules.objective == "mean":
         aim[: f1.size] = -f1 * menu.weights[program.places[:, 0]]
-        return aim, None
+        return aim, []
     aim[-1] = -1.0
     row = np.concatenate([program.places[:, 0], np.arange(len(menu.names))])
     column = np.concatenate([np.arange(f1.size), np.full(len(menu.names), aim.size - 1)])
     values = np.concatenate([f1, -np.ones(len(menu.names))])
     at_least = coo_array((values, (row, column)), shape=(len(menu.names), aim.size))
-    return aim, LinearConstraint(at_least.tocsc(), 0.0, np.inf)
+    return aim, [LinearConstraint(at_least.tocsc(), 0.0, np.inf)]
 
 
-def _run(
-    program: _Program, aims: Aims, budget: float | None, time_limit_s: float | None
-) -> OptimizeResult:
-    aim, more = aims
-    rows = [program.rows, *([more] if more is not None else [])]
-    if budget is not None:
-        scale = 1.0 / max(budget, program.cost.max())
-        within = coo_array(program.cost[None, :] * scale).tocsc()
-        rows.append(LinearConstraint(within, -np.inf, budget * scale))
-    whole = np.zeros(aim.size)
+def _run(program: _Program, aims: _Aims, time_limit_s: float | None) -> OptimizeResult:
+    affordable = program.cost <= aims.budget * (1.0 + ROUNDED_UP)
+    share = np.where(affordable, program.cost, 0.0) / max(aims.budget, TINY)
+    within = LinearConstraint(coo_array(share[None, :]).tocsc(), -np.inf, 1.0)
+    whole = np.zeros(program.cost.size)
     whole[: len(program.places)] = 1
     limits = {} if time_limit_s is None else {"time_limit": time_limit_s}
+    most: Any = np.where(affordable, 1.0, 0.0)
     return milp(
-        SCALE * aim,
+        aims.minimised,
         integrality=whole,
-        bounds=Bounds(0.0, 1.0),
-        constraints=rows,
+        bounds=Bounds(0.0, most),
+        constraints=[program.rows, within, *aims.rows],
         options={"mip_rel_gap": PROVEN, **limits},
     )
 

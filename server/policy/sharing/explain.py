@@ -10,6 +10,8 @@ from server.policy.sharing.workload import Task, Workload
 
 UNCHANGED_F1 = 5e-4
 """A change of F1 that shows as 0.000."""
+UNCHANGED_COST = 1e-6
+"""Of the plan's cost: less is rounding or might as well be."""
 
 
 def explained(plan: Plan, workload: Workload) -> Plan:
@@ -64,11 +66,16 @@ def _told(name: str, other: Choice, choices: Sequence[Choice], at: int, workload
     changed = [*choices[:at], other, *choices[at + 1 :]]
     more = cost_of(changed, workload.costs) - cost_of(choices, workload.costs)
     f1 = other.scores.f1 - choices[at].scores.f1
-    price = f"cost {more:.3g} more" if more > 0 else f"save {-more:.3g}"
-    return f"{name} would {_gained(f1)} and {price} a second"
+    return f"{name} would {_gained(f1)} and {_priced(more, of=cost_of(choices, workload.costs))}"
 
 
 def _gained(f1: float) -> str:
     if abs(f1) < UNCHANGED_F1:
         return "leave F1 as it is"
     return f"bring {f1:.3f} F1" if f1 > 0 else f"lose {-f1:.3f} F1"
+
+
+def _priced(more: float, of: float) -> str:
+    if abs(more) <= UNCHANGED_COST * of:
+        return "cost the same"
+    return f"cost {more:.3g} more a second" if more > 0 else f"save {-more:.3g} a second"

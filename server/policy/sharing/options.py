@@ -94,6 +94,15 @@ def _head_cost(task: Task, frozen: int, workload: Workload) -> float:
         ) from None
 
 
+def _stem_cost(depth: int, workload: Workload) -> float:
+    try:
+        return workload.costs.stem[depth]
+    except KeyError:
+        raise ValueError(
+            f"tasks branch at {depth}, and what the stem costs so far is not known; measure it"
+        ) from None
+
+
 def menu_of(workload: Workload) -> Menu:
     """Every task's options as one table. Raises ValueError where there is no task or a cost is not known."""
     tasks = sorted(workload.tasks, key=lambda task: task.name)
@@ -111,7 +120,7 @@ def menu_of(workload: Workload) -> Menu:
     for place, option in options.items():
         f1[place], head_cost[place] = option.scores.f1, option.head_cost
     weights = np.array([task.weight for task in tasks])
-    through = np.array([workload.costs.stem[depth] for depth in depths])
+    through = np.array([_stem_cost(depth, workload) for depth in depths])
     names = tuple(task.name for task in tasks)
     return Menu(
         names, weights / weights.sum(), depths, rates_fps, f1, head_cost, np.diff(through), options

@@ -102,9 +102,10 @@ def _seeds(menu: Menu, kept: Plan | None) -> Ints:
 
 def _better(found: Plan, kept: Plan, workload: Workload) -> bool:
     """Of equals the plan in force stays, and small change is no better."""
-    if abs(found.objective - kept.objective) > WORTH_FINDING:
-        return found.objective > kept.objective
-    return mean_f1(found.choices, workload) > mean_f1(kept.choices, workload) + WORTH_FINDING
+    if found.objective > kept.objective + WORTH_FINDING:
+        return True
+    more = mean_f1(found.choices, workload) - mean_f1(kept.choices, workload)
+    return found.objective >= kept.objective and more > WORTH_FINDING
 
 
 def improved(field: Field, first: Picks, seeds: Ints, keep_going: Callable[[], bool]) -> Picks:
