@@ -49,8 +49,8 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What is measured: `held_out`, the share of the training split that nothing learns from, half to choose thresholds on
-    and half to measure on; frames and windows shown of them."""
+    """What is measured on: `held_out` is the share of the training split that nothing learns from, half of it to choose
+    thresholds on and half to measure on; so many frames and windows are shown of them."""
 
     held_out: float = 0.15
     choosing_frames: int = 3000
@@ -77,9 +77,9 @@ FASHION = {
     "views": "plain,mirrored",
     "points": "4,6,8,12",
     "tasks": "coat=Coat;dress=Dress;t-shirt=T-shirt/top;pullover=Pullover;shirt=Shirt;tops=T-shirt/top,Pullover,Shirt;"
-    "long-sleeves=Pullover,Coat,Shirt;shoe-right=Sandal/mirrored,Sneaker/mirrored,Ankle boot/mirrored",
+    "long-sleeves=Pullover,Coat,Shirt;shoe-right=Sandal:mirrored,Sneaker:mirrored,Ankle boot:mirrored",
 }
-"""For fashion-mnist: the base knows shoes, either way round; the tasks look for clothes, and for which way shoes point."""
+"""For fashion-mnist: the base knows shoes, pointing either way; tasks look for clothes, and for the way shoes point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,8 @@ class Parts:
 
 
 def completed(asked: Asked, dataset: Dataset) -> Asked:
-    """`asked` with what it leaves open: `FASHION` for fashion-mnist; else the base learns the first half of the classes and
-    every other class is a task."""
+    """`asked` with what it leaves open: for fashion-mnist as in `FASHION`; else the base learns the first half of the
+    classes and every other one is a task."""
     if dataset.name == "fashion-mnist":
         known = FASHION
     else:
@@ -184,7 +184,8 @@ def _check_numbers(asked: Asked) -> None:
             ("head_budget and head_lr must be above 0", not min(heads.head_budget, heads.head_lr) > 0),
             ("frames must be 64 or more", heads.frames < 64),
             ("held_out must be above 0 and below 1", not 0 < held.held_out < 1),
-            ("choosing_frames and measuring_windows must be 10 or more", min(held.choosing_frames, held.measuring_windows) < 10),
+            ("choosing_frames must be 10 or more", held.choosing_frames < 10),
+            ("measuring_windows must be 10 or more", held.measuring_windows < 10),
         )
         if bad
     ]  # fmt: skip

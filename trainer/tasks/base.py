@@ -1,6 +1,5 @@
 """The network that tasks are fine-tuned from: trained by the loop of `gearshift train`, on the base's classes alone."""
 
-
 import torch
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""Where a trained network may be cut, and its two sides: the stem, frozen for good, and what a task's head begins as."""
+"""Where a trained network may be cut, and its two sides: the stem, frozen for good, and what a head begins as."""
 
 import copy
 import hashlib
@@ -26,11 +26,14 @@ def asked_points(text: str, base: nn.Sequential) -> tuple[int, ...]:
     """
     if not text.strip():
         return points_of(base)
-    return tuple(sorted({0, *(_point(word.strip(), base) for word in text.split(","))}))
+    asked = {_point(word.strip(), base) for word in text.split(",")} - {0}
+    if not asked:
+        raise TrainError(f"cuts {text!r} share nothing; points worth a cut: {_known(base)}")
+    return (0, *sorted(asked))
 
 
 def _point(word: str, base: nn.Sequential) -> int:
-    known = ", ".join(map(str, points_of(base)))
+    known = _known(base)
     layer, _, inner = word.partition(".")
     if inner and layer.isdecimal() and int(layer) < len(base):
         raise TrainError(
@@ -44,6 +47,10 @@ def _point(word: str, base: nn.Sequential) -> int:
     return int(word)
 
 
+def _known(base: nn.Sequential) -> str:
+    return ", ".join(map(str, points_of(base)))
+
+
 def as_layers(module: nn.Module) -> nn.Sequential:
     """`module` as the layers that it is. Raises TrainError where it is not one after another."""
     if not isinstance(module, nn.Sequential) or not isinstance(module[-1], nn.Linear):
@@ -54,21 +61,27 @@ def as_layers(module: nn.Module) -> nn.Sequential:
 
 
 def stem_of(base: nn.Sequential, frozen: int) -> nn.Sequential:
-    """The first `frozen` layers themselves, in evaluation mode: nothing of them learns, batch-norm statistics included."""
-    return base[:frozen].eval().requires_grad_(False)
+    """The first `frozen` layers themselves, in evaluation mode: nothing learns, nor do batch-norm statistics."""
+    return _part(base, 0, frozen).eval().requires_grad_(False)
 
 
 def fresh_head(base: nn.Sequential, frozen: int) -> nn.Sequential:
     """Copies of the layers from `frozen` on, the last one replaced by a new Linear(., 1): one logit a row."""
-    copies = [copy.deepcopy(layer) for layer in base[frozen:-1]]
-    return nn.Sequential(*copies, nn.Linear(base[-1].in_features, 1)).requires_grad_(True)
+    last = base[-1]
+    assert isinstance(last, nn.Linear)  # as_layers
+    copies = copy.deepcopy(_part(base, frozen, len(base) - 1))
+    return nn.Sequential(*copies, nn.Linear(last.in_features, 1)).requires_grad_(True)
 
 
 def thawed(base: nn.Sequential, frozen: int, deeper: nn.Sequential) -> nn.Sequential:
     """A head like `deeper`, with the base's own layers from `frozen` to its beginning before it; all are copies."""
-    begin = len(base) - len(deeper)
-    layers = [copy.deepcopy(layer) for layer in (*base[frozen:begin], *deeper)]
-    return nn.Sequential(*layers).requires_grad_(True)
+    between = _part(base, frozen, len(base) - len(deeper))
+    return copy.deepcopy(nn.Sequential(*between, *deeper)).requires_grad_(True)
+
+
+def _part(base: nn.Sequential, begin: int, end: int) -> nn.Sequential:
+    """These layers themselves, as a network."""
+    return nn.Sequential(*list(base)[begin:end])
 
 
 def content_hash(module: nn.Module) -> str:

@@ -1,7 +1,7 @@
 """Fine-tuning heads behind frozen layers: a head learns from the stem's activations, the stem never from anything.
 
-From the deepest point to the shallowest: a task's head at each begins as its head at the point behind it, with the base's
-own layers before it (gradual unfreezing: Howard and Ruder 2018, arXiv 1801.06146).
+From the deepest point to the shallowest: a task's head at each begins as its head at the point behind it, with the
+base's own layers before it (gradual unfreezing: Howard and Ruder 2018, arXiv 1801.06146).
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,9 +30,11 @@ _STEP_UNITS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How heads learn. `budget`: units each may spend, one being a forward of the whole base for one frame; a step on a
-    head costs 3 times its share of the base's multiplications a frame, so deeper ones see more frames, up to `passes` times
-    each."""
+    """How heads learn. `budget`: units that each may spend, one being a forward of the whole base for one frame.
+
+    A frame of a step costs 3 times the head's share of the base's multiplications: the deeper a head, the more frames
+    it sees, each up to `passes` times.
+    """
 
     budget: float
     passes: float = 8.0

@@ -1,4 +1,4 @@
-"""What scenes show: pictures of one class in one view, such as coats mirrored; and the words that tasks say it in. Pure."""
+"""What scenes show: pictures of one class in one view, such as coats mirrored; and how tasks say which. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ class Kinds:
         return seen
 
     def named(self, word: str) -> tuple[int, ...]:
-        """The kinds that `word` means: CLASS or CLASS/VIEW; a class by number or name, * is all. Raises TrainError."""
-        what, _, view = word.strip().partition("/")
+        """The kinds that `word` means: CLASS or CLASS:VIEW; a class by number or name, * is all. Raises TrainError."""
+        what, _, view = word.strip().partition(":")
         classes = range(len(self.classes)) if what == _ANY else (self.class_named(what),)
         if view and view not in self.views:
             raise TrainError(

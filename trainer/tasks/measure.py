@@ -72,8 +72,9 @@ def rated(
 ) -> tuple[SharedTask, list[Measured]]:
     """`task` with every head's threshold, chosen on one stream, and rates and correlation, measured on the other.
 
-    Rates are as they were counted: where a shallower branch did worse than a deeper one it is published so, and planners
-    repair it. Raises TrainError where a stream has no events of the task, or nothing else.
+    Rates are as they were counted: where a shallower branch did worse than a deeper one they are published so, and
+    planners, which want them monotone, repair them on reading. Raises TrainError where a stream has no events of the
+    task, or nothing else.
     """
     heads = tuple(_rated_head(task, h, wanted, choosing, measuring) for h in task.heads)
     events = measuring.stream.events(wanted)

@@ -25,7 +25,7 @@ _HELP = {
     "stream_fps": "frames a second of the streams that events are measured on",
     "event_length_s": "length of an event, and of the windows that a stream falls into",
     "same": "probability that a frame shows the picture of the frame before",
-    "tasks": 'NAME=CLASS,CLASS/VIEW;NAME=..., such as "coat=4;shirt=6;tops=0,2,6"',
+    "tasks": 'NAME=CLASS,CLASS:VIEW;NAME=..., such as "coat=4;shirt=6;tops=0,2,6"',
     "points": "layers to freeze, such as 4,6,8; default: all that are worth it",
     "head_budget": "units that each head may be trained with; a step costs its share of the network",
     "frames": "frames that heads learn from",

@@ -37,8 +37,8 @@ def run(asked: Asked, repository: Path | None, *, quiet: bool) -> dict[str, Any]
     with tempfile.TemporaryDirectory(prefix="gearshift-tasks-") as folder:
         package, files = exported(work, trained, parts.measuring.images, Path(folder))
         draft = published(Path(folder), package, files)
-        place = Path(folder) / draft.base.name
-        package, rows = _measured(work, parts, trained, draft, place, quiet=quiet)
+        watched = _watched(work, parts, draft, Path(folder) / draft.base.name, quiet=quiet)
+        package, rows = _rated(work, trained, draft, watched)
         if repository is not None:
             package = published(repository, package, files)
     return _told(work, trained, package, rows, repository)
@@ -77,27 +77,31 @@ def _heads(
     return heads
 
 
-def _measured(
-    work: Work, parts: Parts, trained: Trained, package: Package, folder: Path, *, quiet: bool
-) -> tuple[Package, list[Measured]]:
-    """`package`, which lies in `folder`, with thresholds, rates and correlations."""
+def _watched(
+    work: Work, parts: Parts, package: Package, folder: Path, *, quiet: bool
+) -> tuple[Watched, Watched]:
+    """What the heads of `package`, which lies in `folder`, say: to choose thresholds by, and to measure on."""
     held, seed = work.asked.held, work.asked.seed
     choosing = scattered(work, parts.choosing, held.choosing_frames, seed + 2)
     measuring = stream(parts.measuring, work.scenery, held.measuring_windows, seed + 3)
     total = len(choosing.frames) + len(measuring.frames)
     with tqdm(total=total, desc="measured", unit="frame", disable=quiet, dynamic_ncols=True) as bar:
-        watched = [
-            Watched(shown, said(folder, package, shown, bar.update))
-            for shown in (choosing, measuring)
-        ]
-    check_parity(trained, choosing.frames[:_PARITY_FRAMES], watched[0].said)
+        first, second = (said(folder, package, s, bar.update) for s in (choosing, measuring))
+    return Watched(choosing, first), Watched(measuring, second)
+
+
+def _rated(
+    work: Work, trained: Trained, package: Package, watched: tuple[Watched, Watched]
+) -> tuple[Package, list[Measured]]:
+    """`package` with thresholds, rates and correlations, once torch and what was exported are found to agree."""
+    check_parity(trained, watched[0].stream.frames[:_PARITY_FRAMES], watched[0].said)
+    origin = _origin(work, trained)
     found = [
-        rated(replace(task, origin=_origin(work, trained)), one, *watched)
+        rated(replace(task, origin=origin), one, *watched)
         for task, one in zip(package.tasks, work.tasks, strict=True)
     ]
-    return replace(package, tasks=tuple(task for task, _ in found)), [
-        r for _, rows in found for r in rows
-    ]
+    tasks = tuple(task for task, _ in found)
+    return replace(package, tasks=tasks), [row for _, rows in found for row in rows]
 
 
 def _origin(work: Work, trained: Trained) -> str:
@@ -108,7 +112,7 @@ def _origin(work: Work, trained: Trained) -> str:
             "data_source": work.dataset.source,
             "asked": asdict(work.asked),
             "base_test_error": round(trained.base_error, 6),
-            "measured": "thresholds on single held-out frames, rates on a stream of other held-out pictures; not repaired",
+            "measured": "thresholds on held-out frames, rates on a stream of other held-out pictures; not repaired",
             "torch": version("torch"),
             "published": datetime.now(UTC).isoformat(timespec="seconds"),
         }

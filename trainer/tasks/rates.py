@@ -1,7 +1,7 @@
 """From scores of single frames to what planners ask of a task: threshold, rates, correlation. Pure.
 
-The model is Mainstream's (Jiang et al. 2018): the first analysed frame of an event is missed with probability 1 - p, each
-further one, given a miss, with c = (1 - p) + p * correlation; in windows without an event the same holds of false positives.
+The model is Mainstream's (Jiang et al. 2018): the first analysed frame of an event is missed with probability 1 - p,
+each further one, given a miss, with c = (1 - p) + p * correlation; false positives in other windows go the same way.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ class Rates:
 def best_threshold(scores: Scores, events: Flags, frequency: float) -> float:
     """The threshold by which single frames have the greatest F1, were events as frequent as `frequency`.
 
-    `scores` (n,) of frames, `events` (n,) whether each is of an event. A frame is positive from the threshold on; it lies
-    half way between two scores that occur. Raises ValueError where there are not frames of both sorts.
+    `scores` (n,) of frames, `events` (n,) whether each is of an event. A frame is positive from the threshold on, which
+    lies half way between two scores that occur. Raises ValueError where there are not frames of both sorts.
     """
     if not 0 < events.sum() < len(events):
         raise ValueError("a threshold needs frames of events and others; take more windows")
@@ -63,17 +63,17 @@ def f1_of(recall: float, reported: float, frequency: float) -> float:
 
 
 def measured_f1(positives: Flags, events: Flags, frequency: float) -> float:
-    """Event F1 as counted: `positives` (windows, frames analysed), `events` (windows,); one positive reports a window."""
-    told = positives.any(axis=1)
+    """Event F1 as counted: `positives` (windows, frames analysed), `events` (windows,); one positive reports it."""
+    told: Flags = np.any(positives, axis=1)
     return f1_of(float(told[events].mean()), float(told[~events].mean()), frequency)
 
 
 def fitted_correlation(heads: Sequence[Flags], events: Flags, frequency: float) -> float:
     """The correlation by which the model's event F1 comes nearest to the measured, over all heads and strides.
 
-    `heads`: positives (windows, frames) of each; `events` (windows,). Least squares over 0, 0.01, ..., 1. Fitted, rather
-    than counted as P(miss | a miss before), because frames err alike for two reasons, the same picture lasting and a kind
-    of scene that is hard, and only the first fades with distance: one number must serve all rates.
+    `heads`: positives (windows, frames) of each; `events` (windows,). Least squares over 0, 0.01, ..., 1. Fitted,
+    rather than counted as P(miss | a miss before): frames err alike for two reasons, the same picture lasting and a
+    scene of a hard kind, and only the first fades with distance, while one number must serve all rates.
     """
     grid = np.linspace(0, 1, 101)
     errors = np.zeros_like(grid)
@@ -86,12 +86,6 @@ def fitted_correlation(heads: Sequence[Flags], events: Flags, frequency: float) 
             said = [_predicted(true, false, frames, c, frequency) for c in grid]
             errors += (np.array(said) - found) ** 2
     return float(grid[int(np.argmin(errors))])
-
-
-def repeated_miss(positives: Flags) -> float:
-    """P(miss | the frame before was missed) inside windows, as counted: `positives` (windows, frames). 1 without any."""
-    before, now = ~positives[:, :-1], ~positives[:, 1:]
-    return float(now[before].mean()) if before.any() else 1.0
 
 
 def _predicted(

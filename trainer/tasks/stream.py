@@ -1,4 +1,4 @@
-"""A labelled stream of pictures: windows of one event's length, one kind of scene in each. Numpy alone; the seed decides all.
+"""A labelled stream of pictures: windows of one event's length, one kind of scene in each. Numpy alone, by seed.
 
 Streams that rates are measured on come from held-out pictures; those of demos and tests from the test split.
 """
@@ -84,7 +84,7 @@ def stream(split: Split, scenery: Scenery, windows: int, seed: int) -> Stream:
 
 
 def apportioned(shares: Sequence[float], count: int) -> NDArray[np.int64]:
-    """`count` numbers of shares, ascending, each as often as its share of 1 says, to within one (largest remainders)."""
+    """`count` positions in `shares`, ascending, each as often as its share of 1, to within one (largest remainders)."""
     exact = np.asarray(shares) * count
     whole = np.floor(exact).astype(np.int64)
     order = np.argsort(whole - exact, kind="stable")
