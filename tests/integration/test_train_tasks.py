@@ -17,7 +17,8 @@ from trainer.tasks.__main__ import main
 from trainer.tasks.asked import Asked, Base, Held, Scenes, checked, parts_of
 from trainer.tasks.asked import Heads as AskedHeads
 from trainer.tasks.measure import said
-from trainer.tasks.stream import Stream, stream
+from trainer.tasks.shown import shown_of
+from trainer.tasks.stream import Stream
 from trainer.tasks.table import table
 
 ASKED = {
@@ -54,9 +55,7 @@ def measuring_stream() -> tuple[Stream, Any]:
         held=held,
     )
     work = checked(asked, load("digits"))
-    return stream(
-        parts_of(work).measuring, work.scenery, held.measuring_windows, asked.seed + 3
-    ), work
+    return shown_of(work, parts_of(work)).measuring, work
 
 
 def test_a_package_has_every_task_at_every_point(published: tuple[Path, Package, dict[str, Any]]):
@@ -135,6 +134,7 @@ def test_the_table_is_for_people(published: tuple[Path, Package, dict[str, Any]]
         ({"data": "/nowhere"}, "/nowhere does not exist"),
         ({"views": "sideways"}, "give some of plain, mirrored, turned"),
         ({"head-budget": "0", "held-out": "1"}, "head_budget and head_lr must be above 0; held_out must be above 0"),
+        ({"measuring-windows": "10", "views": "plain,mirrored", "tasks": "a=9:mirrored"}, "give a greater --measuring-windows"),
         ({"threads": "-1"}, "--threads and --nice must not be negative"),
         ({"publish": "/proc/models"}, "repository /proc/models cannot be written"),
     ],

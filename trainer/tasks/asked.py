@@ -11,7 +11,7 @@ from trainer.data import Dataset, Split
 from trainer.data.splits import held_out
 from trainer.errors import TrainError
 from trainer.tasks.kinds import Kinds, Wanted, frequency, wanted
-from trainer.tasks.stream import Scenery, Stream, stream
+from trainer.tasks.stream import Scenery
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +165,6 @@ def of_base(work: Work, split: Split) -> Split:
     numbers = np.full(len(work.dataset.classes), -1)
     numbers[list(work.base_classes)] = range(len(work.base_classes))
     return Split(split.images[ids], numbers[split.labels[ids]])
-
-
-def scattered(work: Work, split: Split, frames: int, seed: int) -> Stream:
-    """Single frames, each a scene of its own."""
-    return stream(split, replace(work.scenery, window_frames=1), frames, seed)
 
 
 def _check_numbers(asked: Asked) -> None:

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from models.artifacts import default_repository
 from trainer.settings import AUGMENTATIONS
 from trainer.tasks.asked import Asked, Base, Heads, Held, Scenes
 
@@ -51,7 +52,14 @@ def parser(description: str | None) -> argparse.ArgumentParser:
                 dest=entry.name,
                 help=_HELP.get(entry.name),
             )
-    add("--publish", type=Path, metavar="REPOSITORY", help="model repository to publish into")
+    add(
+        "--publish",
+        nargs="?",
+        type=Path,
+        const=default_repository(),
+        metavar="REPOSITORY",
+        help="publish into this model repository; without a name into the user's",
+    )
     add("--json", action="store_true", help="print the outcome as one JSON object")
     add("--quiet", action="store_true", help="no progress bars")
     add("--threads", type=int, default=0, help="CPU threads; 0: torch's choice")

@@ -15,14 +15,14 @@ from tqdm import tqdm
 from models.stems import Package
 from trainer.data import load
 from trainer.deliver import check_writable
-from trainer.errors import TrainError
-from trainer.tasks.asked import Asked, Parts, Work, checked, parts_of, scattered
+from trainer.tasks.asked import Asked, Parts, Work, checked, parts_of
 from trainer.tasks.base import prepared_base, trained_base
 from trainer.tasks.cuts import as_layers, asked_points
 from trainer.tasks.finetune import Heads, Lesson, Tuning, fine_tuned
 from trainer.tasks.measure import Measured, Watched, rated, said
 from trainer.tasks.package import Trained, check_parity, exported, published
-from trainer.tasks.stream import stream
+from trainer.tasks.shown import Shown, shown_of
+from trainer.tasks.stream import Stream
 
 _PARITY_FRAMES = 256
 
@@ -33,34 +33,24 @@ def run(asked: Asked, repository: Path | None, *, quiet: bool) -> dict[str, Any]
     if repository is not None:
         check_writable(repository)
     parts = parts_of(work)
-    trained = _trained(work, parts, quiet=quiet)
+    shown = shown_of(work, parts)
+    trained = _trained(work, parts, shown.lesson, quiet=quiet)
     with tempfile.TemporaryDirectory(prefix="gearshift-tasks-") as folder:
         package, files = exported(work, trained, parts.measuring.images, Path(folder))
         draft = published(Path(folder), package, files)
-        watched = _watched(work, parts, draft, Path(folder) / draft.base.name, quiet=quiet)
+        watched = _watched(shown, draft, Path(folder) / draft.base.name, quiet=quiet)
         package, rows = _rated(work, trained, draft, watched)
         if repository is not None:
             package = published(repository, package, files)
     return _told(work, trained, package, rows, repository)
 
 
-def _trained(work: Work, parts: Parts, *, quiet: bool) -> Trained:
+def _trained(work: Work, parts: Parts, lesson: Stream, *, quiet: bool) -> Trained:
     prepared = prepared_base(work, parts)
     points = asked_points(work.asked.heads.points, as_layers(prepared.learner.module))
-    lesson = _lesson(work, parts)
     base, error = trained_base(prepared, quiet=quiet)
-    heads = _heads(work, base, points, lesson, quiet=quiet)
+    heads = _heads(work, base, points, Lesson(lesson.frames, lesson.kinds), quiet=quiet)
     return Trained(base, error, points, heads)
-
-
-def _lesson(work: Work, parts: Parts) -> Lesson:
-    shown = scattered(work, parts.learning, work.asked.heads.frames, work.asked.seed + 1)
-    for task in work.tasks:
-        if not 0 < shown.events(task).sum() < len(shown.kinds):
-            raise TrainError(
-                f"task {task.name}: {len(shown.kinds)} frames show no event of it, or nothing else; give more frames"
-            )
-    return Lesson(shown.frames, shown.kinds)
 
 
 def _heads(
@@ -78,12 +68,10 @@ def _heads(
 
 
 def _watched(
-    work: Work, parts: Parts, package: Package, folder: Path, *, quiet: bool
+    shown: Shown, package: Package, folder: Path, *, quiet: bool
 ) -> tuple[Watched, Watched]:
     """What the heads of `package`, which lies in `folder`, say: to choose thresholds by, and to measure on."""
-    held, seed = work.asked.held, work.asked.seed
-    choosing = scattered(work, parts.choosing, held.choosing_frames, seed + 2)
-    measuring = stream(parts.measuring, work.scenery, held.measuring_windows, seed + 3)
+    choosing, measuring = shown.choosing, shown.measuring
     total = len(choosing.frames) + len(measuring.frames)
     with tqdm(total=total, desc="measured", unit="frame", disable=quiet, dynamic_ncols=True) as bar:
         first, second = (said(folder, package, s, bar.update) for s in (choosing, measuring))
