@@ -134,7 +134,7 @@ def test_the_table_is_for_people(published: tuple[Path, Package, dict[str, Any]]
         ({"data": "/nowhere"}, "/nowhere does not exist"),
         ({"views": "sideways"}, "give some of plain, mirrored, turned"),
         ({"head-budget": "0", "held-out": "1"}, "head_budget and head_lr must be above 0; held_out must be above 0"),
-        ({"measuring-windows": "10", "views": "plain,mirrored", "tasks": "a=9:mirrored"}, "give a greater --measuring-windows"),
+        ({"measuring-windows": "10", "views": "plain,turned", "tasks": "a=9:turned"}, "greater --measuring-windows"),
         ({"threads": "-1"}, "--threads and --nice must not be negative"),
         ({"publish": "/proc/models"}, "repository /proc/models cannot be written"),
     ],
