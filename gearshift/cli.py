@@ -9,6 +9,10 @@ _COMMANDS = {
     "loadtest": ("loadtest.__main__", "drive a running server and report what it delivered"),
     "simulate": ("server.simulator.__main__", "run the policy against a profile and a trace"),
     "status": ("gearshift.status", "ask a running server how it fares and why it decided so"),
+    "plan-tasks": (
+        "gearshift.plan_tasks",
+        "plan which layers tasks share and how often each runs, for a workload in a file",
+    ),
     "train": (
         "trainer.__main__",
         "train networks and publish them; beside a server, what it lacks most",
