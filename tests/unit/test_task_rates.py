@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from server.policy.sharing.events import event_scores
+from server.policy.sharing.workload import Branch, Rules, Task
 from trainer.tasks.rates import (
     best_threshold,
     f1_of,
@@ -113,6 +115,19 @@ def test_windows_are_reported_as_the_model_says():
     predicted = f1_of(1 - missed(0.5, 5, 0.4), 1 - missed(0.03, 5, 0.4), 0.25)
 
     assert measured_f1(positives, events, 0.25) == pytest.approx(predicted, abs=0.01)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 10])
+@pytest.mark.parametrize("correlation", [0.0, 0.4, 1.0])
+def test_planners_predict_by_the_same_model(frames: int, correlation: float):
+    task = Task("a", (Branch(0, 0.7, 0.04),), 1.0, 0.15, correlation)
+    rules = Rules(1.0, (float(frames),), 10.0)
+
+    planned = event_scores(task, task.branches[0], float(frames), rules, x_vote=1)
+    recall, wrong = (1 - missed(p, frames, correlation) for p in (0.7, 0.04))
+
+    assert planned.recall == pytest.approx(recall)
+    assert planned.f1 == pytest.approx(f1_of(recall, wrong, 0.15))
 
 
 def test_what_never_reports_has_no_f1():
