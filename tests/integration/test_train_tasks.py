@@ -66,7 +66,7 @@ def test_a_package_has_every_task_at_every_point(published: tuple[Path, Package,
     assert [t.name for t in package.tasks] == ["six", "high"]
     assert [tuple(h.frozen for h in t.heads) for t in package.tasks] == [POINTS, POINTS]
     assert [t.event_frequency for t in package.tasks] == [pytest.approx(0.1), pytest.approx(0.3)]
-    assert (package.stream_fps, package.tasks[0].event_length_s) == (10.0, 1.0)
+    assert (package.stream_fps, package.tasks[0].event_length_s) == (10.0, 0.6)
     assert "sha256" in json.loads(package.tasks[0].origin)["data_source"]
     assert outcome["published"].endswith("digits-tasks")
 

@@ -18,7 +18,7 @@ _FLAGS = {
 """Where a setting's flag is not its name."""
 _HELP = {
     "name": "name of the base in the repository, whose package is replaced",
-    "network": "such as resnet-w24-d2 or cnn-w16-d3",
+    "network": "such as resnet-w16-d2 or cnn-w64-d3",
     "classes": "classes that the base learns, by number or name",
     "budget": "units to train the base with; 1 unit is one evaluation forward of one example, a step three",
     "augment": "of the base's pictures",
