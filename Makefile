@@ -22,7 +22,7 @@ trainer: venv  ## Install what `gearshift train` needs: torch (large, see docs/t
 models: venv  ## Build the embedded default family (cached and verified)
 	$(BIN)/gearshift models build
 
-tasks: trainer  ## Train and publish the task package share-demo on Fashion-MNIST (about six minutes on one core)
+tasks: trainer  ## Train and publish the task package share-demo on Fashion-MNIST (two minutes on one core)
 	$(BIN)/gearshift train-tasks --data $(or $(DATA),fashion-mnist) --publish --threads 1
 
 serve: models  ## Serve the embedded default family on real weights, gRPC :8001, HTTP :8002
