@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: venv trainer models serve test check proto loadtest bench policies policieslive clean help
+.PHONY: venv trainer models tasks serve test check proto loadtest bench policies policieslive clean help
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ trainer: venv  ## Install what `gearshift train` needs: torch (large, see docs/t
 
 models: venv  ## Build the embedded default family (cached and verified)
 	$(BIN)/gearshift models build
+
+tasks: trainer  ## Train and publish the task package share-demo on Fashion-MNIST (two minutes on one core)
+	$(BIN)/gearshift train-tasks --data $(or $(DATA),fashion-mnist) --publish --threads 1
 
 serve: models  ## Serve the embedded default family on real weights, gRPC :8001, HTTP :8002
 	$(BIN)/gearshift serve

@@ -18,12 +18,16 @@ _COMMANDS = {
         "trainer.__main__",
         "train networks and publish them; beside a server, what it lacks most",
     ),
+    "train-tasks": (
+        "trainer.tasks.__main__",
+        "fine-tune tasks that share a network's first layers; publish them as a package",
+    ),
     "models": ("models.__main__", "build, list and verify the model repository"),
 }
 
 
 def _usage() -> str:
-    rows = "\n".join(f"  {name:<10} {what}" for name, (_, what) in _COMMANDS.items())
+    rows = "\n".join(f"  {name:<12} {what}" for name, (_, what) in _COMMANDS.items())
     return f"usage: gearshift COMMAND [options]\n\n{rows}\n\n`gearshift COMMAND --help` tells each command's options."
 
 

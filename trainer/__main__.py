@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from trainer import assignment
 from trainer.assignment import Assignment
 from trainer.errors import Stopped, TrainError
 from trainer.options import given, parser, prices
+from trainer.restrain import restrain
 from trainer.settings import Settings, made, read, values
 
 _NOT_BESIDE = ("publish", "family", "checkpoint", "logs", "threads", "nice")
@@ -57,7 +57,7 @@ def _compared(options: argparse.Namespace) -> int:
     from trainer.contest import run
 
     settings = _settings(options, budget=max(options.budgets or [0.0]))
-    _restrain(options.threads or 1, options.nice)
+    restrain(options.threads or 1, options.nice)
     from trainer.prepare import pricing
 
     return run(options, settings, pricing(settings.data))
@@ -67,7 +67,7 @@ def _once(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
     """One run and, where asked for, what was published of it."""
     if bool(options.publish) != bool(options.family):
         raise TrainError("--publish REPOSITORY and --family NAME go together; give both or none")
-    _restrain(options.threads, options.nice)
+    restrain(options.threads, options.nice)
     from trainer.deliver import check, deliver
     from trainer.outcome import Shown, finish
     from trainer.prepare import prepare
@@ -92,7 +92,7 @@ def _beside(work: Assignment, options: argparse.Namespace) -> int:
         raise TrainError(
             f"a sidecar chooses {', '.join(wrong)} by its networks and budgets; leave it out"
         )
-    _restrain(work.pace.threads, 0 if options.next else work.pace.nice)
+    restrain(work.pace.threads, 0 if options.next else work.pace.nice)
     from trainer import frontier
     from trainer.planning import told
     from trainer.sidecar import Sidecar, log_to_stderr
@@ -113,23 +113,6 @@ def _beside(work: Assignment, options: argparse.Namespace) -> int:
                 f"gearshift train: {stopped}; the same command goes on from there", file=sys.stderr
             )
     return 130 if signals.number == signal.SIGINT else 0
-
-
-def _restrain(threads: int, nice: int) -> None:
-    """Before torch is imported, which counts threads then. Raises TrainError where it is not installed."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    if threads:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-    if nice:
-        os.nice(nice)
-    try:
-        import torch
-    except ImportError as error:
-        raise TrainError(
-            "training needs torch; install the extra: pip install -e '.[train]'"
-        ) from error
-    if threads:
-        torch.set_num_threads(threads)
 
 
 def _device(name: str) -> Any:

@@ -40,7 +40,7 @@ def check(place: Place, dataset: Dataset) -> None:
     if not is_plain_name(place.family):
         raise TrainError(f"family {place.family!r} must have a plain name: letters, digits and _.-")
     folder = place.repository / place.family
-    _check_writable(place.repository)
+    check_writable(place.repository)
     if not (folder / MANIFEST).exists():
         return
     try:
@@ -72,7 +72,7 @@ def deliver(prepared: Prepared, outcome: dict[str, Any], place: Place) -> list[s
     return [name for name in names if name in there]
 
 
-def _check_writable(repository: Path) -> None:
+def check_writable(repository: Path) -> None:
     """It is made if it is not there."""
     try:
         repository.mkdir(parents=True, exist_ok=True)

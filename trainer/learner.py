@@ -42,7 +42,7 @@ class Learner:
         self._recipe = recipe
         self._narrow = _is_narrow(recipe.precision, device)
         self.optimiser = torch.optim.SGD(
-            _groups(module, recipe.weight_decay),
+            decayed(module, recipe.weight_decay),
             lr=recipe.lr,
             momentum=recipe.momentum,
             nesterov=recipe.momentum > 0,
@@ -105,7 +105,7 @@ def _answers(module: nn.Module, pixels: Pixels) -> Iterator[tuple[Tensor, Tensor
             yield module(floats(images)), labels
 
 
-def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def decayed(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Weights are decayed; biases and the scales of normalisations, which have one dimension, are not."""
     parameters = list(module.parameters())
     return [

@@ -14,21 +14,32 @@ def multiplications(network: str, shape: tuple[int, ...], classes: int) -> int:
 
     Raises TrainError where there is no such network, or not for such images.
     """
-    counted: list[int] = []
-
-    def count(module: Any, _inputs: Any, output: torch.Tensor) -> None:
-        per_value = module.weight[0].numel()
-        counted.append(output[0].numel() * per_value)
-
     try:
-        with torch.device("meta"), torch.inference_mode():
+        with torch.device("meta"):
             module = trainable.build(
                 trainable.parse(network), channels=shape[0], side=shape[1], classes=classes
-            ).eval()
-            for part in module.modules():
-                if isinstance(part, nn.Conv2d | nn.Linear):
-                    part.register_forward_hook(count)
-            module(torch.empty(1, *shape))
+            )
+            return sum(layer_multiplications(module, torch.empty(1, *shape)))
     except ValueError as error:
         raise TrainError(f"network: {error}") from error
-    return sum(counted)
+
+
+def layer_multiplications(layers: nn.Module, image: torch.Tensor) -> list[int]:
+    """For `image` (1, c, h, w), of each of the `layers` that follow one another; they are as they were afterwards."""
+    found: list[int] = []
+
+    def count(part: Any, _inputs: Any, output: torch.Tensor) -> None:
+        found[-1] += output[0].numel() * part.weight[0].numel()
+
+    parts = [m for m in layers.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    hooks = [part.register_forward_hook(count) for part in parts]
+    was_training = layers.training
+    layers.eval()
+    with torch.inference_mode():
+        for layer in layers.children():
+            found.append(0)
+            image = layer(image)
+    for hook in hooks:
+        hook.remove()
+    layers.train(was_training)
+    return found

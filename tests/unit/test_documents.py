@@ -10,6 +10,7 @@ import pytest
 from scripts import policy_example
 from server.config import Config
 from trainer.options import parser
+from trainer.tasks.options import parser as tasks_parser
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
@@ -46,6 +47,19 @@ def test_every_option_of_a_training_command_exists(document: str):
     lines = (ROOT / document).read_text().splitlines()
     commands = [line.partition("#")[0] for line in lines if line.startswith("gearshift train ")]
     known = {option for action in parser(None)._actions for option in action.option_strings}  # noqa: SLF001 - no other way
+
+    named = {option for command in commands for option in re.findall(r"--[a-z-]+", command)}
+
+    assert named
+    assert named <= known
+
+
+def test_every_option_of_a_command_that_trains_tasks_exists():
+    lines = (ROOT / "docs/training.md").read_text().splitlines()
+    commands = [
+        line.partition("#")[0] for line in lines if line.startswith("gearshift train-tasks ")
+    ]
+    known = {option for action in tasks_parser(None)._actions for option in action.option_strings}  # noqa: SLF001 - no other way
 
     named = {option for command in commands for option in re.findall(r"--[a-z-]+", command)}
 

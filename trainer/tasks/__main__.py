@@ -1,0 +1,37 @@
+"""`gearshift train-tasks`: fine-tune tasks from one network at several depths, measure them, publish a task package."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from trainer.errors import TrainError
+from trainer.restrain import restrain
+from trainer.tasks.options import asked, parser
+from trainer.tasks.table import table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0; 2 with one line on stderr for what cannot be trained; 130 when interrupted."""
+    options = parser(__doc__).parse_args(arguments)
+    try:
+        outcome = _run(options)
+    except TrainError as error:
+        print(f"gearshift train-tasks: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gearshift train-tasks: interrupted; nothing was published", file=sys.stderr)
+        return 130
+    print(json.dumps(outcome) if options.json else table(outcome))
+    return 0
+
+
+def _run(options: argparse.Namespace) -> dict[str, Any]:
+    restrain(options.threads, options.nice)
+    from trainer.tasks.pipeline import run
+
+    return run(asked(options), options.publish, quiet=options.quiet)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
