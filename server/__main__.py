@@ -103,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profiles", help="where profiles are kept (default: the user's cache)")
     parser.add_argument("--families", help="comma-separated; default: all in the repository")
     parser.add_argument("--backends", help="runtimes to use, comma-separated; default: all")
+    parser.add_argument("--share-package", help="task package in the repository to serve")
+    parser.add_argument("--share-budget", help="device seconds a second for its tasks")
     parser.add_argument("--host")
     parser.add_argument("--port", help="gRPC port, 0 for any")
     parser.add_argument("--http-port", dest="http_port", help="metrics and health port, 0 for any")
