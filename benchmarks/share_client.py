@@ -66,7 +66,26 @@ class Desk:
     def of(cls, server: rig.Server, tasks: Sequence[str]) -> Generator["Desk"]:
         """What that server answers on the loopback."""
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-            yield cls(server, channel, list(tasks))
+            desk = cls(server, channel, list(tasks))
+            desk.await_ready()
+            yield desk
+
+    def await_ready(self) -> None:
+        """Return once its tasks are in service. Raises RuntimeError where they are not within a minute."""
+        give_up_s = time.monotonic() + _PATIENCE_S
+        while not self._is_ready():
+            if time.monotonic() > give_up_s:
+                raise RuntimeError("the server's tasks are not in service within a minute")
+            time.sleep(0.1)
+
+    def _is_ready(self) -> bool:
+        try:
+            self.plan()
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:  # pyright: ignore[reportAttributeAccessIssue]
+                raise
+            return False
+        return True
 
     def busy_s(self) -> float:
         """Device seconds that its tasks have used since the start."""
