@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: venv trainer models tasks serve test check proto loadtest bench policies policieslive clean help
+.PHONY: venv trainer models tasks mainstream serve test check proto loadtest bench policies policieslive clean help
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ models: venv  ## Build the embedded default family (cached and verified)
 
 tasks: trainer  ## Train and publish the task package share-demo on Fashion-MNIST (two minutes on one core)
 	$(BIN)/gearshift train-tasks --data $(or $(DATA),fashion-mnist) --publish --threads 1
+
+mainstream: tasks  ## Tasks arriving one by one on real streams, beside sharing all and sharing nothing (about 15 minutes)
+	$(BIN)/python benchmarks/share_live.py
 
 serve: models  ## Serve the embedded default family on real weights, gRPC :8001, HTTP :8002
 	$(BIN)/gearshift serve
