@@ -23,7 +23,9 @@ from trainer.settings import Settings
 CHUNK = 512
 """Examples looked at together."""
 JUDGED_SHARE = 0.04
-"""Of the budget between two looks at the held-out examples."""
+"""Of the budget, at least, between two looks at the held-out examples."""
+MOST_JUDGING = 0.02
+"""Of what is spent, on these looks: less would be learnt of a small budget than they cost it."""
 _SMOOTHING = 0.02
 _DIVERGED = 3.0
 """A smoothed training loss of so many times ln(classes), which guessing has, will not come down again."""
@@ -165,7 +167,8 @@ class Run:
         held_out = self._parts.held_out
         if held_out is None or not self._parts.selector.adapts:
             return
-        if self.units - self._judged_units < JUDGED_SHARE * self.settings.budget:
+        pause = max(JUDGED_SHARE * self.settings.budget, len(held_out) / MOST_JUDGING)
+        if self.units - self._judged_units < pause:
             return
         if self.units + len(held_out) > self._last_units:
             return  # no step would come after it
