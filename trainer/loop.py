@@ -172,10 +172,10 @@ class Run:
             return
         if self.units + len(held_out) > self._last_units:
             return  # no step would come after it
-        loss, _, contradicted = self._parts.learner.judge(held_out)
+        loss, wrong, contradicted = self._parts.learner.judge(held_out)
         self.ledger = self.ledger.evaluated(len(held_out))
         now = self.units
-        self._parts.selector.doubted(contradicted)
+        self._parts.selector.doubted(contradicted, wrong)
         if not math.isnan(self._judged_loss):
             improvement = (self._judged_loss - loss) / (now - self._judged_units)
             self._checked(lambda: self._parts.selector.judged(improvement))

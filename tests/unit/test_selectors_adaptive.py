@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator, default_rng
 
-from trainer.selectors.adaptive import HARD, WRONG, Adaptive, adaptive
+from trainer.selectors.adaptive import HARD, LEARNT, UNLEARNT, WRONG, Adaptive, adaptive
 from trainer.selectors.selective_backprop import Power, selective_backprop
 from trainer.selectors.shapes import HARDEST, MIDDLE, Shape
 
@@ -102,7 +102,7 @@ def test_the_more_held_out_labels_are_contradicted_the_less_the_highest_losses_c
     shares: list[float] = []
     for contradicted in (0.0, HARD, (HARD + WRONG) / 2, WRONG, 0.5):
         selector = begun({})
-        selector.doubted(contradicted)
+        selector.doubted(contradicted, contradicted)
         kept = selector.keep(ALL, LOSSES, default_rng(8)).positions
         shares.append(float(highest[kept].sum() / highest.sum()))
 
@@ -113,15 +113,26 @@ def test_the_more_held_out_labels_are_contradicted_the_less_the_highest_losses_c
 def test_doubted_outright_it_keeps_what_the_middle_shape_keeps():
     doubtful, middle = begun({}), begun(dict(zip(("y1", "y2", "y3"), _ys(MIDDLE), strict=True)))
 
-    doubtful.doubted(WRONG)
+    doubtful.doubted(WRONG, WRONG)
 
     assert doubtful.keep_rate == middle.keep_rate
     assert look(doubtful, default_rng(9)) == look(middle, default_rng(9))
 
 
+def test_doubted_before_the_data_are_known_it_keeps_all_and_asks_for_no_forward():
+    selector, halfway = begun({}), begun({})
+
+    selector.doubted(WRONG, WRONG + UNLEARNT)
+    halfway.doubted(WRONG, WRONG + (LEARNT + UNLEARNT) / 2)
+
+    assert selector.keep_rate == 1.0
+    assert not selector.unknown(ALL).any()
+    assert begun({}).keep_rate < halfway.keep_rate < 1.0
+
+
 def test_doubt_survives_a_resume_and_a_judgement():
     selector, resumed = begun({}), begun({})
-    selector.doubted((HARD + WRONG) / 2)
+    selector.doubted((HARD + WRONG) / 2, WRONG + LEARNT)
     resumed.restore(selector.state())
     rates = [selector.keep_rate, resumed.keep_rate]
     for each in (selector, resumed):
@@ -133,7 +144,7 @@ def test_doubt_survives_a_resume_and_a_judgement():
 def test_shapes_that_are_not_followed_are_not_judged():
     selector = begun({"wins": 1})
     look(selector, default_rng(10))
-    selector.doubted(WRONG)
+    selector.doubted(WRONG, WRONG)
 
     for _ in range(20):
         selector.judged(1.0)
@@ -145,7 +156,7 @@ def test_labels_doubted_while_all_are_trained_on_are_doubted_from_the_first_choi
     selector = adaptive(N, {"primed_epochs": 2})
     selector.begin_epoch(1, 0.1)
 
-    selector.doubted(WRONG)
+    selector.doubted(WRONG, WRONG)
     primed = selector.keep_rate
     selector.begin_epoch(2, 0.2)
 
