@@ -33,7 +33,7 @@ OPTIONS = {
 
 
 HARD = 0.08
-"""Up to this share of held-out labels is contradicted although right: on Fashion-MNIST 0.02 to 0.07 are."""
+"""Up to this share of held-out labels is contradicted although right: on Fashion-MNIST 0.02 to 0.07 mostly are."""
 WRONG = 0.12
 """From this share on labels are wrong: with 20 % of them drawn anew it is 0.19 to 0.23 there."""
 LEARNT = 0.15
