@@ -23,7 +23,9 @@ from trainer.settings import Settings
 CHUNK = 512
 """Examples looked at together."""
 JUDGED_SHARE = 0.04
-"""Of the budget between two looks at the held-out examples."""
+"""Of the budget, at least, between two looks at the held-out examples."""
+MOST_JUDGING = 0.02
+"""Of what is spent, on these looks: less would be learnt of a small budget than they cost it."""
 _SMOOTHING = 0.02
 _DIVERGED = 3.0
 """A smoothed training loss of so many times ln(classes), which guessing has, will not come down again."""
@@ -165,14 +167,15 @@ class Run:
         held_out = self._parts.held_out
         if held_out is None or not self._parts.selector.adapts:
             return
-        if self.units - self._judged_units < JUDGED_SHARE * self.settings.budget:
+        pause = max(JUDGED_SHARE * self.settings.budget, len(held_out) / MOST_JUDGING)
+        if self.units - self._judged_units < pause:
             return
         if self.units + len(held_out) > self._last_units:
             return  # no step would come after it
-        loss, _, contradicted = self._parts.learner.judge(held_out)
+        loss, wrong, contradicted = self._parts.learner.judge(held_out)
         self.ledger = self.ledger.evaluated(len(held_out))
         now = self.units
-        self._parts.selector.doubted(contradicted)
+        self._parts.selector.doubted(contradicted, wrong)
         if not math.isnan(self._judged_loss):
             improvement = (self._judged_loss - loss) / (now - self._judged_units)
             self._checked(lambda: self._parts.selector.judged(improvement))

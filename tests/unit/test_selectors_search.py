@@ -88,56 +88,69 @@ def test_each_archetype_has_its_turn_before_perturbations_are_tried():
     assert 10 < sum(shape in ARCHETYPES for shape in later) < 30
 
 
-def test_intervals_alternate_between_incumbent_and_challenger():
-    search = propose(Search(HARDEST), default_rng(0))
+def a_challenge(during: float, closing: float, before: float = 1.0) -> Search:
+    """Only the score of the incumbent's last interval is awaited."""
+    return Search(HARDEST, Challenge(MIDDLE, before, during, closing))
+
+
+def test_a_challenger_runs_between_two_intervals_of_the_incumbent_on_either_side():
+    search = propose(Search(HARDEST, rests=1), default_rng(0))
     seen: list[Shape] = []
 
-    for score in (1.0, 0.5, 1.0, 0.5, 1.0):
+    for score in (1.0, 1.0, 0.5, 1.0, 1.0, 0.5, 1.0):
         seen.append(search.in_force)
         search, _ = judge(search, score, 2)
         search = propose(search, default_rng(0))
 
-    assert seen == [HARDEST, MIDDLE, HARDEST, ARCHETYPES[2], HARDEST]
+    assert seen == [HARDEST, HARDEST, MIDDLE, HARDEST, HARDEST, ARCHETYPES[2], HARDEST]
 
 
 def test_a_challenger_must_win_twice_in_a_row():
-    once = Search(HARDEST, Challenge(MIDDLE, 1.0, 1.2))
-
-    twice, verdict = judge(once, 1.0, 2)
+    twice, verdict = judge(a_challenge(1.2, 1.2), 1.0, 2)
     assert (twice.incumbent, verdict) == (HARDEST, "undecided")
     assert twice.in_force == MIDDLE
 
     running, _ = judge(twice, 1.2, 2)
-    assert judge(running, 1.0, 2)[1] == "replaced"
-    assert judge(running, 1.0, 2)[0].incumbent == MIDDLE
-    assert judge(running, 9.0, 2)[1] == "refused"
+    closing, verdict = judge(running, 1.2, 2)
+    assert (closing.in_force, verdict) == (HARDEST, "undecided")
+    assert judge(closing, 1.0, 2)[1] == "replaced"
+    assert judge(closing, 1.0, 2)[0].incumbent == MIDDLE
+    assert judge(closing, 9.0, 2)[1] == "refused"
+
+
+def test_what_a_challenger_only_borrows_from_the_next_interval_counts_against_it():
+    assert judge(a_challenge(3.0, -1.2), 1.0, 1)[1] == "refused"
+    assert judge(a_challenge(0.8, 1.4), 1.0, 1)[1] == "replaced"
 
 
 def test_after_a_replacement_the_next_archetype_has_its_turn():
-    search = Search(HARDEST, Challenge(MIDDLE, 1.0, 2.0), upcoming=ARCHETYPES[2], drawn=3)
+    search = Search(HARDEST, Challenge(MIDDLE, 1.0, 2.0, 2.0), upcoming=ARCHETYPES[2], drawn=3)
 
     search, _ = judge(search, 1.0, 1)
 
     assert propose(search, default_rng(0)).upcoming == ARCHETYPES[3]
 
 
-def test_scores_that_decay_alike_for_everyone_favour_neither():
-    better = Search(HARDEST, Challenge(MIDDLE, 4.0, 2.05))
-    worse = Search(HARDEST, Challenge(MIDDLE, 4.0, 1.95))
+def test_the_interval_right_after_a_replacement_opens_no_challenge():
+    replaced, _ = judge(a_challenge(2.0, 2.0), 1.0, 1)
 
-    assert judge(better, 1.0, 1)[1] == "replaced"
-    assert judge(worse, 1.0, 1)[1] == "refused"
+    rested, _ = judge(propose(replaced, default_rng(0)), 1.0, 1)
+
+    assert rested.in_force == rested.incumbent == MIDDLE
+
+
+def test_scores_that_decay_alike_for_everyone_favour_neither():
+    assert judge(a_challenge(4.1, 2.0, before=8.0), 1.0, 1)[1] == "replaced"
+    assert judge(a_challenge(3.6, 2.0, before=8.0), 1.0, 1)[1] == "refused"
 
 
 def test_scores_below_zero_are_compared_too():
-    search = Search(HARDEST, Challenge(MIDDLE, -1.0, -0.4))
-
-    assert judge(search, 0.0, 1)[1] == "replaced"
-    assert judge(search, 0.5, 1)[1] == "refused"
+    assert judge(a_challenge(-0.4, -0.4, before=-1.0), 0.0, 1)[1] == "replaced"
+    assert judge(a_challenge(-0.4, -0.4, before=-1.0), 0.5, 1)[1] == "refused"
 
 
 def test_a_tie_leaves_the_incumbent():
-    assert judge(Search(HARDEST, Challenge(MIDDLE, 0.0, 0.0)), 0.0, 1)[1] == "refused"
+    assert judge(a_challenge(0.0, 0.0, before=0.0), 0.0, 1)[1] == "refused"
 
 
 def test_challenges_become_rarer_while_none_wins():
@@ -149,8 +162,8 @@ def test_challenges_become_rarer_while_none_wins():
         search, _ = judge(search, 0.5 if challenged[-1] else 1.0, 2)
         search = propose(search, rng)
 
-    assert sum(challenged[:8]) == 4
-    assert sum(challenged[-20:]) == 20 / (MOST_RESTS + 2)
+    assert sum(challenged[:9]) == 3
+    assert sum(challenged[-24:]) == 24 / (MOST_RESTS + 3)
     assert search.incumbent == HARDEST
 
 
@@ -191,7 +204,8 @@ def test_under_noise_alone_bad_shapes_rarely_win():
         Search(HARDEST),
         Search(HARDEST, None, EVERYTHING, 3, 2, 9),
         Search(MIDDLE, Challenge(HARDEST, 0.25), None, 1, 0, 4),
-        Search(MIDDLE, Challenge(HARDEST, 0.1, -0.3, 1), EVERYTHING, 1, 0, 4),
+        Search(MIDDLE, Challenge(HARDEST, 0.1, -0.3), EVERYTHING, 1, 0, 4),
+        Search(MIDDLE, Challenge(HARDEST, 0.1, -0.3, 0.2, 1), EVERYTHING, 1, 0, 4),
     ],
 )
 def test_a_search_survives_as_arrays(search: Search):

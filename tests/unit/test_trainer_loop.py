@@ -8,8 +8,10 @@ torch = pytest.importorskip("torch")
 from tests.training_fakes import Nothing, Weighing, a_run  # noqa: E402 - wants torch
 from trainer.cost import Prices  # noqa: E402
 from trainer.errors import TrainError  # noqa: E402
-from trainer.loop import JUDGED_SHARE  # noqa: E402
+from trainer.loop import JUDGED_SHARE, MOST_JUDGING  # noqa: E402
 from trainer.selectors import SELECTORS  # noqa: E402
+from trainer.selectors.selective import Looks, Selective  # noqa: E402
+from trainer.selectors.shapes import HARDEST, MIDDLE, Shape  # noqa: E402
 
 BATCH, EXAMPLES = 16, 700
 
@@ -130,24 +132,33 @@ def test_looks_that_cost_nothing_are_allowed():
 
 
 def test_held_out_examples_are_judged_at_every_such_share_of_the_budget_and_paid_for():
-    run, recorder, _ = a_run("adaptive", held_out=50)
+    run, recorder, _ = a_run("adaptive", held_out=5)
 
     list(run.steps())
 
     times = len(recorder.judged_after)
     assert 0.5 / JUDGED_SHARE < times <= 1 / JUDGED_SHARE
-    assert run.ledger.evaluations == 50 * times
+    assert run.ledger.evaluations == 5 * times
     assert recorder.judged_after[-1] < len(recorder.steps)
 
 
-@pytest.mark.parametrize(("contradicted", "all_are_kept"), [(0.0, False), (0.5, True)])
-def test_labels_that_held_out_examples_contradict_are_told(contradicted: float, all_are_kept: bool):
+def test_many_held_out_examples_are_judged_less_often():
     run, recorder, _ = a_run("adaptive", held_out=50)
+
+    list(run.steps())
+
+    assert len(recorder.judged_after) > 1
+    assert run.ledger.evaluations <= MOST_JUDGING * run.settings.budget
+
+
+@pytest.mark.parametrize(("contradicted", "shape"), [(0.0, HARDEST), (0.5, MIDDLE)])
+def test_labels_that_held_out_examples_contradict_are_told(contradicted: float, shape: Shape):
+    run, recorder, _ = a_run("adaptive", held_out=100)  # judged once: no shape is tried yet
     recorder.contradicted = contradicted
 
     list(run.steps())
 
-    assert (run.keep_rate == 1.0) == all_are_kept
+    assert run.keep_rate == Selective(700, shape, Looks(primed_epochs=0)).keep_rate
 
 
 def test_without_held_out_examples_nothing_is_judged():

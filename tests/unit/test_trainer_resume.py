@@ -42,12 +42,12 @@ def test_a_resumed_run_ends_bit_for_bit_as_an_unbroken_one(tmp_path: Path, selec
 
 def test_every_single_cut_of_an_adaptive_run_resumes_into_the_same_judgements(tmp_path: Path):
     stripes = write_stripes(tmp_path / "stripes.npz")
-    values = {"selector": "adaptive:primed_epochs=0", "budget": 3000.0}
+    values = {"selector": "adaptive:primed_epochs=0", "budget": 6000.0, "held_out": 0.005}
     whole = a_prepared(stripes, **values).run
     for number, _ in enumerate(whole.steps()):
         checkpoints.save(tmp_path / str(number), whole)
     expected = frozen(whole.state())
-    assert whole.ledger.evaluations > 5 * 35
+    assert whole.ledger.evaluations > 7 * 7
 
     for cut in range(0, number, 3):
         run = a_prepared(stripes, **values).run

@@ -67,8 +67,8 @@ class Selector(Protocol):
         """Learns the unweighted losses of a training step, which cost nothing; ValueError if one is not finite."""
         ...
 
-    def doubted(self, contradicted: float) -> None:
-        """Learns, before `judged`, the share (0 to 1) of held-out labels that the network flatly contradicts."""
+    def doubted(self, contradicted: float, wrong: float) -> None:
+        """Learns, before `judged`, the shares (0 to 1) of held-out labels contradicted flatly, and at all."""
         ...
 
     def judged(self, improvement_per_unit: float) -> None:
@@ -118,8 +118,8 @@ class EveryExample:
         del ids
         finite(losses)
 
-    def doubted(self, contradicted: float) -> None:
-        del contradicted  # only a selector that adapts listens
+    def doubted(self, contradicted: float, wrong: float) -> None:
+        del contradicted, wrong  # only a selector that adapts listens
 
     def judged(self, improvement_per_unit: float) -> None:
         del improvement_per_unit  # only a selector that adapts listens

@@ -1,12 +1,14 @@
-"""Which shape trains best now: a challenger runs between two intervals of the incumbent, and must win repeatedly. Pure.
+"""Which shape trains best now: a challenger runs among intervals of the incumbent, and must win repeatedly. Pure.
 
 Improvement per unit of cost falls as training goes on, and it is noisy, so scores of intervals far apart cannot be
-compared. A challenger's is compared with the geometric mean of the incumbent's just before and just after it (A B A),
-which is what an exponential decay has between them; where one of the two is not positive, with the arithmetic one.
-Only the sign counts, for no scale of the noise is known: a challenger as good as the incumbent wins about half of its
-rounds, so `wins` in a row with a probability of about 2^-wins, and does no harm then; a clearly worse one hardly ever
-does. One lost round ends a challenge: it costs a single interval. What an interval leaves for the next one to harvest
-is credited to that one, so intervals should be long. An incumbent's closing interval opens the next challenge.
+compared. And what an interval leaves behind is credited to the next one: after a shape that prefers hard examples any
+easier one looks good at first. So a challenger runs between intervals of the incumbent, A B A A, and B with the A that
+closes it is compared with the A's before and after: all begin and end where an incumbent's interval ended. What these
+two have in common is the geometric mean, which is what an exponential decay has between them; where one of the two is
+not positive, the arithmetic one. Only the sign counts, for no scale of the noise is known: a challenger as good as the
+incumbent wins about half of its rounds, so `wins` in a row with a probability of about 2^-wins, and does no harm then;
+a clearly worse one hardly ever does. One lost round ends a challenge: it costs a single interval. An incumbent's last
+interval of one challenge opens the next.
 """
 
 from collections.abc import Mapping
@@ -30,11 +32,15 @@ Verdict = Literal["undecided", "refused", "replaced"]
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """`before`: the incumbent's score before; `during`: the challenger's, None while its interval runs."""
+    """`before`: the incumbent's score before; `during`: the challenger's, None while its interval runs.
+
+    `closing`: the incumbent's right after it, None until that interval has run.
+    """
 
     challenger: Shape
     before: float
     during: float | None = None
+    closing: float | None = None
     won: int = 0
 
 
@@ -81,7 +87,9 @@ def judge(search: Search, score: float, wins: int) -> tuple[Search, Verdict]:
         return _opened(search, score), "undecided"
     if running.during is None:
         return replace(search, challenge=replace(running, during=score)), "undecided"
-    if running.during > _between(running.before, score):
+    if running.closing is None:
+        return replace(search, challenge=replace(running, closing=score)), "undecided"
+    if (running.during + running.closing) / 2 > _between(running.before, score):
         return _won(search, running, score, wins)
     return _refused(search, score)
 
@@ -106,17 +114,17 @@ def _won(search: Search, won: Challenge, score: float, wins: int) -> tuple[Searc
     if won.won + 1 < wins:
         again = Challenge(won.challenger, score, won=won.won + 1)
         return replace(search, challenge=again), "undecided"
-    return Search(won.challenger, drawn=search.drawn), "replaced"
+    return Search(won.challenger, rests=1, drawn=search.drawn), "replaced"
 
 
 def to_arrays(search: Search) -> State:
     """The search as arrays: NaN stands for what is not there."""
     challenge = search.challenge
     shapes = (search.incumbent, challenge and challenge.challenger, search.upcoming)
-    during = challenge.during if challenge else None
+    scores = (challenge.before, challenge.during, challenge.closing) if challenge else (None,) * 3
     return {
         "shapes": np.array([_row(shape) for shape in shapes]),
-        "scores": np.array([challenge.before if challenge else np.nan, _or_nan(during)]),
+        "scores": np.array([np.nan if score is None else score for score in scores]),
         "counts": np.array(
             [challenge.won if challenge else 0, search.refusals, search.rests, search.drawn]
         ),
@@ -127,20 +135,17 @@ def from_arrays(state: Mapping[str, NDArray[Any]]) -> Search:
     """The search that `to_arrays` was given."""
     incumbent, challenger, upcoming = (_shape(row) for row in state["shapes"])
     assert incumbent is not None, "there always is one"
-    before, during = state["scores"].tolist()
+    before, *rest = state["scores"].tolist()
+    during, closing = (None if np.isnan(score) else score for score in rest)
     won, refusals, rests, drawn = state["counts"].tolist()
     challenge = None
     if challenger is not None:
-        challenge = Challenge(challenger, before, None if np.isnan(during) else during, won)
+        challenge = Challenge(challenger, before, during, closing, won)
     return Search(incumbent, challenge, upcoming, refusals, rests, drawn)
 
 
 def _row(shape: Shape | None) -> tuple[float, float, float]:
     return (shape.y1, shape.y2, shape.y3) if shape else (np.nan, np.nan, np.nan)
-
-
-def _or_nan(value: float | None) -> float:
-    return np.nan if value is None else value
 
 
 def _shape(row: NDArray[np.float64]) -> Shape | None:

@@ -30,9 +30,10 @@ class Shape:
         slope = self.y3 - self.y1 - bend
         return self.y1 + percentiles * (slope + bend * percentiles)
 
-    def towards_all(self, share: float) -> "Shape":
-        """So far (0 to 1) on the way from this shape to keeping every example."""
-        return Shape(*(y + share * (1.0 - y) for y in (self.y1, self.y2, self.y3)))
+    def towards(self, other: "Shape", share: float) -> "Shape":
+        """So far (0 to 1) on the way from this shape to `other`."""
+        mine, others = (self.y1, self.y2, self.y3), (other.y1, other.y2, other.y3)
+        return Shape(*((1 - share) * a + share * b for a, b in zip(mine, others, strict=True)))
 
 
 HARDEST: Final = Shape(0.0, 0.25, 1.0)
