@@ -104,6 +104,19 @@ def test_a_task_that_has_gone_leaves_nothing_behind():
     assert reports.label(1, "a", [Window(100, 103, event=True)], x_vote=1) == 0
 
 
+def test_a_stream_that_has_ended_leaves_nothing_behind_but_what_was_measured_on_it():
+    reports = Reports()
+    a_history(reports, "++++")
+    windows = [Window(100, 103, event=True)]
+    reports.label(1, "a", windows, x_vote=1)
+
+    reports.keep({2})
+
+    assert reports.label(1, "a", windows, x_vote=1) == 0
+    assert (measured := reports.measured("a")) is not None
+    assert measured.windows == 1
+
+
 def test_a_window_that_ends_before_it_begins_is_refused():
     with pytest.raises(BadInput, match="9 to 5 ends before it begins"):
         Reports().label(1, "a", [Window(9, 5, event=True)], x_vote=1)

@@ -53,6 +53,7 @@ class Keeper(threading.Thread):
             if stuck is not None:
                 self._replace(stuck)
             self._control.left()
+            self._desk.reports.keep(self._desk.streams.ids())
             self._control.tidy()
             self._look()
 

@@ -152,7 +152,6 @@ class Share:
         parts = self._running
         for dropped in parts.desk.streams.close(stream):
             parts.desk.answers.drop(dropped)
-        parts.desk.reports.forget_stream(stream)
         parts.desk.meter.streams(len(parts.desk.streams.rates_fps()))
         parts.keeper.wake()
 
