@@ -66,7 +66,7 @@ class Share:
             setup.max_batch,
         )
         control = Control(self._source, setup, desk)
-        keeper = Keeper(desk, control)
+        keeper = Keeper(desk, control, setup.hung_s)
         keeper.worker.start()
         keeper.start()
         self._parts = _Parts(desk, control, keeper)

@@ -8,6 +8,7 @@ import pytest
 
 from server.errors import (
     BadInput,
+    BadPackage,
     BudgetTooSmall,
     NotReady,
     TaskPresent,
@@ -201,5 +202,5 @@ def test_what_is_not_there_is_named(share: Share, tmp_path: Path):
         share.offer(1, Frame(0, pixels(0)[0], 0.0))
     with pytest.raises(NotReady):
         Share(Folder(tmp_path / "tiny"), Setup(1.0, (5.0,))).plan()
-    with pytest.raises(NotReady, match="cannot be read"):
+    with pytest.raises(BadPackage, match="cannot be read"):
         Share(Folder(tmp_path / "none"), Setup(1.0, (5.0,))).start()
