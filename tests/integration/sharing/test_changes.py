@@ -146,6 +146,24 @@ def test_a_task_changed_on_disk_is_upgraded_in_place(share: Share, tmp_path: Pat
     assert share.upgrade() == share.plan().plan
 
 
+def test_a_task_goes_on_by_its_old_heads_after_they_have_gone_from_the_disk(
+    share: Share, tmp_path: Path
+):
+    for task in TASKS:
+        share.add_task(task)
+    for task in TASKS:
+        add_task(tmp_path, Folder(tmp_path / "tiny").read(), task, level=0.95)
+    share.add_task("a")
+    add_task(tmp_path, Folder(tmp_path / "tiny").read(), "e")
+
+    plan = share.set_budget(SHARED_S)
+
+    assert all(choice.frozen for choice in plan.choices)
+    heard = Heard()
+    offer(share, share.open(heard.listener, FPS, "wait"), heard, range(2))
+    assert [result.error for result in heard.wait(2)[-1].results] == [""] * len(TASKS)
+
+
 def test_costs_that_have_moved_make_a_cheaper_plan(
     share: Share, source: PricedFolder, clock: Clock
 ):
