@@ -129,6 +129,11 @@ class Control:
                 shelved = self.standing.shelved | {task: text}
                 self._swap(replace(self.standing, shelved=shelved))
 
+    def close(self) -> None:
+        """End the thread that networks are timed on, after the change that is under way."""
+        with self._turns:
+            self._device.close()
+
     def tidy(self) -> None:
         """What a swap has left for later: cut the stem at the plan's points only, fuse heads where that pays."""
         with self._turns:
