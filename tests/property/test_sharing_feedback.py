@@ -1,5 +1,6 @@
 """When measured costs make the plan be redone: rarely, for good reason, and with the costs that were measured."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -127,6 +128,13 @@ def test_a_stream_that_sends_too_much_and_loses_it_says_nothing_of_costs():
     sped = Seen(seen.spent, seen.busy_s, planned=20.0, analysed=seen.analysed, lost=seen.lost)
 
     assert verdicts([sped] * 20) == []
+
+
+@given(st.floats(1.0, 40.0))
+def test_frames_that_come_late_to_an_idle_device_say_nothing_of_costs(lost: float):
+    seen = a_second(1.0, frames=5.0, lost=lost)
+
+    assert verdicts([replace(seen, seconds=1.0)] * 60) == []
 
 
 def test_work_between_the_networks_is_charged_to_them():

@@ -44,10 +44,10 @@ def test_what_was_seen_is_told_once_and_closed_streams_lost_nothing():
     ledger.answered("dropped", "late", tasks=2)
     ledger.answered("dropped", "closed", tasks=5)
 
-    first, second = ledger.seen(10.0), ledger.seen(0.0)
+    first, second = ledger.seen(10.0, 2.0), ledger.seen(0.0, 1.0)
 
     assert (first.planned, first.analysed, first.lost, first.busy_s) == (10.0, 3, 2, 0.1)
-    assert first.spent == {Own("a", 2): Spent(2, 0.05)}
+    assert (first.seconds, first.spent) == (2.0, {Own("a", 2): Spent(2, 0.05)})
     assert (second.analysed, second.lost, second.busy_s, second.spent) == (0, 0, 0.0, {})
 
 

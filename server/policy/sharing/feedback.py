@@ -17,6 +17,8 @@ EVIDENCE_S = 0.2
 """Device time seen; below it one slow call would decide. Of a device that is hardly used, so much is kept longer."""
 LASTING_S = 3.0
 """How long the difference must hold."""
+BEHIND = 0.5
+"""Of the time. A worker that is less busy does not lose frames: they came late, or too many at a time."""
 SILENCE_S = 10.0
 """After a verdict: the first plan by new costs must show itself."""
 LONGEST_SILENCE_S = 320.0
@@ -68,7 +70,9 @@ class Seen:
     analysed: float = 0.0
     """Task-frames that were run."""
     lost: float = 0.0
-    """Task-frames that were dropped because the device was behind."""
+    """Task-frames that were dropped because the device was behind, or came late."""
+    seconds: float = 0.0
+    """In which all this happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +170,12 @@ def _segments(part: Stretch, costs: Costs) -> int:
 def _shortfall(sums: Seen) -> float:
     """How many times more task-frames were due than run, where the device lost any of them.
 
-    A stream that sends faster than it said loses frames too, but reaches its planned rate.
+    A stream that sends faster than it said loses frames too, but reaches its planned rate; one whose frames come late
+    or in bursts loses them on an idle device.
     """
     if not sums.lost or not sums.analysed or not sums.planned:
+        return 1.0
+    if sums.busy_s < BEHIND * sums.seconds:
         return 1.0
     delivered = sums.analysed / (sums.analysed + sums.lost)
     return 1 / min(1.0, max(delivered, sums.analysed / sums.planned))
@@ -200,6 +207,7 @@ def _decayed(state: State, seen: Seen, now_s: float) -> Seen:
         keep * old.planned + seen.planned,
         keep * old.analysed + seen.analysed,
         keep * old.lost + seen.lost,
+        keep * old.seconds + seen.seconds,
     )
 
 

@@ -78,7 +78,7 @@ class Keeper(threading.Thread):
         seconds, self._looked_s = now_s - self._looked_s, now_s
         rates_fps = desk.streams.rates_fps()
         expected = seconds * sum(desk.program.task_frames(fps) for fps in rates_fps)
-        costs, seen = self._control.standing.costs, desk.ledger.seen(expected)
+        costs, seen = self._control.standing.costs, desk.ledger.seen(expected, seconds)
         self._state, verdict = feedback.look(self._state, seen, costs, now_s)
         if isinstance(verdict, Recalibrate):
             self._control.recalibrate(verdict.costs)
