@@ -37,7 +37,7 @@ class ShareUnit:
         folder = root / config.share_package
         package = _package(folder)
         self._initial = _initial(config, package)
-        self._ready = threading.Event()
+        self._ready, self._stopping = threading.Event(), threading.Event()
         counts = ShareMetrics(
             registry, (*get_args(Outcome), "refused"), get_args(DropReason), get_args(ReplanReason)
         )
@@ -70,17 +70,26 @@ class ShareUnit:
         self.service.start()
 
     def prepare(self) -> None:
-        """Load the stem and take the tasks into service. Raises BadConfiguration where that cannot be."""
+        """Load the stem and take the tasks into service. Raises BadConfiguration where that cannot be.
+
+        A server that is stopped meanwhile is no error: what has been loaded is let go.
+        """
         try:
             self._share.start()
             for name in self._initial:
-                self._share.add_task(name)
+                if not self._stopping.is_set():
+                    self._share.add_task(name)
         except (RequestError, BackendError, ArtifactError) as error:
-            raise BadConfiguration(f"share_package: {error}") from error
-        self._ready.set()
+            if not self._stopping.is_set():
+                raise BadConfiguration(f"share_package: {error}") from error
+        if self._stopping.is_set():
+            self._share.stop()  # `stop` may have come before there was anything to stop
+        else:
+            self._ready.set()
 
     def stop(self) -> None:
         """Answer what waits, unload. After the front has stopped."""
+        self._stopping.set()
         self._ready.clear()
         self._share.stop()
         self.service.close()

@@ -54,6 +54,13 @@ class Heads:
         self._sessions[task, head.frozen] = session
         self._part(task)
 
+    def share(self, other: "Heads", task: str, frozen: int) -> None:
+        """Run that head of `other` as it is loaded there; its file may have gone."""
+        key = task, frozen
+        self._heads[key] = other._heads[key]  # noqa: SLF001 - it is one of this class
+        self._sessions[key] = other._sessions[key]  # noqa: SLF001 - likewise
+        self._part(task)
+
     def unload(self, task: str) -> None:
         """Forget the task and all of its heads; a run that is under way ends first. Idempotent."""
         for key in [key for key in self._heads if key[0] == task]:

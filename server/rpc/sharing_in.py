@@ -10,10 +10,13 @@ import numpy as np
 from models.stems.package import Base
 from server.errors import BadInput
 from server.runtime.sharing.frames import Frame, Late, Pixels
+from server.runtime.sharing.reports import WINDOWS
 from server.runtime.sharing.views import Window
 
-MOST_FPS = 1000.0
+LEAST_FPS, MOST_FPS = 0.001, 1000.0
 """Frames a second that a stream may be opened with."""
+MOST_WINDOWS = WINDOWS
+"""In one message of labels: more would push each other out of what is measured."""
 _DTYPES = {"UINT8": np.dtype("u1"), "FP32": np.dtype("<f4")}
 _LATE: tuple[Late, ...] = get_args(Late)
 
@@ -30,8 +33,10 @@ class Opened:
 def opening(message: Any, usual_fps: float) -> Opened:
     """The stream that a client asks for. Raises BadInput."""
     fps = message.fps or usual_fps
-    if not 0.0 < fps <= MOST_FPS:
-        raise BadInput(f"opening: fps {message.fps:g} is not between 0 and {MOST_FPS:g}")
+    if not LEAST_FPS <= fps <= MOST_FPS:
+        raise BadInput(
+            f"opening: fps {message.fps:g} is not between {LEAST_FPS:g} and {MOST_FPS:g}"
+        )
     late = message.late or "drop"
     if late not in _LATE:
         raise BadInput(f"opening: late is {message.late!r}; expected {' or '.join(_LATE)}")
@@ -50,9 +55,12 @@ def frame(message: Any, base: Base, *, finite: bool) -> Frame:
 
 
 def labels(message: Any) -> tuple[Window, ...]:
-    """What a client says of its frames. Raises BadInput where it says nothing."""
-    if not message.windows:
-        raise BadInput(f"labels of task '{message.task}' name no window")
+    """What a client says of its frames. Raises BadInput where it says nothing, or too much at once."""
+    count = len(message.windows)
+    if not 0 < count <= MOST_WINDOWS:
+        raise BadInput(
+            f"labels of task '{message.task}' name {count or 'no'} window(s); send 1 to {MOST_WINDOWS} a message"
+        )
     return tuple(Window(w.first_frame, w.last_frame, w.event) for w in message.windows)
 
 

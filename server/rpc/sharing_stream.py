@@ -93,7 +93,13 @@ class Analysis:
         share = self._desk.served.share
         listener = Listener(self._answer)
         self._stream = share.open(listener, self._opened.fps, self._opened.late)
-        self.tell(share.plan().plan, "")
+        plan = share.plan().plan
+        with self._call.lock:
+            if (
+                self._news is None and self._told is None
+            ):  # else a later one has been told meanwhile
+                self._news = (plan, "")
+        self._send_news()
         self._regulate()
 
     def _offer(self, message: Any) -> None:
@@ -160,7 +166,10 @@ class Analysis:
         """Read on, or do not: whichever is due now."""
         call = self._call
         with call.lock:
-            full = call.unsent >= MOST_UNSENT and call.is_open
+            most = (
+                1 if self._left else MOST_UNSENT
+            )  # of a stream that is over, any answer left holds it up
+            full = call.unsent >= most and call.is_open
             if full or not self._has_room():
                 call.pause()
             else:
@@ -211,6 +220,7 @@ class Analysis:
             self._desk.left(self)
             if self._ending is not None:
                 self._call.fail(*self._ending)
+            self._regulate()
 
     def _aside(self, job: Callable[[], None]) -> None:
         def guarded() -> None:

@@ -9,8 +9,11 @@ import grpc
 import numpy as np
 import pytest
 
+from server.rpc.sharing_in import MOST_WINDOWS
 from server.rpc.sharing_stream import MOST_UNSENT
+from server.rpc.stalls import Stallable
 from server.rpc.wire import tasks_pb2 as pb
+from server.runtime.sharing.views import PlanView
 from tests.integration.feed import Feed
 from tests.integration.scripted_share import (
     PATIENCE_S,
@@ -27,6 +30,16 @@ from tests.integration.scripted_share import (
 def ids(answers: Any) -> list[int]:
     """Frame ids of the answers to frames."""
     return [one.frame.frame_id for one in answers if one.WhichOneof("message") == "frame"]
+
+
+class Noting:
+    """Notes that those before it have been given up."""
+
+    def __init__(self, noted: threading.Event) -> None:
+        self._noted = noted
+
+    def give_up(self, after_s: float) -> None:  # noqa: ARG002 - Stallable's
+        self._noted.set()
 
 
 def failed(call: Any) -> tuple[grpc.StatusCode, str]:
@@ -100,11 +113,17 @@ def test_labels_reach_the_share_and_those_of_an_unknown_task_are_refused():
         pb.AnalyseRequest(labels=pb.Labels(task=task, windows=windows))
         for task, windows in (("a", [window]), ("z", [window]), ("a", []))
     )
+    many = pb.AnalyseRequest(labels=pb.Labels(task="a", windows=[window] * (MOST_WINDOWS + 1)))
     with bench(share) as on:
-        answers = list(on.analyse(iter([opening(), good, bad, empty, a_frame(1)])))
+        answers = list(on.analyse(iter([opening(), good, bad, empty, many, a_frame(1)])))
 
     refused = [one.refused for one in answers if one.HasField("refused")]
-    assert [(r.task, r.code) for r in refused] == [("z", "NOT_FOUND"), ("a", "INVALID_ARGUMENT")]
+    assert [(r.task, r.code) for r in refused] == [
+        ("z", "NOT_FOUND"),
+        ("a", "INVALID_ARGUMENT"),
+        ("a", "INVALID_ARGUMENT"),
+    ]
+    assert "1 to 256 a message" in refused[2].error
     assert [(task, len(windows)) for task, windows in share.learnt] == [("a", 1)]
     assert ids(answers) == [1]
 
@@ -116,7 +135,8 @@ def test_labels_reach_the_share_and_those_of_an_unknown_task_are_refused():
         ([opening(), opening()], "got opening; the first message must be an opening, and no other"),
         ([opening(), pb.AnalyseRequest()], "got an empty message"),
         ([opening(late="never")], "late is 'never'; expected drop or wait"),
-        ([opening(fps=-1.0)], "fps -1 is not between 0 and 1000"),
+        ([opening(fps=-1.0)], "fps -1 is not between 0.001 and 1000"),
+        ([opening(fps=1e-9)], "fps 1e-09 is not between 0.001 and 1000"),
         ([opening(max_in_flight=-1)], "max_in_flight -1 is below 0"),
     ],
 )
@@ -224,6 +244,23 @@ def test_a_client_that_has_stopped_reading_is_cut_off_with_a_reason_and_others_a
         assert ids(beside) == [2]
 
 
+def test_a_client_that_has_sent_its_last_frame_and_reads_no_answer_is_cut_off_as_well():
+    share = ScriptedShare(at_once=True, words=8 * LONG)
+    with bench(share, stall_s=0.05) as on:
+        cut_off, overdue = threading.Event(), on.tasks.stalls.overdue
+
+        def noted() -> list[Stallable]:
+            late = overdue()
+            return [*late, *([Noting(cut_off)] if late else [])]
+
+        on.tasks.stalls.overdue = noted
+        few = (a_frame(i) for i in range(MOST_UNSENT // 2))
+        answers = on.analyse(itertools.chain([opening()], few), on.connect())
+        assert cut_off.wait(PATIENCE_S)
+
+        assert failed(answers)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 def test_a_client_that_leaves_gives_its_stream_back():
     share = ScriptedShare()
     with bench(share) as on:
@@ -252,6 +289,21 @@ def test_a_change_of_the_plan_is_told_to_every_stream_and_the_same_plan_is_not()
             (told,) = [one.plan for one in call]
             assert told.reason == "task_added"
             assert [choice.task for choice in told.choices] == ["a", "b"]
+
+
+def test_a_plan_that_changes_while_a_stream_opens_is_the_one_that_is_told_last():
+    class Replanned(ScriptedShare):
+        def plan(self) -> PlanView:
+            before = super().plan()
+            on.tasks.replanned("costs_moved", a_plan("a", "b"))
+            return before
+
+    share = Replanned(at_once=True)
+    with bench(share) as on:
+        answers = list(on.analyse(iter([opening(), a_frame(1)])))
+
+    plans = [one.plan for one in answers if one.HasField("plan")]
+    assert [choice.task for choice in plans[-1].choices] == ["a", "b"]
 
 
 def test_a_server_that_stops_answers_what_is_in_flight_and_says_that_it_stops():

@@ -1,5 +1,6 @@
 """When measured costs make the plan be redone: rarely, for good reason, and with the costs that were measured."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -81,9 +82,29 @@ def test_a_short_burst_is_sat_out(length: int):
 
 @given(st.lists(FACTORS, min_size=1, max_size=30))
 def test_too_little_evidence_says_nothing(times: list[float]):
-    few = EVIDENCE_S / 0.06 / 5 / 10
+    few = EVIDENCE_S / 0.06 / 5 / 31
 
     assert verdicts([a_second(t, frames=few) for t in times]) == []
+
+
+@given(FACTORS.filter(lambda f: abs(f - 1) > MARGIN + 0.01), st.floats(0.001, 0.02))
+def test_on_a_device_that_is_hardly_used_evidence_gathers_for_longer(times: float, busy_s: float):
+    seen = a_second(times, frames=busy_s / 0.06 / times)
+    (at_s, _), *_ = verdicts([seen] * 250)
+
+    assert at_s <= EVIDENCE_S / busy_s + LASTING_S + 2
+
+
+def test_a_segment_that_was_taken_to_cost_nothing_does_not_do_so_for_ever():
+    costs = Costs({0: 0.0, 2: 0.03, 5: 0.03}, COSTS.heads)
+    state, told = State(), 0
+    for second in range(100):
+        state, verdict = look(state, a_second(1.5), costs, float(second))
+        if isinstance(verdict, Recalibrate):
+            costs, told = verdict.costs, told + 1
+
+    assert told == 1
+    assert abs(costs.segment(2, 5) - 0.03) < 1e-9
 
 
 def test_where_redoing_does_not_help_the_silence_doubles():
@@ -107,6 +128,13 @@ def test_a_stream_that_sends_too_much_and_loses_it_says_nothing_of_costs():
     sped = Seen(seen.spent, seen.busy_s, planned=20.0, analysed=seen.analysed, lost=seen.lost)
 
     assert verdicts([sped] * 20) == []
+
+
+@given(st.floats(1.0, 40.0))
+def test_frames_that_come_late_to_an_idle_device_say_nothing_of_costs(lost: float):
+    seen = a_second(1.0, frames=5.0, lost=lost)
+
+    assert verdicts([replace(seen, seconds=1.0)] * 60) == []
 
 
 def test_work_between_the_networks_is_charged_to_them():

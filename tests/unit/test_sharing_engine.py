@@ -143,9 +143,21 @@ def test_time_is_charged_to_each_part_with_the_frames_it_was_for():
     assert all(spent.seconds == 1 for spent in ran.spent.values())
 
 
-def test_a_score_that_is_no_number_is_no_score():
+def test_a_frame_whose_score_is_no_number_costs_the_frames_beside_it_nothing():
     class Nan(Arithmetic):
         def head(self, task: str, frozen: int, activation: Activation) -> Activation:
-            return super().head(task, frozen, activation) * np.float32("nan")
+            return self._spoilt(super().head(task, frozen, activation))
 
-    assert "task 'a'" in str(run(Nan(), [("a", 0)]).scores[0]["a", 0])
+        def together(self, frozen: int, tasks: Sequence[str], activation: Activation) -> Activation:
+            return self._spoilt(super().together(frozen, tasks, activation))
+
+        def _spoilt(self, scores: Activation) -> Activation:
+            scores[0] = np.float32("nan")
+            return scores
+
+    both = [("a", 0), ("bb", 0)]
+    for fused in ({}, {0: [("a", "bb")]}):
+        ran = run(Nan(), both, both, fused=fused)
+
+        assert "task 'a' gave nan" in str(ran.scores[0]["a", 0])
+        assert ran.scores[1] == {("a", 0): expected(1, "a"), ("bb", 0): expected(1, "bb")}

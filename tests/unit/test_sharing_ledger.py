@@ -44,10 +44,10 @@ def test_what_was_seen_is_told_once_and_closed_streams_lost_nothing():
     ledger.answered("dropped", "late", tasks=2)
     ledger.answered("dropped", "closed", tasks=5)
 
-    first, second = ledger.seen(10.0), ledger.seen(0.0)
+    first, second = ledger.seen(10.0, 2.0), ledger.seen(0.0, 1.0)
 
     assert (first.planned, first.analysed, first.lost, first.busy_s) == (10.0, 3, 2, 0.1)
-    assert first.spent == {Own("a", 2): Spent(2, 0.05)}
+    assert (first.seconds, first.spent) == (2.0, {Own("a", 2): Spent(2, 0.05)})
     assert (second.analysed, second.lost, second.busy_s, second.spent) == (0, 0, 0.0, {})
 
 
@@ -102,6 +102,19 @@ def test_a_task_that_has_gone_leaves_nothing_behind():
 
     assert reports.measured("a") is None
     assert reports.label(1, "a", [Window(100, 103, event=True)], x_vote=1) == 0
+
+
+def test_a_stream_that_has_ended_leaves_nothing_behind_but_what_was_measured_on_it():
+    reports = Reports()
+    a_history(reports, "++++")
+    windows = [Window(100, 103, event=True)]
+    reports.label(1, "a", windows, x_vote=1)
+
+    reports.keep({2})
+
+    assert reports.label(1, "a", windows, x_vote=1) == 0
+    assert (measured := reports.measured("a")) is not None
+    assert measured.windows == 1
 
 
 def test_a_window_that_ends_before_it_begins_is_refused():

@@ -10,7 +10,9 @@ from server.runtime.sharing.pricing import BATCHES, Bounds, Gauge
 
 SHAPE = (1, 2, 2)
 BASE = Base("tiny", SHAPE, "", "", tuple(Point(k, "", SHAPE, "") for k in (0, 2, 4)))
+TWO = Head(2, "", "", "", 0.5, 0.9, 0.1)
 HEADS = tuple(Head(k, "", "", "", 0.5, 0.9, 0.1) for k in (0, 4))
+STEM_S = {0: 0.0, 2: 0.002, 4: 0.004}
 TASK = SharedTask("a", "", 1.0, 0.5, 0.1, HEADS)
 
 
@@ -67,7 +69,7 @@ def test_the_stem_is_timed_through_every_point_at_every_batch_size():
 def test_heads_are_timed_at_their_points():
     networks = Timed()
 
-    heads_s = gauge_of(networks).task(networks, TASK, Bounds((1, 4), 10.0))
+    heads_s = gauge_of(networks).task(networks, TASK, Bounds((1, 4), 10.0), STEM_S)
 
     assert heads_s[0] == pytest.approx({1: 0.005, 4: 0.02})
     assert heads_s[4] == pytest.approx({1: 0.001, 4: 0.004})
@@ -76,11 +78,23 @@ def test_heads_are_timed_at_their_points():
 def test_slow_heads_are_timed_at_small_batches_only_and_within_their_time():
     networks = Timed(frame_s=0.02)
 
-    heads_s = gauge_of(networks).task(networks, TASK, Bounds(BATCHES, 0.4))
+    heads_s = gauge_of(networks).task(networks, TASK, Bounds(BATCHES, 0.4), STEM_S)
 
     assert all(1 in by_batch for by_batch in heads_s.values())
     assert 8 not in heads_s[0]
     assert networks.now_s < 4 * 0.4
+
+
+def test_heads_that_there_is_no_time_for_cost_as_much_more_as_the_stem_between_does():
+    networks, deeper = Timed(frame_s=0.3), SharedTask("a", "", 1.0, 0.5, 0.1, (*HEADS, TWO))
+    stem_s = {0: 0.0, 2: 0.6, 4: 1.2}
+
+    heads_s = gauge_of(networks).task(networks, deeper, Bounds(BATCHES, 0.4), stem_s)
+
+    assert networks.calls == 1
+    (deepest_s,) = heads_s[4].values()
+    assert heads_s[2] == pytest.approx({1: deepest_s + 0.6})
+    assert heads_s[0] == pytest.approx({1: deepest_s + 1.2})
 
 
 @pytest.mark.parametrize(("together_s", "pays"), [(0.009, True), (0.0098, False), (0.02, False)])

@@ -14,9 +14,11 @@ MARGIN = 0.2
 """Of the total cost: less is noise of clocks and neighbours, and no plan changes much for it."""
 HALF_LIFE_S = 5.0
 EVIDENCE_S = 0.2
-"""Device time seen, decayed; below it one slow call would decide."""
+"""Device time seen; below it one slow call would decide. Of a device that is hardly used, so much is kept longer."""
 LASTING_S = 3.0
 """How long the difference must hold."""
+BEHIND = 0.5
+"""Of the time. A worker that is less busy does not lose frames: they came late, or too many at a time."""
 SILENCE_S = 10.0
 """After a verdict: the first plan by new costs must show itself."""
 LONGEST_SILENCE_S = 320.0
@@ -68,7 +70,9 @@ class Seen:
     analysed: float = 0.0
     """Task-frames that were run."""
     lost: float = 0.0
-    """Task-frames that were dropped because the device was behind."""
+    """Task-frames that were dropped because the device was behind, or came late."""
+    seconds: float = 0.0
+    """In which all this happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +132,8 @@ def recalibrated(sums: Seen, costs: Costs) -> Costs:
     between *= max(1.0, total * _expected_s(sums, costs) / sums.busy_s)
     stem, through = {0: 0.0}, 0.0
     for start, end in pairwise(sorted(costs.stem)):
-        ratio = _stretch_ratio(sums, costs, start, end)
-        through += costs.segment(start, end) * (total if ratio is None else ratio * between)
+        own_s = _segment_s(sums, costs, start, end)
+        through += costs.segment(start, end) * total if own_s is None else own_s * between
         stem[end] = through
     heads: dict[tuple[str, int], float] = {}
     for (task, frozen), cost in costs.heads.items():
@@ -141,23 +145,37 @@ def recalibrated(sums: Seen, costs: Costs) -> Costs:
     return Costs(stem, heads)
 
 
-def _stretch_ratio(sums: Seen, costs: Costs, start: int, end: int) -> float | None:
-    """Measured over expected, of all stretches that go through this one."""
+def _segment_s(sums: Seen, costs: Costs, start: int, end: int) -> float | None:
+    """Of one frame, as measured: its part of all stretches that go through it. None where none has run.
+
+    What was taken to cost nothing (clocks err) gets an even part, or it would cost nothing for ever.
+    """
     through = [
         (part, spent)
         for part, spent in sums.spent.items()
-        if isinstance(part, Stretch) and part.start <= start and end <= part.end
+        if isinstance(part, Stretch) and part.start <= start and end <= part.end and spent.frames
     ]
+    measured_s = sum(spent.seconds for _, spent in through)
     expected_s = sum(spent.frames * _cost(part, costs) for part, spent in through)
-    return sum(spent.seconds for _, spent in through) / expected_s if expected_s > 0 else None
+    if expected_s > 0:
+        return costs.segment(start, end) * measured_s / expected_s
+    frames = sum(spent.frames * _segments(part, costs) for part, spent in through)
+    return measured_s / frames if frames else None
+
+
+def _segments(part: Stretch, costs: Costs) -> int:
+    return sum(part.start < point <= part.end for point in costs.stem)
 
 
 def _shortfall(sums: Seen) -> float:
     """How many times more task-frames were due than run, where the device lost any of them.
 
-    A stream that sends faster than it said loses frames too, but reaches its planned rate.
+    A stream that sends faster than it said loses frames too, but reaches its planned rate; one whose frames come late
+    or in bursts loses them on an idle device.
     """
     if not sums.lost or not sums.analysed or not sums.planned:
+        return 1.0
+    if sums.busy_s < BEHIND * sums.seconds:
         return 1.0
     delivered = sums.analysed / (sums.analysed + sums.lost)
     return 1 / min(1.0, max(delivered, sums.analysed / sums.planned))
@@ -177,7 +195,8 @@ def _cost(part: Part, costs: Costs) -> float:
 
 def _decayed(state: State, seen: Seen, now_s: float) -> Seen:
     gap_s = 0.0 if state.looked_s is None else now_s - state.looked_s
-    keep, old = 0.5 ** (gap_s / HALF_LIFE_S), state.sums
+    old = state.sums
+    keep = max(0.5 ** (gap_s / HALF_LIFE_S), _to_keep(old.busy_s, seen.busy_s))
     spent: dict[Part, Spent] = {}
     for part in old.spent.keys() | seen.spent.keys():
         was, now = old.spent.get(part, Spent(0, 0)), seen.spent.get(part, Spent(0, 0))
@@ -188,4 +207,11 @@ def _decayed(state: State, seen: Seen, now_s: float) -> Seen:
         keep * old.planned + seen.planned,
         keep * old.analysed + seen.analysed,
         keep * old.lost + seen.lost,
+        keep * old.seconds + seen.seconds,
     )
+
+
+def _to_keep(old_s: float, new_s: float) -> float:
+    """The share of the old sums without which there would be too little evidence."""
+    lacking_s = EVIDENCE_S * (1 + 1e-9) - new_s
+    return min(1.0, max(0.0, lacking_s) / old_s) if old_s > 0 else 0.0

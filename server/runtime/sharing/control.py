@@ -5,14 +5,16 @@ The swap is one assignment; a change that fails on the way leaves everything as 
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from models.backends.base import BackendError
 from models.stems.package import Package, SharedTask
 from server.errors import RequestError, TaskPresent, UnknownTask
 from server.policy.sharing import costing
 from server.policy.sharing.plan import Infeasible, Plan
 from server.policy.sharing.workload import Costs
+from server.runtime.sharing.device import Device
 from server.runtime.sharing.loading import (
     points_of,
     same_base,
@@ -34,10 +36,6 @@ _log = logging.getLogger(__name__)
 
 SEARCH_S = 0.3
 """For one plan: adding a task must not take a second, and its heads are measured too."""
-PATIENCE_S = 1.0
-"""How long to wait until the worker has left a program that was replaced."""
-TURN_S = 0.05
-"""How long a measurement waits for the device; on a busy one it is measured as busy as it is."""
 
 
 class Control:
@@ -47,7 +45,8 @@ class Control:
         self._source = source
         self._desk = desk
         self._turns = threading.RLock()
-        self._gauge = Gauge(desk.program.package.base, self._turn, desk.clock)
+        self._device = Device(desk, setup.hung_s)
+        self._gauge = Gauge(desk.program.package.base, self._device.turn, desk.clock)
         networks, package = desk.program.networks, desk.program.package
         with told("the stem"):
             stem_s = self._gauge.stem(networks, Bounds(BATCHES, STEM_S))
@@ -83,7 +82,7 @@ class Control:
             tasks = tuple(task for task in now.tasks if task != name)
             left = replace(now.forgetting(name), tasks=tasks)
             plan = self._replan(left, "task_removed", must_fit=False)
-            if self._settled():
+            if self._device.settled():
                 now.networks.drop(name)
             self._desk.reports.forget_task(name)
             return plan
@@ -130,32 +129,41 @@ class Control:
                 shelved = self.standing.shelved | {task: text}
                 self._swap(replace(self.standing, shelved=shelved))
 
+    def close(self) -> None:
+        """End the thread that networks are timed on, after the change that is under way."""
+        with self._turns:
+            self._device.close()
+
     def tidy(self) -> None:
         """What a swap has left for later: cut the stem at the plan's points only, fuse heads where that pays."""
         with self._turns:
             now = self.standing
-            if now is self._tidied or not self._settled():
+            if now is self._tidied or not self._device.settled():
                 return
+            self._tidied = now  # once: what fails now would fail again
             with told("the stem"):
-                now.networks.cut(points_of(now.plan))
-            with told("a fused head"):
-                fused = {frozen: self._fused(now, frozen) for frozen in points_of(now.plan)}
+                self._device.loaded(lambda: now.networks.cut(points_of(now.plan)))
+            fused = {frozen: self._fused(now, frozen) for frozen in points_of(now.plan)}
             self._desk.program = Program(now.plan, now.package, now.networks, fused, now.shelved)
-            self._tidied = now
 
     def _fused(self, now: Standing, frozen: int) -> list[tuple[str, ...]]:
-        """Tasks at a point that are always due together, and faster so. One that hung would hang this thread too."""
+        """Tasks at a point that are always due together, and faster so."""
         there = [c for c in now.plan.choices if c.frozen == frozen and c.task not in now.shelved]
         rates = {c.task: c.rate_fps for c in there}
         groups = [tuple(t for t in rates if rates[t] == rate) for rate in set(rates.values())]
-        batch = self._desk.ledger.typical_batch()
         return [
-            group
-            for group in groups
-            if len(group) > 1
-            and now.networks.fuses(frozen, group)
-            and self._gauge.fusing_pays(now.networks, frozen, group, batch)
+            group for group in groups if len(group) > 1 and self._pays(now.networks, frozen, group)
         ]
+
+    def _pays(self, networks: Networks, frozen: int, group: tuple[str, ...]) -> bool:
+        """Not where one of them fails or hangs: that is the worker's to tell, frame by frame."""
+        batch = self._desk.ledger.typical_batch()
+        try:
+            fuses = self._device.loaded(lambda: networks.fuses(frozen, group))
+            return fuses and self._gauge.fusing_pays(networks, frozen, group, batch)
+        except BackendError as error:
+            _log.warning("heads of %s at %d run one by one: %s", list(group), frozen, error)
+            return False
 
     def _with(
         self, package: Package, now: Standing, changed: Sequence[SharedTask], reason: ReplanReason
@@ -181,8 +189,10 @@ class Control:
         return plan
 
     def _measured(self, networks: Networks, task: SharedTask) -> dict[tuple[str, int], float]:
-        networks.ready([(task.name, head.frozen) for head in task.heads])
-        by_point = self._gauge.task(networks, task, Bounds(BATCHES, TASK_S))
+        for head in task.heads:
+            self._device.loaded(lambda head=head: networks.ready([(task.name, head.frozen)]))
+        stem_s = self.standing.costs.stem
+        by_point = self._gauge.task(networks, task, Bounds(BATCHES, TASK_S), stem_s)
         heads_s = {(task.name, frozen): took_s for frozen, took_s in by_point.items()}
         return dict(costing.measured({}, heads_s, self._desk.ledger.typical_batch()).heads)
 
@@ -204,9 +214,10 @@ class Control:
         return plan
 
     def _swap(self, now: Standing) -> None:
+        cuts = [(choice.task, choice.frozen) for choice in now.plan.choices]
         with told("a head"):
-            now.networks.ready([(choice.task, choice.frozen) for choice in now.plan.choices])
-            now.networks.warm(points_of(now.plan))
+            self._device.loaded(lambda: now.networks.ready(cuts))
+            self._device.loaded(lambda: now.networks.warm(points_of(now.plan)))
         program = Program(now.plan, now.package, now.networks, shelved=now.shelved)
         self._desk.program, self.standing = program, now
         self._desk.ledger.restart(self._desk.clock())
@@ -215,19 +226,3 @@ class Control:
         """What is on disk. Raises NotReady where its base is not the one that is served."""
         with told("the task package"):
             return same_base(self._source.read(), self.standing.package)
-
-    def _turn(self, call: Callable[[], object]) -> None:
-        gate = self._desk.gate
-        held = gate.acquire(timeout=TURN_S)
-        try:
-            call()
-        finally:
-            if held:
-                gate.release()
-
-    def _settled(self) -> bool:
-        """Whether the worker has left the program that was replaced."""
-        gate = self._desk.gate
-        if held := gate.acquire(timeout=PATIENCE_S):
-            gate.release()
-        return held

@@ -12,17 +12,16 @@ from server.runtime.sharing.worker import Desk, Worker
 _log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
-HUNG_S = 10.0
-"""A call of a network that takes longer will not come back: heads take milliseconds."""
 
 
 class Keeper(threading.Thread):
     """Owns the worker, since it may have to be replaced."""
 
-    def __init__(self, desk: Desk, control: Control) -> None:
+    def __init__(self, desk: Desk, control: Control, hung_s: float) -> None:
         super().__init__(name="sharing-keeper", daemon=True)
         self._desk = desk
         self._control = control
+        self._hung_s = hung_s
         self._woken = threading.Event()
         self._stopped = False
         self._state = feedback.State()
@@ -35,7 +34,7 @@ class Keeper(threading.Thread):
             self._woken.wait(EVERY_S)
             self._woken.clear()
             if not self._stopped:
-                self._attempt(self.tend)
+                self.tend()
 
     def wake(self) -> None:
         """There is something to look at now."""
@@ -47,17 +46,22 @@ class Keeper(threading.Thread):
         self._woken.set()
 
     def tend(self) -> None:
-        """Look once."""
+        """Look once; what fails keeps nothing else from being looked at."""
         with self._control.turn():
-            stuck = self.worker.stuck(HUNG_S)
-            if stuck is not None:
-                self._replace(stuck)
-            self._control.left()
-            self._control.tidy()
-            self._look()
+            control = self._control
+            for step in (self._revive, control.left, self._forget, self._look, control.tidy):
+                self._attempt(step)
+
+    def _forget(self) -> None:
+        self._desk.reports.keep(self._desk.streams.ids())
+
+    def _revive(self) -> None:
+        stuck = self.worker.stuck(self._hung_s)
+        if stuck is not None:
+            self._replace(stuck)
 
     def _replace(self, stuck: Part) -> None:
-        text = f"{feedback.name(stuck)} did not come back within {HUNG_S:g} s"
+        text = f"{feedback.name(stuck)} did not come back within {self._hung_s:g} s"
         old_gate, old = self._desk.gate, self.worker
         self._desk.gate = threading.Lock()  # the other is held by a thread that nobody can stop
         if not old.give_up(text):
@@ -74,7 +78,7 @@ class Keeper(threading.Thread):
         seconds, self._looked_s = now_s - self._looked_s, now_s
         rates_fps = desk.streams.rates_fps()
         expected = seconds * sum(desk.program.task_frames(fps) for fps in rates_fps)
-        costs, seen = self._control.standing.costs, desk.ledger.seen(expected)
+        costs, seen = self._control.standing.costs, desk.ledger.seen(expected, seconds)
         self._state, verdict = feedback.look(self._state, seen, costs, now_s)
         if isinstance(verdict, Recalibrate):
             self._control.recalibrate(verdict.costs)

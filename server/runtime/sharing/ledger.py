@@ -115,11 +115,11 @@ class Ledger:
             self._sums = _Sums()
             self._begun_s = now_s
 
-    def seen(self, planned: float) -> Seen:
-        """What happened since this was called last; `planned` task-frames were to be run meanwhile."""
+    def seen(self, planned: float, seconds: float) -> Seen:
+        """What happened since this was called last, `seconds` ago; `planned` task-frames were to be run meanwhile."""
         with self._lock:
             tally, self._tally = self._tally, _Tally()
-        return Seen(tally.spent, tally.busy_s, planned, tally.analysed, tally.lost)
+        return Seen(tally.spent, tally.busy_s, planned, tally.analysed, tally.lost, seconds)
 
     def recent(self, now_s: float) -> Recent:
         """Of the last `WINDOW_S`, or since the start where that is shorter."""

@@ -89,6 +89,8 @@ class Folder:
         heads = None if self._last is None else self._last.heads_for(package)
         if heads is None:
             heads = Loaded(Heads.open(self._folder, package, threads=self._threads))
+            if self._last is not None:
+                self._last.lend(heads, package)
         self._last = OpenedNetworks(self._stem, heads, package)
         return self._last
 
@@ -115,6 +117,14 @@ class OpenedNetworks:
         """What is loaded, if another version of the package can go on with it: a head in use is never replaced."""
         known, loaded = _heads_of(package.tasks), self._loaded.by_cut
         return self._loaded if all(known.get(cut) == head for cut, head in loaded.items()) else None
+
+    def lend(self, to: Loaded, package: Package) -> None:
+        """Those heads that are loaded, and are the same in this version of the package."""
+        known = _heads_of(package.tasks)
+        for cut, head in list(self._loaded.by_cut.items()):
+            if known.get(cut) == head:
+                to.heads.share(self._heads, *cut)
+                to.by_cut[cut] = head
 
     def stem(self, x: Activation, start: int, ends: Sequence[int]) -> Mapping[int, Activation]:
         """As `Networks` says."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from server.errors import BadInput
@@ -53,9 +53,10 @@ class Reports:
                     "give the first and the last frame's id"
                 )
         with self._lock:
-            said = list(self._said[stream, task].verdicts)
-            if not said:
+            of_task = self._said.get((stream, task))
+            if of_task is None:
                 return 0
+            said = list(of_task.verdicts)
             known = [
                 w for w in windows if said[0][0] <= w.last_frame and w.first_frame <= said[-1][0]
             ]
@@ -78,8 +79,8 @@ class Reports:
             for key in [key for key in self._said if key[1] == task]:
                 del self._said[key]
 
-    def forget_stream(self, stream: StreamId) -> None:
-        """It has ended; what was measured on it stays."""
+    def keep(self, streams: Collection[StreamId]) -> None:
+        """The others have ended, and a frame of theirs may have run on; what was measured on them stays."""
         with self._lock:
-            for key in [key for key in self._said if key[0] == stream]:
+            for key in [key for key in self._said if key[0] not in streams]:
                 del self._said[key]

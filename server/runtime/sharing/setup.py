@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from server.policy.sharing.workload import Objective
 
+HUNG_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -21,3 +23,5 @@ class Setup:
     """Frames of one stream that may wait."""
     max_batch: int = 8
     """Frames that run together."""
+    hung_s: float = HUNG_S
+    """A call of a network that takes longer will not come back: heads take milliseconds."""

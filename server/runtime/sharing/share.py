@@ -66,7 +66,7 @@ class Share:
             setup.max_batch,
         )
         control = Control(self._source, setup, desk)
-        keeper = Keeper(desk, control)
+        keeper = Keeper(desk, control, setup.hung_s)
         keeper.worker.start()
         keeper.start()
         self._parts = _Parts(desk, control, keeper)
@@ -81,6 +81,7 @@ class Share:
             parts.desk.answers.drop(dropped)
         parts.keeper.join(STOP_S)
         parts.keeper.worker.join(STOP_S)
+        parts.control.close()
         parts.desk.program.networks.close()
 
     def tend(self) -> None:
@@ -152,7 +153,6 @@ class Share:
         parts = self._running
         for dropped in parts.desk.streams.close(stream):
             parts.desk.answers.drop(dropped)
-        parts.desk.reports.forget_stream(stream)
         parts.desk.meter.streams(len(parts.desk.streams.rates_fps()))
         parts.keeper.wake()
 
@@ -184,7 +184,7 @@ class Share:
             standing.package.base.name,
             standing.setup.budget_s,
             standing.plan,
-            tuple(_task_view(c, recent, desk, len(rates_fps)) for c in standing.plan.choices),
+            tuple(_task_view(c, recent, desk, rates_fps) for c in standing.plan.choices),
             traffic,
             recent.on_stem / recent.stem_frames if recent.stem_frames else 0.0,
             min(1.0, recent.busy_s / recent.seconds) if recent.seconds > 0 else 0.0,
@@ -204,7 +204,8 @@ class Share:
         return self._parts
 
 
-def _task_view(choice: Choice, recent: Recent, desk: Desk, streams: int) -> TaskView:
-    seconds = recent.seconds * streams
+def _task_view(choice: Choice, recent: Recent, desk: Desk, rates_fps: Sequence[float]) -> TaskView:
+    quick = sum(min(1.0, fps / choice.rate_fps) for fps in rates_fps)
+    seconds = recent.seconds * quick
     achieved_fps = recent.tasks.get(choice.task, 0) / seconds if seconds > 0 else 0.0
     return TaskView(choice, achieved_fps, desk.reports.measured(choice.task))

@@ -81,6 +81,11 @@ class Streams:
         with self._changed:
             return self._get(stream)
 
+    def ids(self) -> frozenset[StreamId]:
+        """Of the open streams."""
+        with self._changed:
+            return frozenset(self._streams)
+
     def rates_fps(self) -> tuple[float, ...]:
         """Of the open streams, one each."""
         with self._changed:

@@ -41,7 +41,7 @@ class TaskView:
 
     choice: Choice
     achieved_fps: float
-    """Of one stream, over the last seconds; 0 where no stream is open."""
+    """Of one stream, over the last seconds, slower ones counted as part of one; 0 where no stream is open."""
     measured: Measured | None
     """None until labels were fed back."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from server.errors import (
     BadInput,
+    BadPackage,
     BudgetTooSmall,
     NotReady,
     TaskPresent,
@@ -145,6 +146,24 @@ def test_a_task_changed_on_disk_is_upgraded_in_place(share: Share, tmp_path: Pat
     assert share.upgrade() == share.plan().plan
 
 
+def test_a_task_goes_on_by_its_old_heads_after_they_have_gone_from_the_disk(
+    share: Share, tmp_path: Path
+):
+    for task in TASKS:
+        share.add_task(task)
+    for task in TASKS:
+        add_task(tmp_path, Folder(tmp_path / "tiny").read(), task, level=0.95)
+    share.add_task("a")
+    add_task(tmp_path, Folder(tmp_path / "tiny").read(), "e")
+
+    plan = share.set_budget(SHARED_S)
+
+    assert all(choice.frozen for choice in plan.choices)
+    heard = Heard()
+    offer(share, share.open(heard.listener, FPS, "wait"), heard, range(2))
+    assert [result.error for result in heard.wait(2)[-1].results] == [""] * len(TASKS)
+
+
 def test_costs_that_have_moved_make_a_cheaper_plan(
     share: Share, source: PricedFolder, clock: Clock
 ):
@@ -201,5 +220,5 @@ def test_what_is_not_there_is_named(share: Share, tmp_path: Path):
         share.offer(1, Frame(0, pixels(0)[0], 0.0))
     with pytest.raises(NotReady):
         Share(Folder(tmp_path / "tiny"), Setup(1.0, (5.0,))).plan()
-    with pytest.raises(NotReady, match="cannot be read"):
+    with pytest.raises(BadPackage, match="cannot be read"):
         Share(Folder(tmp_path / "none"), Setup(1.0, (5.0,))).start()

@@ -1,11 +1,17 @@
 """One answer to every frame, whatever fails, hangs, comes late or ends."""
 
+import numpy as np
+import pytest
+
+from models.backends.base import BackendError
+from server.errors import ComputeFailed
 from server.runtime.sharing.frames import Frame
-from server.runtime.sharing.keeper import HUNG_S
+from server.runtime.sharing.setup import HUNG_S
 from server.runtime.sharing.share import Share
 from tests.shares import (
     FPS,
     PATIENCE_S,
+    SHARED_S,
     Clock,
     Heard,
     PricedFolder,
@@ -123,3 +129,76 @@ def test_what_waits_when_a_stream_or_the_share_ends_is_answered(source: PricedFo
     ends = {one.frame_id: one.outcome for one in first.wait(4)}
     assert ends == {0: "skipped", 1: "analysed", 2: "skipped", 3: "dropped"}
     assert {one.outcome for one in second.wait(2)} <= {"skipped", "analysed", "dropped"}
+
+
+def test_what_a_frame_says_that_outlives_its_stream_is_forgotten(
+    share: Share, source: PricedFolder
+):
+    share.add_task("a")
+    heard = Heard()
+    stream = share.open(heard.listener, FPS, "wait")
+    with hanging(source) as reached:
+        offer(share, stream, heard, range(2))
+        assert reached.wait(PATIENCE_S)
+        share.close(stream)
+    heard.wait(2)
+
+    share.tend()
+
+    assert not share._running.desk.reports._said  # noqa: SLF001 - nothing tells of it, and it must not grow
+
+
+def test_a_frame_of_wild_pixels_costs_the_frames_beside_it_nothing(
+    share: Share, source: PricedFolder
+):
+    share.add_task("a")
+    wild, tame = Heard(), Heard()
+    streams = [share.open(heard.listener, FPS, "wait") for heard in (wild, tame)]
+    with hanging(source) as reached:
+        offer(share, streams[0], wild, range(2))
+        assert reached.wait(PATIENCE_S)
+        for i in (2, 3):
+            share.offer(streams[0], Frame(i, np.full_like(pixels(0), np.nan), 0.0))
+        offer(share, streams[1], tame, range(2))
+
+    assert wild.wait(4)[-1].outcome == "failed"
+    assert scores_of(tame.wait(2), "a")
+
+
+def test_a_head_that_hangs_while_it_is_measured_is_refused_and_the_rest_goes_on(
+    source: PricedFolder, clock: Clock
+):
+    with a_share(source, clock, hung_s=1.0) as share:
+        share.add_task("a")
+        heard = Heard()
+        stream = share.open(heard.listener, FPS, "wait")
+        with hanging(source, "b@"):
+            with pytest.raises(ComputeFailed, match=r"task 'b'.* did not come back within 1\.0 s"):
+                share.add_task("b")
+            share.add_task("c")
+            offer(share, stream, heard, range(2))
+            done = heard.wait(2)
+
+    assert [result.task for result in done[-1].results] == ["a", "c"]
+
+
+def test_a_head_that_fails_keeps_nothing_else_from_being_looked_after(
+    share: Share, source: PricedFolder
+):
+    for task in ("a", "b"):
+        share.add_task(task)
+    share.set_budget(2 * SHARED_S)
+    ended, heard = share.open(Heard().listener, FPS, "wait"), Heard()
+    stream = share.open(heard.listener, FPS, "wait")
+
+    def fail(what: str) -> None:
+        if what.startswith("b@"):
+            raise BackendError("broken")
+
+    source.fault = fail
+    share.close(ended)
+    share.tend()
+    offer(share, stream, heard, range(2))
+
+    assert share.plan().replans["stream_closed"] == 1
+    assert scores_of(heard.wait(2), "a")

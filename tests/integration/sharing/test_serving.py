@@ -109,6 +109,22 @@ def test_frames_of_several_streams_that_wait_run_together(share: Share, source: 
     assert len([call for call in source.calls[before:] if call.startswith("stem 0-")]) == 1
 
 
+def test_a_stream_slower_than_a_task_does_not_make_it_look_behind_its_plan(
+    share: Share, clock: Clock
+):
+    share.add_task("a")
+    quick, slow = Heard(), Heard()
+    streams = [share.open(quick.listener, FPS, "wait"), share.open(slow.listener, 1.0, "wait")]
+    offer(share, streams[0], quick, range(40))
+    offer(share, streams[1], slow, range(4))
+    quick.wait(40), slow.wait(4)
+    clock.pass_(4.0)
+
+    (task,) = share.plan().tasks
+
+    assert task.achieved_fps == pytest.approx(task.choice.rate_fps, rel=0.05)
+
+
 def test_an_event_is_reported_from_its_first_positive_to_its_last(share: Share):
     share.add_task("a")  # positive from a mean of 51 on
     heard = Heard()
