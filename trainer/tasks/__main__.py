@@ -12,12 +12,19 @@ from trainer.tasks.table import table
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0; 2 with one line on stderr for what cannot be trained; 130 when interrupted."""
+    """Exit code 0; 2 with one line on stderr for what cannot be trained (in this memory); 130 when interrupted."""
     options = parser(__doc__).parse_args(arguments)
     try:
         outcome = _run(options)
     except TrainError as error:
         print(f"gearshift train-tasks: {error}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(
+            f"gearshift train-tasks: out of memory: {error}; lower --frames, --choosing-frames, --measuring-windows or "
+            "--event-length-s",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("gearshift train-tasks: interrupted; nothing was published", file=sys.stderr)

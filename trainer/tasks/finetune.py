@@ -147,7 +147,7 @@ def _learn(  # noqa: PLR0913, PLR0917 - one loop's six nouns
         optimiser.step()
         if not torch.isfinite(loss):
             raise Diverged(
-                f"task {task.name}: the loss is no number any more; lower the rate (--lr)"
+                f"task {task.name}: the loss is no number any more; lower the rate (--head-lr)"
             )
         yield (step + 1) / steps
     head.eval().requires_grad_(False)
