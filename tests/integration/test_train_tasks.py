@@ -1,6 +1,9 @@
 """`gearshift train-tasks` on digits: what is published answers as torch does, at the rates that are published."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +170,24 @@ def test_fashion_mnist_that_is_not_installed_is_told(
 def _f1(positives: np.ndarray, events: np.ndarray) -> float:
     right = int((positives & events).sum())
     return 2 * right / (int(positives.sum()) + int(events.sum()))
+
+
+def test_a_run_that_is_terminated_leaves_nothing_behind(tmp_path: Path):
+    folder, repository = tmp_path / "scratch", tmp_path / "repository"
+    folder.mkdir()
+    changes = {"measuring-windows": "20000", "publish": str(repository)}
+    command = [sys.executable, "-m", "gearshift", "train-tasks", *flags(**changes)]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as running:
+        assert running.stderr is not None
+        told = b""
+        while b"measured:" not in told and (more := running.stderr.read(1)):
+            told += more
+        exported = list(folder.glob("gearshift-*"))
+        running.terminate()
+        running.stderr.read()
+
+    assert exported
+    assert running.returncode == 130
+    assert not list(folder.glob("gearshift-*"))
+    assert not list(repository.iterdir())

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from typing import Any
 
@@ -12,8 +13,9 @@ from trainer.tasks.table import table
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0; 2 with one line on stderr for what cannot be trained (in this memory); 130 when interrupted."""
+    """Exit code 0; 2 with one line on stderr for what cannot be trained; 130 when interrupted or terminated."""
     options = parser(__doc__).parse_args(arguments)
+    default = signal.signal(signal.SIGTERM, signal.default_int_handler)  # or exports would stay
     try:
         outcome = _run(options)
     except TrainError as error:
@@ -29,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gearshift train-tasks: interrupted; nothing was published", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, default)
     print(json.dumps(outcome) if options.json else table(outcome))
     return 0
 
