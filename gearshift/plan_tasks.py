@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from gearshift.libraries import libraries_silenced
 from gearshift.plan_tasks_text import told
 from server.policy.sharing.explain import explained
 from server.policy.sharing.options import mean_f1
@@ -25,18 +27,27 @@ def main(argv: list[str]) -> int:
     """Exit code 0 when planned, 2 with one message on stderr where that cannot be."""
     options = _parser().parse_args(argv)
     try:
-        workload = _read(options.input)
-        began_s = perf_counter()
-        plan = _planned(workload)
-        seconds = perf_counter() - began_s
+        with libraries_silenced():
+            answer = _answer(options.input, json_asked=options.json)
     except NoPlan as error:
         print(f"gearshift plan-tasks: {error}", file=sys.stderr)
         return 2
-    if options.json:
-        print(json.dumps(as_json(plan, workload, seconds), indent=2))
-    else:
-        print(told(explained(plan, workload), compared(workload), seconds, workload))
+    try:
+        print(answer)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read it has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _answer(source: str, *, json_asked: bool) -> str:
+    workload = _read(source)
+    began_s = perf_counter()
+    plan = _planned(workload)
+    seconds = perf_counter() - began_s
+    if json_asked:
+        return json.dumps(as_json(plan, workload, seconds), indent=2)
+    return told(explained(plan, workload), compared(workload), seconds, workload)
 
 
 def as_json(plan: Plan, workload: Workload, seconds: float) -> dict[str, Any]:

@@ -54,6 +54,8 @@ def _compared(plan: Plan, rivals: Iterable[Rival], workload: Workload) -> Iterab
         smallest = min(choice.scores.f1 for choice in rival.plan.choices)
         mean = mean_f1(rival.plan.choices, workload)
         yield f"{rival.name:<12}  {mean:7.4f}  {smallest:11.4f}  {rival.plan.cost:6.4g}"
+    yield "max-sharing: every task at its deepest branch. no-sharing: whole networks, for which tasks may also run at"
+    yield "tenths of the lowest rate or not at all. Rates and votes of both are the best there are."
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,6 +1,9 @@
 """`gearshift train-tasks` on digits: what is published answers as torch does, at the rates that are published."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +136,11 @@ def test_the_table_is_for_people(published: tuple[Path, Package, dict[str, Any]]
         ({"base-classes": "1"}, "give two or more to tell apart"),
         ({"data": "/nowhere"}, "/nowhere does not exist"),
         ({"views": "sideways"}, "give some of plain, mirrored, turned"),
-        ({"head-budget": "0", "held-out": "1"}, "head_budget and head_lr must be above 0; held_out must be above 0"),
+        ({"head-budget": "0", "held-out": "1"}, "head_lr must be above 0 and finite; held_out must be above 0"),
+        ({"head-lr": "nan"}, "head_budget and head_lr must be above 0 and finite"),
+        ({"stream-fps": "inf"}, "stream_fps must be above 0 and finite; event_length_s"),
+        ({"frames": "100000000000000"}, "out of memory: "),
+        ({"head-lr": "1e9"}, "lower the rate (--head-lr)"),
         ({"measuring-windows": "10", "views": "plain,turned", "tasks": "a=9:turned"}, "greater --measuring-windows"),
         ({"threads": "-1"}, "--threads and --nice must not be negative"),
         ({"publish": "/proc/models"}, "repository /proc/models cannot be written"),
@@ -163,3 +170,24 @@ def test_fashion_mnist_that_is_not_installed_is_told(
 def _f1(positives: np.ndarray, events: np.ndarray) -> float:
     right = int((positives & events).sum())
     return 2 * right / (int(positives.sum()) + int(events.sum()))
+
+
+def test_a_run_that_is_terminated_leaves_nothing_behind(tmp_path: Path):
+    folder, repository = tmp_path / "scratch", tmp_path / "repository"
+    folder.mkdir()
+    changes = {"measuring-windows": "20000", "publish": str(repository)}
+    command = [sys.executable, "-m", "gearshift", "train-tasks", *flags(**changes)]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as running:
+        assert running.stderr is not None
+        told = b""
+        while b"measured:" not in told and (more := running.stderr.read(1)):
+            told += more
+        exported = list(folder.glob("gearshift-*"))
+        running.terminate()
+        running.stderr.read()
+
+    assert exported
+    assert running.returncode == 130
+    assert not list(folder.glob("gearshift-*"))
+    assert not list(repository.iterdir())

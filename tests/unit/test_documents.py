@@ -9,6 +9,8 @@ import pytest
 
 from scripts import policy_example
 from server.config import Config
+from server.policy.sharing.reading import read_workload
+from server.policy.sharing.search import plan
 from trainer.options import parser
 from trainer.tasks.options import parser as tasks_parser
 
@@ -79,3 +81,10 @@ def test_the_worked_example_is_what_the_policy_does():
     assert f"is worth {told.plan.price / 1e3:.4f}" in text
     assert f"= {told.plan.stay:.3f}." in text
     assert f"**{told.weighed[0].variant} x {told.weighed[0].rows}**" in text
+
+
+def test_the_workload_in_the_guide_to_sharing_is_planned():
+    text = (ROOT / "docs/sharing.md").read_text()
+    workload = read_workload(text.split("```json\n")[1].split("```")[0])
+
+    assert plan(workload).cost <= workload.rules.budget

@@ -1,7 +1,11 @@
 """`gearshift plan-tasks`: what scripts rely on, what people read, and how mistakes end."""
 
+import ctypes
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,9 @@ import pytest
 
 from gearshift.cli import main as gearshift
 from gearshift.plan_tasks import main
+from server.policy.sharing.plan import Plan
+from server.policy.sharing.search import plan as planned
+from server.policy.sharing.workload import Workload
 
 BRANCHES = {"0": [0.95, 0.02], "2": [0.94, 0.02], "3": [0.93, 0.03]}
 
@@ -153,6 +160,42 @@ def test_all_mistakes_are_told_in_one_message(tmp_path: Path, capsys: pytest.Cap
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main([str(tmp_path / "none.json")]) == 2
     assert "none.json cannot be read" in capsys.readouterr().err
+
+
+def _noisily(workload: Workload) -> Plan:
+    """As HiGHS does now and then: a line by way of C, that Python's standard output knows nothing of."""
+    ctypes.CDLL(None).puts(b"HighsMipSolverData::transformNewIntegerFeasibleSolution")
+    return planned(workload)
+
+
+def test_what_a_library_prints_is_no_part_of_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("gearshift.plan_tasks.planned", _noisily)
+
+    assert main([_written(tmp_path), "--json"]) == 0
+
+    ctypes.CDLL(None).fflush(None)
+    assert json.loads(capfd.readouterr().out)["tasks"]
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path: Path):
+    command = [sys.executable, "-m", "gearshift", "plan-tasks", _written(tmp_path)]
+    reads, writes = os.pipe()
+    os.close(reads)
+
+    ended = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, check=False)
+
+    os.close(writes)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_people_are_told_that_whole_networks_may_run_less_often(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main([_written(tmp_path)]) == 0
+
+    assert "tenths of the lowest rate or not at all" in capsys.readouterr().out
 
 
 def test_the_command_is_one_of_gearshifts(

@@ -86,6 +86,17 @@ def test_branches_are_repaired_and_rates_sorted():
         (_text(colour="red"), "colour: unknown"),
         (_text(_task(), _task()), 'tasks[1].name: "bus" is the name of an earlier task'),
         (_text(_task(name="")), "tasks[0].name: must be a name"),
+        (_text(_task(name=" ")), "tasks[0].name: must be a name that can be printed"),
+        (
+            _text(_task(name="a\n\x1b[2J")),
+            "tasks[0].name: must be a name that can be printed, is 'a",
+        ),
+        (
+            _text(_task(name="\ud800")),
+            "tasks[0].name: must be a name that can be printed, is '\\ud800'",
+        ),
+        (_text(_task(weight=1e308)), "tasks: the weights are too large to be added up"),
+        (_text(layer_costs=[1e308, 1e308, 1]), "layer_costs: too large to be added up"),
         (_text(_task(event_length_ms=0)), "tasks[0].event_length_ms: must be a number above 0"),
         (_text(_task(event_frequency=0)), "tasks[0].event_frequency: must be a number above 0"),
         (_text(_task(correlation=1.5)), "tasks[0].correlation: must be a number at least 0 and"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pytest
 
 from server.policy.sharing.events import event_scores
@@ -115,3 +116,19 @@ def test_a_rival_without_a_plan_says_why():
     assert found["greedy"].plan is None
     assert "greedy begins" in found["greedy"].why
     assert found["no-sharing"].plan is not None
+
+
+def test_a_rival_that_is_not_solved_in_time_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("server.policy.sharing.rivals.PATIENCE_S", 0.0)
+    rng = np.random.default_rng(1)
+    branches = [
+        tuple(Branch(k, 0.9 - k * drop, 0.1 + k * drop) for k in range(4))
+        for drop in rng.uniform(0.01, 0.1, 12)
+    ]
+    tasks = [a_task(f"task{at:02}", mine) for at, mine in enumerate(branches)]
+    rules = a_rule_set(100.0, tuple(float(rate) for rate in range(1, 11)))
+
+    found = {rival.name: rival for rival in compared(a_workload(*tasks, rules=rules))}
+
+    assert found["max-sharing"].plan is None
+    assert "in 0.0 s" in found["max-sharing"].why

@@ -149,6 +149,29 @@ def test_one_task_of_one_branch_is_planned():
     assert (choice.frozen, choice.rate_fps) == (0, 2.0)
 
 
+@pytest.mark.parametrize("objective", ["mean", "maxmin"])
+def test_where_layers_cost_nothing_every_task_has_its_best(objective: str):
+    workload = three_tasks(1.0, objective)
+    free = Costs(dict.fromkeys(workload.costs.stem, 0.0), dict.fromkeys(workload.costs.heads, 0.0))
+
+    found = plan(replace(workload, costs=free))
+
+    assert found.cost == 0.0
+    assert found.objective == pytest.approx(plan(three_tasks(1e6, objective)).objective)
+
+
+def test_weights_of_any_ratio_can_be_told_apart():
+    """1e-300 of 1e300 is no number above 0 any more."""
+    workload = three_tasks(20.0)
+    bus, cat, dog = workload.tasks
+    light = (replace(bus, weight=1e-300), replace(cat, weight=1e300), dog)
+
+    found = plan(replace(workload, tasks=light))
+
+    assert found.cost <= 20.0
+    assert found.objective == pytest.approx(found.choices[1].scores.f1)
+
+
 def test_a_search_that_may_not_go_on_answers_with_a_plan_that_fits():
     workload = three_tasks(30.0)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from math import inf
 from typing import TypeVar
 
 import numpy as np
@@ -174,14 +175,15 @@ def of_base(work: Work, split: Split) -> Split:
 
 def _check_numbers(asked: Asked) -> None:
     scenes, heads, held = asked.scenes, asked.heads, asked.held
+    window_frames = scenes.event_length_s * scenes.stream_fps
     wrong = [
         text
         for text, bad in (
             ("seed must not be negative", asked.seed < 0),
-            ("stream_fps must be above 0", not scenes.stream_fps > 0),
-            ("event_length_s must be a frame or longer", not scenes.event_length_s * scenes.stream_fps >= 1),
+            ("stream_fps must be above 0 and finite", not 0 < scenes.stream_fps < inf),
+            ("event_length_s must be a frame or longer, and finite", not 1 <= window_frames < inf),
             ("same must be in 0..1", not 0 <= scenes.same <= 1),
-            ("head_budget and head_lr must be above 0", not min(heads.head_budget, heads.head_lr) > 0),
+            ("head_budget and head_lr must be above 0 and finite", not _positive(heads.head_budget, heads.head_lr)),
             ("frames must be 64 or more", heads.frames < 64),
             ("held_out must be above 0 and below 1", not 0 < held.held_out < 1),
             ("choosing_frames must be 10 or more", held.choosing_frames < 10),
@@ -191,6 +193,10 @@ def _check_numbers(asked: Asked) -> None:
     ]  # fmt: skip
     if wrong:
         raise TrainError("; ".join(wrong))
+
+
+def _positive(*numbers: float) -> bool:
+    return all(0 < number < inf for number in numbers)
 
 
 def _part(split: Split, ids: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Split:

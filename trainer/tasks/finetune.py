@@ -127,30 +127,35 @@ def _learn(  # noqa: PLR0913, PLR0917 - one loop's six nouns
     steps: int,
 ) -> Iterator[float]:
     """Half of every batch are frames of events. Yields the share of steps taken; evaluation mode when it ends."""
-    rng = np.random.default_rng(tuning.seed)
-    events = task.events(lesson.kinds)
     half = tuning.batch // 2
-    ours = _draws(np.flatnonzero(events), (steps, half), rng)
-    others = _draws(np.flatnonzero(~events), (steps, tuning.batch - half), rng)
+    batches = _batches(task.events(lesson.kinds), steps, tuning)
     wanted = torch.cat([torch.ones(half), torch.zeros(tuning.batch - half)])
     optimiser = torch.optim.SGD(
         decayed(head, tuning.weight_decay), tuning.lr, momentum=tuning.momentum, nesterov=True
     )
     head.train()
-    for step in range(steps):
+    for step, ids in enumerate(batches):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step / steps, tuning.lr)
-        ids = np.concatenate([ours[step], others[step]])
         loss = binary_cross_entropy_with_logits(head(activations.at(ids))[:, 0], wanted)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         if not torch.isfinite(loss):
             raise Diverged(
-                f"task {task.name}: the loss is no number any more; lower the rate (--lr)"
+                f"task {task.name}: the loss is no number any more; lower the rate (--head-lr)"
             )
         yield (step + 1) / steps
     head.eval().requires_grad_(False)
+
+
+def _batches(events: NDArray[np.bool_], steps: int, tuning: Tuning) -> NDArray[np.intp]:
+    """(steps, batch): the first half of each row are frames of events."""
+    rng = np.random.default_rng(tuning.seed)
+    half = tuning.batch // 2
+    ours = _draws(np.flatnonzero(events), (steps, half), rng)
+    others = _draws(np.flatnonzero(~events), (steps, tuning.batch - half), rng)
+    return np.concatenate([ours, others], axis=1)
 
 
 def _draws(

@@ -61,18 +61,22 @@ def exported(work: Work, trained: Trained, frames: Frames, folder: Path) -> tupl
     except ArtifactError as error:
         raise TrainError(f"the exported base cannot be cut: {error}") from error
     stems = {point.frozen: point.stem for point in base.points}
-    tasks = tuple(
+    heads = tuple(Head(p, stems[p], "", "", 0.5, 0.0, 0.0) for p in trained.points)
+    return Package(base, work.asked.scenes.stream_fps, _unmeasured(work, heads)), files
+
+
+def _unmeasured(work: Work, heads: tuple[Head, ...]) -> tuple[SharedTask, ...]:
+    return tuple(
         SharedTask(
             name=task.name,
             meaning=task.meaning,
             event_length_s=work.asked.scenes.event_length_s,
             event_frequency=work.frequency(task),
             correlation=0.0,
-            heads=tuple(Head(p, stems[p], "", "", 0.5, 0.0, 0.0) for p in trained.points),
+            heads=heads,
         )
         for task in work.tasks
     )
-    return Package(base, work.asked.scenes.stream_fps, tasks), files
 
 
 def published(root: Path, package: Package, files: Files) -> Package:

@@ -125,18 +125,18 @@ def _told(
                 "meaning": task.meaning,
                 "event_frequency": task.event_frequency,
                 "correlation": task.correlation,
-                "branches": {
-                    str(row.frozen): {
-                        "true_positive": row.true_positive,
-                        "false_positive": row.false_positive,
-                        "threshold": row.threshold,
-                        "event_f1": row.f1,
-                    }
-                    for row in rows
-                    if row.task == task.name
-                },
+                "branches": {str(r.frozen): _branch(r) for r in rows if r.task == task.name},
             }
             for task in package.tasks
         ],
         "settings": asdict(work.asked),
+    }
+
+
+def _branch(row: Measured) -> dict[str, float]:
+    return {
+        "true_positive": row.true_positive,
+        "false_positive": row.false_positive,
+        "threshold": row.threshold,
+        "event_f1": row.f1,
     }

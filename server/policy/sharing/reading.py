@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 from server.policy.sharing.checking import COST, POSITIVE, SHARE, SOME_SHARE, Mistakes, Span, place
@@ -41,6 +42,7 @@ def read_workload(text: str) -> Workload:
         for at, task in enumerate(_items(top, "tasks", mistakes))
     ]
     rules = _rules(top, mistakes)
+    _summable(layers, tasks, rules, mistakes)
     _distinct([task.name for task in tasks], mistakes)
     if rules.objective == "maxmin" and any(task.floor for task in tasks):
         mistakes.add("objective", 'floors are for "mean" only; leave out every "floor"')
@@ -77,8 +79,8 @@ def _task(value: Any, at: str, layers: int, mistakes: Mistakes) -> Task:
         return mistakes.number(table[key], place(at, key), span) if key in table else default
 
     name = table.get("name", "")
-    if "name" in table and not (isinstance(name, str) and name):
-        mistakes.add(place(at, "name"), f"must be a name, is {name!r}")
+    if "name" in table and not (isinstance(name, str) and name.strip() and name.isprintable()):
+        mistakes.add(place(at, "name"), f"must be a name that can be printed, is {name!a}")
     branches = (
         _branches(table["branches"], place(at, "branches"), layers, mistakes)
         if "branches" in table
@@ -140,6 +142,19 @@ def _rules(top: Mapping[str, Any], mistakes: Mistakes) -> Rules:
         one_of("objective", _OBJECTIVES, "mean"),
         one_of("published_form", _TRUTHS, default=False),
     )
+
+
+def _summable(
+    layers: Sequence[float], tasks: Sequence[Task], rules: Rules, mistakes: Mistakes
+) -> None:
+    """What is added up must stay a number, with room for sums of it."""
+    dearest = 4.0 * sum(layers) * max(rules.rates_fps, default=0.0) * len(tasks)
+    if dearest == inf:
+        mistakes.add(
+            "layer_costs", "too large to be added up; give them and the budget in a larger unit"
+        )
+    if 4.0 * sum(task.weight for task in tasks) == inf:
+        mistakes.add("tasks", "the weights are too large to be added up; only their ratios matter")
 
 
 def _distinct(names: Sequence[str], mistakes: Mistakes) -> None:

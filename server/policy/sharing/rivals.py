@@ -69,5 +69,5 @@ def compared(workload: Workload) -> Iterator[Rival]:
     for name, rival in RIVALS:
         try:
             yield Rival(name, rival(workload))
-        except Infeasible as error:
+        except (Infeasible, TimeoutError) as error:
             yield Rival(name, None, str(error))

@@ -6,6 +6,7 @@ the plan in hand. That plan always fits the budget, so the search may be stopped
 """
 
 from collections.abc import Callable
+from math import inf
 
 import numpy as np
 
@@ -55,7 +56,8 @@ def plan(
 
 def _field(menu: Menu, budget: float, workload: Workload) -> tuple[Field, Picks]:
     """What is to be searched, and picks that fit."""
-    field = Field(menu, menu.f1 * menu.weights[:, None, None], budget)
+    weighted = np.where(np.isfinite(menu.f1), menu.f1, 0.0) * menu.weights[:, None, None]
+    field = Field(menu, np.where(np.isfinite(menu.f1), weighted, -inf), budget)
     first = cheapest_picks(field)
     if first is not None and field.cost_of(first) <= field.budget:
         return field, first
@@ -66,9 +68,9 @@ def _field(menu: Menu, budget: float, workload: Workload) -> tuple[Field, Picks]
 
 
 def _dearest(menu: Menu) -> float:
-    """More than any plan costs."""
+    """More than any plan costs; infinite where none costs anything, as prices are told in parts of a budget."""
     heads = float(menu.head_cost.max(axis=(1, 2)).sum())
-    return 2.0 * (heads + float(menu.segments.sum()) * menu.rates_fps[-1])
+    return 2.0 * (heads + float(menu.segments.sum()) * menu.rates_fps[-1]) or inf
 
 
 def _raised(field: Field, first: Picks, keep_going: Callable[[], bool]) -> tuple[Field, Picks]:
