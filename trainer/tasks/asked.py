@@ -74,7 +74,7 @@ Part = TypeVar("Part", Base, Scenes, Heads)
 
 FASHION = {
     "name": "share-demo",
-    "network": "cnn-w64-d3",
+    "network": "cnn-w128-d3",
     "classes": "Sandal,Sneaker,Ankle boot",
     "views": "plain,mirrored",
     "points": "3,5,7",
