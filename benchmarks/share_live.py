@@ -6,7 +6,6 @@ from the labels of the frames sent, through gRPC. Needs the demo package (`make 
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ from models.artifacts import ArtifactError, default_repository
 from models.stems import Head, Package, SharedTask, load_package, publish_package
 from trainer.data import load
 from trainer.errors import TrainError
-from trainer.tasks.asked import Asked, Base, Heads, Held, Scenes, Work, checked
+from trainer.tasks.asked import Work, asked_before, checked
 from trainer.tasks.stream import stream
 
 
@@ -130,11 +129,8 @@ def _served(
 
 def _work(package: Package, options: argparse.Namespace) -> Work:
     """The package's tasks again, as its training knew them. Raises TrainError where the data are not there."""
-    origins = [json.loads(task.origin) for task in package.tasks]
-    asked = origins[0]["asked"]
-    scenes, held = Scenes(**asked["scenes"]), Held(**asked["held"])
-    parts = (Base(**asked["base"]), scenes, Heads(**asked["heads"]), held)
-    return checked(Asked(asked["data"], asked["seed"], *parts), load(options.data or asked["data"]))
+    asked = asked_before(package.tasks[0].origin)
+    return checked(asked, load(options.data or asked.data))
 
 
 def _labelled(work: Work, package: Package, options: argparse.Namespace, seed: int) -> Labelled:

@@ -1,5 +1,6 @@
 """What `gearshift train-tasks` is asked to do, checked against the data before anything is spent."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import inf
@@ -70,11 +71,28 @@ class Asked:
     held: Held = field(default_factory=Held)
 
 
+def asked_before(origin: str) -> Asked:
+    """What a published task's `origin` says was asked for: to show it scenes again. Raises TrainError."""
+    try:
+        told = json.loads(origin)["asked"]
+        parts = (
+            Base(**told["base"]),
+            Scenes(**told["scenes"]),
+            Heads(**told["heads"]),
+            Held(**told["held"]),
+        )
+        return Asked(told["data"], told["seed"], *parts)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainError(
+            "the package does not say how it was made; publish it with this version's `gearshift train-tasks`"
+        ) from error
+
+
 Part = TypeVar("Part", Base, Scenes, Heads)
 
 FASHION = {
     "name": "share-demo",
-    "network": "cnn-w128-d3",
+    "network": "cnn-w64-d3",
     "classes": "Sandal,Sneaker,Ankle boot",
     "views": "plain,mirrored",
     "points": "3,5,7",

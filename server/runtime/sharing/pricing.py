@@ -13,7 +13,7 @@ from server.runtime.sharing.networks import Activation, Networks
 BATCHES = (1, 2, 4, 8)
 RUNS = 7
 """Timed runs of a batch size, at most; the median of an odd number is one of them."""
-TASK_S = 0.4
+TASK_S = 0.25
 """For all heads of a task together: adding one must not take a second."""
 STEM_S = 2.0
 FUSING_S = 0.05
