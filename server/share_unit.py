@@ -1,5 +1,6 @@
 """The tasks of one package at work: the share, its service, what both tell metrics; built from a Config."""
 
+import logging
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +26,8 @@ from server.runtime.sharing.setup import Setup
 from server.runtime.sharing.share import Share
 from server.runtime.sharing.views import PlanView, ReplanReason, TaskView
 
+_log = logging.getLogger(__name__)
+
 RATES_FPS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 60.0)  # fmt: skip
 """Frames a second that a task may run at, as far as its stream goes: fine where a frame more tells, coarse beyond."""
 
@@ -36,7 +39,7 @@ class ShareUnit:
         root = Path(config.repository) if config.repository else default_repository()
         folder = root / config.share_package
         package = _package(folder)
-        self._initial = _initial(config, package)
+        self._package, self._initial = config.share_package, _initial(config, package)
         self._ready, self._stopping = threading.Event(), threading.Event()
         counts = ShareMetrics(
             registry, (*get_args(Outcome), "refused"), get_args(DropReason), get_args(ReplanReason)
@@ -86,6 +89,8 @@ class ShareUnit:
             self._share.stop()  # `stop` may have come before there was anything to stop
         else:
             self._ready.set()
+            names = ", ".join(self._initial) or "none"
+            _log.info("tasks of package %s in service: %s", self._package, names)
 
     def stop(self) -> None:
         """Answer what waits, unload. After the front has stopped."""
