@@ -148,10 +148,8 @@ def _counts(names: list[str], options: argparse.Namespace) -> Iterator[int]:
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    return {
-        key: str(value) if isinstance(value, Path) else value
-        for key, value in vars(options).items()
-    }
+    """All but where things lie on this machine."""
+    return {key: value for key, value in vars(options).items() if key not in {"repository", "data"}}
 
 
 def _options() -> argparse.Namespace:
@@ -167,8 +165,8 @@ def _options() -> argparse.Namespace:
         help="only at these numbers of tasks",
     )
     add("--streams", type=int, default=8)
-    add("--seconds", type=float, default=30.0, help="of every stream, at every number of tasks")
-    add("--budget", type=float, default=0.2, help="device seconds a second, all streams together")
+    add("--seconds", type=float, default=20.0, help="of every stream, at every number of tasks")
+    add("--budget", type=float, default=0.014, help="device seconds a second, all streams together")
     add("--x-vote", type=int, default=3, help="the most votes a plan may ask for")
     add("--seed", type=int, default=100)
     add("--out", default="share_live")

@@ -17,6 +17,7 @@ def markdown(result: dict[str, Any]) -> str:
         f"number of tasks, budget {settings['budget']:g} device seconds a second for all streams. {machine['cpu']}, "
         f"{machine['usable_cores']} cores, {machine['date']}. Frames of the test split, through gRPC, at their own "
         "pace; the same for all three, one after the other. Event F1 is the mean over tasks, measured / predicted.",
+        f"Command: `python benchmarks/share_live.py{_flags(settings)}`.",
         "",
         f"| tasks | F1 {' | F1 '.join(ARMS)} | of max | of none | task-frames/s | of none | device s/s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -24,6 +25,13 @@ def markdown(result: dict[str, Any]) -> str:
     rows = [_row(one) for one in rounds]
     tail = ["", *_findings(rounds), "", *_plans(rounds[-1]), ""]
     return "\n".join([*head, *rows, *tail])
+
+
+def _flags(settings: dict[str, Any]) -> str:
+    """Those that tell this run from another."""
+    at = f" --at {','.join(map(str, settings['at']))}" if settings["at"] else ""
+    out = f" --out {settings['out']}"
+    return f" --seconds {settings['seconds']:g} --budget {settings['budget']:g}{at}{out}"
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
