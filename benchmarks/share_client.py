@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import rig
+from gearshift.asking import ask
 from server.policy.sharing.measured import Window, measured_scores, reported
 from server.rpc.wire import tasks_pb2 as pb
 
@@ -120,11 +121,7 @@ class Desk:
         )(messages)
 
     def _ask(self, method: str, request: Any, response: Any) -> Any:
-        return self.channel.unary_unary(
-            f"{_SERVICE}{method}",
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=response.FromString,
-        )(request, timeout=_PATIENCE_S)
+        return ask(self.channel, f"{_SERVICE}{method}", request, response, _PATIENCE_S)
 
 
 @dataclass

@@ -4,6 +4,7 @@ python scripts/send_scenes.py [--url localhost:8001] [--repository DIR] [--packa
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,22 +12,38 @@ from typing import Any
 
 import grpc
 
-from models.artifacts import default_repository
+from gearshift.asking import why
+from models.artifacts import ArtifactError, default_repository
 from models.stems import load_package
 from server.rpc.wire import tasks_pb2 as pb
 from trainer.data import load
+from trainer.errors import TrainError
 from trainer.tasks.asked import Work, asked_before, checked
 from trainer.tasks.stream import Stream, stream
 
+SERVICE = "/gearshift.v1.Tasks/"
 
-def main() -> None:
-    """A line for every event that a task reports, true or false; at the end what the server says of itself."""
+
+def main() -> int:
+    """A line for every event that a task reports, right or wrong. Exit code 2, and why, where it cannot be."""
     options = _options()
+    try:
+        _send(options)
+    except (ArtifactError, TrainError) as error:
+        print(f"send_scenes: {error}", file=sys.stderr)
+        return 2
+    except grpc.RpcError as error:
+        print(f"send_scenes: {why(error, options.url, SERVICE)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _send(options: argparse.Namespace) -> None:
     work, fps = _work(options)
     shown = stream(work.dataset.test, work.scenery, _windows(work, fps, options), options.seed)
     with grpc.insecure_channel(options.url) as channel:
         analyse = channel.stream_stream(
-            "/gearshift.v1.Tasks/Analyse",
+            f"{SERVICE}Analyse",
             pb.AnalyseRequest.SerializeToString,
             pb.AnalyseResponse.FromString,
         )
@@ -91,4 +108,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
