@@ -3,8 +3,11 @@
 import io
 import itertools
 import os
+import shutil
 import signal
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -33,3 +36,21 @@ def die_at(step: int) -> None:
 
     sys.addaudithook(audited)
     sys.setprofile(called)
+
+
+def at_every_step(work: Path, change: Callable[[Path], object], most: int = 2000) -> None:
+    """For each step: a copy of `work`/models at `work`/killed/STEP, and a death at it in `change(copy)`; until none comes.
+
+    Raises RuntimeError where none does within `most` steps: then something was not tried.
+    """
+    for step in range(most):
+        root = work / "killed" / str(step)
+        shutil.copytree(work / "models", root)
+        child = os.fork()
+        if child == 0:
+            die_at(step)
+            change(root)
+            os._exit(0)
+        if os.waitpid(child, 0)[1] == 0:
+            return
+    raise RuntimeError(f"{most} steps did not suffice")

@@ -16,10 +16,10 @@ from tests.packages import a_package, add_task
 _CODE = Path(models.__file__).parents[1]
 
 _COMMON = """
-import os, resource, shutil, sys
+import resource, sys
 from dataclasses import replace
 from pathlib import Path
-from tests.killing import die_at
+from tests.killing import at_every_step
 from models.stems import add_tasks, load_package, publish_package, remove_tasks
 
 work = Path(sys.argv[1])
@@ -40,16 +40,7 @@ def change(root):
     else:
         publish_package(root, replace(new, tasks=tuple(blank)), files | network)
 
-for step in range(2000):
-    root = work / "killed" / str(step)
-    shutil.copytree(work / "models", root)
-    child = os.fork()
-    if child == 0:
-        die_at(step)
-        change(root)
-        os._exit(0)
-    if os.waitpid(child, 0)[1] == 0:
-        sys.exit(0)
+at_every_step(work, change)
 """
 )
 

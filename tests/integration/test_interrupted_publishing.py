@@ -14,9 +14,9 @@ from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 _CODE = Path(models.__file__).parents[1]
 
 _COMMON = """
-import os, resource, shutil, signal, sys
+import resource, sys
 from pathlib import Path
-from tests.killing import die_at
+from tests.killing import at_every_step
 from models.artifacts import add_variants, publish_family, remove_variants, load_family
 from models.catalog import Accuracy, Variant
 
@@ -36,16 +36,7 @@ def change(root):
         whole = load_family(root / "digits")
         publish_family(root, replace(whole, variants=tuple(variants)), files)
 
-for step in range(1000):
-    root = work / "killed" / str(step)
-    shutil.copytree(work / "models", root)
-    child = os.fork()
-    if child == 0:
-        die_at(step)
-        change(root)
-        os._exit(0)
-    if os.waitpid(child, 0)[1] == 0:
-        sys.exit(0)
+at_every_step(work, change)
 """
 )
 
