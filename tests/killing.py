@@ -39,7 +39,7 @@ def die_at(step: int) -> None:
 
 
 def at_every_step(work: Path, change: Callable[[Path], object], most: int = 2000) -> None:
-    """For each step: a copy of `work`/models at `work`/killed/STEP, and a death at it in `change(copy)`; until none comes.
+    """For each step a copy of `work`/models, at `work`/killed/STEP, and a death in `change(copy)`; until none comes.
 
     Raises RuntimeError where none does within `most` steps: then something was not tried.
     """
