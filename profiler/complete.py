@@ -15,9 +15,11 @@ from models.backends import Way, ways
 from models.backends.base import BackendError, Slot
 from models.catalog import Family, Variant
 from profiler import measure, store
+from profiler.conformance import Conformance
 from profiler.hardware import Hardware
 from profiler.notebook import noted
 from profiler.profiles import MachineProfile, label_of
+from profiler.rows import sample_rows
 from profiler.sampling import Terms
 
 
@@ -78,7 +80,9 @@ def _stored(machine: MachineProfile, variant: Variant, way: Way, threads: int) -
 
 def _bench(job: Job, share: float) -> measure.Bench:
     terms = Terms(bound_s=measure.BOUND_SLOS * job.family.slo.latency_s)
-    return measure.Bench(job.family, measure.Effort(job.budget_s * share, terms))
+    effort = measure.Effort(job.budget_s * share, terms)
+    rows = sample_rows(job.folder, job.family)
+    return measure.Bench(job.family, effort, measure.Instruments(), rows)
 
 
 def _open(
@@ -89,6 +93,7 @@ def _open(
     opened: ExitStack,
 ) -> None:
     """Load every arm; each stays open: memory that an earlier one gave back would hide what the next needs."""
+    conformance = Conformance(job.folder, job.family, bench.rows)
     for variant, way in arms:
         name = label_of(variant.name, way.backend, way.device)
         _show(bar, bench.left_s, f"loading {name}")
@@ -96,7 +101,7 @@ def _open(
         try:
             loaded = measure.load(job.folder, job.family, variant, Slot(job.threads), way)
             opened.callback(loaded.backend.close)
-            bench.add(loaded, variant)
+            bench.add(loaded, variant, conformance.vet(loaded.backend, variant, way))
         except BackendError as error:
             bench.failed[name] = str(error)
         bench.charge(time.perf_counter() - start_s)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from models.backends import Way, open_backend
 from models.backends.base import Backend, BackendError, Slot, Tensors
-from models.catalog import DATATYPES, Family, TensorSpec, Variant
+from models.catalog import Family, Variant
 from profiler.notebook import Notebook
-from profiler.profiles import Profile
+from profiler.profiles import UNVETTED, Profile, Vetted
+from profiler.rows import RANGES, SampleRows, made
 from profiler.sampling import GRID, Done, Next, Terms
 
 __all__ = [
@@ -83,7 +84,11 @@ class Bench:
     """
 
     def __init__(
-        self, family: Family, effort: Effort = Effort(), instruments: Instruments = Instruments()
+        self,
+        family: Family,
+        effort: Effort = Effort(),
+        instruments: Instruments = Instruments(),
+        rows: SampleRows | None = None,
     ) -> None:
         self.failed: dict[str, str] = {}
         self._family = family
@@ -91,15 +96,18 @@ class Bench:
         self._instruments = instruments
         self._backends: dict[str, Backend] = {}
         self._notes = Notebook(effort.terms, family.max_batch)
-        self._inputs = sample_inputs(family, family.max_batch)
+        self.rows = rows or SampleRows(family)
         self._spent_s = 0.0
 
-    def add(self, loaded: Loaded, variant: Variant) -> str:
-        """Take an open arm in; returns its label. The backend stays the caller's: nothing here closes it."""
+    def add(self, loaded: Loaded, variant: Variant, vetted: Vetted = UNVETTED) -> str:
+        """Take an open arm in; returns its label. The backend stays the caller's: nothing here closes it.
+
+        What was `vetted` is kept in its profile, and decides whether it runs more than one row at a time.
+        """
         grown = resident_bytes() - loaded.rss_before_bytes if loaded.rss_before_bytes else 0
         blank = Profile(
             variant.name, variant.precision, loaded.backend.name, loaded.device, loaded.threads, (),
-            load_s=loaded.load_s, memory_bytes=max(0, grown),
+            load_s=loaded.load_s, memory_bytes=max(0, grown), vetted=vetted,
         )  # fmt: skip
         self._backends[blank.label] = loaded.backend
         self._notes.add(blank, variant.accuracy.value)
@@ -162,7 +170,7 @@ class Bench:
 
     def _runs(self, turn: Next) -> tuple[tuple[float, ...], str]:
         """The runs' times (s), and why they ended early. The first run ever at a batch size is no sample."""
-        rows = {name: array[: turn.batch] for name, array in self._inputs.items()}
+        rows = self.rows.first(turn.batch)
         took_s: list[float] = []
         try:
             if self._notes.is_new(turn):
@@ -220,7 +228,7 @@ def measure_arm(
 def sample_inputs(family: Family, rows: int) -> dict[str, NDArray[np.generic]]:
     """Random rows for every input: [0, 1) for floats, up to 255 for integers."""
     rng = np.random.default_rng(_SEED)
-    return {spec.name: _random(rng, spec, rows) for spec in family.inputs}
+    return {spec.name: made(rng, spec, rows, RANGES[0]) for spec in family.inputs}
 
 
 def resident_bytes() -> int:
@@ -232,11 +240,3 @@ def resident_bytes() -> int:
     except OSError:
         return 0
     return 0
-
-
-def _random(rng: np.random.Generator, spec: TensorSpec, rows: int) -> NDArray[np.generic]:
-    dtype, shape = np.dtype(DATATYPES[spec.datatype]), (rows, *spec.shape[1:])
-    if dtype.kind == "f":
-        return rng.random(shape, dtype=np.float32).astype(dtype)
-    top = 2 if dtype.kind == "b" else 128 if dtype == np.int8 else 256
-    return rng.integers(0, top, shape, dtype=np.uint16).astype(dtype)

@@ -46,8 +46,9 @@ class Notebook:
 
     def add(self, blank: Profile, accuracy: float) -> None:
         """Open a page for an arm, called by its label; what was seen of it before is forgotten."""
-        self._pages[blank.label] = _Page(blank, accuracy, self._largest)
-        self._known[blank.label] = Sampled(blank.label, accuracy, (), self._largest)
+        most = 1 if blank.vetted.alone else self._largest
+        self._pages[blank.label] = _Page(blank, accuracy, most, blank.vetted.alone)
+        self._known[blank.label] = Sampled(blank.label, accuracy, (), most)
 
     def limit(self, bound_s: float) -> None:
         """From now on plan no batch that is foreseen to take longer (s)."""

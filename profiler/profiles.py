@@ -37,6 +37,20 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Vetted:
+    """What `profiler.conformance` found of an arm: the kind of rows it was tried with, why its rows must run one by one
+    (empty where they need not), how far its answers are from the reference's (`models.tolerances`)."""
+
+    rows: str = ""
+    alone: str = ""
+    difference: float = 0.0
+
+
+UNVETTED = Vetted()
+"""Of artefacts that are no models, and in tests."""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """What one arm costs on one machine. `memory_bytes` is how much the process grew, `seconds` what measuring took.
 
@@ -53,6 +67,7 @@ class Profile:
     memory_bytes: int = 0
     note: str = ""
     seconds: float = 0.0
+    vetted: Vetted = UNVETTED
 
     @property
     def label(self) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 from models.catalog import Family
 from profiler.hardware import Hardware
-from profiler.profiles import MachineProfile, Point, Profile, repaired
+from profiler.profiles import MachineProfile, Point, Profile, Vetted, repaired
 
-SCHEMA = 2
+SCHEMA = 3
 """Raise it when the file's meaning changes: older files are then set aside and measured anew."""
 
 _log = logging.getLogger(__name__)
@@ -129,4 +129,11 @@ def _profile(row: dict[str, Any]) -> Profile:
     if not all(isinstance(w, str) for w in words) or not all(n >= 0 for n in numbers):
         raise ValueError(f"a profile has fields of the wrong kind: {words}, {numbers}")
     points = repaired([Point(**point) for point in row.pop("points")])
-    return Profile(points=points, **row)
+    return Profile(points=points, vetted=_vetted(row.pop("vetted")), **row)
+
+
+def _vetted(row: dict[str, Any]) -> Vetted:
+    words, difference = [row["rows"], row["alone"]], row["difference"]
+    if not all(isinstance(w, str) for w in words) or not difference >= 0:
+        raise ValueError(f"what was found of an arm has fields of the wrong kind: {row}")
+    return Vetted(words[0], words[1], difference)

@@ -66,7 +66,9 @@ class Unit:
         reader = Reader(
             family, family.slo, dispatcher.limits.weights, finite=config.reject_non_finite
         )
-        self._residency = Residency(family, _berth(family, config, workers, threads))
+        self._residency = Residency(
+            family, _berth(family, config, workers, threads), measured.compared
+        )
         self._slots = Slots(family, dispatcher)
         self._knowledge = Knowledge(family, self._residency, shelf, dispatcher, measured)
         self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
@@ -83,6 +85,7 @@ class Unit:
             self._residency.precisions,
             samples,
             self._knowledge.observe,
+            self._residency.rows,
         )
         self._crew = Crew(post, self._slots.gate)
         self._rehearsal = _rehearsal(dispatcher, config)

@@ -58,6 +58,9 @@ RUNTIMES = (
 )
 """In the order of preference where several fit and nothing was measured yet. `extra` is what pip installs it with."""
 
+_REFERENCES = {".onnx": Way("onnxruntime"), ".pt2": Way("torch")}
+"""Suffix of an artefact -> the way whose answers are the model's; what answers by a script has none."""
+
 LAST_RESORT = frozenset({Way("torch", "cpu")})
 """Not tried unless named, or alone in fitting: on a CPU torch takes two to five times as long as the others
 (`scripts/gpu_check.sh --cpu` measures them) and costs every start seconds and hundreds of megabytes."""
@@ -92,12 +95,12 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
     """Load `variant` from the family's `folder`, checked against the signature; by default in the first of its ways.
 
     `threads` are the intra-op threads of one run, `instances` how many runs go on at a time. Raises BackendError where
-    the artefact is missing, damaged or foreign, no such runtime is known or installed, or it would run elsewhere.
+    the artefact is missing or cannot be loaded, no such runtime is known or installed, or it would run elsewhere.
     """
     path = folder / variant.artifact
     if not path.is_file():
         raise BackendError(
-            f"artefact {path} of variant {variant.name} is missing; run `gearshift models build`"
+            f"artefact {path} of variant {variant.name} is missing; publish it again"
         )
     way = way or _first(variant)
     runtime = next((r for r in _fitting(variant) if r.name == way.backend), None)
@@ -105,6 +108,11 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
         raise _unknown(variant, way.backend)
     module = _imported(runtime, path)
     return module.open_artifact(path, family, variant, Slot(threads, instances, way.device))
+
+
+def reference_way(variant: Variant) -> Way | None:
+    """The way that others' answers are compared with; None for artefacts that are no models."""
+    return _REFERENCES.get(Path(variant.artifact).suffix)
 
 
 def backend_name(variant: Variant) -> str:

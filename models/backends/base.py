@@ -37,3 +37,17 @@ class Backend(Protocol):
 
 class BackendError(Exception):
     """A variant that cannot be loaded or run; the message names the artefact, the runtime and what to do."""
+
+
+_MOST_WORDS = 400
+"""Characters of a runtime's own words that a message repeats."""
+
+
+def words(error: BaseException) -> str:
+    """What a runtime says, on one line and not without end."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]} ..."
+
+
+class Refused(BackendError):
+    """A runtime that would run the variant, but give other answers than the model's."""

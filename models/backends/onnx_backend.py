@@ -13,7 +13,7 @@ from onnxruntime.capi import (
     onnxruntime_pybind11_state as ort_errors,  # pyright: ignore[reportAttributeAccessIssue] - native
 )
 
-from models.backends.base import BackendError, Slot, Tensors
+from models.backends.base import BackendError, Slot, Tensors, words
 from models.backends.cache import engine_cache
 from models.backends.signature import Node, check, check_names
 from models.catalog import Family, Variant
@@ -42,6 +42,9 @@ _ORT_ERRORS: tuple[type[Exception], ...] = (
 )
 """What the runtime raises; its classes share no base of their own."""
 
+_UNREADABLE: tuple[type[Exception], ...] = (ort_errors.InvalidProtobuf, ort_errors.NoSuchFile)
+"""Those that speak of the file, not of what the runtime can do with it."""
+
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -56,6 +59,11 @@ _NATIVE = {
     "tensorrt": {"fp32", "fp16", "bf16", "int8"},
 }
 """What each computes as it stands: the CPU widens narrower floats first, CUDA has no kernels for quantised graphs."""
+
+
+_ONLY_FATAL = 4
+"""Of the runtime's own lines: errors are raised, and its warnings are not for operators."""
+ort.set_default_logger_severity(_ONLY_FATAL)
 
 
 class OnnxBackend:
@@ -78,7 +86,7 @@ class OnnxBackend:
         try:
             arrays: Any = session.run(self._outputs, inputs)
         except _ORT_ERRORS as error:
-            raise BackendError(f"{self._label} failed on a batch: {error}") from error
+            raise BackendError(f"{self._label} failed on a batch: {words(error)}") from error
         return dict(zip(self._outputs, arrays, strict=True))
 
     def close(self) -> None:
@@ -103,23 +111,11 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> O
     label = f"{variant.name} ({path}, onnxruntime {ort.__version__} on {slot.device})"
     if slot.device not in _PROVIDERS:
         raise BackendError(f"{label}: no such device; known: {', '.join(_PROVIDERS)}")
-    session = _session(path, label, variant, slot)
+    session = open_session(path, label, slot, provider_options(slot.device, variant.precision))
     _check_provider(session, label, _PROVIDERS[slot.device])
     check(label, "input", family.inputs, _nodes(session.get_inputs()))
     check(label, "output", family.outputs, _nodes(session.get_outputs()))
     return OnnxBackend(session, label)
-
-
-def _session(path: Path, label: str, variant: Variant, slot: Slot) -> ort.InferenceSession:
-    options = provider_options(slot.device, variant.precision)
-    try:
-        return open_session(path, label, slot, options)
-    except DamagedGraph as error:
-        raise BackendError(f"{error}; rebuild it with `gearshift models build`") from error
-
-
-class DamagedGraph(BackendError):
-    """A graph that the runtime cannot load."""
 
 
 def open_session(
@@ -140,10 +136,14 @@ def open_session(
     except _ORT_ERRORS as error:
         if _is_out_of_memory(error):
             raise BackendError(
-                f"{label} cannot be loaded, out of memory: {error}; free some"
+                f"{label} cannot be loaded, out of memory: {words(error)}; free some"
             ) from error
-        raise DamagedGraph(
-            f"{label} cannot be loaded, the artefact is damaged or foreign: {error}"
+        if isinstance(error, _UNREADABLE):
+            raise BackendError(
+                f"{label} is not there, or no whole ONNX model: {words(error)}; publish it again"
+            ) from error
+        raise BackendError(
+            f"{label} cannot be loaded by this runtime: {words(error)}; another may run it"
         ) from error
 
 
@@ -196,7 +196,7 @@ def _options(slot: Slot) -> Any:
     options.intra_op_num_threads = slot.threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3  # errors are raised; its warnings are not for operators
+    options.log_severity_level = _ONLY_FATAL
     if slot.device == "cpu":
         options.add_session_config_entry("session.use_env_allocators", "1")
     # A spinning thread takes the core that the front or a second arm needs (benchmarks/threads.py).

@@ -12,9 +12,10 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from models.backends.base import BackendError, Slot, Tensors
+from models.backends.base import BackendError, Refused, Slot, Tensors
+from models.backends.openvino_types import foreign
 from models.backends.signature import Node, check, check_names
-from models.catalog import DATATYPES, Family, Variant
+from models.catalog import DATATYPES, Family, TensorSpec, Variant
 
 _DATATYPES = {
     "boolean": "BOOL", "u8": "UINT8", "u16": "UINT16", "u32": "UINT32", "u64": "UINT64",
@@ -149,11 +150,12 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> O
         model = _core().read_model(path)
     except RuntimeError as error:
         raise BackendError(
-            f"{label} cannot be loaded, the artefact is damaged or foreign: {last_words(error)}; "
-            "rebuild it with `gearshift models build`"
+            f"{label} cannot be loaded by this runtime: {last_words(error)}; another may run it"
         ) from error
-    check(label, "input", family.inputs, _nodes(model.inputs))
-    check(label, "output", family.outputs, _nodes(model.outputs))
+    if reason := foreign(model):
+        raise Refused(f"{label} is not used: {reason}")
+    check(label, "input", family.inputs, _nodes(model.inputs, family.inputs))
+    check(label, "output", family.outputs, _nodes(model.outputs, family.outputs))
     backend = OpenvinoBackend(model, family, _options(variant, slot), label)
     try:
         backend.prepare()
@@ -188,10 +190,12 @@ def _options(variant: Variant, slot: Slot) -> dict[str, Any]:
     }
 
 
-def _nodes(found: Sequence[Any]) -> list[Node]:
+def _nodes(found: Sequence[Any], wanted: Sequence[TensorSpec]) -> list[Node]:
+    """A tensor may have several names, as where a graph hands an input on: the family's is meant."""
+    names = {spec.name for spec in wanted}
     return [
         Node(
-            n.get_any_name(),
+            min(n.get_names(), key=lambda name: (name not in names, name)),
             _DATATYPES.get(str(n.element_type.get_type_name()), str(n.element_type)),
             _shape(n),
         )

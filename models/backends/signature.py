@@ -23,15 +23,16 @@ def check(label: str, kind: str, wanted: Sequence[TensorSpec], found: Sequence[N
     by_name = {node.name: node for node in found}
     if by_name.keys() != {spec.name for spec in wanted}:
         raise BackendError(
-            f"{label}: its {kind}s are {sorted(by_name)}, "
-            f"the family's {sorted(s.name for s in wanted)}; rebuild the artefact for this family"
+            f"{label}: its {kind}s are {sorted(by_name)}, the family's {sorted(s.name for s in wanted)}; "
+            "correct the family's manifest, or publish a graph that fits"
         )
     for spec in wanted:
         node = by_name[spec.name]
         if node.datatype != spec.datatype or not _fits(spec.shape, node.shape):
             raise BackendError(
                 f"{label}: {kind} {spec.name!r} is {node.datatype} {_shown(node.shape)}, the family says "
-                f"{spec.datatype} {list(spec.shape)} with rows of any number; rebuild the artefact"
+                f"{spec.datatype} {list(spec.shape)} with rows of any number; "
+                "correct its manifest, or publish a graph that fits"
             )
 
 

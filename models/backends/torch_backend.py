@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.backends.base import BackendError, Slot, Tensors
+from models.backends.base import BackendError, Slot, Tensors, words
 from models.backends.signature import check, check_batch
 from models.backends.torch_program import Program, read_graph, read_program
 from models.catalog import DATATYPES, Family, TensorSpec, Variant
@@ -70,7 +70,7 @@ class TorchBackend:
         try:
             results = self._own_lane().run([inputs[node.name] for node in program.inputs])
         except _ERRORS as error:
-            raise BackendError(f"{self._label} failed on a batch: {error}") from error
+            raise BackendError(f"{self._label} failed on a batch: {words(error)}") from error
         return dict(zip((node.name for node in program.outputs), results, strict=True))
 
     def close(self) -> None:
@@ -177,8 +177,7 @@ def _read(path: Path, family: Family, variant: Variant, device: str, label: str)
         raise BackendError(f"{label}: {error}") from error
     except Exception as error:  # protobuf's DecodeError is not ours to import
         raise BackendError(
-            f"{label} cannot be loaded, the artefact is damaged or foreign: {error}; "
-            "rebuild it with `gearshift models build`"
+            f"{label} cannot be loaded by this runtime: {words(error)}; another may run it"
         ) from error
 
 

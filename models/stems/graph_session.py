@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.backends.base import BackendError, Slot
-from models.backends.onnx_backend import DamagedGraph, OnnxBackend, open_session
+from models.backends.onnx_backend import OnnxBackend, open_session
 from models.stems.package import Point
 
 Array = NDArray[np.float32]
@@ -17,10 +17,7 @@ class GraphSession:
 
     def __init__(self, graph: Path | bytes, label: str, threads: int) -> None:
         """Raises BackendError, beginning with `label`."""
-        try:
-            session = open_session(graph, label, Slot(threads), {})
-        except DamagedGraph as error:
-            raise BackendError(f"{error}; publish the package again") from error
+        session = open_session(graph, label, Slot(threads), {})
         self._backend = OnnxBackend(session, label)
         self._input = str(session.get_inputs()[0].name)
         self._output = str(session.get_outputs()[0].name)

@@ -159,6 +159,11 @@ class FamilyMetrics:
         self._speeds[arm] = scale
         self._all.speed.labels(self._name, arm.variant, arm.backend).set(scale)
 
+    def compared(self, arm: Arm, difference: float) -> None:
+        """How far the answers of `arm` are from the reference's; infinite where they cannot be compared."""
+        labels = (self._name, arm.variant, arm.backend, arm.device)
+        self._all.difference.labels(*labels).set(difference)
+
     def forget(self, arm: Arm) -> None:
         """The arm is not held any more."""
         if self._speeds.pop(arm, None) is not None:

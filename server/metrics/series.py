@@ -72,6 +72,10 @@ class Series:
             "gearshift_speed_scale_ratio", "Latency now over the stored profile's",
             ["family", "variant", "backend"],
             registry=registry)  # fmt: skip
+        self.difference = Gauge(
+            "gearshift_reference_difference_ratio",
+            "How far an arm's answers are from the reference's; beyond what is allowed, or +Inf, it does not serve",
+            ["family", "variant", "backend", "device"], registry=registry)  # fmt: skip
         self.arms = Gauge(
             "gearshift_ready_arms",
             "Arms profiled, loaded and eligible",

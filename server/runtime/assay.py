@@ -101,24 +101,30 @@ class Assay:
         if loaded is None:
             self.failed = residency.failed[way.arm]
             return
-        if not self._warm(way, loaded.backend, rows):
-            return
         stored = self._place.knowledge.shelf.find(way.arm, self._berth.threads)
+        if stored is not None:
+            residency.heed(way.arm, stored.vetted)
+        if not self._first_runs(way, loaded.backend, rows, is_known=stored is not None):
+            return
         if stored is not None:
             self._opened[stored.label] = (way, loaded)
             self._admit(way, loaded, stored)
             return
         bench = self._bench or self._begin()
         bench.charge(loaded.load_s)
-        self._opened[bench.add(loaded, self.variant)] = (way, loaded)
+        label = bench.add(loaded, self.variant, residency.vetted(way.arm))
+        self._opened[label] = (way, loaded)
 
-    def _warm(self, way: Candidate, backend: Backend, rows: int) -> bool:
+    def _first_runs(self, way: Candidate, backend: Backend, rows: int, *, is_known: bool) -> bool:
         """Not with the workers held, as measured runs are: what hangs at once does so here, and alone."""
         residency = self._place.residency
+
+        def runs() -> bool:
+            well = is_known or residency.vet(way, backend) is not None
+            return well and residency.warm(way.arm, backend, rows)
+
         try:
-            warm = within(
-                WARM_LIMIT_S, lambda: residency.warm(way.arm, backend, rows), "a first run"
-            )
+            warm = within(WARM_LIMIT_S, runs, "a first run")
         except BackendError as error:
             residency.fail(way.arm, str(error))
             warm = False
@@ -128,7 +134,8 @@ class Assay:
 
     def _begin(self) -> Bench:
         slots = self._place.slots
-        self._bench = Bench(self._family, slots.effort(self._place.budget_s), slots.instruments())
+        effort, rows = slots.effort(self._place.budget_s), self._place.residency.rows
+        self._bench = Bench(self._family, effort, slots.instruments(), rows)
         _log.info("%s: measuring the candidate %s", self._family.name, self.variant.name)
         return self._bench
 

@@ -31,11 +31,15 @@ class Buffers:
         return {name: whole[:rows] for name, whole in self._arrays.items()}
 
 
-def checked(outputs: Arrays, rows: int, variant: str) -> Arrays:
-    """`outputs`, which have so many rows each. Raises BackendError."""
-    for name, array in outputs.items():
-        if array.shape[0] != rows:
-            raise BackendError(f"output {name!r} of {variant} has {array.shape[0]} rows for {rows}")
+def checked(outputs: Arrays, rows: int, family: Family, variant: str) -> Arrays:
+    """`outputs`, which are as the family's signature says for so many rows. Raises BackendError."""
+    for spec in family.outputs:
+        array = outputs[spec.name]
+        if array.shape != (rows, *spec.shape[1:]) or array.dtype != DATATYPES[spec.datatype]:
+            raise BackendError(
+                f"output {spec.name!r} of {variant} is {array.dtype} {list(array.shape)} for {rows} rows, "
+                f"the family says {spec.datatype} {list(spec.shape)}"
+            )
     return outputs
 
 

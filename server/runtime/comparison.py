@@ -49,7 +49,7 @@ class Comparison:
         oldest = self._samples.oldest()
         if oldest is None or not references or begun_s < self._free_s:
             return []
-        most = min(MOST_ROWS, ours.arm.max_batch)
+        most = min(MOST_ROWS, *(seat.arm.max_batch for seat in (ours, *references)))
         if not self._may(ours.arm.upper_s[most], begun_s - oldest.taken_s):
             return []
         taken = self._samples.take(most, lambda sample: sample.arm == oldest.arm)
@@ -100,7 +100,7 @@ class Comparison:
         return [Timed(took_s / ours.foreseen_s(rows))] if self._is_quiet(arrived) else []
 
     def _run(self, seat: Seat, inputs: Arrays, rows: int) -> NDArray[np.intp]:
-        outputs = checked(_called(seat, inputs, rows)[0], rows, seat.arm.arm.variant)
+        outputs = checked(_called(seat, inputs, rows)[0], rows, self._family, seat.arm.arm.variant)
         return top(outputs[self._scores]) if self._scores else _NO_CLASSES
 
     def _may(self, takes_s: float, held_s: float) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from models.backends.base import Backend
 from models.catalog import Family
-from profiler.measure import sample_inputs
+from profiler.rows import SampleRows
 from server.errors import ComputeFailed
 from server.policy.decision import Arm
 from server.policy.incidents import Failed, Probed, Ran
@@ -29,7 +29,8 @@ _log = logging.getLogger(__name__)
 class Post:
     """Where a family's workers stand: what they serve, what is loaded, and who learns from what they did.
 
-    `observe` sees every finished batch and how long (s) its worker was busy with it; `samples` takes rows of some.
+    `observe` sees every finished batch and how long (s) its worker was busy with it; `samples` takes rows of some;
+    `rows` are known to run.
     """
 
     family: Family
@@ -38,6 +39,7 @@ class Post:
     precisions: Mapping[str, str]
     samples: Samples
     observe: Callable[[Batch, float], None]
+    rows: SampleRows
 
 
 class Worker(threading.Thread):
@@ -61,7 +63,6 @@ class Worker(threading.Thread):
         self._held_up_s = 0.0
         self._dispatcher = post.dispatcher
         self._buffers = Buffers(post.family)
-        self._canary = sample_inputs(post.family, 1)
 
     def run(self) -> None:
         """Work until there is no more. Every job of every step gets its answer, whatever the backend does."""
@@ -148,7 +149,7 @@ class Worker(threading.Thread):
     def _canary_passes(self, task: Step | Trial) -> bool:
         """Whether known-good input runs on the arm."""
         try:
-            self._call(task, 1, self._canary)
+            self._call(task, 1, self._post.rows.first(1))
         except Exception as error:  # noqa: BLE001 - whatever it is, the arm is to blame
             _log_failure(task.arm.arm, 1, error)
             return False
@@ -171,7 +172,7 @@ class Worker(threading.Thread):
         arm = task.arm.arm
         run = self._watch.begin(task, rows, lambda: self._replaced(self))
         try:
-            return checked(self._post.loaded[arm].run(inputs), rows, arm.variant)
+            return checked(self._post.loaded[arm].run(inputs), rows, self._post.family, arm.variant)
         finally:
             self._lost = not self._watch.end(run)
 

@@ -4,7 +4,7 @@ Only the tuner's thread changes what is loaded; workers read `loaded`, one entry
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,10 @@ from models.artifacts import size_of
 from models.backends import Way, ways
 from models.backends.base import Backend, BackendError, Slot
 from models.catalog import Family, Variant
-from profiler.measure import Loaded, load, sample_inputs
+from profiler.conformance import Conformance, Disagreement
+from profiler.measure import Loaded, load
+from profiler.profiles import UNVETTED, Vetted
+from profiler.rows import sample_rows
 from server.policy.decision import Arm
 
 _log = logging.getLogger(__name__)
@@ -46,15 +49,27 @@ class Candidate:
 
 
 class Residency:
-    """The loaded arms of one family. `failed` tells which could not be opened, and why."""
+    """The loaded arms of one family. `failed` tells which could not be opened, and why.
 
-    def __init__(self, family: Family, berth: Berth) -> None:
+    `rows` are what arms are tried with; `compared` hears how far an arm's answers are from the reference's.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        berth: Berth,
+        compared: Callable[[Arm, float], None] = lambda _arm, _difference: None,
+    ) -> None:
         self.loaded: dict[Arm, Backend] = {}
         self.failed: dict[Arm, str] = {}
         self.precisions: dict[str, str] = {v.name: v.precision for v in family.variants}
         """Of every variant that may run, or may still be running."""
+        self.rows = rows = sample_rows(berth.folder, family)
         self._family = family
         self._berth = berth
+        self._conformance = Conformance(berth.folder, family, rows)
+        self._compared = compared
+        self._vetted: dict[Arm, Vetted] = {}
 
     @property
     def berth(self) -> Berth:
@@ -89,12 +104,39 @@ class Residency:
         self.failed.pop(candidate.arm, None)
         return found
 
+    def vet(self, candidate: Candidate, backend: Backend) -> Vetted | None:
+        """What is found of an opened arm; None, and out it is, where its answers are not the model's."""
+        arm = candidate.arm
+        try:
+            vetted = self._conformance.vet(backend, candidate.variant, candidate.way)
+        except (BackendError, MemoryError) as error:
+            if isinstance(error, Disagreement):
+                self._compared(arm, error.difference)
+            self.fail(arm, str(error) or "out of memory")
+            return None
+        if vetted.alone:
+            _log.warning(
+                "%s: %s on %s: %s", self._family.name, arm.variant, arm.backend, vetted.alone
+            )
+        self.heed(arm, vetted)
+        return vetted
+
+    def heed(self, arm: Arm, vetted: Vetted) -> None:
+        """Run it with nothing but what it was vetted with, today or on another day."""
+        self.rows.narrow(vetted.rows)
+        self._vetted[arm] = vetted
+        self._compared(arm, vetted.difference)
+
+    def vetted(self, arm: Arm) -> Vetted:
+        """What is known of it."""
+        return self._vetted.get(arm, UNVETTED)
+
     def warm(self, arm: Arm, backend: Backend, most: int) -> bool:
         """Run every batch size worth compiling for, up to `most` rows; False, and out it is, where one fails."""
-        inputs = sample_inputs(self._family, most)
+        most = 1 if self.vetted(arm).alone else most
         try:
             for rows in (r for r in WARM_ROWS if r <= most):
-                backend.run({name: array[:rows] for name, array in inputs.items()})
+                backend.run(self.rows.first(rows))
         except (BackendError, MemoryError) as error:
             self.fail(arm, str(error) or "out of memory")
             return False

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from models.backends.base import BackendError
 from models.catalog import Family
-from profiler.measure import Bench, Loaded, Step, sample_inputs
+from profiler.measure import Bench, Loaded, Step
 from server.policy import probing
 from server.policy.incidents import Failed
 from server.policy.retune import Known, without_arms
@@ -46,7 +46,6 @@ class Shadow:
         self._slots = slots
         self._dispatcher = dispatcher
         self._spent = probing.Spent()
-        self._rows = sample_inputs(family, family.max_batch)
         self._bench: Bench | None = None
         self._begun_on = ""
         self._steps: Iterator[Step] = iter(())
@@ -70,7 +69,7 @@ class Shadow:
 
     def _probe(self, probe: probing.Probe) -> None:
         backend = self._residency.loaded[probe.arm]
-        rows = {name: array[: probe.rows] for name, array in self._rows.items()}
+        rows = self._residency.rows.first(probe.rows)
         arrived, begun_s = self._dispatcher.load().arrived, time.monotonic()
         try:
             backend.run(rows)  # the first after others finds cold caches
@@ -100,10 +99,12 @@ class Shadow:
     def _bench_of_all(self) -> Bench:
         """All arms in memory, to be measured anew."""
         knowledge, slots, threads = self._knowledge, self._slots, self._residency.berth.threads
-        bench = Bench(self._family, slots.effort(REMEASURE_S), slots.instruments())
+        rows = self._residency.rows
+        bench = Bench(self._family, slots.effort(REMEASURE_S), slots.instruments(), rows)
         for arm, backend in self._residency.loaded.items():
             variant, profile = knowledge.family.variant(arm.variant), knowledge.profile(arm)
             if variant is not None:
                 load_s = profile.load_s if profile else 0.0
-                bench.add(Loaded(backend, threads, arm.device, load_s), variant)
+                vetted = self._residency.vetted(arm)
+                bench.add(Loaded(backend, threads, arm.device, load_s), variant, vetted)
         return bench

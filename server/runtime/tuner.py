@@ -162,6 +162,7 @@ class Tuner:
     def _use(self, candidate: Candidate, profile: Profile, loaded: Loaded | None = None) -> None:
         """Load and warm it, then let the policy choose it."""
         arm, loaded = candidate.arm, loaded or self._residency.open(candidate)
+        self._residency.heed(arm, profile.vetted)
         table, slo_s = self._knowledge.table(profile), self._family.slo.latency_s
         within = [b for b in range(1, table.max_batch + 1) if table.mean_s[b] <= slo_s]
         if loaded is None or not self._residency.warm(arm, loaded.backend, max(within, default=1)):
@@ -172,7 +173,8 @@ class Tuner:
     def _measure(self, unknown: list[Candidate], budget_s: float) -> None:
         """Each becomes eligible as soon as its profile can be served with; then all are measured better, in turns."""
         slots = self._slots
-        bench = Bench(self._family, slots.effort(budget_s), slots.instruments())
+        rows = self._residency.rows
+        bench = Bench(self._family, slots.effort(budget_s), slots.instruments(), rows)
         for candidate in unknown:
             self._measure_first(candidate, bench)
             if self._stop.is_set():
@@ -185,12 +187,14 @@ class Tuner:
         arm, loaded = candidate.arm, self._residency.open(candidate)
         if loaded is None:
             return
+        if (vetted := self._residency.vet(candidate, loaded.backend)) is None:
+            return
         _log.info("%s: measuring %s on %s", self._family.name, arm.variant, arm.backend)
         # What is compiled at first use is compiled now: not with the workers held, as measured runs are.
         if not self._residency.warm(arm, loaded.backend, min(4, self._family.max_batch)):
             return
         bench.charge(loaded.load_s)
-        label = bench.add(loaded, candidate.variant)
+        label = bench.add(loaded, candidate.variant, vetted)
         self._go_through(bench, bench.first_steps(label))
         if self._stop.is_set():
             return

@@ -1,0 +1,141 @@
+"""What in an ONNX graph hangs on what its inputs hold, not on their shapes: sizes, which branch is taken, divisions.
+
+Such a graph may treat a row by what its neighbours are, however well rows agree that were tried.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from models.backends.base import BackendError, words
+from models.backends.graph_nodes import graph_inputs
+
+_SIZED_BY_CONTENT = {"Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"}
+"""Operators whose outputs' shapes follow from values."""
+
+_SIZES = {
+    "ConstantOfShape": (0,), "Expand": (1,), "Pad": (1,), "Range": (0, 1, 2), "Reshape": (1,), "Resize": (2, 3),
+    "Slice": (1, 2, 3, 4), "Split": (1,), "Tile": (1,), "TopK": (1,), "OneHot": (1,), "Upsample": (1,),
+}  # fmt: skip
+"""Operator -> its inputs whose values say how large the output is."""
+
+_CONTROL = {"If": (0,), "Loop": (0, 1)}
+"""Operator -> its inputs whose values say what is run."""
+
+_SHAPES_ONLY = {"Shape", "Size"}
+
+
+_DIVISIONS = {"Div", "Mod"}
+
+_WHOLE = {
+    TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
+    TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
+}  # fmt: skip
+
+_FATAL_DIVISORS = (0, -1)
+"""Processors stop the process at x / 0, and at the smallest number / -1: ONNX Runtime checks for neither everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """`hangs`: what in the graph hangs on what rows hold; `fatal`: how a row may end the process. Empty: nothing."""
+
+    hangs: str = ""
+    fatal: str = ""
+
+
+def content_of(path: Path) -> Content:
+    """What clients' rows may do to the graph in this `.onnx` file. Raises BackendError where it cannot be read."""
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's DecodeError is not ours to import
+        raise BackendError(f"{path} is no ONNX model: {words(error)}; publish it again") from error
+    given = {value.name for value in graph_inputs(model.graph)}
+    visited = list(_following(model.graph, given))
+    hangs = next((reason for node, content in visited if (reason := _against(node, content))), "")
+    divisions = [
+        (node, node.input[1] in content) for node, content in visited if node.op_type in _DIVISIONS
+    ]
+    return Content(hangs, _fatal(model, divisions) if divisions else "")
+
+
+def _following(
+    graph: onnx.GraphProto, content: set[str]
+) -> Iterator[tuple[onnx.NodeProto, set[str]]]:
+    """The nodes that follow from content, with all that does so in their graph, which `content` grows to be."""
+    for node in graph.node:
+        if node.op_type in _SHAPES_ONLY or not _follows(node, content):
+            continue
+        yield node, content
+        for body in _bodies(node):
+            yield from _following(body, content | {value.name for value in body.input})
+        content.update(name for name in node.output if name)
+
+
+def _fatal(model: onnx.ModelProto, divisions: Sequence[tuple[onnx.NodeProto, bool]]) -> str:
+    """Which of these divides whole numbers by what may be fatal; each with whether its divisor follows from content."""
+    constants = _constants(model.graph)
+    kinds = _element_types(model)
+    for node, by_content in divisions:
+        divisor = node.input[1]
+        fmod = any(a.name == "fmod" and a.i for a in node.attribute)
+        if fmod or kinds.get(node.output[0], kinds.get(divisor)) not in _WHOLE:
+            continue
+        if by_content or np.isin(constants.get(divisor, 1), _FATAL_DIVISORS).any():
+            return (
+                f"its {node.op_type} divides whole numbers by what may be 0 or -1, at which the process ends: "
+                "clamp the divisor, or divide floats"
+            )
+    return ""
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
+    """Small whole constants by name."""
+    held = {t.name: t for t in graph.initializer}
+    for node in graph.node:
+        value = next((a.t for a in node.attribute if a.name == "value"), None)
+        if node.op_type == "Constant" and value is not None:
+            held[node.output[0]] = value
+    here = {name: t for name, t in held.items() if t.data_type in _WHOLE and not t.external_data}
+    return {name: numpy_helper.to_array(tensor) for name, tensor in here.items()}
+
+
+def _element_types(model: onnx.ModelProto) -> dict[str, int]:
+    """Element type of every value that can be told."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    values = [*graph.input, *graph.value_info, *graph.output]
+    kinds = {value.name: value.type.tensor_type.elem_type for value in values}
+    return kinds | {tensor.name: tensor.data_type for tensor in graph.initializer}
+
+
+def _against(node: onnx.NodeProto, content: set[str]) -> str:
+    if node.op_type in _SIZED_BY_CONTENT:
+        return f"the size of what {node.op_type} gives hangs on what the rows hold"
+    if _holds(node, _SIZES.get(node.op_type, ()), content):
+        return f"the size of what {node.op_type} gives is computed from what the rows hold"
+    if _holds(node, _CONTROL.get(node.op_type, ()), content):
+        return f"what {node.op_type} runs is decided by what the rows hold"
+    return ""
+
+
+def _holds(node: onnx.NodeProto, which: Sequence[int], content: set[str]) -> bool:
+    return any(index < len(node.input) and node.input[index] in content for index in which)
+
+
+def _follows(node: onnx.NodeProto, content: set[str]) -> bool:
+    """Whether its inputs, or what its bodies take from outside, follow from content."""
+    used: Iterable[str] = node.input
+    return any(name in content for name in used) or any(
+        _follows(inner, content) for body in _bodies(node) for inner in body.node
+    )
+
+
+def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    found = [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+    return found + [g for a in node.attribute for g in a.graphs]

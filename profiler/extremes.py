@@ -1,0 +1,98 @@
+"""Rows made of the values at which runtimes part: the ends of each type, and where a narrower type would end. Pure."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.backends.base import Tensors
+from models.catalog import DATATYPES, Family, TensorSpec
+
+_EDGES = (7, 8, 15, 16, 24, 31, 32, 53, 63, 64)
+"""Powers of two next to which some type's whole numbers end."""
+
+_MODERATE = (
+    1 / 3,
+    -1 / 3,
+    1.0,
+    -1.0,
+    0.0,
+    -0.0,
+    2.5,
+    -0.5,
+    1.0 + 2**-52,
+    1.0 + 2**-23,
+    1.0 + 2**-10,
+    7.0,
+    -255.5,
+)
+"""Fractions that tell how many bits are kept."""
+
+_MOST_INPUTS = 4
+"""Of families with more inputs, all are extreme at once only."""
+
+
+def extreme_rows(family: Family) -> Iterator[Tensors]:
+    """Batches of one: every input at its extremes, then each alone, the others being zeros."""
+    specs = family.inputs
+    kinds = max(len(_patterns(spec)) for spec in specs)
+    yield from ({s.name: _row(s, k) for s in specs} for k in range(kinds))
+    if not 1 < len(specs) <= _MOST_INPUTS:
+        return
+    for one in specs:
+        for k in range(len(_patterns(one))):
+            yield {s.name: _row(s, k) if s is one else _zeros(s) for s in specs}
+
+
+def is_edge(row: Tensors) -> bool:
+    """Whether it holds floats whose squares are not finite: sums of products overflow as they happen to be added."""
+    floats = [array for array in row.values() if array.dtype.kind == "f"]
+    return any(
+        float(np.abs(a).max(initial=0.0)) > float(np.finfo(a.dtype.name).max) ** 0.5 for a in floats
+    )
+
+
+def _row(spec: TensorSpec, kind: int) -> NDArray[np.generic]:
+    patterns = _patterns(spec)
+    shape = (1, *spec.shape[1:])
+    return np.resize(patterns[kind % len(patterns)], shape)
+
+
+def _zeros(spec: TensorSpec) -> NDArray[np.generic]:
+    return np.zeros((1, *spec.shape[1:]), DATATYPES[spec.datatype])
+
+
+def _patterns(spec: TensorSpec) -> list[NDArray[np.generic]]:
+    """Sequences that fill a row of this input, repeated."""
+    dtype = np.dtype(DATATYPES[spec.datatype])
+    if dtype.kind == "b":
+        return [np.array([True, False]), np.array([True])]
+    return _floats(dtype) if dtype.kind == "f" else _whole(dtype)
+
+
+def _whole(dtype: np.dtype[np.generic]) -> list[NDArray[np.generic]]:
+    limits = np.iinfo(dtype.name)
+    low, high = int(limits.min), int(limits.max)
+    near = {sign * (1 << k) + d for k in _EDGES for d in (-1, 0, 1) for sign in (1, -1)}
+    inside = sorted(
+        {v for v in near | {0, 1, 2, 3, 5, -1, -2, low + 1, high - 1} if low <= v <= high}
+    )
+    rows = [[high, low], inside, inside[::-1], [high], [low], [3, 1, 2], [high // 2, high // 3]]
+    return [np.array(row, dtype) for row in rows]
+
+
+def _floats(dtype: np.dtype[np.generic]) -> list[NDArray[np.generic]]:
+    """The values of a row are of like size, for they are compared by the largest."""
+    limits = np.finfo(dtype.name)
+    high, tiny = float(limits.max), float(limits.tiny)
+    root = high**0.5
+    rows = [
+        list(_MODERATE),
+        [high, -high],
+        [-0.7, -0.2, -3.0],
+        [0.6, 0.1, 2.0],
+        [root, -root / 3],
+        [tiny, -tiny, tiny * 4],
+        [1e3, -1e3 / 7, 65504.0 / 64],
+    ]
+    return [np.array(row, dtype) for row in rows]

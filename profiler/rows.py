@@ -1,0 +1,172 @@
+"""Rows to measure and to try arms with: the publisher's, where there are any, else made from the signature.
+
+Made rows begin as zeros and small numbers and widen: a number that is no id the model knows says nothing of the arm.
+"""
+
+import logging
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.backends.base import BackendError, Tensors
+from models.catalog import DATATYPES, Family, TensorSpec
+
+_log = logging.getLogger(__name__)
+
+SAMPLES = "samples.npz"
+"""Beside a family's manifest: an array for each input, a row for each sample."""
+
+RANGES = (256, 8, 2, 1)
+"""Made whole numbers are below these: what is used is the widest that the model takes."""
+
+POOL = 8
+"""Different rows; larger batches repeat them."""
+
+MOST_PUBLISHED = 32
+"""The publisher's rows that are used, at most."""
+
+_SEED = 20240229
+"""Every arm and every start sees the same rows."""
+
+
+class SampleError(BackendError):
+    """No row is known that the model takes. It is the sample's fault, not the arm's or the file's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The publisher's rows."""
+
+    inputs: Tensors
+    rows: int
+
+
+class SampleRows:
+    """One family's. `kind` says which rows are used: `published`, or `below N`; arms that cannot take it narrow it."""
+
+    def __init__(self, family: Family, published: Published | None = None) -> None:
+        self._family = family
+        self.published = published
+        self._range = RANGES[0]
+        self._pools: dict[int, Tensors] = {}
+
+    @property
+    def n(self) -> int:
+        """How many different rows there are."""
+        return POOL if self.published is None else self.published.rows
+
+    @property
+    def kind(self) -> str:
+        """What is used now, as profiles keep it."""
+        return "published" if self.published is not None else f"below {self._range}"
+
+    def narrow(self, kind: str) -> None:
+        """Use nothing wider than `kind`, with which an arm was measured."""
+        known = [r for r in RANGES if f"below {r}" == kind]
+        self._range = min([self._range, *known])
+
+    def first(self, rows: int) -> Tensors:
+        """So many rows, repeated where there are not so many; the same ones every time."""
+        pool = self._pool(self._range)
+        n = len(next(iter(pool.values())))
+        return {
+            name: np.ascontiguousarray(np.resize(array, (rows, *array.shape[1:])))
+            if rows > n
+            else array[:rows]
+            for name, array in pool.items()
+        }
+
+    def fit(self, run: Callable[[Tensors], object]) -> None:
+        """Narrow the rows until `run`, which takes one row, takes each. Raises SampleError where it takes none."""
+        reason = ""
+        for limit in (r for r in RANGES if r <= self._range):
+            reason = self._refused(run, limit) or ""
+            if not reason:
+                self._range = limit
+                return
+            if self.published is not None:
+                break
+        raise SampleError(self._words(reason))
+
+    def _refused(self, run: Callable[[Tensors], object], limit: int) -> str | None:
+        for index, row in enumerate(single(self._pool(limit))):
+            try:
+                run(row)
+            except (BackendError, MemoryError) as error:
+                return f"row {index}: {error or type(error).__name__}"
+        return None
+
+    def _pool(self, limit: int) -> Tensors:
+        if self.published is not None:
+            return self.published.inputs
+        if limit not in self._pools:
+            rng = np.random.default_rng(_SEED)
+            self._pools[limit] = {
+                spec.name: made(rng, spec, POOL, limit) for spec in self._family.inputs
+            }
+        return self._pools[limit]
+
+    def _words(self, reason: str) -> str:
+        if self.published is not None:
+            return (
+                f"the publisher's {SAMPLES} does not run, {reason}; correct that row or take it out"
+            )
+        return (
+            f"no row could be made that the model takes, zeros included ({reason}); "
+            f"put rows that it takes into {SAMPLES} beside the family's manifest, an array for each input"
+        )
+
+
+def sample_rows(folder: Path, family: Family) -> SampleRows:
+    """The rows for the family in `folder`; a file of samples that cannot be used is told and left out."""
+    path = folder / SAMPLES
+    if not path.exists():
+        return SampleRows(family)
+    try:
+        return SampleRows(family, _read(path, family))
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        _log.warning("%s: %s is left out: %s; rows are made from the signature instead",
+                     family.name, path, error)  # fmt: skip
+        return SampleRows(family)
+
+
+def made(rng: np.random.Generator, spec: TensorSpec, rows: int, limit: int) -> NDArray[np.generic]:
+    """Random rows: [0, 1) for floats, whole numbers below `limit`; all zeros where that is 1."""
+    dtype, shape = np.dtype(DATATYPES[spec.datatype]), (rows, *spec.shape[1:])
+    if dtype.kind == "f":
+        return rng.random(shape, dtype=np.float32).astype(dtype) * (limit > 1)
+    top = min(limit, 2 if dtype.kind == "b" else 128 if dtype == np.int8 else 256)
+    return rng.integers(0, top, shape, dtype=np.uint16).astype(dtype)
+
+
+def single(rows: Tensors) -> Iterator[Tensors]:
+    """Each row of a batch as a batch of one."""
+    for index in range(len(next(iter(rows.values())))):
+        yield {name: array[index : index + 1] for name, array in rows.items()}
+
+
+def joined(rows: Sequence[Tensors]) -> Tensors:
+    """Batches of one, one after the other."""
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def _read(path: Path, family: Family) -> Published:
+    """Raises ValueError where the arrays are not as the signature says. Others, labels say, are not looked at."""
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        arrays = {spec.name: file[spec.name] for spec in family.inputs if spec.name in file.files}
+    for spec in family.inputs:
+        array = arrays.get(spec.name)
+        if array is None:
+            raise ValueError(f"it has no array for input {spec.name!r}")
+        if array.dtype != np.dtype(DATATYPES[spec.datatype]) or array.shape[1:] != spec.shape[1:]:
+            raise ValueError(f"array {spec.name!r} is {array.dtype} {list(array.shape)}, the family says "
+                             f"{spec.datatype} {list(spec.shape)}")  # fmt: skip
+    counts = {len(array) if array.ndim else 0 for array in arrays.values()}
+    if len(counts) != 1 or 0 in counts:
+        raise ValueError("its arrays have no rows, or not as many as each other")
+    rows = min(counts.pop(), MOST_PUBLISHED)
+    return Published({n: np.ascontiguousarray(a[:rows]) for n, a in arrays.items()}, rows)
