@@ -19,7 +19,7 @@ from profiler.conformance import Conformance
 from profiler.hardware import Hardware
 from profiler.notebook import noted
 from profiler.profiles import MachineProfile, label_of
-from profiler.rows import sample_rows
+from profiler.rows import SampleRows, sample_rows
 from profiler.sampling import Terms
 
 
@@ -58,10 +58,11 @@ def complete(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     machine = machine or MachineProfile(hardware.fingerprint(), job.family.name, created)
     arms = job.arms()
-    missing = [(v, w) for v, w in arms if _stored(machine, v, w, job.threads) is None]
+    rows = sample_rows(job.folder, job.family)
+    missing = [(v, w) for v, w in arms if not _is_stored(machine, v, w, job.threads, rows)]
     if not missing:
         return Outcome(machine)
-    bench = _bench(job, len(missing) / len(arms))
+    bench = _bench(job, len(missing) / len(arms), rows)
     with ExitStack() as opened, _bar(bench.left_s) as bar:
         _open(job, missing, bench, bar, opened)
         _run(bench, bar)
@@ -74,14 +75,16 @@ def complete(
     return Outcome(machine, dict(bench.failed), time.perf_counter() - start_s)
 
 
-def _stored(machine: MachineProfile, variant: Variant, way: Way, threads: int) -> object:
-    return machine.find(variant.name, way.backend, way.device, threads)
+def _is_stored(
+    machine: MachineProfile, variant: Variant, way: Way, threads: int, rows: SampleRows
+) -> bool:
+    found = machine.find(variant.name, way.backend, way.device, threads)
+    return found is not None and rows.covers(found.vetted.rows)
 
 
-def _bench(job: Job, share: float) -> measure.Bench:
+def _bench(job: Job, share: float, rows: SampleRows) -> measure.Bench:
     terms = Terms(bound_s=measure.BOUND_SLOS * job.family.slo.latency_s)
     effort = measure.Effort(job.budget_s * share, terms)
-    rows = sample_rows(job.folder, job.family)
     return measure.Bench(job.family, effort, measure.Instruments(), rows)
 
 

@@ -31,14 +31,6 @@ OWED_ROWS = 6
 ENOUGH_S = 0.25
 
 
-class Disagreement(Refused):
-    """The arm's answers are not the model's; `difference` is the largest, as `models.tolerances` counts."""
-
-    def __init__(self, text: str, difference: float) -> None:
-        super().__init__(text)
-        self.difference = difference
-
-
 @dataclass(frozen=True, slots=True)
 class _Tried:
     """One row, and the outputs for it, or why it has none."""
@@ -69,7 +61,7 @@ class Conformance:
     def vet(self, backend: Backend, variant: Variant, way: Way) -> Vetted:
         """What is found of this arm; takes some dozens of its runs. Any thread, one at a time.
 
-        Raises Disagreement, SampleError where no row runs, or BackendError where nothing vouches for its answers.
+        Raises Refused, SampleError where no row runs, or BackendError where nothing vouches for its answers.
         """
         vouching = reference_way(variant)
         if vouching is None:
@@ -145,16 +137,12 @@ class Conformance:
     def _apart(
         self, variant: Variant, expected: Sequence[_Tried], found: Sequence[_Tried]
     ) -> Difference:
-        """The largest difference. Raises Disagreement where that is more than what is agreement."""
+        """The largest difference. Raises Refused where that is more than what is agreement."""
         for e, f in zip(expected, found, strict=True):
             if e.outputs is None and f.outputs is not None:
-                raise Disagreement(
-                    f"it answers a row that the reference refuses ({e.refused})", inf
-                )
+                raise Refused(f"it answers a row that the reference refuses ({e.refused})", inf)
             if e.outputs is not None and f.outputs is None:
-                raise Disagreement(
-                    f"it fails on a row that the reference answers: {f.refused}", inf
-                )
+                raise Refused(f"it fails on a row that the reference answers: {f.refused}", inf)
         pairs = [
             (e.outputs, f.outputs)
             for e, f in zip(expected, found, strict=True)
@@ -164,7 +152,7 @@ class Conformance:
         ]
         worst = self._largest(pairs, variant.precision)
         if not worst.agrees:
-            raise Disagreement(
+            raise Refused(
                 f"its answers are not the reference's: the largest difference is {worst.value:.3g} "
                 f"({worst.allowed:g} is allowed), {worst.where}",
                 worst.value,

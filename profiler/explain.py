@@ -22,6 +22,7 @@ def explained(family: Family, profiles: Sequence[Profile], failed: Mapping[str, 
         (f"frontier by throughput, p95 within {_ms(family.slo.latency_s)}", _loads(family, profiles)),
         ("most accurate arm for the time that is left (batch 1, p95)", _slacks(family, profiles)),
         ("do not pay here, and what beats them at every batch size", _dominated(profiles)),
+        ("rows and answers", _vetted(profiles)),
         ("failed", (f"{name}: {reason}" for name, reason in failed.items())),
         ("not installed", missing_runtimes(family)),
     )  # fmt: skip
@@ -57,6 +58,15 @@ def _measured(profiles: Sequence[Profile]) -> Iterator[str]:
     for p in profiles:
         sizes = " ".join(f"{q.batch}(+/-{q.half_width:.0%})" for q in p.points)
         yield f"{p.label}: {p.seconds:.1f} s; {sizes}"
+
+
+def _vetted(profiles: Sequence[Profile]) -> Iterator[str]:
+    """How far answers are from the reference's, and which arms run row by row."""
+    for p in profiles:
+        if p.vetted.difference:
+            yield f"{p.label}: differs from the reference by {p.vetted.difference:.2g} at most"
+        if p.vetted.alone:
+            yield f"{p.label}: {p.vetted.alone}"
 
 
 def _frontier_alone(family: Family, profiles: Sequence[Profile]) -> Iterator[str]:

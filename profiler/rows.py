@@ -3,6 +3,7 @@
 Made rows begin as zeros and small numbers and widen: a number that is no id the model knows says nothing of the arm.
 """
 
+import hashlib
 import logging
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -39,14 +40,15 @@ class SampleError(BackendError):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The publisher's rows."""
+    """The publisher's rows, and what tells them from others."""
 
     inputs: Tensors
     rows: int
+    digest: str
 
 
 class SampleRows:
-    """One family's. `kind` says which rows are used: `published`, or `below N`; arms that cannot take it narrow it."""
+    """One family's. Arms that cannot take made rows narrow them."""
 
     def __init__(self, family: Family, published: Published | None = None) -> None:
         self._family = family
@@ -61,8 +63,16 @@ class SampleRows:
 
     @property
     def kind(self) -> str:
-        """What is used now, as profiles keep it."""
-        return "published" if self.published is not None else f"below {self._range}"
+        """What is used now, as profiles keep it: `published` and a digest, or `below N`."""
+        if self.published is not None:
+            return f"published {self.published.digest}"
+        return f"below {self._range}"
+
+    def covers(self, kind: str) -> bool:
+        """Whether an arm that was tried with rows of this kind need not be tried again with those there are now."""
+        return (
+            not kind or kind == self.kind or (self.published is None and kind.startswith("below"))
+        )
 
     def narrow(self, kind: str) -> None:
         """Use nothing wider than `kind`, with which an arm was measured."""
@@ -169,4 +179,6 @@ def _read(path: Path, family: Family) -> Published:
     if len(counts) != 1 or 0 in counts:
         raise ValueError("its arrays have no rows, or not as many as each other")
     rows = min(counts.pop(), MOST_PUBLISHED)
-    return Published({n: np.ascontiguousarray(a[:rows]) for n, a in arrays.items()}, rows)
+    kept = {n: np.ascontiguousarray(a[:rows]) for n, a in arrays.items()}
+    digest = hashlib.sha256(b"".join(kept[spec.name].tobytes() for spec in family.inputs))
+    return Published(kept, rows, digest.hexdigest()[:8])

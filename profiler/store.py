@@ -87,7 +87,7 @@ def write_whole(path: Path, content: bytes) -> None:
 def _set_aside(path: Path, error: Exception) -> None:
     bad = path.with_name(f"{path.name}.bad")
     _log.warning(
-        "stored profiles %s are damaged or foreign (%s: %s); set aside as %s, measuring again",
+        "stored profiles %s cannot be used, another version's or damaged (%s: %s); set aside as %s, measuring again",
         path, type(error).__name__, error, bad.name,
     )  # fmt: skip
     try:

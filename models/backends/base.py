@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 import numpy as np
@@ -50,4 +51,11 @@ def words(error: BaseException) -> str:
 
 
 class Refused(BackendError):
-    """A runtime that would run the variant, but give other answers than the model's."""
+    """A runtime that would run the variant, but give other answers than the model's.
+
+    `difference` is how far off they are, as `models.tolerances` counts; infinite where that cannot be told.
+    """
+
+    def __init__(self, text: str, difference: float = inf) -> None:
+        super().__init__(text)
+        self.difference = difference

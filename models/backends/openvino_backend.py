@@ -153,7 +153,7 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> O
             f"{label} cannot be loaded by this runtime: {last_words(error)}; another may run it"
         ) from error
     if reason := foreign(model):
-        raise Refused(f"{label} is not used: {reason}")
+        raise Refused(f"{label}: {reason}")
     check(label, "input", family.inputs, _nodes(model.inputs, family.inputs))
     check(label, "output", family.outputs, _nodes(model.outputs, family.outputs))
     backend = OpenvinoBackend(model, family, _options(variant, slot), label)

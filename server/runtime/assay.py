@@ -101,7 +101,7 @@ class Assay:
         if loaded is None:
             self.failed = residency.failed[way.arm]
             return
-        stored = self._place.knowledge.shelf.find(way.arm, self._berth.threads)
+        stored = self._place.knowledge.profile(way.arm)
         if stored is not None:
             residency.heed(way.arm, stored.vetted)
         if not self._first_runs(way, loaded.backend, rows, is_known=stored is not None):

@@ -61,8 +61,13 @@ class Knowledge:
         return self.shelf.fingerprint
 
     def profile(self, arm: Arm) -> Profile | None:
-        """What is stored of this arm on this hardware, with the threads that it has now."""
-        return self.shelf.find(arm, self._residency.berth.threads)
+        """What is stored of this arm on this hardware, with the threads that it has now.
+
+        Nothing where it was tried with other rows than the publisher gives now.
+        """
+        found = self.shelf.find(arm, self._residency.berth.threads)
+        covered = found is not None and self._residency.rows.covers(found.vetted.rows)
+        return found if covered else None
 
     def table(self, profile: Profile) -> ArmProfile:
         """What the policy is told of an arm with this profile, the machine being as it was when it was measured."""

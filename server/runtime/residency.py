@@ -10,9 +10,9 @@ from pathlib import Path
 
 from models.artifacts import size_of
 from models.backends import Way, ways
-from models.backends.base import Backend, BackendError, Slot
+from models.backends.base import Backend, BackendError, Refused, Slot
 from models.catalog import Family, Variant
-from profiler.conformance import Conformance, Disagreement
+from profiler.conformance import Conformance
 from profiler.measure import Loaded, load
 from profiler.profiles import UNVETTED, Vetted
 from profiler.rows import sample_rows
@@ -99,7 +99,7 @@ class Residency:
             slot = Slot(berth.threads, berth.instances)
             found = load(berth.folder, self._family, candidate.variant, slot, candidate.way)
         except BackendError as error:
-            self.fail(candidate.arm, str(error))
+            self._out(candidate.arm, error)
             return None
         self.failed.pop(candidate.arm, None)
         return found
@@ -110,9 +110,7 @@ class Residency:
         try:
             vetted = self._conformance.vet(backend, candidate.variant, candidate.way)
         except (BackendError, MemoryError) as error:
-            if isinstance(error, Disagreement):
-                self._compared(arm, error.difference)
-            self.fail(arm, str(error) or "out of memory")
+            self._out(arm, error)
             return None
         if vetted.alone:
             _log.warning(
@@ -149,6 +147,16 @@ class Residency:
     def release(self, arm: Arm) -> None:
         """Let it go. The policy must not know it any more; what still runs on it keeps it alive until it ends."""
         self.loaded.pop(arm, None)
+
+    def _out(self, arm: Arm, error: Exception) -> None:
+        """The arm cannot be used; where that is the runtime's way of computing, no operator need get up for it."""
+        if not isinstance(error, Refused):
+            self.fail(arm, str(error) or "out of memory")
+            return
+        self.failed[arm] = str(error)
+        self._compared(arm, error.difference)
+        text = "%s: %s is not run by %s on %s: %s"
+        _log.warning(text, self._family.name, arm.variant, arm.backend, arm.device, error)
 
     def fail(self, arm: Arm, reason: str) -> None:
         """Note that the arm cannot be used."""

@@ -87,7 +87,7 @@ class Verdicts:
     def _set_aside(self, error: Exception) -> None:
         bad = self._path.with_name(f"{self._path.name}.bad")
         _log.warning(
-            "verdicts %s are damaged or foreign (%s: %s); set aside as %s, candidates are tried again",
+            "verdicts %s cannot be used (%s: %s); set aside as %s, candidates are tried again",
             self._path, type(error).__name__, error, bad.name,
         )  # fmt: skip
         try:

@@ -113,7 +113,7 @@ def test_a_family_whose_only_graph_does_not_load_ends_the_server(tmp_path: Path,
     said = refused_start(tmp_path, "--repository", str(tmp_path / "models"))
 
     assert "gearshift serve: no variant of mlp can be loaded: broken (" in said
-    assert "the artefact is damaged or foreign" in said
+    assert "no whole ONNX model" in said
 
 
 @pytest.mark.parametrize("flag", ["--port", "--http-port"])

@@ -80,7 +80,7 @@ def test_a_damaged_profile_is_set_aside_and_measured_again(
     stored.write_text(content)
 
     with serving(models, tmp_path, "--profiles", str(stored.parent)) as server:
-        assert "are damaged or foreign" in server.log
+        assert "cannot be used, another version's or damaged" in server.log
         assert "echo: measuring only" in server.log
     assert json.loads(stored.read_text()).keys() == json.loads(known.read_text()).keys()
     assert stored.with_name(f"{stored.name}.bad").read_text() == content

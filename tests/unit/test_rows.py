@@ -1,0 +1,120 @@
+"""The rows that arms are measured and tried with."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.backends.base import BackendError, Tensors
+from models.catalog import Family, Slo, TensorSpec
+from profiler.rows import SAMPLES, SampleError, SampleRows, sample_rows
+
+IDS = Family("ids", (TensorSpec("ids", "INT64", (-1, 3)),), (), (), Slo(0.05), max_batch=8)
+
+
+def embedding(size: int):
+    """Takes ids below `size`, as an embedding of so many rows does."""
+
+    def run(rows: Tensors) -> None:
+        if int(rows["ids"].max()) >= size:
+            raise BackendError(f"indices element out of data bounds, idx={rows['ids'].max()}")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("size", "kind"), [(1000, "below 256"), (10, "below 8"), (2, "below 2"), (1, "below 1")]
+)
+def test_made_rows_are_as_wide_as_the_model_takes(size: int, kind: str):
+    rows = SampleRows(IDS)
+
+    rows.fit(embedding(size))
+
+    assert rows.kind == kind
+    assert rows.first(8)["ids"].max() < size
+
+
+def test_where_not_even_zeros_run_the_sample_is_blamed_and_the_way_out_told():
+    rows = SampleRows(IDS)
+
+    with pytest.raises(SampleError, match="no row could be made") as caught:
+        rows.fit(embedding(0))
+
+    assert SAMPLES in str(caught.value)
+
+
+def test_rows_are_the_same_every_time_and_repeat_where_many_are_wanted():
+    found = SampleRows(IDS).first(20)["ids"]
+
+    assert found.shape == (20, 3)
+    assert (found == SampleRows(IDS).first(20)["ids"]).all()
+    assert (found[:8] == found[8:16]).all()
+
+
+def test_what_one_arm_was_narrowed_to_holds_for_all():
+    rows = SampleRows(IDS)
+
+    rows.narrow("below 2")
+    rows.narrow("below 8")
+
+    assert rows.kind == "below 2"
+
+
+def test_the_publishers_rows_are_used_where_there_are_any(tmp_path: Path):
+    ids = np.array([[7, 8, 9], [1, 2, 3]])
+    np.savez(tmp_path / SAMPLES, ids=ids, labels=np.zeros(2))
+
+    rows = sample_rows(tmp_path, IDS)
+    rows.fit(embedding(10))
+
+    assert (rows.first(2)["ids"] == ids).all()
+    assert rows.kind.startswith("published")
+
+
+def test_a_row_of_the_publishers_that_does_not_run_is_named(tmp_path: Path):
+    np.savez(tmp_path / SAMPLES, ids=np.array([[0, 0, 0], [0, 0, 99]]))
+
+    with pytest.raises(SampleError, match=r"samples\.npz does not run, row 1: indices .* idx=99"):
+        sample_rows(tmp_path, IDS).fit(embedding(10))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        ({"other": np.zeros((2, 3), np.int64)}, "no array for input 'ids'"),
+        ({"ids": np.zeros((2, 3), np.int32)}, "int32"),
+        ({"ids": np.zeros((2, 4), np.int64)}, "[2, 4]"),
+        ({"ids": np.zeros((0, 3), np.int64)}, "no rows"),
+    ],
+)
+def test_samples_that_do_not_fit_are_told_and_left_out(
+    arrays: dict[str, np.ndarray], reason: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    np.savez(tmp_path / SAMPLES, **arrays)
+
+    with caplog.at_level(logging.WARNING):
+        rows = sample_rows(tmp_path, IDS)
+
+    assert rows.kind == "below 256"
+    assert reason in caplog.text
+
+
+def test_a_file_of_samples_that_is_none_is_told_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / SAMPLES).write_bytes(b"no archive")
+
+    assert sample_rows(tmp_path, IDS).kind == "below 256"
+    assert SAMPLES in caplog.text
+
+
+def test_arms_tried_with_other_samples_are_tried_again(tmp_path: Path):
+    made = SampleRows(IDS)
+    np.savez(tmp_path / SAMPLES, ids=np.array([[7, 8, 9]]))
+    published = sample_rows(tmp_path, IDS)
+
+    assert made.covers("below 2")
+    assert published.covers(published.kind)
+    assert not made.covers(published.kind)
+    assert not published.covers("below 256")
