@@ -30,11 +30,20 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file that an artefact keeps weights in: its path below the family's folder, and its content's sha256."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One artefact of a family: a network at a precision. `artifact` is a file name inside the family's folder.
 
     A `candidate` has yet to earn its place: it is served once the server has found that it moves the frontier here.
-    `origin` tells how it came about, as the text of a JSON object; empty where nothing was recorded.
+    `origin` tells how it came about, as the text of a JSON object; empty where nothing was recorded. `data`: the files
+    that an ONNX graph keeps weights in (external data).
     """
 
     name: str
@@ -44,6 +53,7 @@ class Variant:
     accuracy: Accuracy
     candidate: bool = False
     origin: str = ""
+    data: tuple[DataFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

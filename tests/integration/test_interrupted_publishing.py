@@ -9,6 +9,7 @@ import pytest
 import models
 from models.artifacts import add_variants, load_family, publish_family
 from models.artifacts.files import LOCK
+from models.artifacts.ledger import LEDGER
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
 _CODE = Path(models.__file__).parents[1]
@@ -101,7 +102,7 @@ def assert_usable_and_clean(root: Path, work: Path) -> None:
     assert "later" in names(root)
     left = {p.name for p in (root / "digits").iterdir()} - {v.artifact for v in after.variants}
     unnamed = {n for n in left if not n.startswith(("old-", "labels-"))}
-    assert unnamed == {LOCK, "family.toml"}
+    assert unnamed == {LOCK, LEDGER, "family.toml"}
 
 
 @pytest.mark.parametrize(
