@@ -1,5 +1,6 @@
 """Families and variants: which models exist, what they take and give, and how accurate each is. Pure values."""
 
+import hashlib
 from dataclasses import dataclass
 
 DATATYPES = {
@@ -54,6 +55,14 @@ class Variant:
     candidate: bool = False
     origin: str = ""
     data: tuple[DataFile, ...] = ()
+
+    @property
+    def content(self) -> str:
+        """What tells the network from any other: the artefact's sha256, or one over it and those of its data."""
+        if not self.data:
+            return self.sha256
+        sums = (self.sha256, *(d.sha256 for d in self.data))
+        return hashlib.sha256("\n".join(sums).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

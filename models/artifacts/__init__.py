@@ -8,6 +8,7 @@ from models.artifacts.publishing import (
     publish_family,
     remove_variants,
     replace_variants,
+    update_family,
 )
 from models.artifacts.repository import (
     default_repository,
@@ -39,4 +40,5 @@ __all__ = [
     "size_of",
     "uncovered",
     "uncovered_text",
+    "update_family",
 ]

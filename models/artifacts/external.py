@@ -4,10 +4,12 @@ A graph names such files itself, and each runtime has its own idea of which name
 judged here, before any runtime opens the graph: plain relative paths to files inside the graph's own folder.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from models.artifacts.digests import sha256_of
 from models.artifacts.onnx_wire import MalformedGraph, Reference, references_in, with_locations
 from models.artifacts.tables import ArtifactError
 
@@ -71,6 +73,16 @@ def data_files(path: Path) -> dict[str, Path]:
     found = references(path)
     check_references(path, found)
     return {str(PurePosixPath(r.location)): located(path, r.location) for r in found}
+
+
+def content_of(path: Path) -> str:
+    """What tells the artefact at `path` from any other: its sha256, or one over it and its weights elsewhere.
+
+    Raises ArtifactError, or OSError.
+    """
+    outside = data_files(path)
+    sums = [sha256_of(path), *(sha256_of(file) for _, file in sorted(outside.items()))]
+    return hashlib.sha256("\n".join(sums).encode()).hexdigest() if outside else sums[0]
 
 
 def _check_extent(path: Path, reference: Reference, size: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from models.artifacts.digests import sha256_of
 from models.artifacts.external import check_references, located, references, rewritten
-from models.artifacts.ledger import LEDGER, Ledger
+from models.artifacts.ledger import Ledger
 from models.artifacts.manifest import MANIFEST
 from models.artifacts.tables import ArtifactError
 from models.catalog import DataFile
@@ -100,7 +100,7 @@ class Publication:
         """Remove what was written here earlier and is neither in `keep` nor part of what is published now."""
         self._clear(set(self._ledger.files) - keep)
         if self._ledger.grown():
-            self._shorten()
+            self._ledger.shorten()
 
     def clear_up(self) -> None:
         """Remove what a publication that came to nothing, this one or a dead one, has left."""
@@ -155,18 +155,6 @@ class Publication:
         if not temporary.is_dir():
             temporary.unlink(missing_ok=True)
         self._ledger.forget(temporary.name)
-
-    def _shorten(self) -> None:
-        name = f"{_TEMPORARY}{secrets.token_hex(8)}"
-        self._ledger.begin(name)
-        temporary = self.folder / name
-        with temporary.open("x", encoding="utf-8") as file:
-            self._ledger.temporary.discard(name)
-            file.write(self._ledger.text())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / LEDGER)
-        sync_folder(self.folder)
 
 
 @contextmanager

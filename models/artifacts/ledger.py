@@ -6,6 +6,7 @@ not written. A file is ours while its name and its whole content are as noted: o
 
 import json
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -78,14 +79,21 @@ class Ledger:
         """Whether most of its lines no longer count."""
         return self._lines > 2 * (len(self.files) + len(self.temporary)) + _SPARE_LINES
 
-    def text(self) -> str:
-        """The ledger as short as can be."""
+    def shorten(self) -> None:
+        """Write it anew without what no longer counts."""
         rows = [["file", name, digest] for name, digest in self.files.items()]
         done = [r for r in rows if r[1] not in self.pending]
         rows = [*done, ["published"], *(r for r in rows if r[1] in self.pending)]
         rows += [["temporary", name] for name in sorted(self.temporary)]
+        made = self._folder / f".new-{secrets.token_hex(8)}"
+        self.begin(made.name)
+        with made.open("x", encoding="utf-8") as file:
+            file.write(_HEAD + "".join(json.dumps(row) + "\n" for row in rows))
+            file.flush()
+            os.fsync(file.fileno())
+        made.replace(self._path)
+        self.temporary.discard(made.name)
         self._lines = len(rows)
-        return _HEAD + "".join(json.dumps(row) + "\n" for row in rows)
 
     def _note(self, *row: str) -> None:
         """Append a line durably; after a torn one it begins anew."""

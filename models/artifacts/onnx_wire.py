@@ -177,7 +177,7 @@ def _reference(content: _Bytes, start: int, end: int) -> Reference | None:
     if (_PLACE, _IS_EXTERNAL) not in {(f.number, f.value) for f in fields if f.wire == 0}:
         return None
     dims = [d for f in fields if f.number == _DIMS for d in _numbers(content, f)]
-    types = [f.value for f in fields if f.number == _TYPE and f.wire == 0]
+    types = [f.value for f in fields if (f.number, f.wire) == (_TYPE, 0)]
     names = [_text(content, f) for f in fields if f.number == _NAME and f.wire == 2]
     entries = tuple(_entry(content, f) for f in fields if f.number == _EXTERNAL and f.wire == 2)
     bits = _BITS.get(types[-1]) if types else None
@@ -217,9 +217,11 @@ def _rewritten(
         if inner is None or (inner == _TENSOR and not _reference(content, field.value, field.end)):
             parts.append(content.slice(field.start, field.end))
         elif inner == _TENSOR:
-            parts.append(_packed(field, _moved(content, field, names)))
+            parts.append(_packed(field.number, _moved(content, field, names)))
         else:
-            parts.append(_packed(field, _rewritten(content, field.value, field.end, inner, names)))
+            parts.append(
+                _packed(field.number, _rewritten(content, field.value, field.end, inner, names))
+            )
     return b"".join(parts)
 
 
@@ -229,23 +231,17 @@ def _moved(content: _Bytes, tensor: _Field, names: Mapping[str, str]) -> bytes:
         if field.number == _EXTERNAL and field.wire == 2:
             key, value = _entry(content, field)
             if key == "location":
-                pair = [
-                    _packed(f, t.encode(errors="surrogateescape"))
-                    for f, t in ((_text_field(1), key), (_text_field(2), names[value]))
-                ]
-                parts.append(_packed(field, b"".join(pair)))
+                pair = ((1, key), (2, names[value]))
+                entry = [_packed(n, t.encode(errors="surrogateescape")) for n, t in pair]
+                parts.append(_packed(field.number, b"".join(entry)))
                 continue
         parts.append(content.slice(field.start, field.end))
     return b"".join(parts)
 
 
-def _text_field(number: int) -> _Field:
-    return _Field(number, 2, 0, 0, 0)
-
-
-def _packed(field: _Field, value: bytes) -> bytes:
-    """The field with another value."""
-    return _varint(field.number << 3 | field.wire) + _varint(len(value)) + value
+def _packed(number: int, value: bytes) -> bytes:
+    """A field of bytes."""
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
 
 
 def _varint(number: int) -> bytes:

@@ -51,6 +51,21 @@ def create_family(root: Path, family: Family, files: Files) -> Family:
         return _commit(publication, family, files)
 
 
+def update_family(root: Path, family: Family, files: Files) -> Family:
+    """As `publish_family`, but of a family of the same signature its SLO, limits and variants of other names stay."""
+    folder = _folder_for(root, family, files)
+    with sole_publisher(folder) as publication:
+        try:
+            present = load_family(folder, verify=False)
+        except ArtifactError:
+            return _commit(publication, family, files)
+        if (present.inputs, present.outputs) != (family.inputs, family.outputs):
+            return _commit(publication, family, files)
+        kept = replace(family, slo=present.slo, max_batch=present.max_batch)
+        variants = _replaced(present, family.variants)
+        return _commit(publication, replace(kept, variants=variants), files)
+
+
 def add_variants(root: Path, family: str, variants: Sequence[Variant], files: Files) -> Family:
     """Add `variants` to the family of that name; `files` maps each variant's name to its artefact.
 
@@ -71,9 +86,7 @@ def replace_variants(root: Path, family: str, variants: Sequence[Variant], files
     _check_files(family, variants, files)
     with sole_publisher(_existing(root, family)) as publication:
         present = load_family(root / family, verify=False)
-        new = {v.name: v for v in variants}
-        same = [new.pop(v.name, v) for v in present.variants]
-        return _commit(publication, replace(present, variants=(*same, *new.values())), files)
+        return _commit(publication, replace(present, variants=_replaced(present, variants)), files)
 
 
 def remove_variants(root: Path, family: str, names: Collection[str]) -> Family:
@@ -92,6 +105,13 @@ def remove_variants(root: Path, family: str, names: Collection[str]) -> Family:
                 f"family {family} would be left without variants; keep one, or delete {root / family}"
             )
         return _commit(publication, replace(present, variants=kept), {})
+
+
+def _replaced(present: Family, variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """The family's variants, those of the same name replaced where they stand, new ones at the end."""
+    new = {v.name: v for v in variants}
+    same = [new.pop(v.name, v) for v in present.variants]
+    return (*same, *new.values())
 
 
 def _folder_for(root: Path, family: Family, files: Files) -> Path:
