@@ -114,7 +114,7 @@ class _Document:
         self, scope: _Scope, key: Key, old: Sequence[Content], new: Sequence[Content]
     ) -> None:
         tables = scope.tables(key)
-        if len(tables) != len(old):  # written as one value
+        if len(tables) != len(old) or (not tables and _is_assigned(scope, key)):  # as one value
             self._set(scope, key, list(new) or None)
             return
         ids = _identities([*old, *new])
@@ -166,6 +166,11 @@ class _Document:
         self._blocks[at - 1].lines += blocks[-1].remarks_after()
         for block in blocks:
             self._blocks.remove(block)
+
+
+def _is_assigned(scope: _Scope, key: Key) -> bool:
+    said = ((b.key, s.assigned()[0]) for b in scope.blocks() for s in b.statements())
+    return any((*header, *words) == key for header, words in said)
 
 
 def _home(blocks: Sequence[Block], key: Key) -> tuple[Block | None, int]:
