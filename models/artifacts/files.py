@@ -88,7 +88,6 @@ class Publication:
         temporary.replace(path)
         sync_folder(self.folder)
         self._ledger.commit()
-        self._ledger.forget(temporary.name)
 
     def set_aside(self, name: str) -> None:
         """Keep a copy of a file that is about to be replaced and that could not be kept as it is: NAME.old-DIGEST."""
@@ -126,7 +125,6 @@ class Publication:
             if not path.exists() and not path.is_symlink():
                 self._ledger.place(path.name, digest)
                 temporary.replace(path)
-                self._ledger.forget(temporary.name)
                 sync_folder(self.folder)
                 return path.name, digest
             if path.is_file() and not path.is_symlink() and sha256_of(path) == digest:

@@ -4,6 +4,7 @@ A line a note, appended and made durable before the file that it is about comes 
 not written. A file is ours while its name and its whole content are as noted: one that somebody edited is theirs.
 """
 
+import errno
 import json
 import os
 import secrets
@@ -27,6 +28,7 @@ class Ledger:
         self._folder = folder
         self._path = folder / LEDGER
         self._lines = 0
+        self._lead = _HEAD
         self.temporary: set[str] = set()
         """Names that only a publication under way, or a dead one, has given."""
         self.files: dict[str, str] = {}
@@ -47,17 +49,16 @@ class Ledger:
         self._note("file", name, sha256)
 
     def commit(self) -> None:
-        """What was placed so far is published."""
-        if self.pending:
-            self.pending.clear()
-            self._note("published")
+        """What was placed so far is published, and no temporary file is left."""
+        self._apply(["published"])
+        self._note("published")
 
     def forget(self, name: str) -> None:
         """The name is no longer ours. On a full disk the note is left out: it names a file that is not there."""
         if name in self.temporary or name in self.files:
             self._apply(["forget", name])
             with suppress(OSError):
-                self._note("forget", name)
+                self._note("forget", name, durably=False)
 
     def is_ours(self, name: str) -> bool:
         """Whether the file of that name is still, to the last byte, what was noted."""
@@ -95,16 +96,19 @@ class Ledger:
         self.temporary.discard(made.name)
         self._lines = len(rows)
 
-    def _note(self, *row: str) -> None:
-        """Append a line durably; after a torn one it begins anew."""
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        with os.fdopen(handle, "rb+") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            lead = _HEAD if not size else "" if file.read(1) == b"\n" else "\n"
-            file.write((lead + json.dumps(row) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
+    def _note(self, *row: str, durably: bool = True) -> None:
+        """Append a line; after a torn one it begins anew."""
+        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            lead, self._lead = self._lead, "\n"
+            line = f"{lead}{json.dumps(row)}\n".encode()
+            if os.write(handle, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            if durably:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
+        self._lead = ""
         self._lines += 1
 
     def _read(self) -> None:
@@ -114,6 +118,8 @@ class Ledger:
             return
         if lines and not _HEAD.startswith(lines[0].rstrip("\n")):
             raise ArtifactError(f"{self._path} is no ledger of Gearshift's; move it elsewhere")
+        if lines:
+            self._lead = "" if lines[-1].endswith("\n") else "\n"
         for line in lines[1:]:
             self._lines += 1
             self._apply(_row(line))
@@ -127,6 +133,7 @@ class Ledger:
                 self.pending.add(name)
             case ["published"]:
                 self.pending.clear()
+                self.temporary.clear()
             case ["forget", name]:
                 self.temporary.discard(name)
                 self.files.pop(name, None)
