@@ -6,7 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.artifacts import ArtifactError, default_repository, load_repository
+from models.artifacts import (
+    ArtifactError,
+    default_repository,
+    family_folders,
+    load_family,
+    uncovered,
+    uncovered_text,
+)
 from models.catalog import Family, Variant
 
 if TYPE_CHECKING:
@@ -17,7 +24,10 @@ _TOLD = ("data", "network", "selector", "units", "seed", "label_noise")
 
 
 def main(argv: list[str]) -> int:
-    """Run one action; 0 when it did what was asked, 2 with one message when it could not."""
+    """Run one action; 0 when it did what was asked, 2 with a message when it could not.
+
+    `quantize` did when it made at least one variant: what it left out, and what is doubtful, it says on stderr.
+    """
     arguments = _parser().parse_args(argv)
     root: Path = arguments.repository.expanduser().absolute()
     try:
@@ -75,10 +85,10 @@ def _add_quantize(action: argparse.ArgumentParser) -> None:
 
 
 def _quantize(root: Path, arguments: argparse.Namespace) -> int:
-    from models.artifacts import load_family
     from models.build.calibration import read_calibration
     from models.build.errors import BuildError
-    from models.build.narrower import PRECISIONS, Job, add_precisions
+    from models.build.narrower import Job, add_precisions
+    from models.build.precisions import PRECISIONS
     from models.build.recipe import sole_builder
 
     wanted = list(dict.fromkeys(p.strip() for p in arguments.precisions.split(",")))
@@ -87,8 +97,9 @@ def _quantize(root: Path, arguments: argparse.Namespace) -> int:
     family = load_family(root / arguments.family)
     try:
         calibration = read_calibration(arguments.calibration, family)
-        with sole_builder(root):
-            made = add_precisions(Job(root, arguments.family, wanted), calibration, print)
+        with sole_builder(root) as work:
+            job = Job(root, arguments.family, wanted, work, print, _warn)
+            made = add_precisions(job, calibration)
     except BuildError as error:
         return _fail(str(error))
     print(_described(made))
@@ -102,7 +113,7 @@ def _build(root: Path, *, force: bool) -> int:
     from models.build.recipe import STEPS, build, is_current, sole_builder
 
     try:
-        with sole_builder(root):
+        with sole_builder(root) as work:
             if not force and is_current(root):
                 print(f"up to date: {root}")
                 return 0
@@ -115,7 +126,7 @@ def _build(root: Path, *, force: bool) -> int:
                     bar.set_description(what)
                     bar.update()
 
-                build(root, report)
+                build(root, work, report)
     except BuildError as error:
         return _fail(str(error))
     return _list(root)
@@ -124,11 +135,17 @@ def _build(root: Path, *, force: bool) -> int:
 def _list(root: Path) -> int:
     from models.stems import load_packages
 
-    families = load_repository(root, verify=False).values()
-    packages = load_packages(root, verify=False).values()
-    rows = [*map(_described, families), *map(_described_package, packages)]
-    print("\n".join(rows) or f"no families in {root}")
-    return 0
+    rows: list[str] = []
+    code = 0
+    for folder in family_folders(root):
+        try:
+            rows.append(_described(load_family(folder, verify=False)))
+        except ArtifactError as error:
+            code = _fail(str(error))
+    rows += map(_described_package, load_packages(root, verify=False).values())
+    if rows or not code:
+        print("\n".join(rows) or f"no families in {root}")
+    return code
 
 
 def _described(family: Family) -> str:
@@ -163,20 +180,41 @@ def _provenance(variant: Variant) -> str:
 def _verify(root: Path) -> int:
     from models.stems import load_packages
 
-    for family in load_repository(root, verify=True).values():
-        waiting = sum(v.candidate for v in family.variants)
-        among = f", {waiting} of them candidates" if waiting else ""
-        print(f"{family.name}: {len(family.variants)} artefacts verified{among}")
+    code = 0
+    for folder in family_folders(root):
+        try:
+            code = max(code, _verify_family(folder))
+        except ArtifactError as error:
+            code = _fail(str(error))
     for package in load_packages(root, verify=True).values():
         heads = sum(len(task.heads) for task in package.tasks)
         print(
             f"{package.base.name}: base and {heads} heads of {len(package.tasks)} tasks verified, stems as hashed"
         )
-    return 0
+    return code
+
+
+def _verify_family(folder: Path) -> int:
+    """2 where the manifest leaves weights out: then not all that is served was verified."""
+    family = load_family(folder)
+    waiting = sum(v.candidate for v in family.variants)
+    among = f", {waiting} of them candidates" if waiting else ""
+    weights = len({d.file for v in family.variants for d in v.data})
+    beside = f", and {weights} files of weights beside them" if weights else ""
+    print(f"{family.name}: {len(family.variants)} artefacts verified{among}{beside}")
+    code = 0
+    for variant in family.variants:
+        if bare := uncovered(folder, variant):
+            code = _fail(f"{folder}: {uncovered_text(variant, bare)}")
+    return code
+
+
+def _warn(message: str) -> None:
+    print(f"gearshift models: {message}", file=sys.stderr)
 
 
 def _fail(message: str) -> int:
-    print(f"gearshift models: {message}", file=sys.stderr)
+    _warn(message)
     return 2
 
 

@@ -1,5 +1,6 @@
 """Families and variants: which models exist, what they take and give, and how accurate each is. Pure values."""
 
+import hashlib
 from dataclasses import dataclass
 
 DATATYPES = {
@@ -30,11 +31,20 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file that an artefact keeps weights in: its path below the family's folder, and its content's sha256."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One artefact of a family: a network at a precision. `artifact` is a file name inside the family's folder.
 
     A `candidate` has yet to earn its place: it is served once the server has found that it moves the frontier here.
-    `origin` tells how it came about, as the text of a JSON object; empty where nothing was recorded.
+    `origin` tells how it came about, as the text of a JSON object; empty where nothing was recorded. `data`: the files
+    that an ONNX graph keeps weights in (external data).
     """
 
     name: str
@@ -44,6 +54,15 @@ class Variant:
     accuracy: Accuracy
     candidate: bool = False
     origin: str = ""
+    data: tuple[DataFile, ...] = ()
+
+    @property
+    def content(self) -> str:
+        """What tells the network from any other: the artefact's sha256, or one over it and those of its data."""
+        if not self.data:
+            return self.sha256
+        sums = (self.sha256, *(d.sha256 for d in self.data))
+        return hashlib.sha256("\n".join(sums).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def _set_aside(path: Path, error: Exception) -> None:
 
 
 def _encoded(family: Family, machine: MachineProfile, hardware: Hardware) -> dict[str, Any]:
-    sums = {v.name: v.sha256 for v in family.variants}
+    sums = {v.name: v.content for v in family.variants}
     return {
         "schema": SCHEMA,
         "fingerprint": machine.fingerprint,
@@ -115,7 +115,7 @@ def _decoded(content: Any, family: Family, fingerprint: str) -> MachineProfile:
     found = (content["schema"], content["family"], content["fingerprint"])
     if found != (SCHEMA, family.name, fingerprint):
         raise ValueError(f"schema, family and fingerprint are {found}")
-    sums = {v.name: v.sha256 for v in family.variants}
+    sums = {v.name: v.content for v in family.variants}
     rows = [dict(row) for row in content["profiles"]]
     same = [row for row in rows if sums.get(row["variant"]) == row.pop("sha256")]
     profiles = tuple(_profile(row) for row in same)

@@ -5,15 +5,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from models.build import narrow
 from models.build.errors import BuildError
-from models.build.quantize import quantize_graph
+from models.build.precisions import PRECISIONS, in_precision
 from trainer.errors import TrainError
 from trainer.evaluate import Images
 from trainer.signature import INPUT
 
-PRECISIONS = (*narrow.PRECISIONS, "int8")
-"""What can be made of fp32."""
+__all__ = ["PRECISIONS", "write_precision"]
 
 
 def write_precision(full: Path, precision: str, calibration: Images, target: Path) -> None:
@@ -24,29 +22,15 @@ def write_precision(full: Path, precision: str, calibration: Images, target: Pat
     """
     if precision not in PRECISIONS:
         raise TrainError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
-    model = onnx.load(full)
-    made = _quantized(model, calibration) if precision == "int8" else _narrowed(model, precision)
-    target.write_bytes(made.SerializeToString())
-
-
-def _narrowed(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
-    try:
-        return narrow.narrow(model, precision)
-    except BuildError as error:
-        raise TrainError(str(error)) from error
-
-
-def _quantized(model: onnx.ModelProto, calibration: Images) -> onnx.ModelProto:
-    if not len(calibration):
+    if precision == "int8" and not len(calibration):
         raise TrainError("int8 needs images of the training split to set its ranges; give some")
+    model = onnx.load(full)
     rows = {INPUT: calibration.astype(np.float32)}
     try:
-        return quantize_graph(model, rows, _kept_float(model))
-    except OSError:  # a full disk is no fault of the network's
-        raise
-    except Exception as error:  # the quantiser raises whatever the operator it met led to
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise TrainError(f"the network cannot be quantised to int8: {said}") from error
+        made = in_precision(model, precision, rows, _kept_float(model))
+    except BuildError as error:
+        raise TrainError(f"the network cannot be had in {precision}: {error}") from error
+    target.write_bytes(made.SerializeToString())
 
 
 def _kept_float(model: onnx.ModelProto) -> list[str]:

@@ -1,6 +1,5 @@
 """Judged files -> variants in the model repository, all or none, each with its origin written beside it."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from models.artifacts import (
     create_family,
     load_family,
 )
+from models.artifacts.external import content_of
 from models.catalog import Accuracy, Family, Variant
 from trainer.errors import TrainError
 from trainer.signature import differences
@@ -118,7 +118,9 @@ def worth_publishing(
 def name_of(candidate: CandidateFile) -> str:
     """`cnn-w32-d2-int8-0123abcd`: the same file always has the same name, another file another. Raises TrainError."""
     try:
-        digest = hashlib.sha256(candidate.path.read_bytes()).hexdigest()
+        digest = content_of(candidate.path)
+    except ArtifactError as error:
+        raise TrainError(str(error)) from error
     except OSError as error:
         raise TrainError(
             f"{candidate.path} cannot be read: {error.strerror}; make it again"

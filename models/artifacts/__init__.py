@@ -8,12 +8,17 @@ from models.artifacts.publishing import (
     publish_family,
     remove_variants,
     replace_variants,
+    update_family,
 )
 from models.artifacts.repository import (
     default_repository,
+    family_folders,
     load_family,
     load_repository,
+    opening,
     size_of,
+    uncovered,
+    uncovered_text,
 )
 from models.artifacts.tables import ArtifactError, is_plain_name
 
@@ -24,11 +29,16 @@ __all__ = [
     "add_variants",
     "create_family",
     "default_repository",
+    "family_folders",
     "is_plain_name",
     "load_family",
     "load_repository",
+    "opening",
     "publish_family",
     "remove_variants",
     "replace_variants",
     "size_of",
+    "uncovered",
+    "uncovered_text",
+    "update_family",
 ]

@@ -1,16 +1,25 @@
-"""Writing into the folder of a family or a task package: a kill or a full disk at any moment costs readers nothing."""
+"""Writing into the folder of a family or a task package: a kill or a full disk at any moment costs readers nothing.
+
+Nothing is deleted here but what the folder's ledger says that Gearshift wrote and that is still as it was written.
+"""
 
 import fcntl
 import hashlib
 import os
-import tempfile
+import secrets
 import tomllib
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
+from models.artifacts.digests import sha256_of
+from models.artifacts.external import check_references, located, references, rewritten
+from models.artifacts.ledger import Ledger
 from models.artifacts.manifest import MANIFEST
+from models.artifacts.tables import ArtifactError
+from models.catalog import DataFile
 
 TASKS_MANIFEST = "tasks.toml"
 """A task package's; it may lie beside a family's of the same name."""
@@ -19,45 +28,149 @@ MANIFESTS = (MANIFEST, TASKS_MANIFEST)
 
 LOCK = ".lock"
 _TEMPORARY = ".new-"
+_CHUNK = 1 << 20
+_DIGITS = (8, 16, 64)
+"""Of the sha256 in a file's name: more where another file has the shorter name already."""
+
+_WEIGHTS = "weights"
+
+Filler = Callable[[BinaryIO], str]
+"""Writes a file's content and returns its sha256."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An artefact in its folder: its name there, its sha256, and the files that hold weights of it."""
+
+    file: str
+    sha256: str
+    data: tuple[DataFile, ...] = ()
+
+
+class Publication:
+    """What one publisher does in `folder` while it holds the lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ledger = Ledger(folder)
+
+    def place(self, name: str, source: Path) -> Placed:
+        """Copy the artefact `source` and the files that it keeps weights in, each named after its content.
+
+        Raises ArtifactError where it refers to files that are missing, damaged or outside of its own folder.
+        """
+        found = references(source)
+        check_references(source, found)
+        if not found:
+            return Placed(*self._settle(name, source.suffix, _copying(source)))
+        placed: dict[str, DataFile] = {}
+        for location in dict.fromkeys(r.location for r in found):
+            path = located(source, location)
+            placed[location] = DataFile(*self._settle(_WEIGHTS, ".data", _copying(path)))
+        model = rewritten(source, {location: data.file for location, data in placed.items()})
+        file, digest = self._settle(name, source.suffix, _writing(model))
+        return Placed(file, digest, tuple(dict.fromkeys(placed.values())))
+
+    def add_text(self, name: str, suffix: str, text: str) -> str:
+        """Write a text beside the manifest under a name after its content, which is returned."""
+        return self._settle(name, suffix, _writing(text.encode()))[0]
+
+    def write_manifest(self, name: str, text: str, instead_of: str | None) -> None:
+        """Replace the manifest `instead_of` in one step; this is what makes the publication visible.
+
+        Raises ArtifactError where somebody else has written to it meanwhile, OSError naming it where the disk refuses.
+        """
+        path = self.folder / name
+        temporary, _ = self._temporary(_writing(text.encode()), path)
+        if text_of(path) != instead_of:
+            self._drop(temporary)
+            raise ArtifactError(f"{path} was changed meanwhile; nothing was published, try again")
+        temporary.replace(path)
+        sync_folder(self.folder)
+        self._ledger.commit()
+
+    def set_aside(self, name: str) -> None:
+        """Keep a copy of a file that is about to be replaced and that could not be kept as it is: NAME.old-DIGEST."""
+        temporary, digest = self._temporary(_copying(self.folder / name), self.folder / name)
+        temporary.replace(self.folder / f"{name}.old-{digest[:16]}")
+        self._ledger.forget(temporary.name)
+
+    def sweep(self, keep: set[str]) -> None:
+        """Remove what was written here earlier and is neither in `keep` nor part of what is published now."""
+        self._clear(set(self._ledger.files) - keep)
+        if self._ledger.grown():
+            self._ledger.shorten()
+
+    def clear_up(self) -> None:
+        """Remove what a publication that came to nothing, this one or a dead one, has left."""
+        for name in sorted(self._ledger.temporary):
+            self._drop(self.folder / name)
+        self._clear(set(self._ledger.pending))
+
+    def _clear(self, names: set[str]) -> None:
+        """Remove those of our own files that are not published.
+
+        Where one of the manifests is damaged, nothing goes: who mends it will want what it named.
+        """
+        if any((self.folder / m).exists() and not _read(self.folder / m) for m in MANIFESTS):
+            return
+        for name in sorted(names - named_in(self.folder)):
+            self._ledger.remove(name)
+
+    def _settle(self, name: str, suffix: str, fill: Filler) -> tuple[str, str]:
+        """Make a file named after `name` and its content, unless it is there; its name and its sha256."""
+        temporary, digest = self._temporary(fill, self.folder / f"{name}-{suffix}")
+        for digits in _DIGITS:
+            path = self.folder / f"{name}-{digest[:digits]}{suffix}"
+            if not path.exists() and not path.is_symlink():
+                self._ledger.place(path.name, digest)
+                temporary.replace(path)
+                sync_folder(self.folder)
+                return path.name, digest
+            if path.is_file() and not path.is_symlink() and sha256_of(path) == digest:
+                self._drop(temporary)
+                return path.name, digest
+        self._drop(temporary)
+        taken = self.folder / f"{name}-{digest}{suffix}"
+        raise ArtifactError(f"{taken} is there with other content; move it elsewhere")
+
+    def _temporary(self, fill: Filler, wanted: Path) -> tuple[Path, str]:
+        """A new file, whole and durable, and its sha256. Raises OSError naming the file that was `wanted`."""
+        temporary = self.folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
+        try:
+            self._ledger.begin(temporary.name)
+            with temporary.open("xb") as file:
+                digest = fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            self._drop(temporary)
+            where = error.filename if error.filename and not _is_in(error, self.folder) else wanted
+            raise OSError(error.errno, error.strerror, str(where)) from error
+        return temporary, digest
+
+    def _drop(self, temporary: Path) -> None:
+        if not temporary.is_dir():
+            temporary.unlink(missing_ok=True)
+        self._ledger.forget(temporary.name)
 
 
 @contextmanager
-def sole_publisher(folder: Path) -> Generator[None]:
+def sole_publisher(folder: Path) -> Generator[Publication]:
     """Hold `folder` against other publishers; waits for one that is at work, clears up after those that were killed.
 
-    The kernel frees the lock with its holder's last breath. Every temporary file belongs to a holder, so whatever lies
-    here when the lock is won is a dead one's, however young. On an error the body's new files go, but for those that
-    a manifest names.
+    The kernel frees the lock with its holder's last breath, so what the ledger has as under way when the lock is won
+    is a dead one's, however young. On an error what the body placed goes again, but for what a manifest names.
     """
-    with (folder / LOCK).open("w") as lock:
+    with (folder / LOCK).open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in folder.glob(f"{_TEMPORARY}*"):
-            left.unlink(missing_ok=True)
-        before = {path.name for path in folder.iterdir()}
+        publication = Publication(folder)
+        publication.clear_up()
         try:
-            yield
+            yield publication
         except BaseException:
-            sweep(folder, before)
+            publication.clear_up()
             raise
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write by temporary file, fsync and rename, so that `path` is whole or as it was. Raises OSError naming `path`."""
-    handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -69,13 +182,12 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def place(folder: Path, name: str, source: Path) -> tuple[str, str]:
-    """Copy the artefact `source` into `folder`, named after `name` and its content: its new name and its sha256."""
-    content = source.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    placed = f"{name}-{digest[:8]}{source.suffix}"
-    write(folder / placed, content)
-    return placed, digest
+def text_of(path: Path) -> str | None:
+    """A manifest's text with its line ends as they are; None where there is none, or it is no text."""
+    try:
+        return path.read_bytes().decode()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
 
 
 def named_in(folder: Path) -> set[str]:
@@ -89,23 +201,35 @@ def named_in(folder: Path) -> set[str]:
     }
 
 
-def sweep(folder: Path, keep: set[str]) -> None:
-    """Remove the files that are neither in `keep` nor part of what is published. The lock stays: others may wait at it.
+def _copying(source: Path) -> Filler:
+    def fill(file: BinaryIO) -> str:
+        digest = hashlib.sha256()
+        with source.open("rb") as opened:
+            while chunk := opened.read(_CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+        return digest.hexdigest()
 
-    Where one of the manifests is damaged, nothing goes: who mends it will want what it named.
-    """
-    if any((folder / m).exists() and not _read(folder / m) for m in MANIFESTS):
-        return
-    keep = keep | named_in(folder) | {LOCK}
-    for path in folder.iterdir():
-        if path.name not in keep and path.is_file():
-            path.unlink(missing_ok=True)
+    return fill
+
+
+def _writing(content: bytes) -> Filler:
+    def fill(file: BinaryIO) -> str:
+        file.write(content)
+        return hashlib.sha256(content).hexdigest()
+
+    return fill
+
+
+def _is_in(error: OSError, folder: Path) -> bool:
+    """Whether the error is about a file in `folder`: a temporary one, which says nothing to anybody."""
+    return Path(os.fsdecode(error.filename)).parent == folder
 
 
 def _read(path: Path) -> dict[str, Any]:
     """A manifest's content; empty where it is missing or no TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return {}
 

@@ -3,10 +3,11 @@
 import json
 import tomllib
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import cast
 
 from models.artifacts.tables import ArtifactError, Table, table_text
-from models.catalog import DATATYPES, Accuracy, Family, Slo, TensorSpec, Variant
+from models.catalog import DATATYPES, Accuracy, DataFile, Family, Slo, TensorSpec, Variant
 
 MANIFEST = "family.toml"
 
@@ -24,7 +25,9 @@ def parse(text: str, where: str) -> Manifest:
     try:
         top = Table(where, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ArtifactError(f"{where} is no TOML: {error}; build the family again") from error
+        raise ArtifactError(
+            f"{where} is no TOML: {error}; correct it or publish the family again"
+        ) from error
     labels = top.take("labels", [])
     family = Family(
         name=top.name("name"),
@@ -79,11 +82,21 @@ def _variant(table: Table) -> Variant:
         accuracy=_accuracy(table.table("accuracy")),
         candidate=table.flag("candidate"),
         origin=table.text("origin", ""),
+        data=tuple(_data(t) for t in table.tables_if_any("data")),
     )
     if variant.origin and not _is_object(variant.origin):
         raise table.wrong("origin", f"must be the text of a JSON object, not {variant.origin!r}")
     table.done()
     return variant
+
+
+def _data(table: Table) -> DataFile:
+    found = DataFile(table.text("file"), table.digest("sha256"))
+    path = PurePosixPath(found.file)
+    if path.is_absolute() or ".." in path.parts or str(path) != found.file or path.name == "":
+        raise table.wrong("file", f"must be a plain path below the folder, not {found.file!r}")
+    table.done()
+    return found
 
 
 def _is_object(text: str) -> bool:
@@ -135,4 +148,7 @@ def render(family: Family, labels_file: str = "") -> str:
         entry |= {k: getattr(v, k) for k in ("candidate", "origin") if getattr(v, k)}
         known = {k: getattr(v.accuracy, k) for k in ("value", "source", "n", "interval")}
         parts += [table_text("[[variants]]", entry), table_text("[variants.accuracy]", known)]
+        parts += [
+            table_text("[[variants.data]]", {"file": d.file, "sha256": d.sha256}) for d in v.data
+        ]
     return "\n".join(parts)

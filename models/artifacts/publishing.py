@@ -1,18 +1,22 @@
 """Families changed on disk: published whole, or variants added to them and taken out again.
 
 `family.toml` is the commit point: artefacts are named after their content and written first, then `family.toml` is
-replaced in one step. A kill at any moment leaves the old family or the new one, whole. One publisher at a time holds
-a family's folder; readers need no lock.
+replaced in one step. What does not change in it stays as somebody wrote it, comments and all. A kill at any moment
+leaves the old family or the new one, whole. One publisher at a time holds a family's folder; readers need no lock.
 """
 
 import hashlib
+import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from models.artifacts.files import named_in, place, sole_publisher, sweep, sync_folder, write
-from models.artifacts.manifest import MANIFEST, parse, render
-from models.artifacts.repository import load_family, read_manifest, sha256_of
+from models.artifacts.digests import sha256_of
+from models.artifacts.editing import BYTE_ORDER_MARK, edited
+from models.artifacts.external import check_references, located, references, rewritten
+from models.artifacts.files import Publication, named_in, sole_publisher, sync_folder, text_of
+from models.artifacts.manifest import MANIFEST, Manifest, parse, render
+from models.artifacts.repository import labels_of, load_family, read_manifest
 from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import Family, Variant
 
@@ -32,19 +36,34 @@ def publish_family(root: Path, family: Family, files: Files) -> Family:
     until the next publication, for those who are about to open them.
     """
     folder = _folder_for(root, family, files)
-    with sole_publisher(folder):
-        return _commit(root, family, files)
+    with sole_publisher(folder) as publication:
+        return _commit(publication, family, files)
 
 
 def create_family(root: Path, family: Family, files: Files) -> Family:
     """As `publish_family`, but raises FamilyExists where there is one of that name."""
     folder = _folder_for(root, family, files)
-    with sole_publisher(folder):
+    with sole_publisher(folder) as publication:
         if (folder / MANIFEST).exists():
             raise FamilyExists(
                 f"family {family.name} exists in {root}; add variants to it or name another"
             )
-        return _commit(root, family, files)
+        return _commit(publication, family, files)
+
+
+def update_family(root: Path, family: Family, files: Files) -> Family:
+    """As `publish_family`, but of a family of the same signature its SLO, limits and variants of other names stay."""
+    folder = _folder_for(root, family, files)
+    with sole_publisher(folder) as publication:
+        try:
+            present = load_family(folder, verify=False)
+        except ArtifactError:
+            return _commit(publication, family, files)
+        if (present.inputs, present.outputs) != (family.inputs, family.outputs):
+            return _commit(publication, family, files)
+        kept = replace(family, slo=present.slo, max_batch=present.max_batch)
+        variants = _replaced(present, family.variants)
+        return _commit(publication, replace(kept, variants=variants), files)
 
 
 def add_variants(root: Path, family: str, variants: Sequence[Variant], files: Files) -> Family:
@@ -54,21 +73,20 @@ def add_variants(root: Path, family: str, variants: Sequence[Variant], files: Fi
     other content is refused. Raises ArtifactError, or OSError when the disk refuses; then nothing has changed.
     """
     _check_files(family, variants, files)
-    with sole_publisher(_existing(root, family)):
+    with sole_publisher(_existing(root, family)) as publication:
         present = load_family(root / family, verify=False)
         new = [v for v in variants if not _is_there(present, v, files[v.name])]
         if not new:
             return present
-        return _commit(root, replace(present, variants=(*present.variants, *new)), files)
+        return _commit(publication, replace(present, variants=(*present.variants, *new)), files)
 
 
 def replace_variants(root: Path, family: str, variants: Sequence[Variant], files: Files) -> Family:
-    """As `add_variants`, but a variant of the same name gives way, whatever its content."""
+    """As `add_variants`, but a variant of the same name gives way to the new one, whatever its content."""
     _check_files(family, variants, files)
-    with sole_publisher(_existing(root, family)):
+    with sole_publisher(_existing(root, family)) as publication:
         present = load_family(root / family, verify=False)
-        kept = [v for v in present.variants if v.name not in files]
-        return _commit(root, replace(present, variants=(*kept, *variants)), files)
+        return _commit(publication, replace(present, variants=_replaced(present, variants)), files)
 
 
 def remove_variants(root: Path, family: str, names: Collection[str]) -> Family:
@@ -76,7 +94,7 @@ def remove_variants(root: Path, family: str, names: Collection[str]) -> Family:
 
     Returns the family as it then is. Raises ArtifactError where a name is unknown or no variant would be left.
     """
-    with sole_publisher(_existing(root, family)):
+    with sole_publisher(_existing(root, family)) as publication:
         present = load_family(root / family, verify=False)
         known = [v.name for v in present.variants]
         if unknown := sorted(set(names) - set(known)):
@@ -86,7 +104,14 @@ def remove_variants(root: Path, family: str, names: Collection[str]) -> Family:
             raise ArtifactError(
                 f"family {family} would be left without variants; keep one, or delete {root / family}"
             )
-        return _commit(root, replace(present, variants=kept), {})
+        return _commit(publication, replace(present, variants=kept), {})
+
+
+def _replaced(present: Family, variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """The family's variants, those of the same name replaced where they stand, new ones at the end."""
+    new = {v.name: v for v in variants}
+    same = [new.pop(v.name, v) for v in present.variants]
+    return (*same, *new.values())
 
 
 def _folder_for(root: Path, family: Family, files: Files) -> Path:
@@ -106,6 +131,10 @@ def _check_files(family: str, variants: Sequence[Variant], files: Files) -> None
         raise ArtifactError(
             f"family {family}: its variants are {names}, files are given for {sorted(files)}; give one for each"
         )
+    if odd := [name for name in names if not is_plain_name(name)]:  # before a file is called so
+        raise ArtifactError(
+            f"variant {odd[0]!r} must have a plain name: letters, digits and _.-; rename it"
+        )
 
 
 def _existing(root: Path, family: str) -> Path:
@@ -116,7 +145,7 @@ def _existing(root: Path, family: str) -> Path:
 
 def _is_there(present: Family, variant: Variant, source: Path) -> bool:
     there = present.variant(variant.name)
-    if there is not None and there.sha256 != sha256_of(source):
+    if there is not None and there.sha256 not in {sha256_of(source), *_as_placed(there, source)}:
         raise ArtifactError(
             f"family {present.name} has a variant {variant.name} with other content; give this one another name, "
             "or remove that one first"
@@ -124,28 +153,72 @@ def _is_there(present: Family, variant: Variant, source: Path) -> bool:
     return there is not None
 
 
-def _commit(root: Path, family: Family, files: Files) -> Family:
+def _as_placed(there: Variant, source: Path) -> list[str]:
+    """The sha256 that `source` would have in place, if it keeps weights elsewhere and they are those of `there`."""
+    found = references(source)
+    check_references(source, found)
+    known = {d.sha256: d.file for d in there.data}
+    digests = {r.location: sha256_of(located(source, r.location)) for r in found}
+    if not found or not known.keys() >= set(digests.values()):
+        return []
+    names = {location: known[digest] for location, digest in digests.items()}
+    return [hashlib.sha256(rewritten(source, names)).hexdigest()]
+
+
+def _commit(publication: Publication, family: Family, files: Files) -> Family:
     """Write the artefacts in `files`, then `family.toml`. Other variants have theirs in place. Needs the lock."""
-    folder = root / family.name
+    folder = publication.folder
     replaced = named_in(folder)
-    placed = [_place(folder, v, files[v.name]) if v.name in files else v for v in family.variants]
-    published = replace(family, variants=tuple(placed))
-    labels_file = _place_labels(folder, family.labels) if family.labels else ""
-    text = render(published, labels_file)
-    parse(text, str(folder / MANIFEST))  # what could not be read back is not published
-    write(folder / MANIFEST, text.encode())
-    sync_folder(root)
-    sweep(folder, replaced)
+    variants = [
+        _place(publication, v, files[v.name]) if v.name in files else v for v in family.variants
+    ]
+    published = replace(family, variants=tuple(variants))
+    present = text_of(folder / MANIFEST)
+    text = _manifest(publication, published, present)
+    parse(text.removeprefix(BYTE_ORDER_MARK), str(folder / MANIFEST))  # else it is not published
+    publication.write_manifest(MANIFEST, text, present)
+    sync_folder(folder.parent)
+    publication.sweep(replaced)
     return published
 
 
-def _place(folder: Path, variant: Variant, source: Path) -> Variant:
-    name, digest = place(folder, variant.name, source)
-    return replace(variant, artifact=name, sha256=digest)
+def _manifest(publication: Publication, family: Family, present: str | None) -> str:
+    """The manifest's new text: the present one with what changes, or a new one where none is there or it is damaged."""
+    path = publication.folder / MANIFEST
+    if present is None and not path.exists():
+        return render(family, _labels_file(publication, family, None))
+    try:
+        known = _with_labels(read_manifest(publication.folder), publication.folder)
+        labels_file = _labels_file(publication, family, known)
+        wanted = render(family, labels_file)
+        before = render(known.family, known.labels_file)
+        text = edited(present or "", tomllib.loads(before), tomllib.loads(wanted))
+        if parse(text.removeprefix(BYTE_ORDER_MARK), str(path)) == parse(wanted, str(path)):
+            return text
+    except (ArtifactError, ValueError):  # damaged, or written in a way that cannot be edited
+        wanted = render(family, _labels_file(publication, family, None))
+    publication.set_aside(MANIFEST)
+    return wanted
 
 
-def _place_labels(folder: Path, labels: tuple[str, ...]) -> str:
-    content = "".join(f"{label}\n" for label in labels).encode()
-    name = f"labels-{hashlib.sha256(content).hexdigest()[:8]}.txt"
-    write(folder / name, content)
-    return name
+def _with_labels(manifest: Manifest, folder: Path) -> Manifest:
+    """The manifest with the labels that its file holds; with none where that is not there."""
+    try:
+        labels = labels_of(folder, manifest)
+    except ArtifactError:
+        return replace(manifest, labels_file="")
+    return replace(manifest, family=replace(manifest.family, labels=labels))
+
+
+def _labels_file(publication: Publication, family: Family, present: Manifest | None) -> str:
+    """The file that holds the family's labels; where they are as before, they stay where they are."""
+    if present is not None and present.family.labels == family.labels:
+        return present.labels_file
+    if not family.labels:
+        return ""
+    return publication.add_text("labels", ".txt", "".join(f"{label}\n" for label in family.labels))
+
+
+def _place(publication: Publication, variant: Variant, source: Path) -> Variant:
+    placed = publication.place(variant.name, source)
+    return replace(variant, artifact=placed.file, sha256=placed.sha256, data=placed.data)

@@ -1,13 +1,24 @@
 """Families on disk: find, read, verify. Nothing here writes."""
 
-import hashlib
+import logging
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from models.artifacts.digests import Mark, mark_of, sha256_of
+from models.artifacts.external import data_files
 from models.artifacts.manifest import MANIFEST, Manifest, parse
 from models.artifacts.tables import ArtifactError
-from models.catalog import Family, Variant
+from models.catalog import DataFile, Family, Variant
+
+_log = logging.getLogger(__name__)
+
+_AGAIN = "or publish the family again (`gearshift models build` makes the embedded one)"
+
+_verified: dict[tuple[Path, str], Mark] = {}
+"""File and sha256 that it was found to have -> the file as it was then. Process-wide, as the disk is."""
 
 
 def default_repository() -> Path:
@@ -23,6 +34,11 @@ def load_repository(root: Path, *, verify: bool = True) -> dict[str, Family]:
 
     Names starting with a dot and folders without `family.toml` are none.
     """
+    return {f.name: load_family(f, verify=verify) for f in family_folders(root)}
+
+
+def family_folders(root: Path) -> list[Path]:
+    """The folder of every family under `root`, whole or not, in the order of their names. Raises ArtifactError."""
     try:
         folders = sorted(p for p in root.iterdir() if not p.name.startswith("."))
     except OSError as error:
@@ -30,13 +46,14 @@ def load_repository(root: Path, *, verify: bool = True) -> dict[str, Family]:
             f"model repository {root} cannot be read ({error.strerror}); make the default families "
             "with `gearshift models build`, or name another folder"
         ) from error
-    return {f.name: load_family(f, verify=verify) for f in folders if (f / MANIFEST).is_file()}
+    return [f for f in folders if (f / MANIFEST).is_file()]
 
 
 def load_family(folder: Path, *, verify: bool = True) -> Family:
     """The family in `folder`, its labels read and, with `verify`, every artefact's sha256 checked.
 
-    Raises ArtifactError. Verifying costs about a millisecond per megabyte.
+    Raises ArtifactError. Verifying costs about a millisecond per megabyte. Weights outside of a graph that the manifest
+    has no sha256 for are said in the log: they cannot be verified.
     """
     manifest = read_manifest(folder)
     family = manifest.family
@@ -45,52 +62,110 @@ def load_family(folder: Path, *, verify: bool = True) -> Family:
             f"{folder / MANIFEST}: key 'name' is {family.name!r}, the folder {folder.name!r}; make them the same"
         )
     for variant in family.variants:
-        _check_artifact(folder / variant.artifact, variant, verify)
-    if not manifest.labels_file:
-        return family
-    return replace(family, labels=_read_labels(folder, manifest.labels_file))
+        _check_variant(folder, variant, verify)
+        if verify and (bare := uncovered(folder, variant)):
+            _log.warning("%s: %s", family.name, uncovered_text(variant, bare))
+    return replace(family, labels=labels_of(folder, manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:
     """`family.toml` in `folder`; neither artefacts nor labels are looked at. Raises ArtifactError."""
     path = folder / MANIFEST
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return parse(path.read_text(encoding="utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}; build the family again") from error
+        raise ArtifactError(f"{path} cannot be read: {error}; publish the family again") from error
 
 
-def _read_labels(folder: Path, name: str) -> tuple[str, ...]:
-    if Path(name).name != name:
-        raise ArtifactError(f"{folder / MANIFEST}: key 'labels' must name a file beside it")
+def uncovered(folder: Path, variant: Variant) -> tuple[str, ...]:
+    """The files that hold weights of `variant` though its manifest has no sha256 for them. Raises ArtifactError."""
+    path = folder / variant.artifact
     try:
-        return tuple((folder / name).read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(
-            f"{folder / name} (key 'labels') cannot be read: {error}; build the family again"
-        ) from error
-
-
-def _check_artifact(path: Path, variant: Variant, verify: bool) -> None:
-    where = f"{path} (artefact of {variant.name})"
-    if not path.is_file():
-        raise ArtifactError(f"{where} is missing; build the family again")
-    try:
-        found = sha256_of(path) if verify else variant.sha256
+        found = data_files(path)
     except OSError as error:
-        raise ArtifactError(f"{where} cannot be read: {error.strerror}") from error
-    if found != variant.sha256:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    return tuple(sorted(found.keys() - {d.file for d in variant.data}))
+
+
+def uncovered_text(variant: Variant, files: tuple[str, ...]) -> str:
+    """What to say of them: what it means, and what to write."""
+    return (
+        f"the weights of {variant.name} in {', '.join(files)} are not verified, {MANIFEST} has no sha256 of them; "
+        f"add a table [[variants.data]] with `file` and `sha256` for each to that variant"
+    )
+
+
+@contextmanager
+def opening(folder: Path, variant: Variant) -> Generator[None]:
+    """Around a runtime's opening of `variant`: its references are judged, what was verified is still what lies there.
+
+    Raises ArtifactError, before or after, where it is not. What was never verified in this process is not verified
+    here either.
+    """
+    paths = {folder / variant.artifact: variant.sha256}
+    try:
+        before = {p: mark_of(p) for p in (*paths, *data_files(folder / variant.artifact).values())}
+    except OSError as error:
         raise ArtifactError(
-            f"{where} is damaged: its sha256 is {found}, {MANIFEST} says {variant.sha256}; build the family again"
+            f"{error.filename or folder} cannot be read: {error.strerror}"
+        ) from error
+    paths |= {folder / d.file: d.sha256 for d in variant.data}
+    for path, digest in paths.items():
+        if path in before and _verified.get((path, digest), before[path]) != before[path]:
+            _check_file(path, digest, variant, verify=True)
+    yield
+    if any(not path.is_file() or mark_of(path) != mark for path, mark in before.items()):
+        raise ArtifactError(
+            f"{folder / variant.artifact} of {variant.name} was changed while it was being opened; try again"
         )
 
 
-def size_of(path: Path) -> int:
-    """The file's size in bytes; 0 where there is none."""
-    return path.stat().st_size if path.is_file() else 0
+def labels_of(folder: Path, manifest: Manifest) -> tuple[str, ...]:
+    """The family's labels, from the file that the manifest names or from itself. Raises ArtifactError."""
+    name = manifest.labels_file
+    if not name:
+        return manifest.family.labels
+    if Path(name).name != name:
+        raise ArtifactError(f"{folder / MANIFEST}: key 'labels' must name a file beside it")
+    try:
+        return tuple((folder / name).read_text(encoding="utf-8-sig").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(
+            f"{folder / name} (key 'labels') cannot be read: {error}; put it back, {_AGAIN}"
+        ) from error
 
 
-def sha256_of(path: Path) -> str:
-    """The file's sha256 as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _check_variant(folder: Path, variant: Variant, verify: bool) -> None:
+    artefact = DataFile(variant.artifact, variant.sha256)
+    for one in (artefact, *variant.data):
+        _check_file(folder / one.file, one.sha256, variant, verify)
+
+
+def _check_file(path: Path, digest: str, variant: Variant, verify: bool) -> None:
+    where = (
+        f"{path} ({'artefact' if path.name == variant.artifact else 'weights'} of {variant.name})"
+    )
+    if not path.is_file():
+        raise ArtifactError(f"{where} is missing; put it back, {_AGAIN}")
+    if not verify:
+        return
+    try:
+        mark = mark_of(path)
+        found = sha256_of(path)
+    except OSError as error:
+        raise ArtifactError(f"{where} cannot be read: {error.strerror}") from error
+    if found != digest:
+        raise ArtifactError(
+            f"{where} is damaged or another: its sha256 is {found}, {MANIFEST} says {digest}; put the right "
+            f"file there, correct the manifest, {_AGAIN}"
+        )
+    _verified[path, digest] = mark
+
+
+def size_of(folder: Path, variant: Variant) -> int:
+    """The variant's size in bytes, its weights outside of the graph among it; 0 where it is not there."""
+    path = folder / variant.artifact
+    try:
+        return sum(p.stat().st_size for p in (path, *data_files(path).values()))
+    except (OSError, ArtifactError):
+        return 0

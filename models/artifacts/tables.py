@@ -6,7 +6,7 @@ from typing import Any, cast
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_REMEDY = "correct it or build the family again"
+_REMEDY = "correct it or publish the family again"
 
 
 class ArtifactError(Exception):
@@ -118,10 +118,15 @@ class Table:
 
 def table_text(header: str, values: dict[str, Any]) -> str:
     """A TOML table: its header, if any, and a line for every key."""
-    rows = [f"{key} = {_value(value)}" for key, value in values.items()]
+    rows = [f"{key} = {value_text(value)}" for key, value in values.items()]
     return "\n".join([header, *rows] if header else rows) + "\n"
 
 
-def _value(value: object) -> str:
+def value_text(value: object) -> str:
     """A TOML value. JSON's strings, numbers and arrays are TOML's too, but for DEL, which TOML wants escaped."""
+    if isinstance(value, dict):
+        rows = [f"{key} = {value_text(one)}" for key, one in cast("dict[str, Any]", value).items()]
+        return f"{{ {', '.join(rows)} }}" if rows else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(value_text(one) for one in cast('list[object]', value))}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from models.artifacts import ArtifactError, opening
 from models.backends.base import Backend, BackendError, Slot
 from models.catalog import Family, Variant
 
@@ -107,7 +108,11 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
     if runtime is None:
         raise _unknown(variant, way.backend)
     module = _imported(runtime, path)
-    return module.open_artifact(path, family, variant, Slot(threads, instances, way.device))
+    try:
+        with opening(folder, variant):
+            return module.open_artifact(path, family, variant, Slot(threads, instances, way.device))
+    except ArtifactError as error:
+        raise BackendError(str(error)) from error
 
 
 def reference_way(variant: Variant) -> Way | None:

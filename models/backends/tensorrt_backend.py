@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import onnx
 import tensorrt as trt  # pyright: ignore[reportMissingImports] - installed on GPU machines only
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 from numpy.typing import NDArray
 
+from models.artifacts.external import data_files
 from models.backends.base import BackendError, Slot, Tensors
 from models.backends.cuda_memory import Stream, gpu, open_stream
 from models.backends.graph_nodes import input_nodes, output_nodes
@@ -132,10 +133,13 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> T
     if not devices():
         raise BackendError(f"{label}: no GPU here; leave this way out with the key `backends`")
     try:
-        content = path.read_bytes()
+        outside = data_files(
+            path
+        )  # weights; they must be in the content that the engine's cache goes by
+        content = onnx.load(path).SerializeToString() if outside else path.read_bytes()
         _check(content, family, label)
         built = engine(content, variant.precision, Gpu(*gpu()), family.max_batch)
-    except (BackendError, RuntimeError, OSError, DecodeError) as error:
+    except (BackendError, RuntimeError, OSError, DecodeError, EncodeError, ValueError) as error:
         raise BackendError(f"{label} cannot be loaded: {error}") from error
     return TensorrtBackend(built, family, label)
 

@@ -41,6 +41,10 @@ def narrow(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
         raise BuildError(
             f"{precision}: the graph holds no fp32 weights of {', '.join(sorted(_WEIGHTED))}; nothing to narrow"
         )
+    stored = {node.output[0] for node in casts}
+    fixed = [value for value in graph.input if value.name not in stored]  # old graphs list weights
+    del graph.input[:]
+    graph.input.extend(fixed)
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)

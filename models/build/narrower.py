@@ -1,29 +1,24 @@
 """An operator's own family in further precisions: made from its fp32 variants, compared on held-out rows, published."""
 
-import math
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError, EncodeError
 from numpy.typing import NDArray
 
 from models.artifacts import load_family, replace_variants
 from models.backends import Way, open_backend
 from models.backends.base import BackendError
-from models.build import narrow
 from models.build.calibration import Calibration
+from models.build.comparing import Answers, Outputs, judged, unusable
 from models.build.errors import BuildError
-from models.build.quantize import quantize_graph
-from models.build.recipe import WORKING
-from models.catalog import Accuracy, Family, Variant
+from models.build.precisions import in_precision, line
+from models.catalog import Family, Variant
 
-PRECISIONS = (*narrow.PRECISIONS, "int8")
-
-_Z = 1.96  # two-sided 95 %
 _FEW_CHANNELS = (
     4  # a first convolution over so few suits no int8 kernel, and costs the most accuracy
 )
@@ -34,38 +29,88 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to make of the family in `root / name`."""
+    """What to make of the family in `root / name`; `work` is an empty folder for it.
+
+    `report` is told what begins, `warn` what is left out and what is doubtful.
+    """
 
     root: Path
     name: str
     precisions: Sequence[str]
+    work: Path
+    report: Report
+    warn: Report
+
+    @property
+    def folder(self) -> Path:
+        """The family's."""
+        return self.root / self.name
 
 
-def add_precisions(job: Job, calibration: Calibration, report: Report) -> Family:
+def add_precisions(job: Job, calibration: Calibration) -> Family:
     """Publish the family with every fp32 ONNX variant in each precision asked for, replacing those of the same name.
 
-    A candidate's copies are candidates, of the same origin. Raises BuildError, ArtifactError or OSError; then nothing
-    was published.
+    A candidate's copies are candidates, of the same origin. A precision that a variant cannot be had in is left out and
+    said. Raises BuildError where that leaves none, ArtifactError or OSError; then nothing was published.
     """
-    folder = job.root / job.name
-    family = load_family(folder)
-    files: dict[str, Path] = {}
-    with tempfile.TemporaryDirectory(prefix=WORKING, dir=job.root) as work:
-        made: list[Variant] = []
-        for full in sources(family):
-            expected = _answers(folder, family, full, calibration)
-            for precision in job.precisions:
-                variant = replace(full, name=_named(full, precision), precision=precision)
-                report(variant.name)
-                path = Path(work) / f"{variant.name}.onnx"
-                _save(_made(folder / full.artifact, precision, calibration), path, variant.name)
-                found = _answers(
-                    Path(work), family, replace(variant, artifact=path.name), calibration
-                )
-                known = compared(full.accuracy, expected, found, calibration)
-                made.append(replace(variant, accuracy=known))
-                files[variant.name] = path
-        return replace_variants(job.root, job.name, made, files)
+    bench = _Bench(job, load_family(job.folder), calibration)
+    for full in sources(bench.family):
+        bench.copy(full)
+    if not bench.variants:
+        raise BuildError(f"nothing was published: {'; '.join(bench.left_out)}")
+    for text in bench.left_out:
+        job.warn(text)
+    return replace_variants(job.root, job.name, bench.variants, bench.files)
+
+
+@dataclass(slots=True)
+class _Bench:
+    """What is being made, and what has been."""
+
+    job: Job
+    family: Family
+    calibration: Calibration
+    variants: list[Variant] = field(default_factory=list[Variant])
+    files: dict[str, Path] = field(default_factory=dict[str, Path])
+    left_out: list[str] = field(default_factory=list[str])
+
+    def copy(self, full: Variant) -> None:
+        """Make every precision of it that can be had."""
+        try:
+            expected = _answers(self.job.folder, self.family, full, self.calibration)
+        except BuildError as error:
+            self._leave_out(f"{full.name} is passed over: {error}")
+            return
+        for precision in self.job.precisions:
+            name = f"{full.name.removesuffix('-fp32')}-{precision}"
+            self.job.report(name)
+            try:
+                self._make(replace(full, name=name, precision=precision), full, expected)
+            except BuildError as error:
+                self._leave_out(f"{name} is left out: {error}")
+
+    def _make(self, variant: Variant, full: Variant, expected: Outputs) -> None:
+        there = self.family.variant(variant.name)
+        if variant.name in self.files or (there and there.precision != variant.precision):
+            raise BuildError("another variant has that name; rename one of them")
+        path = self.job.work / f"{variant.name}.onnx"
+        model = _read(self.job.folder / full.artifact)
+        made = in_precision(model, variant.precision, self.calibration.fit, _kept_float(model))
+        _save(made, path)
+        placed = replace(variant, artifact=path.name, sha256="", data=())
+        found = _answers(self.job.work, self.family, placed, self.calibration)
+        labels, classes = self.calibration.labels, len(self.family.labels)
+        answers = Answers(expected, found, labels, classes)
+        if why := unusable(answers):
+            raise BuildError(why)
+        judgement = judged(full.accuracy, answers)
+        for doubt in judgement.doubts:
+            self.job.warn(f"{variant.name} is doubtful: {doubt}")
+        self.variants.append(replace(placed, accuracy=judgement.accuracy))
+        self.files[variant.name] = path
+
+    def _leave_out(self, text: str) -> None:
+        self.left_out.append(text)
 
 
 def sources(family: Family) -> list[Variant]:
@@ -76,18 +121,11 @@ def sources(family: Family) -> list[Variant]:
     return found
 
 
-def _named(full: Variant, precision: str) -> str:
-    return f"{full.name.removesuffix('-fp32')}-{precision}"
-
-
-def _made(path: Path, precision: str, calibration: Calibration) -> onnx.ModelProto:
-    model = onnx.load(path)
-    if precision != "int8":
-        return narrow.narrow(model, precision)
+def _read(path: Path) -> onnx.ModelProto:
     try:
-        return quantize_graph(model, calibration.fit, _kept_float(model))
-    except Exception as error:  # the quantiser raises whatever the operator it met led to
-        raise BuildError(f"{path} cannot be quantised to int8: {_line(error)}") from error
+        return onnx.load(path)
+    except (DecodeError, ValueError, onnx.checker.ValidationError) as error:
+        raise BuildError(f"{path} cannot be read: {line(error)}") from error
 
 
 def _kept_float(model: onnx.ModelProto) -> list[str]:
@@ -99,57 +137,36 @@ def _kept_float(model: onnx.ModelProto) -> list[str]:
     return [first.name] if shapes[first.input[1]][1] <= _FEW_CHANNELS and first.name else []
 
 
-def _save(model: onnx.ModelProto, path: Path, name: str) -> None:
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    """In one file, or the weights in another where they are too many for one."""
     try:
-        onnx.save(model, path)
-    except ValueError as error:
-        raise BuildError(f"{name} cannot be written: {_line(error)}") from error
+        try:
+            onnx.save(model, path)
+        except (ValueError, EncodeError):
+            onnx.save(model, path, save_as_external_data=True, location=f"{path.stem}.data")
+    except (ValueError, EncodeError) as error:
+        raise BuildError(f"it cannot be written: {line(error)}") from error
 
 
-def _answers(folder: Path, family: Family, variant: Variant, rows: Calibration) -> NDArray[Any]:
-    """The variant's first output for every held-out row."""
-    output = family.outputs[0].name
+def _answers(folder: Path, family: Family, variant: Variant, rows: Calibration) -> Outputs:
+    """The variant's outputs for every held-out row."""
+    batches = [
+        {name: a[i : i + _BATCH] for name, a in rows.held_out.items()}
+        for i in range(0, rows.n, _BATCH)
+    ]
     try:
         backend = open_backend(folder, family, variant, threads=1, way=Way("onnxruntime"))
-        batches = [
-            {name: a[i : i + _BATCH] for name, a in rows.held_out.items()}
-            for i in range(0, rows.n, _BATCH)
-        ]
-        return np.concatenate([backend.run(batch)[output] for batch in batches])
+        try:
+            parts = [backend.run(batch) for batch in batches]
+        finally:
+            backend.close()
+        return {s.name: _joined([part[s.name] for part in parts]) for s in family.outputs}
     except BackendError as error:
-        raise BuildError(_line(error)) from error
+        raise BuildError(line(error)) from error
 
 
-def compared(
-    full: Accuracy, expected: NDArray[Any], found: NDArray[Any], rows: Calibration
-) -> Accuracy:
-    """The accuracy of the variant that gave `found` where fp32 gave `expected`, and how it is known.
-
-    Never above fp32's. With labels: fp32's less the loss measured, with its 95 % interval. Without: an estimate, as if
-    every answer that differs (scores, [n, classes]), or the relative error (other outputs), were lost.
-    """
-    if expected.ndim != 2 or expected.shape[1] < 2:
-        scale = float(np.linalg.norm(expected)) or 1.0
-        error = float(np.linalg.norm(found.astype(np.float64) - expected)) / scale
-        source = f"estimate: fp32's ({full.source}) less its relative error of {error:.2g} on {rows.n} held-out rows"
-        return Accuracy(full.value * max(0.0, 1 - error), source, rows.n)
-    mine, theirs = found.argmax(axis=1), expected.argmax(axis=1)
-    agreement = float((mine == theirs).mean())
-    if rows.labels is None:
-        source = f"estimate: fp32's ({full.source}) times its agreement, {agreement:.1%} of {rows.n} held-out rows"
-        return Accuracy(full.value * agreement, source, rows.n)
-    lost = (theirs == rows.labels).astype(float) - (mine == rows.labels)
-    value = min(full.value, max(0.0, full.value - float(lost.mean())))
-    right, full_right = (mine == rows.labels).mean(), (theirs == rows.labels).mean()
-    source = (
-        f"fp32's ({full.source}) less the loss on {rows.n} labelled held-out rows: "
-        f"{right:.1%} right, fp32 {full_right:.1%}; same class {agreement:.1%}"
-    )
-    return Accuracy(
-        value, source, rows.n, min(1.0, _Z * float(lost.std(ddof=1)) / math.sqrt(rows.n))
-    )
-
-
-def _line(error: Exception) -> str:
-    """The error on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    try:
+        return np.concatenate(parts)
+    except ValueError as error:
+        raise BuildError(f"its answers to batches do not fit together: {line(error)}") from error

@@ -1,8 +1,8 @@
 """Carrying the recipe out: download, read, write graphs, quantise, publish. A second run finds nothing to do."""
 
 import fcntl
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import onnx
 
-from models.artifacts import ArtifactError, load_family, publish_family
+from models.artifacts import ArtifactError, load_family, update_family
+from models.artifacts.ledger import Ledger
 from models.build.checkpoints import read_checkpoint
 from models.build.imagenet import NETWORKS, PRECISIONS, Network, imagenet
 from models.build.narrow import narrow
@@ -33,31 +34,38 @@ Report = Callable[[str], None]
 
 
 def is_current(root: Path) -> bool:
-    """Whether `root` holds the family of this recipe, every artefact whole."""
+    """Whether `root` holds the family of this recipe, every artefact whole. What its operator added does not count."""
     wanted = imagenet()
     try:
-        return _recipe_of(load_family(root / wanted.name)) == wanted
+        return _recipe_of(load_family(root / wanted.name), wanted) == wanted
     except ArtifactError:
         return False
 
 
-def _recipe_of(family: Family) -> Family:
-    return replace(
-        family, variants=tuple(replace(v, artifact="", sha256="") for v in family.variants)
-    )
+def _recipe_of(family: Family, wanted: Family) -> Family:
+    names = [v.name for v in wanted.variants]
+    blank = [
+        replace(v, artifact="", sha256="", candidate=False)
+        for v in family.variants
+        if v.name in names
+    ]
+    blank.sort(key=lambda v: names.index(v.name))
+    return replace(family, variants=tuple(blank), slo=wanted.slo, max_batch=wanted.max_batch)
 
 
-def build(root: Path, report: Report) -> Family:
-    """Build the default family into `root`. Raises BuildError or OSError; nothing half-made is visible."""
+def build(root: Path, work: Path, report: Report) -> Family:
+    """Build the default family into `root`, in the empty folder `work`. Raises BuildError or OSError.
+
+    Nothing half-made is visible. Of a family that is there the operator's SLO and variants of other names stay.
+    """
     downloads = root.parent / "downloads"
     report("photographs for calibration")
     pictures = random_crops(list(photographs(downloads).values()), CROPS_PER_PHOTOGRAPH)
-    with tempfile.TemporaryDirectory(prefix=WORKING, dir=root) as folder:
-        files: dict[str, Path] = {}
-        for network in NETWORKS:
-            files |= _build_network(network, downloads, Path(folder), pictures, report)
-        report("publish")
-        return publish_family(root, imagenet(), files)
+    files: dict[str, Path] = {}
+    for network in NETWORKS:
+        files |= _build_network(network, downloads, work, pictures, report)
+    report("publish")
+    return update_family(root, imagenet(), files)
 
 
 def _build_network(
@@ -79,11 +87,29 @@ def _build_network(
 
 
 @contextmanager
-def sole_builder(root: Path) -> Generator[None]:
-    """Hold `root` against other builds; waits for one that is under way, clears up after one that was killed."""
+def sole_builder(root: Path) -> Generator[Path]:
+    """Hold `root` against other builds and give a folder to work in, which goes afterwards.
+
+    Waits for a build that is under way, clears up after one that was killed: what the ledger of `root` says it made.
+    """
     root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as lock:
+    with (root / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for killed in root.glob(f"{WORKING}*"):
-            shutil.rmtree(killed)
-        yield
+        ledger = Ledger(root)
+        for killed in sorted(ledger.temporary):
+            _clear(root / killed, ledger)
+        if ledger.grown():
+            ledger.shorten()
+        folder = root / f"{WORKING}{secrets.token_hex(8)}"
+        ledger.begin(folder.name)
+        try:
+            folder.mkdir()
+            yield folder
+        finally:
+            _clear(folder, ledger)
+
+
+def _clear(folder: Path, ledger: Ledger) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    ledger.forget(folder.name)

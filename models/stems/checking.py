@@ -6,6 +6,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from models.artifacts import ArtifactError
+from models.artifacts.external import references
 from models.backends.graph_nodes import input_nodes, output_nodes
 from models.stems.cutting import check_points, shape_of
 from models.stems.hashing import stem_hashes
@@ -17,6 +18,11 @@ SCORE = "score"
 
 def network_at(path: Path) -> onnx.ModelProto:
     """The network in the file. Raises ArtifactError where it is none, OSError where it cannot be read."""
+    if outside := references(path):
+        raise ArtifactError(
+            f"{path} keeps weights in {outside[0].location!r}; the networks of a task package hold theirs themselves, "
+            "export it again so"
+        )
     try:
         model = onnx.load_model_from_string(path.read_bytes())
         onnx.checker.check_model(model)

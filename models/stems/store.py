@@ -4,21 +4,22 @@
 first, then `tasks.toml` is replaced in one step. A kill at any moment leaves the old package or the new one, whole.
 """
 
+import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from models.artifacts import ArtifactError, is_plain_name
+from models.artifacts.digests import sha256_of
+from models.artifacts.editing import BYTE_ORDER_MARK, edited
 from models.artifacts.files import (
     TASKS_MANIFEST,
+    Publication,
     named_in,
-    place,
     sole_publisher,
-    sweep,
     sync_folder,
-    write,
+    text_of,
 )
-from models.artifacts.repository import sha256_of
 from models.stems.checking import check_base, check_head, network_at
 from models.stems.manifest import parse, render
 from models.stems.package import Head, Package, SharedTask
@@ -40,7 +41,7 @@ def load_package(folder: Path, *, verify: bool = True) -> Package:
     """
     path = folder / TASKS_MANIFEST
     try:
-        package = parse(path.read_text(encoding="utf-8"), str(path))
+        package = parse(path.read_text(encoding="utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(
             f"{path} cannot be read: {error}; publish a task package there, for instance with `gearshift train-tasks`"
@@ -74,8 +75,8 @@ def publish_package(root: Path, package: Package, files: Files) -> Package:
     _check_files(package, {base.name, *_heads_of(package.tasks)}, files)
     folder = root / base.name
     folder.mkdir(parents=True, exist_ok=True)
-    with sole_publisher(folder):
-        return _commit(root, package, files)
+    with sole_publisher(folder) as publication:
+        return _commit(publication, package, files)
 
 
 def add_tasks(root: Path, base: str, tasks: Sequence[SharedTask], files: Files) -> Package:
@@ -83,13 +84,13 @@ def add_tasks(root: Path, base: str, tasks: Sequence[SharedTask], files: Files) 
 
     `files` has a head for every (task, frozen). Returns the package as it then is. Raises as `publish_package`.
     """
-    with sole_publisher(_existing(root, base)):
+    with sole_publisher(_existing(root, base)) as publication:
         present = load_package(root / base, verify=False)
         new = {t.name for t in tasks}
         kept = [t for t in present.tasks if t.name not in new]
         package = replace(present, tasks=(*kept, *tasks))
         _check_files(package, set(_heads_of(tasks)), files)
-        return _commit(root, package, files)
+        return _commit(publication, package, files)
 
 
 def remove_tasks(root: Path, base: str, names: Collection[str]) -> Package:
@@ -97,13 +98,13 @@ def remove_tasks(root: Path, base: str, names: Collection[str]) -> Package:
 
     Returns the package as it then is: one without tasks is still a package. Raises ArtifactError for an unknown task.
     """
-    with sole_publisher(_existing(root, base)):
+    with sole_publisher(_existing(root, base)) as publication:
         present = load_package(root / base, verify=False)
         known = [t.name for t in present.tasks]
         if unknown := sorted(set(names) - set(known)):
             raise ArtifactError(f"package {base} has no task {unknown[0]!r}; it has {known}")
         kept = tuple(t for t in present.tasks if t.name not in names)
-        return _commit(root, replace(present, tasks=kept), {})
+        return _commit(publication, replace(present, tasks=kept), {})
 
 
 def _heads_of(tasks: Sequence[SharedTask]) -> list[tuple[str, int]]:
@@ -124,41 +125,60 @@ def _check_files(package: Package, wanted: set[str | tuple[str, int]], files: Fi
         )
 
 
-def _commit(root: Path, package: Package, files: Files) -> Package:
+def _commit(publication: Publication, package: Package, files: Files) -> Package:
     """Write the artefacts in `files`, then `tasks.toml`. Other artefacts are in place. Needs the lock."""
-    folder = root / package.base.name
+    folder = publication.folder
     replaced = named_in(folder)
     base = package.base
     if base.name in files:
         check_base(base, network_at(files[base.name]))
-        artifact, digest = place(folder, base.name, files[base.name])
-        base = replace(base, artifact=artifact, sha256=digest)
-    published = replace(
-        package, base=base, tasks=tuple(_placed(folder, package, t, files) for t in package.tasks)
-    )
-    text = render(published)
-    parse(text, str(folder / TASKS_MANIFEST))  # what could not be read back is not published
-    write(folder / TASKS_MANIFEST, text.encode())
-    sync_folder(root)
-    sweep(folder, replaced)
+        placed = publication.place(base.name, files[base.name])
+        base = replace(base, artifact=placed.file, sha256=placed.sha256)
+    tasks = tuple(_placed(publication, package, t, files) for t in package.tasks)
+    published = replace(package, base=base, tasks=tasks)
+    present = text_of(folder / TASKS_MANIFEST)
+    text = _manifest(publication, published, present)
+    publication.write_manifest(TASKS_MANIFEST, text, present)
+    sync_folder(folder.parent)
+    publication.sweep(replaced)
     return published
 
 
-def _placed(folder: Path, package: Package, task: SharedTask, files: Files) -> SharedTask:
+def _manifest(publication: Publication, package: Package, present: str | None) -> str:
+    """The manifest's new text: the present one with what changes, or a new one where none is there or it is damaged."""
+    path = publication.folder / TASKS_MANIFEST
+    text = render(package)
+    wanted = parse(text, str(path))  # what could not be read back is not published
+    if present is None and not path.exists():
+        return text
+    try:
+        before = render(parse((present or "").removeprefix(BYTE_ORDER_MARK), str(path)))
+        made = edited(present or "", tomllib.loads(before), tomllib.loads(text))
+        if parse(made.removeprefix(BYTE_ORDER_MARK), str(path)) == wanted:
+            return made
+    except (ArtifactError, ValueError):  # damaged, or written in a way that cannot be edited
+        pass
+    publication.set_aside(TASKS_MANIFEST)
+    return text
+
+
+def _placed(
+    publication: Publication, package: Package, task: SharedTask, files: Files
+) -> SharedTask:
     if not is_plain_name(task.name):  # before a file is called so
         raise ArtifactError(
             f"task {task.name!r} must have a plain name: letters, digits and _.-; rename it"
         )
 
-    def placed(head: Head) -> Head:
+    def of(head: Head) -> Head:
         source = files.get((task.name, head.frozen))
         if source is None:
             return head
         check_head(package.base, task.name, head, network_at(source))
-        artifact, digest = place(folder, f"{task.name}-{head.frozen}", source)
-        return replace(head, artifact=artifact, sha256=digest)
+        placed = publication.place(f"{task.name}-{head.frozen}", source)
+        return replace(head, artifact=placed.file, sha256=placed.sha256)
 
-    return replace(task, heads=tuple(placed(head) for head in task.heads))
+    return replace(task, heads=tuple(of(head) for head in task.heads))
 
 
 def _check_artefact(path: Path, digest: str, verify: bool) -> None:
@@ -170,6 +190,6 @@ def _check_artefact(path: Path, digest: str, verify: bool) -> None:
         raise ArtifactError(f"artefact {path} cannot be read: {error.strerror}") from error
     if found != digest:
         raise ArtifactError(
-            f"artefact {path} is damaged: its sha256 is {found}, {TASKS_MANIFEST} says {digest}; "
-            "publish the package again"
+            f"artefact {path} is damaged or another: its sha256 is {found}, {TASKS_MANIFEST} says {digest}; "
+            "put the right file there or publish the package again"
         )

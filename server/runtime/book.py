@@ -64,7 +64,7 @@ class Book:
         entries: dict[str, Entry] = {}
         for variant in candidates:
             known = self.entries.get(variant.name)
-            if known is not None and known.variant.sha256 == variant.sha256:
+            if known is not None and known.variant.content == variant.content:
                 life = replace(known.life, claim=_claim(variant))
             else:
                 life = Life(_claim(variant), self._found(variant, fingerprint), self._rules)
@@ -96,7 +96,7 @@ class Book:
         _log.log(level, "%s: candidate %s: %s", self._family, name, told(stage))
         self._verdicts.keep(
             Kept(
-                fingerprint, name, variant.sha256, kind, reason_of(stage), round(tally.rows),
+                fingerprint, name, variant.content, kind, reason_of(stage), round(tally.rows),
                 round(tally.agreed), isinstance(stage, Promoted) and stage.by_hand,
             )
         )  # fmt: skip

@@ -83,9 +83,7 @@ class Residency:
 
     def candidates(self) -> list[Candidate]:
         """Every way of running every variant here, smallest artefact first."""
-        by_size = sorted(
-            self._family.variants, key=lambda v: size_of(self._berth.folder / v.artifact)
-        )
+        by_size = sorted(self._family.variants, key=lambda v: size_of(self._berth.folder, v))
         return [candidate for v in by_size for candidate in self.ways_of(v)]
 
     def ways_of(self, variant: Variant) -> list[Candidate]:

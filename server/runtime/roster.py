@@ -63,5 +63,5 @@ class Roster:
 
 def _missing(one: Family, other: Family) -> set[str]:
     """Names of the variants of `one` that `other` has not, or with another artefact."""
-    held = {(v.name, v.sha256) for v in other.variants}
-    return {v.name for v in one.variants if (v.name, v.sha256) not in held}
+    held = {(v.name, v.content) for v in other.variants}
+    return {v.name for v in one.variants if (v.name, v.content) not in held}

@@ -19,7 +19,7 @@ class Shelf:
         self._family = family
         self._hardware = hardware
         self._sums = {
-            v.name: v.sha256 for v in family.variants
+            v.name: v.content for v in family.variants
         }  # of the artefacts that profiles are of
         self.fingerprint = hardware.fingerprint()
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -28,7 +28,7 @@ class Shelf:
 
     def adopt(self, family: Family) -> None:
         """The family has other variants now. Profiles of an artefact that was replaced are forgotten."""
-        new = {v.name: v.sha256 for v in family.variants}
+        new = {v.name: v.content for v in family.variants}
         gone = {name for name, sha256 in new.items() if self._sums.get(name, sha256) != sha256}
         kept = tuple(p for p in self._machine.profiles if p.variant not in gone)
         self._machine = replace(self._machine, profiles=kept)

@@ -50,7 +50,7 @@ class Verdicts:
 
     def find(self, fingerprint: str, variant: Variant) -> Verdict | None:
         """What was found of this artefact on this hardware last."""
-        return self._all.get((fingerprint, variant.name, variant.sha256))
+        return self._all.get((fingerprint, variant.name, variant.content))
 
     def keep(self, verdict: Verdict) -> None:
         """Store a verdict, in place of an older one, at once."""

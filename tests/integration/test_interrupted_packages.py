@@ -9,6 +9,7 @@ import pytest
 import models
 from models.artifacts import load_family, publish_family
 from models.artifacts.files import LOCK
+from models.artifacts.ledger import LEDGER
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from models.stems import load_package
 from tests.packages import a_package, add_task
@@ -116,7 +117,7 @@ def assert_usable_and_clean(root: Path) -> None:
     assert load_family(root / "tiny").name == "tiny"
     heads = {h.artifact for p in (replaced, after) for t in p.tasks for h in t.heads}
     left = {p.name for p in (root / "tiny").iterdir()} - heads
-    named = {"tasks.toml", after.base.artifact, "family.toml", LOCK}
+    named = {"tasks.toml", after.base.artifact, "family.toml", LOCK, LEDGER}
     assert {n for n in left if not n.startswith(("net-", "labels-"))} == named
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import models
 from models.artifacts import add_variants, load_family, publish_family
 from models.artifacts.files import LOCK
+from models.artifacts.ledger import LEDGER
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
 _CODE = Path(models.__file__).parents[1]
@@ -37,6 +39,25 @@ def change(root):
         publish_family(root, replace(whole, variants=tuple(variants)), files)
 
 at_every_step(work, change)
+"""
+)
+
+_DEAD_AGAIN_AND_AGAIN = (
+    _COMMON
+    + """
+import os
+from models.artifacts import replace_variants
+from tests.killing import die_at
+root = work / "models"
+for step in range(0, int(sys.argv[2]), 5):
+    files["new1"].write_bytes(b"%d" % step * 300)
+    child = os.fork()
+    if child == 0:
+        die_at(step)
+        replace_variants(root, "digits", variants, files)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        remove_variants(root, "digits", list(files))
 """
 )
 
@@ -95,13 +116,13 @@ def names(root: Path) -> tuple[str, ...]:
     return tuple(v.name for v in load_family(root / "digits", verify=True).variants)
 
 
-def assert_usable_and_clean(root: Path, work: Path) -> None:
+def assert_usable_and_clean(root: Path, work: Path, theirs: Collection[str] = ()) -> None:
     """The next publisher succeeds and finds nothing of the dead one's in its way."""
     after = add_variants(root, "digits", [_variant("later")], {"later": work / "old.onnx"})
     assert "later" in names(root)
     left = {p.name for p in (root / "digits").iterdir()} - {v.artifact for v in after.variants}
     unnamed = {n for n in left if not n.startswith(("old-", "labels-"))}
-    assert unnamed == {LOCK, "family.toml"}
+    assert unnamed == {LOCK, LEDGER, "family.toml", *theirs}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +142,21 @@ def test_a_kill_at_any_step_leaves_the_old_family_or_the_new(
     assert found == sorted(found, key=lambda n: n == whole)  # one moment divides old from new
     for root in roots:
         assert_usable_and_clean(root, work)
+
+
+def test_publishers_that_die_one_after_another_leave_nothing_that_grows(work: Path):
+    folder = work / "models" / "digits"
+    before = {p.name for p in folder.iterdir()}
+    (folder / "notes.txt").write_text("the user's")
+
+    subprocess.run(
+        _publisher(_DEAD_AGAIN_AND_AGAIN, str(work), "150"), check=True, cwd=_CODE, timeout=60
+    )
+    assert_usable_and_clean(work / "models", work, {"notes.txt"})
+
+    add_variants(work / "models", "digits", [_variant("last")], {"last": work / "new2.onnx"})
+    left = {p.name for p in folder.iterdir()} - before - {"notes.txt"}
+    assert {n.partition("-")[0] for n in left} == {"later", "last"}
 
 
 @pytest.mark.parametrize("lines", [1, 2, 3, 4, 7, 10])

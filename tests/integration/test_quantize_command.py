@@ -132,11 +132,17 @@ def test_an_unknown_precision_is_one_line(root: Path, capsys: pytest.CaptureFixt
     assert_refused(root, capsys, "unknown precision 'int3'; known: bf16, fp16, int8")
 
 
-def test_weights_that_do_not_fit_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_precision_that_weights_do_not_fit_is_left_out_and_the_others_are_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     publish(tmp_path / "models", scale=1e6)
 
-    assert quantize(tmp_path / "models", "bf16,fp16") == 2
-    assert_refused(tmp_path / "models", capsys, "fp16 cannot hold a weight")
+    assert quantize(tmp_path / "models", "bf16,fp16") == 0
+
+    said = capsys.readouterr().err
+    assert "net-fp16 is left out: weight a.weight: fp16 cannot hold a weight" in said
+    names = [v.name for v in load_family(tmp_path / "models" / "own").variants]
+    assert names == ["net-fp32", "net-bf16"]
 
 
 def test_a_family_without_fp32_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

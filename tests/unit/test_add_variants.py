@@ -1,6 +1,8 @@
 """Variants added to a family and taken out of it: what was there stays, and a refusal changes nothing."""
 
 import fcntl
+import hashlib
+import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ from models.artifacts import (
     replace_variants,
 )
 from models.artifacts.files import LOCK
+from models.artifacts.ledger import LEDGER
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
 ORIGIN = '{"data": "digits", "selector": "stale", "units": 1200, "seed": 3, "cpu_seconds": 4.5}'
@@ -65,7 +68,7 @@ def names(family: Family) -> list[str]:
 
 
 def contents(root: Path) -> set[str]:
-    return {p.name for p in (root / "digits").iterdir()} - {LOCK}
+    return {p.name for p in (root / "digits").iterdir()} - {LOCK, LEDGER}
 
 
 def test_what_is_added_comes_after_what_was_there(root: Path):
@@ -145,7 +148,15 @@ def test_a_family_is_created_once(root: Path):
     assert names(load_family(root / "digits")) == ["a"]
 
 
-def test_a_dead_publishers_temporary_files_go_however_young(root: Path):
+def note(root: Path, *rows: list[str]) -> None:
+    """Into the ledger, as a publisher does before it dies."""
+    with (root / "digits" / LEDGER).open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def test_a_dead_publishers_files_go_however_young(root: Path):
+    whole = hashlib.sha256(b"whole, but named by no manifest").hexdigest()
+    note(root, ["temporary", ".new-dead"], ["file", "orphan-0123abcd.onnx", whole])
     (root / "digits" / ".new-dead").write_text("half")
     (root / "digits" / "orphan-0123abcd.onnx").write_text("whole, but named by no manifest")
 
@@ -158,6 +169,7 @@ def test_a_dead_publishers_temporary_files_go_however_young(root: Path):
 
 def test_a_dead_publishers_temporary_files_go_even_where_nothing_is_new(root: Path):
     add(root, b="B")
+    note(root, ["temporary", ".new-dead"])
     (root / "digits" / ".new-dead").write_text("half")
 
     add(root, b="B")

@@ -12,6 +12,8 @@ from models.artifacts import (
     load_repository,
     publish_family,
 )
+from models.artifacts.files import LOCK
+from models.artifacts.ledger import LEDGER
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
 
@@ -99,7 +101,7 @@ def test_hidden_and_unfinished_entries_are_no_families(root: Path):
 
 def test_publishing_again_replaces_the_family_and_spares_its_last_artefacts(root: Path):
     first, second = (publish(root, a_family(), content) for content in ("one", "two"))
-    present = {p.name for p in (root / "digits").iterdir()} - {".lock"}
+    present = {p.name for p in (root / "digits").iterdir()} - {LOCK, LEDGER}
     third = publish(root, a_family(), "three")
 
     assert present == {"family.toml"} | {v.artifact for v in (*first.variants, *second.variants)}

@@ -10,6 +10,7 @@ import pytest
 from models.__main__ import main
 from models.artifacts import ArtifactError, load_family, load_repository, publish_family
 from models.artifacts.files import LOCK, TASKS_MANIFEST
+from models.artifacts.ledger import LEDGER
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from models.stems import (
     CutError,
@@ -40,7 +41,7 @@ def names(package: Package) -> list[str]:
 
 
 def present(root: Path) -> set[str]:
-    return {p.name for p in (root / "tiny").iterdir()} - {LOCK}
+    return {p.name for p in (root / "tiny").iterdir()} - {LOCK, LEDGER}
 
 
 def artefacts(package: Package) -> set[str]:

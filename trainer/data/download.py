@@ -13,7 +13,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 from tqdm import tqdm
 
-from models.artifacts.repository import sha256_of
+from models.artifacts.digests import sha256_of
 from trainer.data.reading import why
 from trainer.data.unpack import ENDINGS, unpacked
 from trainer.errors import TrainError

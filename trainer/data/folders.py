@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.artifacts.repository import sha256_of
+from models.artifacts.digests import sha256_of
 from trainer.data.dataset import Dataset, Split, split, together
 from trainer.data.pictures import Pixels, channels_first, opened, room_for, square
 from trainer.data.reading import content_of

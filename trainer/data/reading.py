@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts.repository import sha256_of
+from models.artifacts.digests import sha256_of
 from trainer.errors import TrainError
 
 _UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, ValueError, KeyError, MemoryError,
