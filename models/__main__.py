@@ -3,11 +3,14 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.artifacts import ArtifactError, default_repository, load_repository
+from models.artifacts import ArtifactError, default_repository, look_through
 from models.catalog import Family, Variant
+from surroundings import console
+from surroundings.folders import expanded
 
 if TYPE_CHECKING:
     from models.stems import Package
@@ -19,8 +22,9 @@ _TOLD = ("data", "network", "selector", "units", "seed", "label_noise")
 def main(argv: list[str]) -> int:
     """Run one action; 0 when it did what was asked, 2 with one message when it could not."""
     arguments = _parser().parse_args(argv)
-    root: Path = arguments.repository.expanduser().absolute()
+    root = Path()
     try:
+        root = expanded(arguments.repository or default_repository()).absolute()
         if arguments.action == "build":
             return _build(root, force=arguments.force)
         if arguments.action == "quantize":
@@ -49,8 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument(
             "--repository",
             type=Path,
-            default=default_repository(),
-            help="folder (default: %(default)s)",
+            help="folder (default: $GEARSHIFT_REPOSITORY, else ~/.cache/gearshift/models)",
         )
         if name == "build":
             action.add_argument("--force", action="store_true", help="build even if up to date")
@@ -122,13 +125,23 @@ def _build(root: Path, *, force: bool) -> int:
 
 
 def _list(root: Path) -> int:
-    from models.stems import load_packages
+    from models.stems import look_through_packages
 
-    families = load_repository(root, verify=False).values()
-    packages = load_packages(root, verify=False).values()
-    rows = [*map(_described, families), *map(_described_package, packages)]
-    print("\n".join(rows) or f"no families in {root}")
-    return 0
+    found, packages = look_through(root, verify=False), look_through_packages(root, verify=False)
+    rows = [
+        *map(_described, found.families.values()),
+        *map(_described_package, packages.packages.values()),
+    ]
+    if rows or not (found.bad or packages.bad):
+        print("\n".join(rows) or f"no families in {root}")
+    return _left_out({**found.bad, **packages.bad})
+
+
+def _left_out(bad: Mapping[str, str]) -> int:
+    """The exit code: 2, after a line for each, where something is bad."""
+    for reason in bad.values():
+        _fail(reason)
+    return 2 if bad else 0
 
 
 def _described(family: Family) -> str:
@@ -161,18 +174,19 @@ def _provenance(variant: Variant) -> str:
 
 
 def _verify(root: Path) -> int:
-    from models.stems import load_packages
+    from models.stems import look_through_packages
 
-    for family in load_repository(root, verify=True).values():
+    found, packages = look_through(root), look_through_packages(root)
+    for family in found.families.values():
         waiting = sum(v.candidate for v in family.variants)
         among = f", {waiting} of them candidates" if waiting else ""
         print(f"{family.name}: {len(family.variants)} artefacts verified{among}")
-    for package in load_packages(root, verify=True).values():
+    for package in packages.packages.values():
         heads = sum(len(task.heads) for task in package.tasks)
         print(
             f"{package.base.name}: base and {heads} heads of {len(package.tasks)} tasks verified, stems as hashed"
         )
-    return 0
+    return _left_out({**found.bad, **packages.bad})
 
 
 def _fail(message: str) -> int:
@@ -181,4 +195,4 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(console.run(main, sys.argv[1:]))

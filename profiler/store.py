@@ -11,6 +11,7 @@ from typing import Any
 from models.catalog import Family
 from profiler.hardware import Hardware
 from profiler.profiles import MachineProfile, Point, Profile, repaired
+from surroundings.folders import kept
 
 SCHEMA = 2
 """Raise it when the file's meaning changes: older files are then set aside and measured anew."""
@@ -20,8 +21,7 @@ _log = logging.getLogger(__name__)
 
 def default_folder() -> Path:
     """`$XDG_CACHE_HOME/gearshift/profiles`, or the same under `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "gearshift" / "profiles"
+    return kept("profiles")
 
 
 def path_of(folder: Path, family: str, fingerprint: str) -> Path:

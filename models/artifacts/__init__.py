@@ -10,9 +10,13 @@ from models.artifacts.publishing import (
     replace_variants,
 )
 from models.artifacts.repository import (
+    Found,
     default_repository,
+    family_names,
     load_family,
     load_repository,
+    look_through,
+    printable,
     size_of,
 )
 from models.artifacts.tables import ArtifactError, is_plain_name
@@ -21,12 +25,16 @@ __all__ = [
     "MANIFEST",
     "ArtifactError",
     "FamilyExists",
+    "Found",
     "add_variants",
     "create_family",
     "default_repository",
+    "family_names",
     "is_plain_name",
     "load_family",
     "load_repository",
+    "look_through",
+    "printable",
     "publish_family",
     "remove_variants",
     "replace_variants",

@@ -105,7 +105,7 @@ def sweep(folder: Path, keep: set[str]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     """A manifest's content; empty where it is missing or no TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return {}
 

@@ -5,10 +5,10 @@ first, then `tasks.toml` is replaced in one step. A kill at any moment leaves th
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models.artifacts import ArtifactError, is_plain_name
+from models.artifacts import ArtifactError, is_plain_name, printable
 from models.artifacts.files import (
     TASKS_MANIFEST,
     named_in,
@@ -33,6 +33,26 @@ def load_packages(root: Path, *, verify: bool = True) -> dict[str, Package]:
     return {folder.name: load_package(folder, verify=verify) for folder in folders}
 
 
+@dataclass(frozen=True, slots=True)
+class FoundPackages:
+    """A repository's packages by name, and, by the name of their folder, why others cannot be had."""
+
+    packages: dict[str, Package]
+    bad: dict[str, str]
+
+
+def look_through_packages(root: Path, *, verify: bool = True) -> FoundPackages:
+    """Every package under `root`, good and bad; a folder that cannot be looked into is none."""
+    found = FoundPackages({}, {})
+    for path in sorted(root.glob(f"[!.]*/{TASKS_MANIFEST}")):
+        folder = path.parent
+        try:
+            found.packages[folder.name] = load_package(folder, verify=verify)
+        except ArtifactError as error:
+            found.bad[printable(folder.name)] = printable(str(error))
+    return found
+
+
 def load_package(folder: Path, *, verify: bool = True) -> Package:
     """The package in `folder`. With `verify`, every artefact's sha256 is checked and the stems are hashed anew.
 
@@ -40,7 +60,7 @@ def load_package(folder: Path, *, verify: bool = True) -> Package:
     """
     path = folder / TASKS_MANIFEST
     try:
-        package = parse(path.read_text(encoding="utf-8"), str(path))
+        package = parse(path.read_text(encoding="utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(
             f"{path} cannot be read: {error}; publish a task package there, for instance with `gearshift train-tasks`"

@@ -78,6 +78,9 @@ class Series:
             ["family"],
             registry=registry,
         )
+        self.family_ready = Gauge(
+            "gearshift_family_ready", "1: it serves; 0: it is loading, or cannot be served",
+            ["family"], registry=registry)  # fmt: skip
         self.quarantines = Counter(
             "gearshift_quarantines_total", "Times an arm was taken out of use, by reason",
             ["family", "variant", "backend", "reason"], registry=registry)  # fmt: skip
