@@ -82,13 +82,16 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _is_family(folder: Path) -> bool:
-    """Whether there is a manifest. Raises OSError where that cannot be seen, and a family may be called so."""
+    """Whether there is a manifest, whatever it is. Raises OSError where that cannot be seen."""
     try:
-        return (folder / MANIFEST).is_file()
+        (folder / MANIFEST).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError:
         if not is_plain_name(folder.name):  # such as lost+found
             return False
         raise
+    return True
 
 
 def _may_be(folder: Path) -> bool:
