@@ -5,6 +5,7 @@ import logging
 import os
 import tempfile
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,17 @@ def save(folder: Path, family: Family, machine: MachineProfile, hardware: Hardwa
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode())
     except OSError as error:
-        _log.warning(
-            "profiles cannot be stored in %s (%s); the next start measures again", path, error
-        )
+        _warn_unwritable(str(folder), error.strerror or str(error))
         return False
     return True
+
+
+@cache
+def _warn_unwritable(folder: str, reason: str) -> None:
+    """Once for each folder and reason: profiles are stored again and again while arms are measured."""
+    _log.warning(
+        "profiles cannot be stored in %s (%s); the next start measures again", folder, reason
+    )
 
 
 def write_whole(path: Path, content: bytes) -> None:

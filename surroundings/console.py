@@ -18,10 +18,22 @@ def run(main: Callable[[list[str]], int | None], arguments: list[str]) -> int:
     try:
         code = int(main(arguments) or 0)
         sys.stdout.flush()
+    except UnicodeError as error:
+        if all(_is_text(argument) for argument in arguments):
+            raise
+        print(
+            f"an argument has bytes that are no UTF-8 where text is needed ({error})",
+            file=sys.stderr,
+        )
+        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     return code
+
+
+def _is_text(argument: str) -> bool:
+    return not any("\udc80" <= character <= "\udcff" for character in argument)
 
 
 def _open_missing() -> None:

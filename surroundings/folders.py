@@ -4,6 +4,8 @@ import logging
 import os
 import stat
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -42,6 +44,21 @@ def expanded(path: Path) -> Path:
         raise FileNotFoundError(
             2, "there is no home folder for ~ (HOME is not set); give the whole path", str(path)
         ) from None
+
+
+@contextmanager
+def spelled(path: Path) -> Generator[Path]:
+    """The same file by a name that is text: runtimes take no path with bytes that are not UTF-8."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield Path(f"/proc/self/fd/{folder}") / path.name
+        finally:
+            os.close(folder)
+    else:
+        yield path
 
 
 def _has_no_home() -> bool:

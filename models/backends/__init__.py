@@ -11,6 +11,7 @@ from types import ModuleType
 
 from models.backends.base import Backend, BackendError, Slot
 from models.catalog import Family, Variant
+from surroundings.folders import spelled
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
     if runtime is None:
         raise _unknown(variant, way.backend)
     module = _imported(runtime, path)
-    return module.open_artifact(path, family, variant, Slot(threads, instances, way.device))
+    with spelled(path) as same:
+        return module.open_artifact(same, family, variant, Slot(threads, instances, way.device))
 
 
 def backend_name(variant: Variant) -> str:

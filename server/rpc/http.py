@@ -23,9 +23,10 @@ class Operators:
     ) -> None:
         try:
             self._server = _server(bare(host), port, _handler(registry, ready))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             where = joined(host, port)
-            raise OSError(f"cannot listen on {where}: {error.strerror or error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise OSError(f"cannot listen on {where}: {reason or error}") from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_STOP_CHECK_S,), name="http", daemon=True
