@@ -10,6 +10,7 @@ COPY profiler profiler
 COPY models models
 COPY loadtest loadtest
 COPY trainer trainer
+COPY surroundings surroundings
 RUN python -m venv /app/.venv \
  && /app/.venv/bin/pip install --no-cache-dir -c constraints.txt -e . \
  && XDG_CACHE_HOME=/app/cache /app/.venv/bin/gearshift models build \

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import surroundings  # noqa: F401 - before any library that it keeps quiet
 from benchmarks.policies_table import Row
 
 GAP_LIMIT = 3.0

@@ -4,6 +4,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import surroundings  # noqa: F401 - before any library that it keeps quiet
+
 ARMS = ("gearshift", "max-sharing", "no-sharing")
 
 

@@ -21,6 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import surroundings  # noqa: F401 - before any library that it keeps quiet
+
+# isort: split
 import numpy as np
 import onnxruntime as ort
 from peers import servers

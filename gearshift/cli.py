@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from surroundings import console
+
 _COMMANDS = {
     "serve": ("server.__main__", "serve model families over gRPC"),
     "profile": ("profiler.__main__", "measure every arm on this hardware; table and frontier plot"),
@@ -33,7 +35,10 @@ def _usage() -> str:
 
 def main() -> int:
     """Run one subcommand with the rest of the command line; its exit code is ours."""
-    arguments = sys.argv[1:]
+    return console.run(_run, sys.argv[1:])
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(_usage())
         return 0 if arguments else 2

@@ -72,7 +72,11 @@ def _read(source: str) -> Workload:
     """From a file or, for -, from standard input."""
     name = "standard input" if source == "-" else source
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        text = (
+            sys.stdin.read().removeprefix("\ufeff")
+            if source == "-"
+            else Path(source).read_text(encoding="utf-8-sig")
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise NoPlan(f"{name} cannot be read: {error}") from error
     try:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from itertools import starmap
 from math import isfinite
 from select import select
 from typing import Any
@@ -13,10 +14,13 @@ from typing import Any
 import grpc
 
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
-from gearshift.status_text import told
+from gearshift.status_text import not_served, told
 from server.rpc.wire import control_pb2 as pb
+from server.rpc.wire import inference_pb2 as models
+from surroundings.addresses import target
 
 _SERVICE = "/gearshift.v1.Control/"
+_INDEX = "/inference.GRPCInferenceService/RepositoryIndex"
 _CLEAR = "\x1b[2J\x1b[H"
 _NO_FAMILY = "no family is served here; `gearshift tasks plan` tells of shared tasks"
 
@@ -26,7 +30,7 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options = _parser().parse_args(argv)
     try:
-        with grpc.insecure_channel(options.url, options=OPTIONS) as channel:
+        with grpc.insecure_channel(target(options.url), options=OPTIONS) as channel:
             _show(channel, options)
     except NoAnswer as error:
         print(f"gearshift status: {error}", file=sys.stderr)
@@ -43,11 +47,14 @@ def _show(channel: grpc.Channel, options: argparse.Namespace) -> None:
     begin = _CLEAR if options.watch and sys.stdout.isatty() else ""
     interrupted = _interrupts() if options.watch else None
     while True:
-        families = _ask_all(channel, options)
+        unserved = _unserved(channel, options)
+        families = [] if options.family in unserved else _ask_all(channel, options)
         if options.json:
-            print(json.dumps({"families": families}, indent=None if options.watch else 2))
+            answer = {"families": families, "unserved": unserved}
+            print(json.dumps(answer, indent=None if options.watch else 2))
         else:
-            print(begin + ("\n\n".join(told(family) for family in families) or _NO_FAMILY))
+            parts = [*map(told, families), *starmap(not_served, unserved.items())]
+            print(begin + ("\n\n".join(parts) or _NO_FAMILY))
         sys.stdout.flush()
         if interrupted is None or select([interrupted], [], [], options.watch)[0]:
             return
@@ -64,6 +71,24 @@ def _interrupts() -> socket.socket:
 
 def _noted(_signal: int, _frame: object) -> None:
     """The socket has its byte already."""
+
+
+def _unserved(channel: grpc.Channel, options: argparse.Namespace) -> dict[str, str]:
+    """Families in the repository that cannot be served, or the one that was asked for, and why."""
+    try:
+        answer = ask(
+            channel, _INDEX, models.RepositoryIndexRequest(), models.RepositoryIndexResponse
+        )
+    except grpc.RpcError as error:
+        call: Any = error  # an RpcError of a call is a Call too; grpc's types do not say so
+        if call.code() is grpc.StatusCode.UNIMPLEMENTED:
+            return {}
+        raise NoAnswer(why(error, options.url, _SERVICE)) from None
+    return {
+        one.name: one.reason
+        for one in answer.models
+        if one.state == "UNAVAILABLE" and options.family in ("", one.name)
+    }
 
 
 def _ask_all(channel: grpc.Channel, options: argparse.Namespace) -> list[dict[str, Any]]:

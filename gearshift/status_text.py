@@ -21,6 +21,11 @@ def told(family: Told) -> str:
     )
 
 
+def not_served(family: str, reason: str) -> str:
+    """One family that the server cannot serve."""
+    return f"{family}: not served: {reason}"
+
+
 def _head(family: Told) -> str:
     load = family["load"]
     return (

@@ -13,6 +13,7 @@ import grpc
 from gearshift import tasks_text
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
 from server.rpc.wire import tasks_pb2 as pb
+from surroundings.addresses import target
 
 _SERVICE = "/gearshift.v1.Tasks/"
 _PATIENCE_S = 60.0
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     action = _ACTIONS[options.action or "list"]
     try:
-        with grpc.insecure_channel(options.url, options=OPTIONS) as channel:
+        with grpc.insecure_channel(target(options.url), options=OPTIONS) as channel:
             answer = plain(_asked(channel, action, options))
     except NoAnswer as error:
         print(f"gearshift tasks: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from loadtest.options import Options, parse
 from loadtest.progress import watcher
 from loadtest.records import Records
 from loadtest.report import recovery, summarise
+from surroundings import console
 
 
 def main(argv: list[str]) -> int:
@@ -124,4 +125,4 @@ def _publish(summary: dict[str, Any], options: Options) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(console.run(main, sys.argv[1:]))

@@ -60,7 +60,7 @@ def read_numbers(path: Path) -> Times:
     BadTrace."""
     try:
         raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise BadTrace(f"cannot read the arrivals file {path}: {error}") from None
     values: list[float] = []

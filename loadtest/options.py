@@ -10,6 +10,7 @@ from loadtest.errors import BadOption
 from loadtest.inputs import Demand
 from loadtest.load import Closed, Load, Replay, Steps, Stream, Trace
 from loadtest.target import Target
+from surroundings.addresses import target
 
 SAFETY_TIMEOUT_S = 30.0  # for calls without --deadline: every wait ends
 
@@ -45,7 +46,7 @@ def parse(argv: list[str]) -> Options:
     margin_s = None if given.deadline is None else given.deadline / 1e3
     timeout_s = SAFETY_TIMEOUT_S if margin_s is None else (slo_s or 0.0) + margin_s
     return Options(
-        target=Target(given.url, given.model, timeout_s),
+        target=Target(target(given.url), given.model, timeout_s),
         demand=Demand(slo_s, given.min_accuracy, given.slo_class, given.variant, given.rows),
         load=_load(given),
         warmup_s=given.warmup_s,

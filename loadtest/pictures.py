@@ -5,6 +5,7 @@ import io
 import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from loadtest.errors import BadOption
+from surroundings.folders import cache_folder, expanded
 
 Pixels = NDArray[np.uint8]
 _PHOTOGRAPHS = frozenset(
@@ -56,9 +58,9 @@ def from_cache(downloads: Path | None = None) -> Album:
 def _downloads() -> Path:
     """Beside the model repository, where the builder keeps what it fetched."""
     if repository := os.environ.get("GEARSHIFT_REPOSITORY"):
-        return Path(repository).expanduser().parent / "downloads"
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "gearshift" / "downloads"
+        with suppress(OSError):
+            return expanded(Path(repository)).parent / "downloads"
+    return cache_folder() / "downloads"
 
 
 def _in_wheels(folder: Path) -> Iterator[tuple[str, bytes]]:

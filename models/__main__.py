@@ -3,18 +3,21 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.artifacts import (
     ArtifactError,
     default_repository,
-    family_folders,
     load_family,
+    look_through,
     uncovered,
     uncovered_text,
 )
 from models.catalog import Family, Variant
+from surroundings import console
+from surroundings.folders import expanded
 
 if TYPE_CHECKING:
     from models.stems import Package
@@ -29,8 +32,9 @@ def main(argv: list[str]) -> int:
     `quantize` did when it made at least one variant: what it left out, and what is doubtful, it says on stderr.
     """
     arguments = _parser().parse_args(argv)
-    root: Path = arguments.repository.expanduser().absolute()
+    root = Path()
     try:
+        root = expanded(arguments.repository or default_repository()).absolute()
         if arguments.action == "build":
             return _build(root, force=arguments.force)
         if arguments.action == "quantize":
@@ -59,8 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument(
             "--repository",
             type=Path,
-            default=default_repository(),
-            help="folder (default: %(default)s)",
+            help="folder (default: $GEARSHIFT_REPOSITORY, else ~/.cache/gearshift/models)",
         )
         if name == "build":
             action.add_argument("--force", action="store_true", help="build even if up to date")
@@ -133,19 +136,23 @@ def _build(root: Path, *, force: bool) -> int:
 
 
 def _list(root: Path) -> int:
-    from models.stems import load_packages
+    from models.stems import look_through_packages
 
-    rows: list[str] = []
-    code = 0
-    for folder in family_folders(root):
-        try:
-            rows.append(_described(load_family(folder, verify=False)))
-        except ArtifactError as error:
-            code = _fail(str(error))
-    rows += map(_described_package, load_packages(root, verify=False).values())
-    if rows or not code:
+    found, packages = look_through(root, verify=False), look_through_packages(root, verify=False)
+    rows = [
+        *map(_described, found.families.values()),
+        *map(_described_package, packages.packages.values()),
+    ]
+    if rows or not (found.bad or packages.bad):
         print("\n".join(rows) or f"no families in {root}")
-    return code
+    return _left_out({**found.bad, **packages.bad})
+
+
+def _left_out(bad: Mapping[str, str]) -> int:
+    """The exit code: 2, after a line for each, where something is bad."""
+    for reason in bad.values():
+        _fail(reason)
+    return 2 if bad else 0
 
 
 def _described(family: Family) -> str:
@@ -178,25 +185,20 @@ def _provenance(variant: Variant) -> str:
 
 
 def _verify(root: Path) -> int:
-    from models.stems import load_packages
+    from models.stems import look_through_packages
 
-    code = 0
-    for folder in family_folders(root):
-        try:
-            code = max(code, _verify_family(folder))
-        except ArtifactError as error:
-            code = _fail(str(error))
-    for package in load_packages(root, verify=True).values():
+    found, packages = look_through(root), look_through_packages(root)
+    code = max([0, *(_verified(root / name, f) for name, f in found.families.items())])
+    for package in packages.packages.values():
         heads = sum(len(task.heads) for task in package.tasks)
         print(
             f"{package.base.name}: base and {heads} heads of {len(package.tasks)} tasks verified, stems as hashed"
         )
-    return code
+    return max(code, _left_out({**found.bad, **packages.bad}))
 
 
-def _verify_family(folder: Path) -> int:
+def _verified(folder: Path, family: Family) -> int:
     """2 where the manifest leaves weights out: then not all that is served was verified."""
-    family = load_family(folder)
     waiting = sum(v.candidate for v in family.variants)
     among = f", {waiting} of them candidates" if waiting else ""
     weights = len({d.file for v in family.variants for d in v.data})
@@ -219,4 +221,4 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(console.run(main, sys.argv[1:]))

@@ -16,6 +16,7 @@ from profiler import diff, plot, store, table
 from profiler.complete import Job, Outcome, complete
 from profiler.explain import explained, missing_runtimes
 from profiler.hardware import Hardware, detect
+from surroundings import console
 
 BUSY_SHARE = 0.85
 """A lone measuring thread that got less than this of a core shared it."""
@@ -163,4 +164,4 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(console.run(main, sys.argv[1:]))

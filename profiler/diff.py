@@ -71,7 +71,7 @@ def read(path: Path) -> Side:
     Raises ValueError naming the file and what is wrong.
     """
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
         profiles = tuple(_profile(row) for row in content["profiles"])
         hardware = {str(k): str(v) for k, v in content["hardware"].items()}
         return Side(str(content["fingerprint"]), str(content["created"]), hardware, profiles)

@@ -5,12 +5,14 @@ import logging
 import os
 import tempfile
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from models.catalog import Family
 from profiler.hardware import Hardware
 from profiler.profiles import MachineProfile, Point, Profile, Vetted, repaired
+from surroundings.folders import kept
 
 SCHEMA = 3
 """Raise it when the file's meaning changes: older files are then set aside and measured anew."""
@@ -20,8 +22,7 @@ _log = logging.getLogger(__name__)
 
 def default_folder() -> Path:
     """`$XDG_CACHE_HOME/gearshift/profiles`, or the same under `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "gearshift" / "profiles"
+    return kept("profiles")
 
 
 def path_of(folder: Path, family: str, fingerprint: str) -> Path:
@@ -57,11 +58,17 @@ def save(folder: Path, family: Family, machine: MachineProfile, hardware: Hardwa
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode())
     except OSError as error:
-        _log.warning(
-            "profiles cannot be stored in %s (%s); the next start measures again", path, error
-        )
+        _warn_unwritable(str(folder), error.strerror or str(error))
         return False
     return True
+
+
+@cache
+def _warn_unwritable(folder: str, reason: str) -> None:
+    """Once for each folder and reason: profiles are stored again and again while arms are measured."""
+    _log.warning(
+        "profiles cannot be stored in %s (%s); the next start measures again", folder, reason
+    )
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import surroundings  # noqa: F401 - before any library that it keeps quiet
+
+# isort: split
 import numpy as np
 import onnx
 from numpy.typing import NDArray

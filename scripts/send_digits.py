@@ -7,6 +7,9 @@ import argparse
 import time
 from collections import Counter
 
+import surroundings  # noqa: F401 - before any library that it keeps quiet
+
+# isort: split
 import numpy as np
 import tritonclient.grpc as triton
 from sklearn.datasets import load_digits

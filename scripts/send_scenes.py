@@ -16,6 +16,7 @@ from gearshift.asking import why
 from models.artifacts import ArtifactError, default_repository
 from models.stems import load_package
 from server.rpc.wire import tasks_pb2 as pb
+from surroundings.addresses import target
 from trainer.data import load
 from trainer.errors import TrainError
 from trainer.tasks.asked import Work, asked_before, checked
@@ -41,7 +42,7 @@ def main() -> int:
 def _send(options: argparse.Namespace) -> None:
     work, fps = _work(options)
     shown = stream(work.dataset.test, work.scenery, _windows(work, fps, options), options.seed)
-    with grpc.insecure_channel(options.url) as channel:
+    with grpc.insecure_channel(target(options.url)) as channel:
         analyse = channel.stream_stream(
             f"{SERVICE}Analyse",
             pb.AnalyseRequest.SerializeToString,

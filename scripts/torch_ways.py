@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import surroundings  # noqa: F401 - before any library that it keeps quiet
+
+# isort: split
 import numpy as np
 
 from scripts.seeded_family import pictures, seeded_family

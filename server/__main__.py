@@ -12,6 +12,8 @@ from pathlib import Path
 
 from server.config import Config, read_config
 from server.errors import BadConfiguration
+from surroundings import console
+from surroundings.addresses import joined
 
 _log = logging.getLogger("server")
 
@@ -20,18 +22,21 @@ def main(argv: list[str]) -> int:
     """Exit code 0 after a drain, 2 with one message on stderr where it cannot start, 1 where a thread of it died."""
     options = vars(_parser().parse_args(argv))
     path = options.pop("config")
+    told: list[str] = []
     try:
-        config = read_config(path, os.environ, options)
-        return _serve(config)
+        config = read_config(path, os.environ, options, told.append)
+        return _serve(config, told)
     except BadConfiguration as error:
         print(f"gearshift serve: {error}", file=sys.stderr)
         return 2
 
 
-def _serve(config: Config) -> int:
+def _serve(config: Config, told: list[str]) -> int:
     logging.basicConfig(
         level=config.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
+    for line in told:
+        _log.warning("%s", line)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core would log beside our own messages
     from server.app import App
 
@@ -39,8 +44,8 @@ def _serve(config: Config) -> int:
     ending = _Ending()
     _calm_collector()
     app.start(ending.fail)
-    where = (config.host, app.port, config.host, app.http_port)
-    _log.info("gRPC on %s:%d, metrics on http://%s:%d/metrics", *where)
+    where = (joined(config.host, app.port), joined(config.host, app.http_port))
+    _log.info("gRPC on %s, metrics on http://%s/metrics", *where)
     ending.wait()
     _log.info("draining (at most %.0f s)", config.drain_s)
     app.stop()
@@ -102,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repository", help="model repository (default: the user's cache)")
     parser.add_argument("--profiles", help="where profiles are kept (default: the user's cache)")
     parser.add_argument("--families", help="comma-separated; default: all in the repository")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        default=None,
+        help="exit with 2 where a family cannot be served, instead of serving the others",
+    )
     parser.add_argument("--backends", help="runtimes to use, comma-separated; default: all")
     parser.add_argument("--share-package", help="task package in the repository to serve")
     parser.add_argument("--share-budget", help="device seconds a second for its tasks")
@@ -120,4 +131,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(console.run(main, sys.argv[1:]))

@@ -3,16 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import get_args
 
 from prometheus_client import CollectorRegistry
 
-from models.artifacts import ArtifactError, default_repository, load_repository
 from models.backends.base import BackendError
-from models.catalog import Family, Slo
 from profiler.changes import (
     Change,
     ClockCapChanged,
@@ -27,6 +23,7 @@ from profiler.hardware import detect
 from profiler.sensors import read
 from server.config import Config
 from server.errors import BadConfiguration
+from server.families import Families, found_for
 from server.metrics import Metrics
 from server.rpc import control, sharing
 from server.rpc.call import Handler
@@ -42,6 +39,7 @@ from server.runtime.lookout import Lookout
 from server.runtime.tasks import Tasks
 from server.share_unit import ShareUnit
 from server.unit import Unit
+from surroundings.addresses import joined
 
 _log = logging.getLogger(__name__)
 
@@ -58,16 +56,18 @@ class App:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._stopping = threading.Event()
-        families = _families(config)
+        found = found_for(config)
         self._nvml = open_nvml()
         hardware = detect(nvml=self._nvml)
-        metrics = Metrics(CollectorRegistry(), [f.slo.latency_s for f in families.values()])
-        self._metrics = metrics
+        self._metrics = metrics = Metrics(
+            CollectorRegistry(), [f.slo.latency_s for f in found.families.values()]
+        )
         metrics.runs_on(hardware)
-        self._units = {name: Unit(f, config, hardware, metrics) for name, f in families.items()}
+        self._families = Families(found, config, hardware, metrics)
+        self._units, unserved = self._families.units, self._families.unserved
         hosted = {name: unit.hosted for name, unit in self._units.items()}
-        self._service = Service(hosted)
-        self._control = control.Control(hosted)
+        self._service = Service(hosted, unserved)
+        self._control = control.Control(hosted, unserved)
         self._share = ShareUnit(config, metrics.registry) if config.share_package else None
         self._log = _decision_log(hosted, config)
         self._health = Health(self._readiness())
@@ -79,7 +79,7 @@ class App:
         self._lookout = self._look_out()
         try:
             self._operators = Operators(config.host, config.http_port, metrics.registry, self.ready)
-            self.port = self._front.bind(f"{config.host}:{config.port}")
+            self.port = self._front.bind(joined(config.host, config.port))
         except OSError as error:
             raise BadConfiguration(
                 f"{error}; choose another with --port / --http-port, or stop what holds it"
@@ -92,15 +92,16 @@ class App:
         return self._operators.port
 
     def ready(self) -> bool:
-        """Every family has at least one arm, shared tasks are in service, and the server is not stopping."""
+        """Every family that can be served has an arm, shared tasks are in service, and the server is not stopping."""
         if self._stopping.is_set() or (self._share is not None and not self._share.is_ready):
             return False
-        return all(unit.is_ready for unit in self._units.values())
+        return self._families.is_ready
 
     def start(self, on_failure: Callable[[str], None]) -> None:
         """Accept calls at once; families become ready one after the other, smallest variant first.
 
-        `on_failure` is called from another thread, with the reason, if a family turns out to have no arm that loads.
+        `on_failure` is called from another thread, with the reason, once no family turns out to have an arm that loads,
+        or, if strict, one has none.
         """
         self._on_failure = on_failure
         for unit in self._units.values():
@@ -143,17 +144,35 @@ class App:
 
     def _tune(self) -> None:
         """The tuner's thread: first make every family and the shared tasks ready, then whatever comes up."""
-        for unit in (*self._units.values(), *([self._share] if self._share is not None else [])):
+        for name, unit in self._units.items():
+            if end := self._prepare(name, unit):
+                self._on_failure(end)
+                return
+            self._health.changed()
+        if self._share is not None:
             try:
-                unit.prepare()
-            except (BackendError, BadConfiguration) as error:
+                self._share.prepare()
+            except BadConfiguration as error:
                 self._on_failure(str(error))
                 return
             self._health.changed()
         self._tasks.work(IDLE_LOOK_S, self._tick)
 
+    def _prepare(self, name: str, unit: Unit) -> str:
+        """Make the family ready; why the server is to end where it cannot be, empty where it goes on."""
+        try:
+            unit.prepare()
+        except (BackendError, BadConfiguration) as error:
+            return self._families.failed(name, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a runtime makes of one family, the others serve
+            _log.debug("family %s cannot be loaded", name, exc_info=error)
+            return self._families.failed(
+                name, f"family {name} cannot be loaded: {type(error).__name__}: {error}"
+            )
+        return ""
+
     def _tick(self) -> None:
-        for unit in self._units.values():
+        for unit in self._families.served():
             unit.tick()
 
     def _look_out(self) -> Lookout | None:
@@ -182,13 +201,16 @@ class App:
     def _handlers(self, hosted: Mapping[str, Hosted]) -> dict[str, Handler]:
         services = [_SERVICE, control.SERVICE, sharing.SERVICE, "grpc.health.v1.Health"]
         reflection = Reflection(POOL, services)
-        describe = Describe(hosted, self.ready)
+        describe = Describe(hosted, self._families.unserved, self.ready)
         tasks = sharing.NoTasks() if self._share is None else self._share.service
         parts = (self._service, describe, self._control, tasks, self._health, reflection)
         return {path: handler for part in parts for path, handler in part.handlers().items()}
 
     def _readiness(self) -> dict[str, Callable[[], bool]]:
-        by_family = {name: partial(self._is_up, unit) for name, unit in self._units.items()}
+        by_family = {
+            **dict.fromkeys(self._families.unserved.reasons, lambda: False),
+            **{name: partial(self._is_up, unit) for name, unit in self._units.items()},
+        }
         up = {
             control.SERVICE: lambda: not self._stopping.is_set(),
             sharing.SERVICE: partial(self._is_up, self._share),
@@ -204,29 +226,3 @@ def _decision_log(hosted: Mapping[str, Hosted], config: Config) -> DecisionLog |
         return None
     journals = {name: one.dispatcher.journal for name, one in hosted.items()}
     return DecisionLog(journals, config.log_decisions_every_s)
-
-
-def _families(config: Config) -> dict[str, Family]:
-    root = Path(config.repository) if config.repository else default_repository()
-    try:
-        found = load_repository(root)
-    except ArtifactError as error:
-        raise BadConfiguration(str(error)) from error
-    missing = [name for name in config.families if name not in found]
-    if missing or not (found or config.share_package):
-        wanted = ", ".join(missing) or "any family"
-        raise BadConfiguration(
-            f"model repository {root} does not hold {wanted} (it has: {', '.join(found) or 'nothing'}); "
-            "build the embedded one with `gearshift models build`, or set --repository"
-        )
-    chosen = config.families or tuple(found)
-    return {name: replace(found[name], slo=_slo(found[name], config)) for name in chosen}
-
-
-def _slo(family: Family, config: Config) -> Slo:
-    """The family's default SLO, as the operator overrides it."""
-    return replace(
-        family.slo,
-        latency_s=config.slo_ms / 1e3 or family.slo.latency_s,
-        min_accuracy=config.min_accuracy or family.slo.min_accuracy,
-    )

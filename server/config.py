@@ -7,8 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from server.errors import BadConfiguration
-
-_PREFIX = "GEARSHIFT_"
+from surroundings.variables import PREFIX, injected, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,7 @@ class Config:
     share_late_ms: float = 200.0
     share_queue: int = 16
     share_stall_s: float = 10.0
+    strict: bool = False
 
 
 _AT_LEAST = {
@@ -77,20 +77,33 @@ _ONE_OF = {
 
 
 def read_config(
-    path: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]
+    path: Path | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, object],
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Config:
     """Defaults, then the file, then GEARSHIFT_… variables, then flags (None = not given).
 
-    Raises BadConfiguration listing every mistake, each with its place and key.
+    Raises BadConfiguration listing every mistake, each with its place and key. A value that another one overrides keeps
+    nothing from starting; it and variables that mean nothing here are told, a line each, all of Kubernetes' in one.
     """
     problems: list[str] = []
+    given = (
+        (str(path), _file(path, problems)),
+        ("environment", _environment(environment, tell)),
+        ("command line", {k: v for k, v in flags.items() if v is not None}),
+    )
     values: dict[str, object] = {}
-    for place, given in ((str(path), _file(path, problems)), ("environment", _environment(environment)),
-                         ("command line", {k: v for k, v in flags.items() if v is not None})):  # fmt: skip
-        for key, value in given.items():
-            _take(place, key, value, values, problems)
+    overridden: list[str] = []
+    for at, (place, here) in enumerate(given):
+        later = {key for _, keys in given[at + 1 :] for key in keys}
+        for key, value in here.items():
+            _take(place, key, value, values, overridden if key in later else problems)
     if problems:
-        raise BadConfiguration("bad configuration:\n" + "\n".join(f"  - {p}" for p in problems))
+        told = "\n".join(f"  - {p}" for p in (*problems, *overridden))
+        raise BadConfiguration(f"bad configuration:\n{told}")
+    for problem in overridden:
+        tell(f"{problem}; it is overridden and not used")
     return Config(**values)  # type: ignore[arg-type] - _take has checked each value's type
 
 
@@ -112,20 +125,31 @@ def _file(path: Path | None, problems: list[str]) -> Mapping[str, object]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         problems.append(f"{path}: cannot be read: {error}")
         return {}
 
 
-def _environment(environment: Mapping[str, str]) -> dict[str, object]:
-    known = {field.name for field in fields(Config)}
-    given = {
-        name[len(_PREFIX) :].lower(): text
+def _environment(
+    environment: Mapping[str, str], tell: Callable[[str], object]
+) -> dict[str, object]:
+    known = {field.name.upper(): field.name for field in fields(Config)}
+    foreign = injected(environment, known)
+    if foreign:
+        tell(
+            f"environment: passed over {len(foreign)} variables that an orchestrator makes of a service's name "
+            f"({foreign[0]}, ...); to set a key, call the Service something else or give the flag"
+        )
+    ours = {
+        name: text
         for name, text in environment.items()
-        if name.startswith(_PREFIX)
+        if name.startswith(PREFIX) and name not in foreign
     }
-    return {key: text for key, text in given.items() if key in known}
+    for line in unknown(ours, known):
+        tell(line)
+    given = {name.removeprefix(PREFIX): text for name, text in ours.items()}
+    return {known[key]: text for key, text in given.items() if key in known}
 
 
 def _take(

@@ -2,6 +2,8 @@
 
 import signal
 
+import surroundings  # noqa: F401 - before any library that it keeps quiet
+
 
 def pytest_configure() -> None:
     """Ignored signals stay ignored in every process that a test starts; handled ones do not."""

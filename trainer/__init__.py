@@ -1,1 +1,3 @@
 """Trains candidate variants and publishes them; a process of its own, never imported by the server."""
+
+import surroundings as surroundings  # before any library that it keeps quiet

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from surroundings import console
 from trainer import assignment
 from trainer.assignment import Assignment
 from trainer.errors import Stopped, TrainError
@@ -146,4 +147,4 @@ def _told(outcome: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(console.run(main, sys.argv[1:]))

@@ -6,6 +6,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any, cast
 
+from surroundings.folders import expanded
 from trainer.errors import TrainError
 from trainer.settings import tables
 
@@ -73,7 +74,7 @@ def read(path: Path) -> Assignment | None:
         raise TrainError(f"{path}: [sidecar]: {'; '.join(wrong)}")
     texts: dict[str, Any] = {key: given[key] for key in ("family", "server") if key in given}
     folders: dict[str, Any] = {
-        key: Path(given[key]).expanduser() for key in ("repository", "work") if given.get(key)
+        key: _folder(path, key, given[key]) for key in ("repository", "work") if given.get(key)
     }
     lists: dict[str, Any] = {
         key: tuple(kind(v) for v in given[key]) for key, kind in _LISTS.items() if key in given
@@ -81,6 +82,13 @@ def read(path: Path) -> Assignment | None:
     pace = Pace(**{key: given[key] for key in _PACE if key in given})
     aim = Aim(**{key: given[key] for key in _AIM if key in given})
     return Assignment(**texts, **folders, **lists, pace=pace, aim=aim)
+
+
+def _folder(path: Path, key: str, text: str) -> Path:
+    try:
+        return expanded(Path(text))
+    except OSError as error:
+        raise TrainError(f"{path}: [sidecar]: {key} {text!r}: {error.strerror}") from error
 
 
 def _mistakes(given: Mapping[str, Any]) -> list[str]:

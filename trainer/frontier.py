@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf import json_format
 
+from surroundings.addresses import target
 from trainer import wire
 from trainer.errors import TrainError
 
@@ -67,7 +68,7 @@ def ask(server: str, family: str) -> Frontier:
     Raises NoServer where nobody answers now, or not about this family; TrainError for a server too old to be asked.
     """
     try:
-        with grpc.insecure_channel(server, options=_OPTIONS) as channel:
+        with grpc.insecure_channel(target(server), options=_OPTIONS) as channel:
             request = wire.GetFrontierRequest(family=family)
             told = _call(channel, "GetFrontier", request, wire.GetFrontierResponse)
             request = wire.GetPlanRequest(family=family)
@@ -80,7 +81,7 @@ def ask(server: str, family: str) -> Frontier:
 def read(path: Path) -> Frontier:
     """The frontier in a JSON file: a GetFrontierResponse as grpcurl prints it, and `workers` (1). Raises TrainError."""
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
         told: Any = json_format.ParseDict(
             content, wire.GetFrontierResponse(), ignore_unknown_fields=True
         )

@@ -85,7 +85,7 @@ def _shared(settings: Settings) -> dict[str, Any]:
 
 def _read(path: Path, shared: Mapping[str, Any]) -> dict[str, Prices]:
     try:
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
         of, prices = known["of"], known["prices"]
         found = {selector: Prices(**each) for selector, each in prices.items()}
     except FileNotFoundError:

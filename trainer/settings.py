@@ -111,7 +111,7 @@ def read(path: Path, given: Mapping[str, Any]) -> Settings:
 def tables(path: Path) -> dict[str, Any]:
     """The TOML file as it is. Raises TrainError where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainError(f"{path} cannot be read: {error}") from error
 

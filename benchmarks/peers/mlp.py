@@ -8,6 +8,9 @@ import os
 from typing import Any
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it looks when it is imported
+
 import onnxruntime as ort
 
 MODEL_PATH = "GEARSHIFT_BENCH_MLP"

@@ -3,6 +3,9 @@ Gearshift."""
 
 from pathlib import Path
 
+import surroundings  # noqa: F401 - before any library that it keeps quiet
+
+# isort: split
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper

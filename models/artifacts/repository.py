@@ -2,16 +2,17 @@
 
 import logging
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Collection, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.artifacts.digests import Mark, mark_of, sha256_of
 from models.artifacts.external import data_files
 from models.artifacts.manifest import MANIFEST, Manifest, parse
-from models.artifacts.tables import ArtifactError
+from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import DataFile, Family, Variant
+from surroundings.folders import cache_folder, expanded
 
 _log = logging.getLogger(__name__)
 
@@ -24,9 +25,12 @@ _verified: dict[tuple[Path, str], Mark] = {}
 def default_repository() -> Path:
     """Where families live unless told otherwise: $GEARSHIFT_REPOSITORY, else the user's cache folder."""
     if chosen := os.environ.get("GEARSHIFT_REPOSITORY"):
-        return Path(chosen).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "gearshift" / "models"
+        with suppress(
+            OSError
+        ):  # as it is where there is no such home: whoever reads it says that it is not there
+            return expanded(Path(chosen))
+        return Path(chosen)
+    return cache_folder() / "models"
 
 
 def load_repository(root: Path, *, verify: bool = True) -> dict[str, Family]:
@@ -34,19 +38,76 @@ def load_repository(root: Path, *, verify: bool = True) -> dict[str, Family]:
 
     Names starting with a dot and folders without `family.toml` are none.
     """
-    return {f.name: load_family(f, verify=verify) for f in family_folders(root)}
+    return {f.name: load_family(f, verify=verify) for f in _folders(root) if _is_family(f)}
 
 
-def family_folders(root: Path) -> list[Path]:
-    """The folder of every family under `root`, whole or not, in the order of their names. Raises ArtifactError."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A repository's families by name, and, by the name of their folder, why others cannot be had."""
+
+    families: dict[str, Family]
+    bad: dict[str, str]
+
+
+def look_through(root: Path, only: Collection[str] = (), *, verify: bool = True) -> Found:
+    """Every family under `root`, or those in the folders that `only` names, good and bad. The others are not looked at.
+
+    A folder that cannot be looked into counts as a bad family, where a family may be called as it is. Raises
+    ArtifactError where `root` cannot be read.
+    """
+    found = Found({}, {})
+    for folder in _folders(root):
+        if only and folder.name not in only:
+            continue
+        try:
+            if _is_family(folder):
+                found.families[folder.name] = load_family(folder, verify=verify)
+        except ArtifactError as error:
+            found.bad[printable(folder.name)] = printable(str(error))
+        except OSError as error:
+            if is_plain_name(folder.name):
+                found.bad[folder.name] = f"{folder} cannot be read: {error.strerror}"
+    return found
+
+
+def family_names(root: Path) -> list[str]:
+    """The names of the folders under `root` that hold a family or cannot be looked into. Raises ArtifactError."""
+    return [printable(f.name) for f in _folders(root) if is_plain_name(f.name) and _may_be(f)]
+
+
+def printable(text: str) -> str:
+    """`text` as UTF-8 can carry it: bytes of a path that are none are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _folders(root: Path) -> list[Path]:
     try:
-        folders = sorted(p for p in root.iterdir() if not p.name.startswith("."))
+        return sorted(p for p in root.iterdir() if not p.name.startswith("."))
     except OSError as error:
         raise ArtifactError(
             f"model repository {root} cannot be read ({error.strerror}); make the default families "
             "with `gearshift models build`, or name another folder"
         ) from error
-    return [f for f in folders if (f / MANIFEST).is_file()]
+
+
+def _is_family(folder: Path) -> bool:
+    """Whether there is a manifest, whatever it is. Raises OSError where that cannot be seen."""
+    try:
+        (folder / MANIFEST).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        if not is_plain_name(folder.name):  # such as lost+found
+            return False
+        raise
+    return True
+
+
+def _may_be(folder: Path) -> bool:
+    try:
+        return _is_family(folder)
+    except OSError:
+        return True
 
 
 def load_family(folder: Path, *, verify: bool = True) -> Family:

@@ -12,6 +12,7 @@ from types import ModuleType
 from models.artifacts import ArtifactError, opening
 from models.backends.base import Backend, BackendError, Slot
 from models.catalog import Family, Variant
+from surroundings.folders import spelled
 
 _log = logging.getLogger(__name__)
 
@@ -73,14 +74,13 @@ def ways(variant: Variant, only: Sequence[str] = ()) -> tuple[Way, ...]:
     `only` names the runtimes that may be used; empty: all that are installed, but for LAST_RESORT where others will do.
     """
     found = [
-        (Way(runtime.name, device), module)
+        (Way(runtime.name, device), is_native)
         for runtime in _tried(variant, only)
-        if (module := _usable(runtime)) is not None
-        for device in module.devices()
+        for device, is_native in _devices(runtime, variant.precision)
     ]
     if not only:
         found = [row for row in found if row[0] not in LAST_RESORT] or found
-    native = tuple(way for way, module in found if module.native(variant.precision, way.device))
+    native = tuple(way for way, is_native in found if is_native)
     return native or tuple(way for way, _ in found[:1])
 
 
@@ -109,8 +109,8 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
         raise _unknown(variant, way.backend)
     module = _imported(runtime, path)
     try:
-        with opening(folder, variant):
-            return module.open_artifact(path, family, variant, Slot(threads, instances, way.device))
+        with opening(folder, variant), spelled(path) as same:
+            return module.open_artifact(same, family, variant, Slot(threads, instances, way.device))
     except ArtifactError as error:
         raise BackendError(str(error)) from error
 
@@ -133,7 +133,11 @@ def missing(variant: Variant) -> tuple[Runtime, ...]:
 @cache
 def is_installed(runtime: Runtime) -> bool:
     """Whether the runtime's package is there; it is not imported."""
-    return find_spec(runtime.package) is not None
+    try:
+        return find_spec(runtime.package) is not None
+    except Exception as error:  # noqa: BLE001 - a damaged installation raises anything, and costs the others nothing
+        _leave_out(runtime.name, f"cannot be looked for ({_said(error)})")
+        return False
 
 
 def _first(variant: Variant) -> Way:
@@ -162,24 +166,44 @@ def _usable(runtime: Runtime) -> ModuleType | None:
         return None
     try:
         return importlib.import_module(runtime.module)
-    except ImportError as error:
-        _log.warning(
-            "runtime %s is installed but cannot be imported (%s); going on without it",
-            runtime.name,
-            error,
-        )
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - an import runs the library's own code, which raises anything
+        _leave_out(runtime.name, f"is installed but cannot be imported ({_said(error)})")
         return None
+
+
+def _devices(runtime: Runtime, precision: str) -> list[tuple[str, bool]]:
+    """Each device that the runtime has here, and whether it computes natively in this precision there."""
+    module = _usable(runtime)
+    if module is None:
+        return []
+    try:
+        return [(device, bool(module.native(precision, device))) for device in module.devices()]
+    except Exception as error:  # noqa: BLE001 - a driver that does not answer raises anything
+        _leave_out(runtime.name, f"does not say what it can do here ({_said(error)})")
+        return []
+
+
+@cache
+def _leave_out(runtime: str, why: str) -> None:
+    """Said once for each runtime and reason."""
+    _log.warning("runtime %s %s; going on without it", runtime, why)
+
+
+def _said(error: BaseException) -> str:
+    """An error of somebody else's in one line; the type where it is none of importing or has no words."""
+    text = " ".join(str(error).split())
+    return text if text and isinstance(error, ImportError) else f"{type(error).__name__}: {text}"
 
 
 def _imported(runtime: Runtime, path: Path) -> ModuleType:
     try:
         return importlib.import_module(runtime.module)
-    except ImportError as error:
+    except (Exception, SystemExit) as error:
         extra = f"; install it with `pip install 'gearshift[{runtime.extra}]'`" * bool(
             runtime.extra
         )
         raise BackendError(
-            f"artefact {path} needs the runtime {runtime.name}, which cannot be imported: {error}{extra}"
+            f"artefact {path} needs the runtime {runtime.name}, which cannot be imported: {_said(error)}{extra}"
         ) from error
 
 

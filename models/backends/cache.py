@@ -7,6 +7,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from surroundings.folders import kept
+
 _log = logging.getLogger(__name__)
 
 _DIGEST_BYTES = 32
@@ -14,8 +16,7 @@ _DIGEST_BYTES = 32
 
 def engine_cache() -> Path:
     """`$XDG_CACHE_HOME/gearshift/engines`, or the same under `~/.cache`; made if it can be."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(base).expanduser() / "gearshift" / "engines"
+    folder = kept("engines")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:  # a read-only cache costs the compiling anew, not the service

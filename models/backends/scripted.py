@@ -136,7 +136,7 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> S
     del slot
     label = f"{variant.name} ({path}, scripted)"
     try:
-        script = Script(**tomllib.loads(path.read_text(encoding="utf-8")))
+        script = Script(**tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
         raise _unreadable(label, str(error)) from error
     if wrong := _wrong(script):

@@ -11,6 +11,7 @@ from models.stems.store import (
     add_tasks,
     load_package,
     load_packages,
+    look_through_packages,
     publish_package,
     remove_tasks,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "cut",
     "load_package",
     "load_packages",
+    "look_through_packages",
     "points_of",
     "publish_package",
     "remove_tasks",

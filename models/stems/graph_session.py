@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from models.backends.base import BackendError, Slot
 from models.backends.onnx_backend import OnnxBackend, open_session
 from models.stems.package import Point
+from surroundings.folders import spelled
 
 Array = NDArray[np.float32]
 
@@ -17,7 +19,7 @@ class GraphSession:
 
     def __init__(self, graph: Path | bytes, label: str, threads: int) -> None:
         """Raises BackendError, beginning with `label`."""
-        session = open_session(graph, label, Slot(threads), {})
+        session = _opened(graph, label, threads)
         self._backend = OnnxBackend(session, label)
         self._input = str(session.get_inputs()[0].name)
         self._output = str(session.get_outputs()[0].name)
@@ -25,6 +27,13 @@ class GraphSession:
     def run(self, batch: Array) -> Array:
         """The output for these rows. Raises BackendError."""
         return self._backend.run({self._input: batch})[self._output].astype(np.float32, copy=False)
+
+
+def _opened(graph: Path | bytes, label: str, threads: int) -> InferenceSession:
+    if isinstance(graph, bytes):
+        return open_session(graph, label, Slot(threads), {})
+    with spelled(graph) as same:
+        return open_session(same, label, Slot(threads), {})
 
 
 def checked(activation: Array, point: Point, label: str) -> Array:

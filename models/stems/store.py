@@ -6,10 +6,10 @@ first, then `tasks.toml` is replaced in one step. A kill at any moment leaves th
 
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models.artifacts import ArtifactError, is_plain_name
+from models.artifacts import ArtifactError, is_plain_name, printable
 from models.artifacts.digests import sha256_of
 from models.artifacts.editing import BYTE_ORDER_MARK, edited
 from models.artifacts.files import (
@@ -32,6 +32,26 @@ def load_packages(root: Path, *, verify: bool = True) -> dict[str, Package]:
     """Every package under `root` by its base's name, in the order of the names. Raises ArtifactError."""
     folders = sorted(p.parent for p in root.glob(f"[!.]*/{TASKS_MANIFEST}"))
     return {folder.name: load_package(folder, verify=verify) for folder in folders}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPackages:
+    """A repository's packages by name, and, by the name of their folder, why others cannot be had."""
+
+    packages: dict[str, Package]
+    bad: dict[str, str]
+
+
+def look_through_packages(root: Path, *, verify: bool = True) -> FoundPackages:
+    """Every package under `root`, good and bad; a folder that cannot be looked into is none."""
+    found = FoundPackages({}, {})
+    for path in sorted(root.glob(f"[!.]*/{TASKS_MANIFEST}")):
+        folder = path.parent
+        try:
+            found.packages[folder.name] = load_package(folder, verify=verify)
+        except ArtifactError as error:
+            found.bad[printable(folder.name)] = printable(str(error))
+    return found
 
 
 def load_package(folder: Path, *, verify: bool = True) -> Package:

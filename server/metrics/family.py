@@ -37,6 +37,10 @@ class Metrics(Series):
         """The hardware is not what it was."""
         self.changes.labels(what).inc()
 
+    def watch_ready(self, family: str, ready: Callable[[], bool]) -> None:
+        """Read from this callable at every scrape whether the family serves."""
+        self.family_ready.labels(family).set_function(lambda: float(ready()))
+
     def family(self, name: str) -> "FamilyMetrics":
         """The series of one family, its labels bound."""
         return FamilyMetrics(self, name)

@@ -13,7 +13,9 @@ _RATIO_EDGES = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.4, 2.0, 4.0)
 class Series:
     """All series of one server. `slos_s`: every configured latency bound, which becomes an exact histogram edge."""
 
-    def __init__(self, registry: CollectorRegistry, slos_s: Sequence[float]) -> None:
+    def __init__(  # noqa: PLR0915 - one statement for each series
+        self, registry: CollectorRegistry, slos_s: Sequence[float]
+    ) -> None:
         self.registry = registry
         edges = sorted({*_EDGES_S, *slos_s})
         self.requests = Counter(
@@ -82,6 +84,9 @@ class Series:
             ["family"],
             registry=registry,
         )
+        self.family_ready = Gauge(
+            "gearshift_family_ready", "1: it serves; 0: it is loading, or cannot be served",
+            ["family"], registry=registry)  # fmt: skip
         self.quarantines = Counter(
             "gearshift_quarantines_total", "Times an arm was taken out of use, by reason",
             ["family", "variant", "backend", "reason"], registry=registry)  # fmt: skip

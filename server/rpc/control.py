@@ -13,6 +13,7 @@ from server.rpc import explanation, standing
 from server.rpc.call import Handler
 from server.rpc.questions import Later, Questions
 from server.rpc.service import Hosted
+from server.rpc.unserved import Unserved
 from server.rpc.wire import control_pb2 as pb
 from server.runtime.explained import weighed
 
@@ -24,8 +25,9 @@ USUAL_COUNT, MOST_COUNT = 10, 100
 class Control:
     """Answers for the families as they are hosted now."""
 
-    def __init__(self, hosted: Mapping[str, Hosted]) -> None:
+    def __init__(self, hosted: Mapping[str, Hosted], unserved: Unserved) -> None:
         self._hosted = hosted
+        self._unserved = unserved
         self._questions = Questions("control")
 
     def handlers(self) -> dict[str, Handler]:
@@ -57,7 +59,12 @@ class Control:
         )
 
     def _plan(self, request: Any) -> Any:
-        chosen = [self._family(request.family)] if request.family else self._hosted.values()
+        names = (
+            [request.family]
+            if request.family
+            else [n for n in self._hosted if n not in self._unserved]
+        )
+        chosen = [self._family(name) for name in names]
         return pb.GetPlanResponse(plans=[explanation.plan(one) for one in chosen])
 
     def _frontier(self, request: Any) -> Any:
@@ -74,6 +81,8 @@ class Control:
         return Later(done, lambda: pb.RollBackResponse(variant=standing.standing(hosted, name)))
 
     def _family(self, name: str) -> Hosted:
+        if name in self._unserved:
+            raise self._unserved.error(name)
         hosted = self._hosted.get(name)
         if hosted is None:
             known = ", ".join(sorted(self._hosted))

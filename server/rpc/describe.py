@@ -5,11 +5,12 @@ from importlib.metadata import version
 from typing import Any
 
 from models.catalog import TensorSpec
-from server.errors import UnknownModel, Unsupported
+from server.errors import NotReady, UnknownModel, Unsupported
 from server.metrics import Tally
 from server.rpc.call import Call, Handler
 from server.rpc.convert import parse
 from server.rpc.service import Hosted
+from server.rpc.unserved import Unserved
 from server.rpc.wire import inference_pb2 as pb
 
 _SERVICE = "/inference.GRPCInferenceService/"
@@ -19,8 +20,11 @@ _EXTENSIONS = ("model_configuration", "model_repository(index)", "statistics", "
 class Describe:
     """Answers from the families as they are hosted now."""
 
-    def __init__(self, hosted: Mapping[str, Hosted], ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, hosted: Mapping[str, Hosted], unserved: Unserved, ready: Callable[[], bool]
+    ) -> None:
         self._hosted = hosted
+        self._unserved = unserved
         self._ready = ready
 
     def handlers(self) -> dict[str, Handler]:
@@ -41,17 +45,16 @@ class Describe:
         return {_SERVICE + name: Handler(_unary(*answer)) for name, answer in answers.items()}
 
     def _family(self, request: Any) -> Hosted:
-        hosted = self._hosted.get(request.name)
+        hosted = None if request.name in self._unserved else self._hosted.get(request.name)
         if hosted is None:
-            at = f" version {request.version}" if request.version else ""
-            raise UnknownModel(f"Request for unknown model: '{request.name}'{at} is not found")
+            raise self._unserved.error(request.name, request.version)
         hosted.reader.pinned(request.version)
         return hosted
 
     def _model_ready(self, request: Any) -> Any:
         try:
             hosted = self._family(request)
-        except UnknownModel:
+        except (UnknownModel, NotReady):
             return pb.ModelReadyResponse(ready=False)
         arms = hosted.dispatcher.arms
         pinned = hosted.reader.pinned(request.version)
@@ -99,7 +102,12 @@ class Describe:
                 f"repository '{request.repository_name}' is not known; leave the name empty"
             )
         response: Any = pb.RepositoryIndexResponse()
+        if not request.ready:
+            for name, reason in self._unserved.reasons.items():
+                response.models.add(name=name, version="1", state="UNAVAILABLE", reason=reason)
         for name, hosted in self._hosted.items():
+            if name in self._unserved:
+                continue
             ready = bool(hosted.dispatcher.arms)
             if ready or not request.ready:
                 reason = "" if ready else "loading and profiling"

@@ -1,11 +1,15 @@
 """HTTP for operators: /metrics for Prometheus, /healthz (alive) and /readyz (serving)."""
 
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+
+from surroundings.addresses import bare, joined
 
 _STOP_CHECK_S = 0.1
 """How often the HTTP thread looks whether it is to stop."""
@@ -18,9 +22,11 @@ class Operators:
         self, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]
     ) -> None:
         try:
-            self._server = ThreadingHTTPServer((host, port), _handler(registry, ready))
-        except OSError as error:
-            raise OSError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            self._server = _server(bare(host), port, _handler(registry, ready))
+        except (OSError, UnicodeError) as error:
+            where = joined(host, port)
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise OSError(f"cannot listen on {where}: {reason or error}") from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_STOP_CHECK_S,), name="http", daemon=True
@@ -39,6 +45,22 @@ class Operators:
         """Stop answering and free the port."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def _server(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    """One that listens on IPv4 or IPv6, whichever `host` is; on both where it is `::`. Raises OSError."""
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+
+    class Server(ThreadingHTTPServer):
+        address_family = family
+
+        def server_bind(self) -> None:
+            if family == socket.AF_INET6:
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
+            TCPServer.server_bind(self)  # its parent's would look up the host's name
+            self.server_name, self.server_port = host, self.server_address[1]
+
+    return Server((host, port), handler)
 
 
 def _handler(

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import grpc
 
 from models.catalog import Family, TensorSpec
-from server.errors import RequestError, UnknownModel
+from server.errors import RequestError
 from server.metrics import FamilyMetrics
 from server.rpc import answers
 from server.rpc.call import Call, Handler
@@ -15,6 +15,7 @@ from server.rpc.convert import Reader, Request, parse
 from server.rpc.endings import Trailers
 from server.rpc.status import status_of, trailers_of
 from server.rpc.streams import Stream
+from server.rpc.unserved import Unserved
 from server.rpc.wire import inference_pb2 as pb
 from server.runtime.candidates import Candidates
 from server.runtime.dispatcher import Dispatcher
@@ -71,8 +72,9 @@ class _Origin:
 class Service:
     """Requests of all families, on the front's thread; answers from any."""
 
-    def __init__(self, hosted: Mapping[str, Hosted]) -> None:
+    def __init__(self, hosted: Mapping[str, Hosted], unserved: Unserved) -> None:
         self._hosted = hosted
+        self._unserved = unserved
         self._inbox: dict[str, list[Job]] = {name: [] for name in hosted}
 
     def handlers(self) -> dict[str, Handler]:
@@ -123,12 +125,11 @@ class Service:
             reply.fail(*status_of(error))
 
     def _accept(self, call: Call, to: Reply, message: Any) -> None:
-        hosted = self._hosted.get(message.model_name)
+        name = message.model_name
+        hosted = None if name in self._unserved else self._hosted.get(name)
         try:
             if hosted is None:
-                raise UnknownModel(
-                    f"Request for unknown model: '{message.model_name}' is not found"
-                )
+                raise self._unserved.error(name)
             request = hosted.reader.read(message)
         except RequestError as error:
             if hosted is not None:

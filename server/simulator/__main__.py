@@ -19,6 +19,7 @@ from server.simulator.options import parser
 from server.simulator.profile_file import read_arms
 from server.simulator.report import as_markdown, as_text
 from server.simulator.setup import Setup, Switching
+from surroundings import console
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +123,4 @@ def _times(options: argparse.Namespace) -> arrivals.Times:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(console.run(main, sys.argv[1:]))

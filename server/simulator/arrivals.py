@@ -122,7 +122,7 @@ def from_file(path: Path) -> Times:
     Raises ValueError naming the file and what is wrong with it.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
         times = np.array([float(line) for line in lines if line.strip() and line[0] != "#"])
     except (OSError, ValueError) as error:
         raise ValueError(

@@ -31,7 +31,7 @@ def read_classes(path: Path, slo_s: float) -> tuple[SloClass, ...]:
     `slo_s` is the bound of those that name none. Raises ValueError naming the file, the class and what is wrong.
     """
     try:
-        tables: Any = tomllib.loads(path.read_text())["class"]
+        tables: Any = tomllib.loads(path.read_text(encoding="utf-8-sig"))["class"]
         found = tuple(_class(dict(table), slo_s) for table in tables)
     except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: cannot read classes, one [[class]] each: {error}") from error

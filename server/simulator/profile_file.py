@@ -23,7 +23,7 @@ def read_arms(path: Path, repository: Path, threads: int | None = None) -> list[
     Raises ValueError naming the file, the line where there is one, and what is wrong.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot read the profile: {error}") from error
     stored = path.suffix == ".json"

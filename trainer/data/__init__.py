@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from surroundings.folders import expanded
 from trainer.data import cifar, digits, folders, idx, jpegs, npz
 from trainer.data.dataset import Dataset, Split, pixel_statistics
 from trainer.data.download import default_cache, fetch
@@ -47,7 +48,14 @@ def load(source: str | Path, *, kind: str | None = None) -> Dataset:
     if isinstance(source, str) and "://" in source:
         found = _read(fetch(source, default_cache()), kind)
         return replace(found, source=source)
-    return _read(Path(source).expanduser(), kind)
+    return _read(_expanded(source), kind)
+
+
+def _expanded(source: str | Path) -> Path:
+    try:
+        return expanded(Path(source))
+    except OSError as error:
+        raise TrainError(f"{source}: {error.strerror}") from error
 
 
 def _installed_fashion() -> Path:

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 from tqdm import tqdm
 
 from models.artifacts.digests import sha256_of
+from surroundings.folders import kept
 from trainer.data.reading import why
 from trainer.data.unpack import ENDINGS, unpacked
 from trainer.errors import TrainError
@@ -26,8 +27,7 @@ _CHUNK_BYTES = 1 << 18
 
 def default_cache() -> Path:
     """`$XDG_CACHE_HOME/gearshift/data`, or the same under `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "gearshift" / "data"
+    return kept("data")
 
 
 def fetch(url: str, cache: Path) -> Path:

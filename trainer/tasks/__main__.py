@@ -6,6 +6,7 @@ import signal
 import sys
 from typing import Any
 
+from surroundings import console
 from trainer.errors import TrainError
 from trainer.restrain import restrain
 from trainer.tasks.options import asked, parser
@@ -45,4 +46,4 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(console.run(main, sys.argv[1:]))

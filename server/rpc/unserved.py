@@ -1,0 +1,39 @@
+"""Families of the repository that cannot be served, and why: what is told of them wherever a family is asked for."""
+
+from collections.abc import Mapping
+
+from server.errors import NotReady, RequestError, UnknownModel
+
+_MOST_REASON = 1000
+"""Characters of a reason that are told: it may quote a file."""
+
+
+class Unserved:
+    """By name. One thread adds, any may ask: a reason, once there, stays."""
+
+    def __init__(self, reasons: Mapping[str, str] | None = None) -> None:
+        self._reasons: dict[str, str] = {}
+        for name, reason in (reasons or {}).items():
+            self.add(name, reason)
+
+    def add(self, name: str, reason: str) -> None:
+        """This family is not served, because of `reason`."""
+        line = "".join(c if c.isprintable() else " " for c in reason[: 2 * _MOST_REASON])
+        self._reasons = {**self._reasons, name: line[:_MOST_REASON]}
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Name -> why."""
+        return self._reasons
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._reasons
+
+    def error(self, name: str, version: str = "") -> RequestError:
+        """What whoever asks for a family that is not there is told: why, or that there is none of this name."""
+        if name in self._reasons:
+            return NotReady(
+                f"model '{name}' is in the repository and not served: {self._reasons[name]}"
+            )
+        at = f" version {version}" if version else ""
+        return UnknownModel(f"Request for unknown model: '{name}'{at} is not found")

@@ -1,0 +1,46 @@
+"""Environment variables of ours, those that Kubernetes and Docker make of a service's name, and misspelt ones."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
+
+PREFIX = "GEARSHIFT_"
+_PROTOCOL = r"(TCP|UDP|SCTP)"
+_INJECTED = re.compile(
+    rf"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_{_PROTOCOL}(_(PROTO|PORT|ADDR|START|END))?|ENV_\w+)"
+)
+_ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+", re.IGNORECASE)
+_TOOLS = frozenset({"SHARED", "TRACES"})
+"""Read by benchmarks."""
+
+
+def injected(environment: Mapping[str, str], known: Collection[str]) -> list[str]:
+    """Variables with our prefix that are an orchestrator's, made for a Service or a linked container of that name.
+
+    `known`: keys of ours in capitals; such a one is the orchestrator's only where its value is an address.
+    """
+    return [
+        name
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and _is_injected(name.removeprefix(PREFIX), value, known)
+    ]
+
+
+def unknown(environment: Iterable[str], known: Collection[str]) -> list[str]:
+    """A line for each variable with our prefix that is nobody's, with the nearest that is known."""
+    told: list[str] = []
+    for name in environment:
+        key = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and key not in known and key not in _TOOLS:
+            nearest = get_close_matches(key, known, 1, 0.5)
+            hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
+            told.append(f"environment: {name} is no key of ours and does nothing{hint}")
+    return told
+
+
+def _is_injected(key: str, value: str, known: Collection[str]) -> bool:
+    if (key == "PORT" or key.endswith("_PORT")) and _ADDRESS.fullmatch(value):
+        return True
+    if (key == "NAME" or key.endswith("_NAME")) and value.startswith("/"):
+        return key not in known
+    return key not in known and _INJECTED.fullmatch(key) is not None
