@@ -26,15 +26,17 @@ class Call:
     """One RPC in flight. Unary calls are answered by `reply` or `fail`, streams by `send`s, then `finish` or `fail`.
 
     The first final answer counts, later ones are ignored; all methods may be called from any thread.
-    `deadline_s` is on time.monotonic's clock, None where the client set none; `state` is the handler's own; `lock` is
-    the host's, reentrant, for handlers that keep state between messages. A stream's `on_taken` is called, on the
-    front's thread, whenever the client's side has taken a message, and with it `unsent` has fallen.
+    `arrival_s` is that of the message in hand, `deadline_s` the whole call's, None where the client set none; both are
+    on time.monotonic's clock. `state` is the handler's own; `lock` is the host's, reentrant, for handlers that keep
+    state between messages. A stream's `on_taken` is called, on the front's thread, whenever the client's side has taken
+    a message, and with it `unsent` has fallen.
     """
 
     __slots__ = (
         "_core",
         "_ended",
         "_handler",
+        "_host",
         "_open",
         "_outbox",
         "_paused",
@@ -54,6 +56,7 @@ class Call:
     )
 
     def __init__(self, host: "Host", core, handler: "Handler", deadline_s: float | None) -> None:
+        self._host = host
         self._ended = host.ended
         self._status_of = host.status_of
         self._core = core
@@ -189,6 +192,7 @@ class Call:
         message = event.batch_operations[0].message()
         if not self._open:  # the client left while its message came
             return
+        self.arrival_s = self._arrived_s()
         if message is None and not self._handler.streaming:
             self.fail(
                 grpc.StatusCode.INVALID_ARGUMENT, "the call ended before its message was complete"
@@ -200,6 +204,15 @@ class Call:
             self.fail(*self._status_of(error))
         if message is not None and self._handler.streaming and self._open:
             self._ask_on()
+
+    def _arrived_s(self) -> float:
+        """When the message that was just received came. How long its client took, or kept a stream open, is not ours.
+
+        A call's only message may have waited as long as the call itself, where the front was busy since then.
+        """
+        if self._handler.streaming:
+            return time.monotonic()
+        return max(self.arrival_s, self._host.woken_s)
 
     def _ask_on(self) -> None:
         with self.lock:
@@ -223,6 +236,8 @@ class Host(Protocol):
     lock: threading.RLock
     status_of: Callable[[BaseException], tuple[grpc.StatusCode, str]]
     """The status that a handler's error becomes."""
+    woken_s: float
+    """When something came last that had not waited for other work; on time.monotonic's clock."""
 
     def ended(self, call: Call) -> None:
         """The call is over, for whatever reason."""
