@@ -19,6 +19,7 @@ from server.rpc.endings import (
     Trailers,
     clipped,
     nothing,
+    too_long,
 )
 
 
@@ -78,7 +79,9 @@ class Call:
 
     def reply(self, message: bytes) -> None:
         """Answer a unary call with one message and OK."""
-        if self._close():
+        if len(message) > self._host.most_bytes:
+            self.fail(*too_long(len(message), self._host.most_bytes))
+        elif self._close():
             self._start(
                 INITIAL_METADATA,
                 cygrpc.SendMessageOperation(message, NO_FLAGS),
@@ -192,7 +195,10 @@ class Call:
         message = event.batch_operations[0].message()
         if not self._open:  # the client left while its message came
             return
-        self.arrival_s = self._arrived_s()
+        if self._handler.streaming:
+            self.arrival_s = time.monotonic()
+        else:  # it may have waited as long as the call itself, where the front was busy since then
+            self.arrival_s = max(self.arrival_s, self._host.woken_s)
         if message is None and not self._handler.streaming:
             self.fail(
                 grpc.StatusCode.INVALID_ARGUMENT, "the call ended before its message was complete"
@@ -204,15 +210,6 @@ class Call:
             self.fail(*self._status_of(error))
         if message is not None and self._handler.streaming and self._open:
             self._ask_on()
-
-    def _arrived_s(self) -> float:
-        """When the message that was just received came. How long its client took, or kept a stream open, is not ours.
-
-        A call's only message may have waited as long as the call itself, where the front was busy since then.
-        """
-        if self._handler.streaming:
-            return time.monotonic()
-        return max(self.arrival_s, self._host.woken_s)
 
     def _ask_on(self) -> None:
         with self.lock:
@@ -238,6 +235,7 @@ class Host(Protocol):
     """The status that a handler's error becomes."""
     woken_s: float
     """When something came last that had not waited for other work; on time.monotonic's clock."""
+    most_bytes: int  # of one message
 
     def ended(self, call: Call) -> None:
         """The call is over, for whatever reason."""

@@ -39,6 +39,7 @@ class Front:
         self.status_of = status_of
         self.lock = threading.RLock()
         self.woken_s = 0.0
+        self.most_bytes = max_message_bytes
         self._handlers = {path.encode(): handler for path, handler in handlers.items()}
         self._on_quiet = on_quiet
         self._queue = cygrpc.CompletionQueue()

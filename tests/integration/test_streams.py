@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from server.rpc.wire import control_pb2, inference_pb2
+from server.rpc.wire import inference_pb2
 from tests.integration.families import expected_echo, rows
-from tests.integration.serving import SERVICE, Server, a_request, eventually, output
+from tests.integration.serving import SERVICE, Server, a_request, count, eventually, output
 from tests.integration.triton import an_input, said
 
 SLO_MS = 150.0
@@ -36,17 +36,8 @@ def after_pauses(*requests: Any) -> Iterator[bytes]:
         yield request.SerializeToString()
 
 
-def count(server: Server, outcome: str, family: str = "echo") -> int:
-    """Requests of the family that ended so."""
-    plan = server.channel.unary_unary(
-        "/gearshift.v1.Control/GetPlan", None, control_pb2.GetPlanResponse.FromString
-    )
-    request: Any = control_pb2.GetPlanRequest(family=family)
-    return plan(request.SerializeToString(), timeout=10.0).plans[0].outcomes.get(outcome, 0)
-
-
 def test_every_message_of_a_stream_has_the_whole_slo(server: Server):
-    before = count(server, "ok")
+    before = count(server, "ok", "echo")
     requests = [a_request("echo", rows(float(i)), str(i), slo_ms=SLO_MS) for i in range(3)]
 
     answers = stream(server, after_pauses(*requests))
@@ -57,7 +48,7 @@ def test_every_message_of_a_stream_has_the_whole_slo(server: Server):
         assert response.id == str(i)
         assert response.parameters["queue_ms"].double_param < SLO_MS
         np.testing.assert_allclose(output(response), expected_echo(rows(float(i))), rtol=1e-6)
-    eventually(lambda: _equal(count(server, "ok") - before, 3))
+    eventually(lambda: _equal(count(server, "ok", "echo") - before, 3))
 
 
 def test_tritonclients_stream_may_be_older_than_the_slo(server: Server):
