@@ -34,6 +34,16 @@ GIANT = Family(
 )
 
 
+WORDY = Family(
+    "wordy",
+    BULKY.inputs,
+    (TensorSpec("y" * (5 << 20), "FP32", (-1, 1)),),
+    (),
+    Slo(5.0),
+    max_batch=4,
+)
+
+
 @pytest.fixture(scope="module")
 def sized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of `steps` at two paces, and of two families with large answers, at 4 MiB a message."""
@@ -41,6 +51,7 @@ def sized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     publish_scripted(root / "models", STEPS, {"quick": QUICK, "slow": SLOW}, {"quick": 0.6})
     publish_scripted(root / "models", BULKY)
     publish_scripted(root / "models", GIANT)
+    publish_scripted(root / "models", WORDY)
     with serving(root / "models", root, "--workers", "1", GEARSHIFT_MAX_MESSAGE_MIB="4") as running:
         yield running
 
@@ -191,6 +202,16 @@ def test_refusals_for_size_are_counted_as_bad_input(client: Any, sized: Server):
         client.infer("giant", [an_input(rows(1.0))])
 
     eventually(lambda: _equal(count(sized, "invalid", "giant"), before + 1))
+
+
+def test_any_other_answer_above_the_limit_is_refused_in_words_and_logged(
+    client: Any, sized: Server
+):
+    with pytest.raises(InferenceServerException, match="more than max_message_mib") as refusal:
+        client.get_model_metadata("wordy")
+
+    assert refusal.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
+    eventually(lambda: _equal("bytes is more than max_message_mib allows" in sized.log, True))
 
 
 def a_typed_request(count: int, wanted: str) -> Any:
