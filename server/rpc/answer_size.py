@@ -1,13 +1,15 @@
 """How large an answer gets, known before it is computed: rows by the size of what a row's outputs take."""
 
 from collections.abc import Sequence
-from math import inf, prod
+from math import prod
 
 import numpy as np
 
 from models.catalog import DATATYPES, Family, TensorSpec
 from server.errors import BadInput
 
+MOST_BYTES = (1 << 31) - 1
+"""Of one message, whatever is configured: what gRPC can carry."""
 _ENVELOPE = 8192
 """Bytes of an answer besides its contents, its id and the names in the signature; generous."""
 _PER_OUTPUT = 128
@@ -24,17 +26,17 @@ _TYPED_BYTES = {
 class AnswerSize:
     """One family's answers, which must fit into messages of `most_bytes`."""
 
-    def __init__(self, family: Family, most_bytes: float = inf) -> None:
+    def __init__(self, family: Family, most_bytes: int = MOST_BYTES) -> None:
         self._family = family
         self._most_bytes = most_bytes
         self._room = most_bytes - _ENVELOPE - len(family.name.encode())
         self._specs = {spec.name: spec for spec in family.outputs}
         self._safe_rows = min(self.most_rows(raw=True), self.most_rows(raw=False))
 
-    def most_rows(self, *, raw: bool) -> float:
+    def most_rows(self, *, raw: bool) -> int:
         """The most rows of one request for all outputs whose answer fits."""
         per_row, fixed = self._sizes(tuple(self._specs), raw=raw)
-        return max(0.0, (self._room - fixed) // per_row)
+        return max(0, (self._room - fixed) // per_row)
 
     def check(self, rows: int, outputs: Sequence[str], request_id: str, *, raw: bool) -> None:
         """Raises BadInput where the answer to such a request could not be sent."""
@@ -44,7 +46,7 @@ class AnswerSize:
         room = self._room - fixed - len(request_id.encode())
         if rows * per_row <= room:
             return
-        advice = [f"ask for {int(room // per_row)} rows at most"] if room >= per_row else []
+        advice = [f"ask for {room // per_row} rows at most"] if room >= per_row else []
         advice += [] if len(self._specs) == 1 else ["ask for fewer outputs"]
         advice += [] if raw else ["send raw contents"]
         raise BadInput(
@@ -59,9 +61,7 @@ class AnswerSize:
         if rows >= self._family.max_batch:
             return ""
         per_row, _ = self._sizes(tuple(self._specs), raw=True)
-        most = (
-            f"{int(rows)} rows of max_batch's {self._family.max_batch}" if rows else "not one row"
-        )
+        most = f"{rows} rows of max_batch's {self._family.max_batch}" if rows else "not one row"
         return (
             f"{self._family.name}: a row's outputs take {per_row} bytes, so requests for all of them may have {most}; "
             f"raise max_message_mib ({self._mib}) for more"

@@ -54,7 +54,7 @@ class Bounds:
 
     def _answerable(self, rows: int) -> int:
         """So many rows, or those of the signature where nothing runs (0), as far as their outputs fit a message."""
-        return int(max(1, min(rows or self._family.max_batch, self.answers.most_rows(raw=True))))
+        return max(1, min(rows or self._family.max_batch, self.answers.most_rows(raw=True)))
 
     def _told(self, variant: str | None, least: float | None) -> Offer | None:
         offers = self.offers
