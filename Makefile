@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: venv trainer models tasks mainstream serve test check proto loadtest bench policies policieslive clean help
+.PHONY: venv trainer models tasks mainstream serve test nightly check proto loadtest bench policies policieslive clean help
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ serve: models  ## Serve the embedded default family on real weights, gRPC :8001,
 
 test: models  ## The whole test suite
 	$(BIN)/python -m pytest
+
+nightly: venv  ## What takes too long for `make test`: 300,000 requests while everything comes and goes
+	$(BIN)/python -m pytest -s -m nightly
 
 check: venv  ## Lint, strict types, layers, unit and property tests (one to two minutes)
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 """One family at work: transport side, arms, workers; built from a Config, fitted anew when the hardware changes."""
 
+import logging
 import time
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,8 @@ from server.policy import registry
 from server.policy.agreement import scores_of
 from server.policy.candidacy import Rules
 from server.policy.tuning import NAMED
+from server.rpc.answer_size import AnswerSize
+from server.rpc.bounds import Bounds
 from server.rpc.convert import Reader
 from server.rpc.service import Hosted
 from server.runtime.book import Book
@@ -27,6 +30,7 @@ from server.runtime.executor import Post
 from server.runtime.jobs import Deliver
 from server.runtime.journal import Journal
 from server.runtime.knowledge import Knowledge
+from server.runtime.offers import Offers
 from server.runtime.rehearsal import Rehearsal, Schedule, Stage
 from server.runtime.residency import Berth, Residency
 from server.runtime.roster import Roster
@@ -39,6 +43,8 @@ from server.runtime.tasks import Tasks
 from server.runtime.tuner import Tuner
 from server.runtime.verdicts import Verdicts
 from server.simulator import replay
+
+_log = logging.getLogger(__name__)
 
 CANDIDATES = "candidates"
 """The folder, inside that of the profiles, where verdicts on candidates are kept."""
@@ -63,14 +69,12 @@ class Unit:
         workers, threads = parallelism(config, hardware)
         dispatcher = _dispatcher(family, config, workers, measured)
         measured.watch_depth(lambda: dispatcher.depth)
-        reader = Reader(
-            family, family.slo, dispatcher.limits.weights, finite=config.reject_non_finite
-        )
         self._residency = Residency(
             family, _berth(family, config, workers, threads), measured.compared
         )
         self._slots = Slots(family, dispatcher)
         self._knowledge = Knowledge(family, self._residency, shelf, dispatcher, measured)
+        reader = _reader(family, Offers(family.slo, dispatcher, self._knowledge.profiled), config)
         self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
         self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
         samples = Samples(config.shadow_share, scores_of(family))
@@ -179,6 +183,16 @@ def parallelism(config: Config, hardware: Hardware) -> tuple[int, int]:
     """(workers, threads each). Unset: one single-threaded worker a core (benchmarks/results/threads.md)."""
     workers = config.workers or max(1, hardware.cores // max(1, config.threads))
     return workers, config.threads or max(1, hardware.cores // workers)
+
+
+def _reader(family: Family, offers: Offers, config: Config) -> Reader:
+    """What takes requests in. An operator is told of a family whose answers do not all fit into a message."""
+    answers = AnswerSize(family, config.max_message_mib << 20)
+    if shortfall := answers.shortfall():
+        _log.warning("%s", shortfall)
+    bounds = Bounds(family, offers, answers)
+    weights = class_weights(config.slo_classes)
+    return Reader(family, family.slo, weights, finite=config.reject_non_finite, bounds=bounds)
 
 
 def _berth(family: Family, config: Config, workers: int, threads: int) -> Berth:

@@ -26,11 +26,13 @@ class Refuse:
     """Answer at once. `reason` is `full`, `overloaded`, `late`, `too_large` or `unservable`; `message` tells why.
 
     `retry_s`: after how long (s) asking again makes sense; None where it does not, as nothing but the load changes.
+    `most_rows`: of what is `too_large`, what would not be.
     """
 
     reason: str
     message: str
     retry_s: float | None = None
+    most_rows: int = 0
 
 
 Verdict = Admit | Refuse
@@ -126,7 +128,8 @@ def _late(ticket: Ticket, need_s: float, now_s: float) -> Refuse:
     left_ms, need_ms = 1e3 * (ticket.deadline_s - now_s), 1e3 * need_s
     return Refuse(
         "late",
-        f"deadline is {left_ms:.1f} ms away, the fastest acceptable arm needs {need_ms:.1f} ms; allow more time",
+        f"deadline is {left_ms:.1f} ms away, the fastest acceptable arm needs {need_ms:.1f} ms; allow more time"
+        + (f", or send fewer rows than {ticket.rows} at a time" if ticket.rows > 1 else ""),
     )
 
 
@@ -135,6 +138,7 @@ def _unservable(ticket: Ticket, arms: Sequence[ArmProfile], most_rows: int) -> R
         return Refuse(
             "too_large",
             f"{ticket.rows} rows in one request exceed the largest batch {most_rows}; split it",
+            most_rows=most_rows,
         )
     if ticket.variant is not None and ticket.variant not in {arm.arm.variant for arm in arms}:
         return Refuse(

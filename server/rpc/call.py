@@ -19,6 +19,7 @@ from server.rpc.endings import (
     Trailers,
     clipped,
     nothing,
+    too_long,
 )
 
 
@@ -26,15 +27,17 @@ class Call:
     """One RPC in flight. Unary calls are answered by `reply` or `fail`, streams by `send`s, then `finish` or `fail`.
 
     The first final answer counts, later ones are ignored; all methods may be called from any thread.
-    `deadline_s` is on time.monotonic's clock, None where the client set none; `state` is the handler's own; `lock` is
-    the host's, reentrant, for handlers that keep state between messages. A stream's `on_taken` is called, on the
-    front's thread, whenever the client's side has taken a message, and with it `unsent` has fallen.
+    `arrival_s` is that of the message in hand, `deadline_s` the whole call's, None where the client set none; both are
+    on time.monotonic's clock. `state` is the handler's own; `lock` is the host's, reentrant, for handlers that keep
+    state between messages. A stream's `on_taken` is called, on the front's thread, whenever the client's side has taken
+    a message, and with it `unsent` has fallen.
     """
 
     __slots__ = (
         "_core",
         "_ended",
         "_handler",
+        "_host",
         "_open",
         "_outbox",
         "_paused",
@@ -54,6 +57,7 @@ class Call:
     )
 
     def __init__(self, host: "Host", core, handler: "Handler", deadline_s: float | None) -> None:
+        self._host = host
         self._ended = host.ended
         self._status_of = host.status_of
         self._core = core
@@ -75,7 +79,9 @@ class Call:
 
     def reply(self, message: bytes) -> None:
         """Answer a unary call with one message and OK."""
-        if self._close():
+        if len(message) > self._host.most_bytes:
+            self.fail(*too_long(len(message), self._host.most_bytes))
+        elif self._close():
             self._start(
                 INITIAL_METADATA,
                 cygrpc.SendMessageOperation(message, NO_FLAGS),
@@ -189,6 +195,10 @@ class Call:
         message = event.batch_operations[0].message()
         if not self._open:  # the client left while its message came
             return
+        if self._handler.streaming:
+            self.arrival_s = time.monotonic()
+        else:  # it may have waited as long as the call itself, where the front was busy since then
+            self.arrival_s = max(self.arrival_s, self._host.woken_s)
         if message is None and not self._handler.streaming:
             self.fail(
                 grpc.StatusCode.INVALID_ARGUMENT, "the call ended before its message was complete"
@@ -223,6 +233,9 @@ class Host(Protocol):
     lock: threading.RLock
     status_of: Callable[[BaseException], tuple[grpc.StatusCode, str]]
     """The status that a handler's error becomes."""
+    woken_s: float
+    """When something came last that had not waited for other work; on time.monotonic's clock."""
+    most_bytes: int  # of one message
 
     def ended(self, call: Call) -> None:
         """The call is over, for whatever reason."""

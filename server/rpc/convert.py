@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.catalog import DATATYPES, Family, Slo, TensorSpec
 from server.errors import BadInput, UnknownModel, Unsupported
+from server.rpc.bounds import Bounds
 from server.rpc.demands import Demand, Demands
 
 _TYPED_FIELD = {
@@ -38,11 +39,21 @@ class Request:
 
 
 class Reader:
-    """Checks and converts requests for one family. `classes`: the SLO classes requests may name, with weights."""
+    """Checks and converts requests for one family. `classes`: the SLO classes requests may name, with weights.
+
+    `bounds`: what else limits a request's size.
+    """
 
     def __init__(
-        self, family: Family, slo: Slo, classes: Mapping[str, float], *, finite: bool
+        self,
+        family: Family,
+        slo: Slo,
+        classes: Mapping[str, float],
+        *,
+        finite: bool,
+        bounds: Bounds | None = None,
     ) -> None:
+        self.bounds = bounds or Bounds(family)
         self._family = family
         self._demands = Demands(family, slo, classes)
         self._finite = finite
@@ -60,8 +71,10 @@ class Reader:
         variant = self.pinned(message.model_version)
         special = message.parameters or variant is not None
         demand = self._demands.read(message.parameters, variant) if special else self._demands.plain
+        self.bounds.check_rows(rows, demand)
         outputs = self._read_outputs(message) if message.outputs else self._outputs
         raw = bool(message.raw_input_contents)
+        self.bounds.answers.check(rows, outputs, message.id, raw=raw)
         return Request(message.id, inputs, rows, demand, outputs, raw)
 
     def pinned(self, version: str) -> str | None:
@@ -130,9 +143,7 @@ class Reader:
                     "; the first dimension counts rows and must be at least 1" if fits else "")
             )  # fmt: skip
         if shape[0] > self._family.max_batch:
-            raise BadInput(
-                f"inference request batch-size must be <= {self._family.max_batch} for '{model}', got {shape[0]}"
-            )
+            raise self.bounds.too_many(shape[0])
         return shape
 
     def _array(

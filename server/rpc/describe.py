@@ -78,12 +78,14 @@ class Describe:
         return response
 
     def _config(self, request: Any) -> Any:
-        family = self._family(request).family
+        hosted = self._family(request)
+        family = hosted.family
         response: Any = pb.ModelConfigResponse()
         config = response.config
         config.name, config.backend, config.platform = family.name, "gearshift", "gearshift"
-        config.max_batch_size = family.max_batch
-        config.dynamic_batching.SetInParent()
+        pinned = hosted.reader.pinned(request.version)
+        config.max_batch_size = hosted.reader.bounds.max_batch(pinned)
+        _offer(config, hosted, pinned)
         for specs, field in ((family.inputs, config.input), (family.outputs, config.output)):
             for spec in specs:
                 field.add(name=spec.name, data_type=_data_type(spec), dims=spec.shape[1:])
@@ -122,6 +124,24 @@ def _unary(request_type: Any, answer: Callable[[Any], Any]) -> Callable[[Call, b
         call.reply(answer(parse(request_type, data or b"")).SerializeToString())
 
     return function
+
+
+def _offer(config: Any, hosted: Hosted, pinned: str | None) -> None:
+    """What becomes of requests that ask for no SLO: until when they are answered, and how many may wait."""
+    slo, limits, bounds = hosted.family.slo, hosted.dispatcher.limits, hosted.reader.bounds
+    policy = config.dynamic_batching.default_queue_policy
+    policy.timeout_action = pb.ModelQueuePolicy.REJECT
+    policy.default_timeout_microseconds = round(slo.latency_s * 1e6)
+    policy.allow_timeout_override = True
+    policy.max_queue_size = bounds.max_waiting() or limits.capacity_rows
+    told = {
+        "slo_ms": f"{slo.latency_s * 1e3:g}",
+        "min_accuracy": f"{slo.min_accuracy:g}",
+        "queue_capacity": str(limits.capacity_rows),
+        "max_batch_with_time": str(bounds.max_batch_with_time(pinned)),
+    }
+    for key, value in told.items():
+        config.parameters[key].string_value = value
 
 
 def _data_type(spec: TensorSpec) -> Any:

@@ -1,8 +1,12 @@
 # pyright: basic
 """How calls end on gRPC's C core: codes, texts that fit, refusals of calls that no handler will see."""
 
+import logging
+
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
+
+_log = logging.getLogger(__name__)
 
 NO_FLAGS = 0
 INITIAL_METADATA = cygrpc.SendInitialMetadataOperation((), NO_FLAGS)
@@ -27,6 +31,15 @@ def refuse(core, code: grpc.StatusCode, details: str) -> None:
         ),
         nothing,
     )
+
+
+def too_long(size: int, most: int) -> tuple[grpc.StatusCode, str]:
+    """How a call ends whose answer the transport would not send; the operator is told as well."""
+    _log.warning(
+        "an answer of %d bytes is more than max_message_mib allows (%d); refused", size, most
+    )
+    text = f"the answer of {size} bytes is more than max_message_mib allows ({most}); ask for less, or have it raised"
+    return grpc.StatusCode.RESOURCE_EXHAUSTED, text
 
 
 def clipped(details: str) -> bytes:

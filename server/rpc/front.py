@@ -38,6 +38,8 @@ class Front:
     ) -> None:
         self.status_of = status_of
         self.lock = threading.RLock()
+        self.woken_s = 0.0
+        self.most_bytes = max_message_bytes
         self._handlers = {path.encode(): handler for path, handler in handlers.items()}
         self._on_quiet = on_quiet
         self._queue = cygrpc.CompletionQueue()
@@ -123,6 +125,7 @@ class Front:
                 tick()
                 event = None
                 event = poll(None)
+                self.woken_s = time.monotonic()
 
     def _accept(self) -> None:
         self._server.request_call(self._queue, self._queue, self._accepted)

@@ -105,26 +105,29 @@ class Service:
             try:
                 message = _encode(answer, origin, shared)
             except Exception as error:  # noqa: BLE001 - one answer that cannot be encoded must not cost its neighbours theirs
-                origin.to.fail(*status_of(error))
+                code, details = status_of(error)
+                origin.to.fail(code, _named(origin.request.id, details))
                 continue
             origin.to.reply(message)
 
     def _infer(self, call: Call, data: bytes | None) -> None:
-        self._accept(call, call, parse(pb.ModelInferRequest, data or b""))
+        self._accept(call, call.arrival_s, call, parse(pb.ModelInferRequest, data or b""))
 
     def _stream(self, call: Call, data: bytes | None) -> None:
         stream = Stream.of(call)
         if data is None:
             stream.end()
             return
-        message = parse(pb.ModelInferRequest, data)
-        reply = stream.open(message.id)
+        arrival_s, reply = call.arrival_s, stream.open()
         try:
-            self._accept(call, reply, message)
-        except RequestError as error:
+            message = parse(pb.ModelInferRequest, data)
+            reply.request_id = message.id
+            self._accept(call, arrival_s, reply, message)
+        except Exception as error:  # noqa: BLE001 - one bad message must not end the stream of its neighbours
             reply.fail(*status_of(error))
 
-    def _accept(self, call: Call, to: Reply, message: Any) -> None:
+    def _accept(self, call: Call, arrival_s: float, to: Reply, message: Any) -> None:
+        """Take in a message that came at `arrival_s`. Raises RequestError."""
         name = message.model_name
         hosted = None if name in self._unserved else self._hosted.get(name)
         try:
@@ -135,7 +138,7 @@ class Service:
             if hosted is not None:
                 hosted.metrics.unrun("default", "invalid")
             raise type(error)(_named(message.id, str(error))) from error
-        job = _job(call, _Origin(to, request, hosted))
+        job = _job(call, arrival_s, _Origin(to, request, hosted))
         to.on_cancel = lambda: self._withdraw(hosted, job)
         self._inbox[message.model_name].append(job)
 
@@ -149,18 +152,19 @@ class Service:
             hosted.dispatcher.cancel(job)
 
 
-def _job(call: Call, origin: _Origin) -> Job:
+def _job(call: Call, arrival_s: float, origin: _Origin) -> Job:
+    """Its bounds count from when its message came, but for the call's own deadline."""
     request = origin.request
     demand = request.demand
-    deadline_s = call.arrival_s + demand.slo.latency_s
+    deadline_s = arrival_s + demand.slo.latency_s
     if demand.timeout_s is not None:
-        deadline_s = min(deadline_s, call.arrival_s + demand.timeout_s)
+        deadline_s = min(deadline_s, arrival_s + demand.timeout_s)
     if call.deadline_s is not None:
         deadline_s = min(deadline_s, call.deadline_s)
     return Job(
         request.inputs,
         request.rows,
-        call.arrival_s,
+        arrival_s,
         deadline_s,
         demand.slo.min_accuracy,
         demand.variant,

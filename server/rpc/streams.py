@@ -29,9 +29,9 @@ class Stream:
         assert isinstance(call.state, Stream)
         return call.state
 
-    def open(self, request_id: str) -> "StreamReply":
+    def open(self) -> "StreamReply":
         """A place for one answer."""
-        reply = StreamReply(self, request_id)
+        reply = StreamReply(self)
         with self._call.lock:
             self._open.add(reply)
         return reply
@@ -65,7 +65,7 @@ class StreamReply:
     """Where one streamed request's answer goes."""
 
     stream: Stream
-    request_id: str
+    request_id: str = ""
     on_cancel: Callable[[], object] | None = None
 
     def reply(self, message: bytes) -> None:
@@ -79,4 +79,5 @@ class StreamReply:
         text = details if code is not grpc.StatusCode.INTERNAL else f"internal: {details}"
         response: Any = pb.ModelStreamInferResponse(error_message=text)
         response.infer_response.id = self.request_id
+        response.infer_response.parameters["triton_final_response"].bool_param = True
         self.stream.put(self, response)

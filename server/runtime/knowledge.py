@@ -75,6 +75,10 @@ class Knowledge:
         accuracy = variant.accuracy.value if variant else 0.0
         return tables.of_profile(profile, accuracy, self.family.max_batch)
 
+    def profiled(self) -> Iterable[ArmProfile]:
+        """The arms that the policy is told of, as they were measured. Any thread."""
+        return self.known.profiled.values()
+
     def foreseen(self, arms: Sequence[ArmProfile]) -> list[ArmProfile]:
         """What these arms, which the policy does not know, would cost at the machine's present speed."""
         told = retune.with_arms(self.known, arms).told

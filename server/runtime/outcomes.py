@@ -28,12 +28,15 @@ _OUTCOMES: dict[type[RequestError], str] = {
     Overloaded: "shed",
     DeadlineMissed: "expired",
     NotReady: "not_ready",
+    BadInput: "invalid",
 }
 
 
 def refusal(family: str, refused: Refuse) -> RequestError:
     """The answer to a job that may not wait."""
     text = f"model '{family}': {refused.message}{_hint(refused.retry_s)}"
+    if refused.reason == "too_large":
+        text = f"inference request batch-size must be <= {refused.most_rows} for '{family}': {refused.message}"
     return _REFUSALS[refused.reason](text, refused.retry_s)
 
 

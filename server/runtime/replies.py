@@ -33,10 +33,10 @@ class Replies:
 
     def _count_unrun(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
-            job = answer.job
-            self._standing.ended(job.slo_class, in_time=False)
-            slo_s = job.deadline_s - job.arrival_s
-            self._metrics.unrun(job.slo_class, outcomes.outcome(answer.error), slo_s)
+            job, outcome = answer.job, outcomes.outcome(answer.error)
+            if outcome != "invalid":  # that says nothing of how the class fares
+                self._standing.ended(job.slo_class, in_time=False)
+            self._metrics.unrun(job.slo_class, outcome, job.deadline_s - job.arrival_s)
 
 
 def _nowhere(_answers: Sequence[Answer]) -> None:

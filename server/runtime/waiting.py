@@ -98,7 +98,8 @@ class Waiting:
         self, job: Job, ticket: Ticket, verdict: admission.Verdict, now_s: float
     ) -> RequestError | None:
         if isinstance(verdict, admission.Refuse):
-            out = self._out_of_use(ticket, now_s) if verdict.reason == "unservable" else None
+            none_runs_it = verdict.reason in ("unservable", "too_large")
+            out = self._out_of_use(ticket, now_s) if none_runs_it else None
             return out or outcomes.refusal(self.family, verdict)
         job.ticket = ticket
         self.queue.push(ticket)
@@ -117,7 +118,8 @@ class Waiting:
         )
 
     def _out_of_use(self, ticket: Ticket, now_s: float) -> NotReady | None:
-        accepted = [profile.arm for profile in self.told if ticket.accepts(profile)]
+        able = (p for p in self.told if ticket.accepts(p) and ticket.rows <= p.max_batch)
+        accepted = [profile.arm for profile in able]
         return outcomes.out_of_use(self.family, self._quarantine.state, accepted, now_s)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from grpc_health.v1 import health_pb2
 from numpy.typing import NDArray
 
+from server.rpc.wire import control_pb2
 from server.rpc.wire import inference_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,6 +159,15 @@ def surroundings(cache: Path, extra: Mapping[str, str]) -> dict[str, str]:
     ours = {k: v for k, v in os.environ.items() if not k.startswith("GEARSHIFT_")}
     quick = {"XDG_CACHE_HOME": str(cache), "GEARSHIFT_PROFILE_BUDGET_S": "1"}
     return {**ours, **quick, **extra}
+
+
+def count(server: Server, outcome: str, family: str) -> int:
+    """Requests of the family that ended so."""
+    plan = server.channel.unary_unary(
+        "/gearshift.v1.Control/GetPlan", None, control_pb2.GetPlanResponse.FromString
+    )
+    request: Any = control_pb2.GetPlanRequest(family=family)
+    return plan(request.SerializeToString(), timeout=PATIENCE_S).plans[0].outcomes.get(outcome, 0)
 
 
 def eventually(check: Callable[[], None], within_s: float = 2.0) -> None:
