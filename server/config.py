@@ -54,7 +54,7 @@ class Config:
 
 _AT_LEAST = {
     "port": 0, "http_port": 0, "slo_ms": 0, "min_accuracy": 0, "reply_margin_ms": 0, "queue_capacity": 1, "workers": 0,
-    "threads": 0, "profile_budget_s": 1, "watch_every_s": 0, "max_message_mib": 1, "drain_s": 0,
+    "threads": 0, "profile_budget_s": 0.01, "watch_every_s": 0, "max_message_mib": 1, "drain_s": 0,
     "journal_every": 1, "log_decisions_every_s": 0, "rehearse_every_s": 0,
     "shadow_share": 0, "trial_rows": 1, "probation_s": 0,
     "share_budget": 1e-6, "share_x_vote": 1, "share_late_ms": 1, "share_queue": 1, "share_stall_s": 0.01,

@@ -1,5 +1,7 @@
 """Models that nobody here made, served with default settings to real clients: every answer is the model's, or none."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,11 +13,12 @@ import pytest
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
-from profiler.extremes import extreme_rows
+from models.tolerances import compared
+from profiler.extremes import extreme_rows, is_edge
 from profiler.rows import joined, made, single
 from server.rpc.wire import inference_pb2 as pb
 from tests import zoo
-from tests.integration.serving import Server, serving
+from tests.integration.serving import ROOT, Server, serving, surroundings
 from tests.integration.test_metrics import scrape, total
 
 EXHIBITS = {exhibit.name: exhibit for exhibit in zoo.exhibits()}
@@ -113,21 +116,13 @@ def is_right(client: Any, name: str, rows: dict[str, NDArray[Any]], session: Any
         return True
     names = [spec.name for spec in FAMILIES[name].outputs]
     for output, theirs in zip(names, session.run(names, rows), strict=True):
-        both = np.isfinite(theirs) & np.isfinite(mine[output]) if theirs.dtype.kind == "f" else ...
-        np.testing.assert_allclose(
-            mine[output][both], theirs[both],
-            rtol=1e-3 * (theirs.dtype.kind == "f"), atol=1e-4 * scale(theirs), err_msg=name,
-        )  # fmt: skip
+        if is_edge(rows) and not np.array_equal(np.isfinite(theirs), np.isfinite(mine[output])):
+            continue
+        difference = compared(
+            output, np.split(theirs, len(theirs)), np.split(mine[output], len(theirs)), "fp32"
+        )
+        assert difference.agrees, (name, difference)
     return True
-
-
-def scale(array: NDArray[Any]) -> float:
-    """What a float's difference is relative to; whole numbers have none."""
-    return (
-        float(np.abs(array).max(initial=0.0, where=np.isfinite(array)))
-        if array.dtype.kind == "f"
-        else 0.0
-    )
 
 
 def test_ids_of_sixty_four_bits_are_hashed_as_the_model_hashes_them(
@@ -162,6 +157,23 @@ def test_a_runtime_that_disagrees_is_told_in_log_and_metric_with_the_difference(
         in server.log
     )
     assert total(scrape(server), name, **of) > 0.1
+
+
+def test_a_runtime_that_disagrees_is_told_by_the_command_that_explains_too(
+    repository: Path, tmp_path: Path
+):
+    command = [sys.executable, "-m", "gearshift", "profile", "--explain", "--budget-s", "0.2"]
+    where = ["--family", "triple_int8", "--repository", str(repository)]
+
+    done = subprocess.run(
+        [*command, *where], cwd=ROOT, env=surroundings(tmp_path, {}), capture_output=True, text=True, check=True
+    )  # fmt: skip
+
+    explained = done.stdout[done.stdout.index("failed\n") :]
+    assert (
+        "only@openvino: its answers are not the reference's: the largest difference is 0."
+        in explained
+    )
 
 
 def test_clients_at_once_get_no_part_of_each_others_answers(server: Server):
