@@ -100,14 +100,13 @@ def _open(
     for variant, way in arms:
         name = label_of(variant.name, way.backend, way.device)
         _show(bar, bench.left_s, f"loading {name}")
-        start_s = time.perf_counter()
         try:
             loaded = measure.load(job.folder, job.family, variant, Slot(job.threads), way)
+            bench.charge(loaded.load_s)
             opened.callback(loaded.backend.close)
             bench.add(loaded, variant, conformance.vet(loaded.backend, variant, way))
         except BackendError as error:
             bench.failed[name] = str(error)
-        bench.charge(time.perf_counter() - start_s)
 
 
 def _run(bench: measure.Bench, bar: "tqdm[NoReturn]") -> None:

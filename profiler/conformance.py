@@ -25,10 +25,12 @@ from profiler.rows import SampleRows, joined, single
 
 SIZES = (2, 3, 4, 7, 8, 16)
 """Batches in which a row is tried beside others, and the family's largest."""
+ROUNDS = 4
+"""So often, each time with other rows beside each other."""
 OWED_SIZES = 2
 OWED_ROWS = 6
 """So many of each whatever the time, the rest while it takes no longer than ENOUGH_S."""
-ENOUGH_S = 0.25
+ENOUGH_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +168,10 @@ class Conformance:
         answered = [one for one in alone if one.outputs is not None]
         begun_s, most = self._clock(), self._family.max_batch
         sizes = sorted({size for size in SIZES if size < most} | {most} - {1})
-        for turn, size in enumerate(sizes):
+        for turn, size in enumerate(sizes * ROUNDS):
             if turn >= OWED_SIZES and self._clock() - begun_s > ENOUGH_S:
                 return ""
-            batch = [answered[(size + turn + i) % len(answered)] for i in range(size)]
+            batch = [answered[(turn * size + i) % len(answered)] for i in range(size)]
             if reason := self._mixed(backend, variant, batch):
                 return f"rows are run one by one: in a batch of {size} {reason}"
         return ""

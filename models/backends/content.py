@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
+from onnx.inliner import inline_local_functions
 
 from models.backends.base import BackendError, words
 from models.backends.graph_nodes import graph_inputs
@@ -54,6 +55,8 @@ def content_of(path: Path) -> Content:
     """What clients' rows may do to the graph in this `.onnx` file. Raises BackendError where it cannot be read."""
     try:
         model = onnx.load(path, load_external_data=False)
+        if model.functions:
+            model = inline_local_functions(model)
     except Exception as error:  # protobuf's DecodeError is not ours to import
         raise BackendError(f"{path} is no ONNX model: {words(error)}; publish it again") from error
     given = {value.name for value in graph_inputs(model.graph)}

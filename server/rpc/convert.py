@@ -160,12 +160,18 @@ class Reader:
             dtype = np.dtype(DATATYPES[spec.datatype])
             self._check_size(spec, math.prod(shape) * dtype.itemsize, len(raw))
             array = np.frombuffer(raw, dtype).reshape(shape)
+        self._check_values(spec, array)
+        return array
+
+    def _check_values(self, spec: TensorSpec, array: NDArray[np.generic]) -> None:
+        where = f"input '{spec.name}' for model '{self._family.name}'"
         if self._finite and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise BadInput(
-                f"input '{spec.name}' for model '{self._family.name}' has NaN or infinite values; "
+                f"{where} has NaN or infinite values; "
                 "clean them, or start the server with reject_non_finite = false"
             )
-        return array
+        if array.dtype.kind == "b" and (array.view(np.uint8) > 1).any():
+            raise BadInput(f"{where}: a BOOL is a byte 0 or 1, others mean nothing")
 
     def _typed(self, tensor: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray[np.generic]:
         where = f"input '{spec.name}' for model '{self._family.name}'"

@@ -199,3 +199,11 @@ def test_non_finite_values_pass_only_where_the_operator_allows_them(datatype: st
 def test_bytes_that_are_no_message_are_bad_input(data: bytes):
     with pytest.raises(BadInput, match="cannot parse ModelInferRequest"):
         parse(pb.ModelInferRequest, data)
+
+
+def test_a_truth_value_that_is_neither_is_refused():
+    message = a_request("BOOL", rows=1)
+    message.raw_input_contents[0] = bytes([0, 1, 2])
+
+    with pytest.raises(BadInput, match="a BOOL is a byte 0 or 1"):
+        a_reader(a_family("BOOL")).read(message)
