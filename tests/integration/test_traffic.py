@@ -40,12 +40,10 @@ def test_no_request_is_lost_doubled_or_wrong(tmp_path: Path, plan: Plan):
     traffic_family.publish(tmp_path / "models")
     classes = {"GEARSHIFT_SLO_CLASSES": ",".join(("default", *CLASSES))}
     with serving(tmp_path / "models", tmp_path, **classes) as server:
-        drive(server, tmp_path / "models", Plan(seconds=3.0), say)  # first calls, first visit
-        before, mib, threads = (
-            counted(server),
-            status(server, "VmRSS") / 1024,
-            status(server, "Threads"),
-        )
+        first = drive(server, tmp_path / "models", Plan(seconds=3.0), say)  # calls, a visit
+        eventually(lambda: agrees(first, {}, counted(server)), within_s=5.0)
+        before = counted(server)
+        mib, threads = status(server, "VmRSS") / 1024, status(server, "Threads")
 
         came = drive(server, tmp_path / "models", plan, say)
 
@@ -53,7 +51,8 @@ def test_no_request_is_lost_doubled_or_wrong(tmp_path: Path, plan: Plan):
         assert came.wrong == []
         for kind in CLASSES:
             assert (came.total(kind, "lost"), came.total(kind, "doubled")) == (0, 0)
-        assert min(came.stops, came.changes, came.resets, came.killed) >= 3
+        assert min(came.stops, came.changes, came.resets, came.killed) >= 2
+        assert min(came.total(kind, "results") for kind in CLASSES) > 100
         eventually(lambda: agrees(came, before, counted(server)), within_s=5.0)
         eventually(lambda: is_well(server), within_s=5.0)
         assert "Traceback" not in server.log
@@ -79,7 +78,7 @@ def agrees(came: Outcome, before: dict[str, Counter[str]], after: dict[str, Coun
         for kind in ("unary", "stream")
         for code in ("INVALID_ARGUMENT", "NOT_FOUND")
     )
-    assert bad <= ended["default"]["invalid"]
+    assert bad <= ended.get("default", Counter())["invalid"]
     answered = ended["rude"]["ok"] + ended["rude"]["late"]
     assert answered >= came.total("rude", "results")
 

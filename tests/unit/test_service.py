@@ -1,0 +1,106 @@
+"""The service on a call of the test's own: times that a message is given, and errors that nobody foresaw."""
+
+import threading
+from typing import Any, cast
+
+import grpc
+from prometheus_client import CollectorRegistry
+
+from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+from server.metrics import Metrics
+from server.policy.choose import adaptive
+from server.rpc.convert import Reader, Request
+from server.rpc.service import Hosted, Service
+from server.rpc.wire import inference_pb2
+from server.runtime.dispatcher import Dispatcher, Limits
+from tests.builders import a_profile
+
+pb: Any = inference_pb2
+STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
+
+
+class Line:
+    """A call that keeps what is sent on it; `arrival_s` is set before each message, as the front does."""
+
+    def __init__(self, deadline_s: float | None = None) -> None:
+        self.lock = threading.RLock()
+        self.arrival_s, self.deadline_s = 0.0, deadline_s
+        self.on_cancel = self.on_drain = self.state = None
+        self.sent: list[Any] = []
+        self.ended: list[tuple[grpc.StatusCode, str]] = []
+
+    def send(self, message: bytes) -> None:
+        """One message of the answer."""
+        self.sent.append(pb.ModelStreamInferResponse.FromString(message))
+
+    def fail(self, code: grpc.StatusCode, details: str) -> None:
+        """The end."""
+        self.ended.append((code, details))
+
+
+class Fragile(Reader):
+    """A reader that has a fault: it breaks over requests called `break`."""
+
+    def read(self, message: Any) -> Request:
+        """As it should, but for those."""
+        if message.id == "break":
+            raise ZeroDivisionError
+        return super().read(message)
+
+
+def a_service(seen: list[Any]) -> Service:
+    """A service of the family `m`, SLO 50 ms; `seen` gets the tickets that its dispatcher sees."""
+    specs = (TensorSpec("x", "FP32", (-1, 1)),), (TensorSpec("y", "FP32", (-1, 1)),)
+    variants = (Variant("small", "fp32", "", "", Accuracy(0.7, "made up")),)
+    family = Family("m", *specs, variants, Slo(0.05))
+    metrics = Metrics(CollectorRegistry(), []).family("m")
+    dispatcher = Dispatcher("m", adaptive, Limits(), metrics)
+    dispatcher.apply([a_profile()])
+    dispatcher.show(seen.append)
+    reader = Fragile(family, family.slo, {}, finite=True)
+    service = Service({"m": Hosted(family, reader, dispatcher, metrics, cast("Any", None))})
+    dispatcher.answer_to(service.deliver)
+    return service
+
+
+def a_message(request_id: str, **parameters: int) -> bytes:
+    """One row for `m`."""
+    request = pb.ModelInferRequest(model_name="m", id=request_id, raw_input_contents=[bytes(4)])
+    request.inputs.add(name="x", datatype="FP32", shape=(1, 1))
+    for key, value in parameters.items():
+        request.parameters[key].int64_param = value
+    return request.SerializeToString()
+
+
+def test_an_error_that_nobody_foresaw_fails_its_message_alone():
+    service, line = a_service([]), Line()
+    take = service.handlers()[STREAM].function
+
+    for name in ("before", "break", "after"):
+        take(cast("Any", line), a_message(name))
+    service.flush()
+
+    told = {one.infer_response.id: one.error_message for one in line.sent}
+    assert told["break"] == "internal: internal error; the server's log has the cause"
+    assert "deadline is" in told["before"]  # this line's clock stands at 0: refused as late
+    assert "deadline is" in told["after"]
+    assert not line.ended
+
+
+def test_each_message_has_its_own_arrival_and_all_share_the_streams_deadline():
+    seen: list[Any] = []
+    service, line = a_service(seen), Line(deadline_s=100.12)
+    take = service.handlers()[STREAM].function
+
+    for name, at_s, parameters in (
+        ("a", 100.0, {}),
+        ("b", 100.05, {}),
+        ("c", 100.1, {}),
+        ("d", 100.1, {"timeout": 5000}),
+    ):
+        line.arrival_s = at_s
+        take(cast("Any", line), a_message(name, **parameters))
+    service.flush()
+
+    assert [ticket.arrival_s for ticket in seen] == [100.0, 100.05, 100.1, 100.1]
+    assert [round(ticket.deadline_s, 6) for ticket in seen] == [100.05, 100.1, 100.12, 100.105]
