@@ -156,7 +156,7 @@ def _check_file(path: Path, digest: str, variant: Variant, verify: bool) -> None
         raise ArtifactError(f"{where} cannot be read: {error.strerror}") from error
     if found != digest:
         raise ArtifactError(
-            f"{where} is damaged or another: its sha256 is {found}, {MANIFEST} says {digest}; put the right "
+            f"{where} is damaged: its sha256 is {found}, {MANIFEST} says {digest}; put the right "
             f"file there, correct the manifest, {_AGAIN}"
         )
     _verified[path, digest] = mark
