@@ -196,7 +196,7 @@ def _verify(root: Path) -> int:
 
 def _verify_family(folder: Path) -> int:
     """2 where the manifest leaves weights out: then not all that is served was verified."""
-    family = load_family(folder)
+    family = load_family(folder, quiet=True)
     waiting = sum(v.candidate for v in family.variants)
     among = f", {waiting} of them candidates" if waiting else ""
     weights = len({d.file for v in family.variants for d in v.data})

@@ -49,11 +49,11 @@ def family_folders(root: Path) -> list[Path]:
     return [f for f in folders if (f / MANIFEST).is_file()]
 
 
-def load_family(folder: Path, *, verify: bool = True) -> Family:
+def load_family(folder: Path, *, verify: bool = True, quiet: bool = False) -> Family:
     """The family in `folder`, its labels read and, with `verify`, every artefact's sha256 checked.
 
     Raises ArtifactError. Verifying costs about a millisecond per megabyte. Weights outside of a graph that the manifest
-    has no sha256 for are said in the log: they cannot be verified.
+    has no sha256 for are said in the log, unless `quiet`: they cannot be verified.
     """
     manifest = read_manifest(folder)
     family = manifest.family
@@ -63,7 +63,8 @@ def load_family(folder: Path, *, verify: bool = True) -> Family:
         )
     for variant in family.variants:
         _check_variant(folder, variant, verify)
-        if verify and (bare := uncovered(folder, variant)):
+        bare = uncovered(folder, variant) if verify else ()
+        if bare and not quiet:
             _log.warning("%s: %s", family.name, uncovered_text(variant, bare))
     return replace(family, labels=labels_of(folder, manifest))
 
