@@ -187,7 +187,7 @@ def _provenance(variant: Variant) -> str:
 def _verify(root: Path) -> int:
     from models.stems import look_through_packages
 
-    found, packages = look_through(root), look_through_packages(root)
+    found, packages = look_through(root, quiet=True), look_through_packages(root)
     code = max([0, *(_verified(root / name, f) for name, f in found.families.items())])
     for package in packages.packages.values():
         heads = sum(len(task.heads) for task in package.tasks)

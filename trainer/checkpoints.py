@@ -4,6 +4,7 @@ import glob
 import hashlib
 import io
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -121,13 +122,23 @@ def _write(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
+_IS_RANDOM = re.compile(r"[a-z0-9_]{8}")
+"""What `mkstemp` appends."""
+
+
 def _temporary_prefix(path: Path) -> str:
     return f".{path.name}.new-"
 
 
 def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f"{glob.escape(_temporary_prefix(path))}*"):
-        leftover.unlink(missing_ok=True)
+    """Of runs that were killed while they wrote: named as our temporary files are, beginning as all that we write."""
+    prefix = _temporary_prefix(path)
+    for leftover in path.parent.glob(f"{glob.escape(prefix)}*"):
+        if _IS_RANDOM.fullmatch(leftover.name.removeprefix(prefix)) and leftover.is_file():
+            with leftover.open("rb") as file:
+                ours = _HEAD.startswith(file.read(len(_HEAD)))
+            if ours:
+                leftover.unlink(missing_ok=True)
 
 
 def _packed(value: Any) -> Any:

@@ -29,7 +29,7 @@ def write_precision(full: Path, precision: str, calibration: Images, target: Pat
     try:
         made = in_precision(model, precision, rows, _kept_float(model))
     except BuildError as error:
-        raise TrainError(f"the network cannot be had in {precision}: {error}") from error
+        raise TrainError(str(error)) from error
     target.write_bytes(made.SerializeToString())
 
 

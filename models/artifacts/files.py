@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import stat
 import tomllib
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -82,6 +83,8 @@ class Publication:
         """
         path = self.folder / name
         temporary, _ = self._temporary(_writing(text.encode()), path)
+        if path.exists():
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         if text_of(path) != instead_of:
             self._drop(temporary)
             raise ArtifactError(f"{path} was changed meanwhile; nothing was published, try again")
@@ -140,6 +143,7 @@ class Publication:
         try:
             self._ledger.begin(temporary.name)
             with temporary.open("xb") as file:
+                temporary.chmod(0o644)  # a server may be another user
                 digest = fill(file)
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,7 +1,6 @@
 """An ONNX file's messages, read where they lie: which tensors keep their values in other files, and under what name.
 
-Only heads of messages are read, never weights, so that it costs no memory and takes milliseconds; neither onnx nor a
-runtime is needed, and no file but this one is touched.
+Only heads of messages are read, never weights, so that it costs no memory; no file but this one is touched.
 """
 
 import math
@@ -26,8 +25,7 @@ _MESSAGES: Mapping[str, Mapping[int, str]] = {
 }
 """Message -> number of a field -> the message in it (onnx.proto), for all that tensors can be in."""
 
-_DIMS, _TYPE, _NAME, _EXTERNAL, _PLACE = 1, 2, 8, 13, 14
-_IS_EXTERNAL = 1
+_DIMS, _TYPE, _NAME, _EXTERNAL, _PLACE, _IS_EXTERNAL = 1, 2, 8, 13, 14, 1
 _BITS = {
     1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16,
     17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2,
@@ -65,8 +63,7 @@ class _Field:
     number: int
     wire: int
     start: int
-    value: int
-    """Where the value begins; for a varint, the value itself."""
+    value: int  # where it begins; for a varint, the number itself
     end: int
 
 
@@ -216,12 +213,12 @@ def _rewritten(
         inner = _MESSAGES[message].get(field.number) if field.wire == 2 else None
         if inner is None or (inner == _TENSOR and not _reference(content, field.value, field.end)):
             parts.append(content.slice(field.start, field.end))
-        elif inner == _TENSOR:
-            parts.append(_packed(field.number, _moved(content, field, names)))
+            continue
+        if inner == _TENSOR:
+            made = _moved(content, field, names)
         else:
-            parts.append(
-                _packed(field.number, _rewritten(content, field.value, field.end, inner, names))
-            )
+            made = _rewritten(content, field.value, field.end, inner, names)
+        parts.append(_packed(field.number, made))
     return b"".join(parts)
 
 

@@ -49,7 +49,9 @@ class Found:
     bad: dict[str, str]
 
 
-def look_through(root: Path, only: Collection[str] = (), *, verify: bool = True) -> Found:
+def look_through(
+    root: Path, only: Collection[str] = (), *, verify: bool = True, quiet: bool = False
+) -> Found:
     """Every family under `root`, or those in the folders that `only` names, good and bad. The others are not looked at.
 
     A folder that cannot be looked into counts as a bad family, where a family may be called as it is. Raises
@@ -61,7 +63,7 @@ def look_through(root: Path, only: Collection[str] = (), *, verify: bool = True)
             continue
         try:
             if _is_family(folder):
-                found.families[folder.name] = load_family(folder, verify=verify)
+                found.families[folder.name] = load_family(folder, verify=verify, quiet=quiet)
         except ArtifactError as error:
             found.bad[printable(folder.name)] = printable(str(error))
         except OSError as error:
@@ -110,11 +112,11 @@ def _may_be(folder: Path) -> bool:
         return True
 
 
-def load_family(folder: Path, *, verify: bool = True) -> Family:
+def load_family(folder: Path, *, verify: bool = True, quiet: bool = False) -> Family:
     """The family in `folder`, its labels read and, with `verify`, every artefact's sha256 checked.
 
     Raises ArtifactError. Verifying costs about a millisecond per megabyte. Weights outside of a graph that the manifest
-    has no sha256 for are said in the log: they cannot be verified.
+    has no sha256 for are said in the log, unless `quiet`: they cannot be verified.
     """
     manifest = read_manifest(folder)
     family = manifest.family
@@ -124,7 +126,8 @@ def load_family(folder: Path, *, verify: bool = True) -> Family:
         )
     for variant in family.variants:
         _check_variant(folder, variant, verify)
-        if verify and (bare := uncovered(folder, variant)):
+        bare = uncovered(folder, variant) if verify else ()
+        if bare and not quiet:
             _log.warning("%s: %s", family.name, uncovered_text(variant, bare))
     return replace(family, labels=labels_of(folder, manifest))
 
@@ -217,7 +220,7 @@ def _check_file(path: Path, digest: str, variant: Variant, verify: bool) -> None
         raise ArtifactError(f"{where} cannot be read: {error.strerror}") from error
     if found != digest:
         raise ArtifactError(
-            f"{where} is damaged or another: its sha256 is {found}, {MANIFEST} says {digest}; put the right "
+            f"{where} is damaged: its sha256 is {found}, {MANIFEST} says {digest}; put the right "
             f"file there, correct the manifest, {_AGAIN}"
         )
     _verified[path, digest] = mark

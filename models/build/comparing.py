@@ -61,6 +61,8 @@ def unusable(answers: Answers) -> str:
     """Why the copy's answers are no answers; empty where they are."""
     for name, full in answers.full.items():
         made = answers.made[name]
+        if not _finite(full).any():
+            return f"fp32's output {name!r} is finite on none of {answers.n} held-out rows"
         if made.shape != full.shape or made.dtype != full.dtype:
             return f"its output {name!r} is {made.dtype} {list(made.shape)}, fp32's {full.dtype} {list(full.shape)}"
         if lost := int((_finite(full) & ~_finite(made)).sum()):

@@ -210,6 +210,6 @@ def _check_artefact(path: Path, digest: str, verify: bool) -> None:
         raise ArtifactError(f"artefact {path} cannot be read: {error.strerror}") from error
     if found != digest:
         raise ArtifactError(
-            f"artefact {path} is damaged or another: its sha256 is {found}, {TASKS_MANIFEST} says {digest}; "
+            f"artefact {path} is damaged: its sha256 is {found}, {TASKS_MANIFEST} says {digest}; "
             "put the right file there or publish the package again"
         )

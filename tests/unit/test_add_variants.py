@@ -197,6 +197,20 @@ def test_the_list_shows_candidates_and_their_origin(root: Path, capsys: pytest.C
     assert "candidate; data digits, selector stale, units 1200, seed 3\n" in capsys.readouterr().out
 
 
+def test_a_family_that_is_no_good_does_not_hide_the_others(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    (root / "broken").mkdir()
+    (root / "broken" / "family.toml").write_text("name = ")
+
+    for action in ("list", "verify"):
+        assert main([action, "--repository", str(root)]) == 2
+        said = capsys.readouterr()
+        assert "digits: " in said.out
+        assert "broken/family.toml is no TOML" in said.err
+        assert said.err.count("\n") == 1
+
+
 def test_a_damaged_candidate_does_not_verify(root: Path, capsys: pytest.CaptureFixture[str]):
     candidate = add(root, b="B").variants[1]
     assert main(["verify", "--repository", str(root)]) == 0

@@ -141,6 +141,8 @@ def test_answers_that_are_no_numbers_make_a_copy_unusable():
         "its output 'y' is not finite on 2 of 40 held-out rows"
     )
     assert not unusable(Answers({"y": made}, {"y": made}))
+    none = np.full_like(full, np.nan)
+    assert "finite on none of 40" in unusable(Answers({"y": none}, {"y": none}))
     assert (
         "fp32's 'y' is not finite on 2 of 40 rows"
         in judged(FULL, Answers({"y": made}, {"y": made})).doubts

@@ -133,12 +133,16 @@ def test_a_save_replaces_the_former_file_whole_and_leaves_nothing_else(tmp_path:
 
 def test_what_a_kill_left_is_removed_and_nothing_of_others(tmp_path: Path):
     path = saved(tmp_path)
-    (tmp_path / ".run.ckpt.new-abc").write_bytes(b"half")
+    (tmp_path / ".run.ckpt.new-abcd_012").write_bytes(b"gearshift training checkpoint 1\nhalf")
+    (tmp_path / ".run.ckpt.new-abcd_013").write_bytes(b"a user's")
+    (tmp_path / ".run.ckpt.new-ideas").write_bytes(b"gearshift")
     (tmp_path / ".other.ckpt.new-abc").write_bytes(b"another run's")
 
     checkpoints.resume(path, a_run(tmp_path))
 
-    assert not (tmp_path / ".run.ckpt.new-abc").exists()
+    assert not (tmp_path / ".run.ckpt.new-abcd_012").exists()
+    assert (tmp_path / ".run.ckpt.new-abcd_013").exists()
+    assert (tmp_path / ".run.ckpt.new-ideas").exists()
     assert (tmp_path / ".other.ckpt.new-abc").exists()
 
 

@@ -16,6 +16,7 @@ from models.artifacts import (
     publish_family,
     remove_variants,
     replace_variants,
+    update_family,
 )
 from models.artifacts.files import LOCK
 from models.artifacts.ledger import LEDGER
@@ -240,6 +241,31 @@ def test_a_manifest_that_somebody_edits_meanwhile_is_not_overwritten(root: Path)
 
     assert "# edited\n" in (root / "own" / "family.toml").read_text()
     assert load_family(root / "own") != first
+
+
+def test_a_published_manifest_keeps_its_mode(root: Path):
+    (root / "own" / "family.toml").chmod(0o664)
+
+    variant = add(root, "b")
+
+    assert (root / "own" / "family.toml").stat().st_mode & 0o777 == 0o664
+    assert (root / "own" / variant.artifact).stat().st_mode & 0o777 == 0o644
+
+
+def test_an_updated_family_keeps_what_its_operator_set_and_added(root: Path):
+    manifest = root / "own" / "family.toml"
+    manifest.write_text(manifest.read_text().replace("latency_ms = 50.0", "latency_ms = 20 # ours"))
+    own = add(root, "own-net")
+    family = replace(FAMILY, description="recipe 2", variants=(a_variant("a"), a_variant("b")))
+
+    after = update_family(root, family, {n: a_file(root, "new") for n in "ab"})
+
+    assert [v.name for v in after.variants] == ["a", "own-net", "b"]
+    assert after.variants[1] == own
+    assert after.slo.latency_s == 0.02
+    assert after.description == "recipe 2"
+    assert "# ours" in manifest.read_text()
+    assert load_family(root / "own") == after
 
 
 def test_a_build_clears_away_its_own_folder_alone(tmp_path: Path):
