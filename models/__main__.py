@@ -15,6 +15,8 @@ from models.artifacts import (
     uncovered,
     uncovered_text,
 )
+from models.backends import require
+from models.backends.base import BackendError
 from models.catalog import Family, Variant
 from surroundings import console
 from surroundings.folders import expanded
@@ -35,12 +37,14 @@ def main(argv: list[str]) -> int:
     root = Path()
     try:
         root = expanded(arguments.repository or default_repository()).absolute()
+        if arguments.action in ("build", "quantize"):
+            require("onnxruntime")
         if arguments.action == "build":
             return _build(root, force=arguments.force)
         if arguments.action == "quantize":
             return _quantize(root, arguments)
         return _list(root) if arguments.action == "list" else _verify(root)
-    except ArtifactError as error:
+    except (ArtifactError, BackendError) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(

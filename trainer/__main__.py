@@ -27,6 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainError as error:
         print(f"gearshift train: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        print(f"gearshift train: {error.filename or ''} {error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"gearshift train: interrupted; {_GOES_ON}", file=sys.stderr)
         return 130

@@ -2,6 +2,7 @@
 
 import os
 
+from models.backends import require
 from trainer.errors import TrainError
 
 
@@ -16,9 +17,13 @@ def restrain(threads: int, nice: int) -> None:
         os.nice(nice)
     try:
         import torch  # noqa: PLC0415 - after the environment says how many threads
+
+        require("onnxruntime")
     except ImportError as error:
         raise TrainError(
             "training needs torch; install the extra: pip install -e '.[train]'"
         ) from error
+    except (Exception, SystemExit) as error:
+        raise TrainError(f"a library that training needs cannot be imported: {error}") from error
     if threads:
         torch.set_num_threads(threads)

@@ -130,6 +130,16 @@ def missing(variant: Variant) -> tuple[Runtime, ...]:
     return tuple(r for r in _fitting(variant) if not is_installed(r))
 
 
+def require(package: str) -> None:
+    """Import a library that there is no doing without. Raises BackendError, in one line, where that goes wrong."""
+    try:
+        importlib.import_module(package)
+    except (Exception, SystemExit) as error:
+        raise BackendError(
+            f"this needs {package}, which cannot be imported ({_said(error)}); install it anew"
+        ) from error
+
+
 @cache
 def is_installed(runtime: Runtime) -> bool:
     """Whether the runtime's package is there; it is not imported."""

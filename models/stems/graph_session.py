@@ -1,13 +1,13 @@
 """A graph of one input and one output on ONNX Runtime's CPU, and the arrays that go between such graphs."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 
-from models.backends.base import BackendError, Slot
-from models.backends.onnx_backend import OnnxBackend, open_session
+from models.backends.base import Backend, BackendError, Slot
 from models.stems.package import Point
 from surroundings.folders import spelled
 
@@ -19,8 +19,9 @@ class GraphSession:
 
     def __init__(self, graph: Path | bytes, label: str, threads: int) -> None:
         """Raises BackendError, beginning with `label`."""
-        session = _opened(graph, label, threads)
-        self._backend = OnnxBackend(session, label)
+        runtime = _runtime(label)
+        session = _opened(runtime, graph, label, threads)
+        self._backend: Backend = runtime.OnnxBackend(session, label)
         self._input = str(session.get_inputs()[0].name)
         self._output = str(session.get_outputs()[0].name)
 
@@ -29,11 +30,21 @@ class GraphSession:
         return self._backend.run({self._input: batch})[self._output].astype(np.float32, copy=False)
 
 
-def _opened(graph: Path | bytes, label: str, threads: int) -> InferenceSession:
+def _runtime(label: str) -> Any:
+    """ONNX Runtime's adapter, imported when needed: that it cannot be is no matter where no task is run."""
+    try:
+        return import_module("models.backends.onnx_backend")
+    except (Exception, SystemExit) as error:
+        raise BackendError(
+            f"{label} needs onnxruntime, which cannot be imported: {error}"
+        ) from error
+
+
+def _opened(runtime: Any, graph: Path | bytes, label: str, threads: int) -> Any:
     if isinstance(graph, bytes):
-        return open_session(graph, label, Slot(threads), {})
+        return runtime.open_session(graph, label, Slot(threads), {})
     with spelled(graph) as same:
-        return open_session(same, label, Slot(threads), {})
+        return runtime.open_session(same, label, Slot(threads), {})
 
 
 def checked(activation: Array, point: Point, label: str) -> Array:

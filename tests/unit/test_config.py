@@ -128,3 +128,35 @@ def test_every_setting_can_come_from_the_environment(field: str):
     text = ",".join(default) if isinstance(default, tuple) else str(default)
 
     assert read_config(None, {f"GEARSHIFT_{field.upper()}": text}, {}) == Config()
+
+
+def test_a_value_that_another_overrides_is_told_and_not_judged(tmp_path: Path):
+    path = a_file(tmp_path, "workers = -1\nthreads = 2\n")
+    told: list[str] = []
+
+    config = read_config(
+        path, {"GEARSHIFT_PORT": "many"}, {"workers": "3", "port": "5"}, told.append
+    )
+
+    assert (config.workers, config.threads, config.port) == (3, 2, 5)
+    assert told == [
+        f"{path}: workers = -1: must be between 0 and 64; it is overridden and not used",
+        "environment: port = 'many': must be a whole number; it is overridden and not used",
+    ]
+
+
+def test_what_an_orchestrator_injects_is_told_in_one_line():
+    told: list[str] = []
+    environment = {"GEARSHIFT_PORT": "tcp://10.96.12.7:8001", "GEARSHIFT_SERVICE_HOST": "10.96.12.7",
+                   "GEARSHIFT_HTTP_PORT": "tcp://10.96.12.8:80", "GEARSHIFT_WORKERS": "2"}  # fmt: skip
+
+    assert read_config(None, environment, {}, told.append) == Config(workers=2)
+    assert len(told) == 1
+    assert told[0].startswith("environment: passed over 3 variables")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path):
+    path = tmp_path / "g.toml"
+    path.write_bytes(b"\xef\xbb\xbfworkers = 2")
+
+    assert read_config(path, {}, {}).workers == 2

@@ -29,6 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        print(
+            f"gearshift train-tasks: {error.filename or ''} {error.strerror or error}",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("gearshift train-tasks: interrupted; nothing was published", file=sys.stderr)
         return 130
