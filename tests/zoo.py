@@ -338,6 +338,20 @@ def _checked() -> Iterator[Exhibit]:
         ),
     )
     yield Exhibit(
+        "pooled",
+        graph(
+            "g (float[N,3,8,8] x) => (float[N,3,4,4] y) { y = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) }"
+        ),
+    )
+    yield Exhibit(
+        "where_the_largest_were",
+        graph(
+            "g (float[N,3,8,8] x) => (float[N,3,4,4] y, int64[N,3,4,4] i) "
+            "{ y, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) }"
+        ),
+        ALONE,
+    )
+    yield Exhibit(
         "network_of_floats",
         weighted(
             graph(

@@ -5,6 +5,7 @@ Where several runtimes of this machine's CPU compute in the variant's precision,
 
 import math
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -15,7 +16,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from models.backends import Way, open_backend, ways
-from models.backends.base import BackendError
+from models.backends.base import BackendError, Refused
 from models.catalog import Accuracy, Slo, Variant
 from trainer.errors import TrainError
 from trainer.signature import INPUT, OUTPUT, signature
@@ -49,10 +50,10 @@ def evaluate(
         raise TrainError(
             f"{path.name} cannot be evaluated on {len(images)} images with {len(labels)} labels; give one label each"
         )
-    by_way = {
-        way: scores(path, images, precision=precision, way=way).argmax(axis=1)
-        for way in _serving_ways(path, precision)
-    }
+    by_way: dict[Way, NDArray[np.int64]] = {}
+    for way in _serving_ways(path, precision):
+        with suppress(Refused):  # nor will the server have it run there
+            by_way[way] = scores(path, images, precision=precision, way=way).argmax(axis=1)
     right = {way: float((answers == labels).mean()) for way, answers in by_way.items()}
     worst = min(right, key=lambda way: right[way])
     runtimes = ", ".join(way.backend for way in by_way)
@@ -85,7 +86,10 @@ def scores(
     way: Way = REFERENCE,
     batches: Sequence[int] = (_BATCH,),
 ) -> NDArray[np.float32]:
-    """The logits [n, classes] of every image, run in batches of the sizes given, in turn. Raises TrainError."""
+    """The logits [n, classes] of every image, run in batches of the sizes given, in turn.
+
+    Raises TrainError, or Refused where that runtime would give other answers than the network's.
+    """
     labels = tuple(map(str, range(_classes(path))))
     family = signature(path.stem, images.shape[1:], labels, Slo(1.0))
     variant = _variant(path, precision)
@@ -98,6 +102,8 @@ def scores(
             ]
         finally:
             backend.close()
+    except Refused:
+        raise
     except BackendError as error:
         raise TrainError(f"the exported network cannot be served: {error}") from error
     return np.concatenate(rows).astype(np.float32)

@@ -43,7 +43,9 @@ _ORT_ERRORS: tuple[type[Exception], ...] = (
 """What the runtime raises; its classes share no base of their own."""
 
 _UNREADABLE: tuple[type[Exception], ...] = (ort_errors.InvalidProtobuf, ort_errors.NoSuchFile)
-"""Those that speak of the file, not of what the runtime can do with it."""
+"""Those that speak of the file, not of what the runtime can do with it;"""
+_NO_GRAPH = "No graph was found"
+"""and so does this."""
 
 
 _PROVIDERS = {
@@ -138,7 +140,7 @@ def open_session(
             raise BackendError(
                 f"{label} cannot be loaded, out of memory: {words(error)}; free some"
             ) from error
-        if isinstance(error, _UNREADABLE):
+        if isinstance(error, _UNREADABLE) or _NO_GRAPH in str(error):
             raise BackendError(
                 f"{label} is not there, or no whole ONNX model: {words(error)}; publish it again"
             ) from error

@@ -25,6 +25,8 @@ class _From(IntEnum):
 
 _POSITIONS = {
     "TopK": (1,),
+    "MaxPool": (1,),
+    "AdaptiveMaxPool": (1,),
     "NonZero": (0,),
     "NonMaxSuppression": (0, 2),
     "MulticlassNms": (1, 2),
@@ -91,7 +93,11 @@ def _against(node: Any, kind: str, inputs: list[_From]) -> str:
     origins = zip(node.input_values(), inputs, strict=True)
     taken = [value for value, origin in origins if origin is not _From.SHAPES]
     positions = _POSITIONS.get(kind, ())
-    given = [output for index, output in enumerate(node.outputs()) if index not in positions]
+    given = [
+        output
+        for index, output in enumerate(node.outputs())
+        if index not in positions and output.get_target_inputs()
+    ]
     return _narrowed(taken if kind == "Result" else [*taken, *given], f"its {kind}")
 
 
