@@ -15,6 +15,7 @@ import grpc
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
 from gearshift.status_text import told
 from server.rpc.wire import control_pb2 as pb
+from server.texts import lines
 
 _SERVICE = "/gearshift.v1.Control/"
 _CLEAR = "\x1b[2J\x1b[H"
@@ -29,7 +30,7 @@ def main(argv: list[str]) -> int:
         with grpc.insecure_channel(options.url, options=OPTIONS) as channel:
             _show(channel, options)
     except NoAnswer as error:
-        print(f"gearshift status: {error}", file=sys.stderr)
+        print(f"gearshift status: {lines(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # who read it has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,7 +48,8 @@ def _show(channel: grpc.Channel, options: argparse.Namespace) -> None:
         if options.json:
             print(json.dumps({"families": families}, indent=None if options.watch else 2))
         else:
-            print(begin + ("\n\n".join(told(family) for family in families) or _NO_FAMILY))
+            text = "\n\n".join(told(family) for family in families) or _NO_FAMILY
+            print(begin + lines(text))
         sys.stdout.flush()
         if interrupted is None or select([interrupted], [], [], options.watch)[0]:
             return

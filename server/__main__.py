@@ -12,6 +12,7 @@ from pathlib import Path
 
 from server.config import Config, read_config
 from server.errors import BadConfiguration
+from server.texts import lines
 
 _log = logging.getLogger("server")
 
@@ -32,6 +33,7 @@ def _serve(config: Config) -> int:
     logging.basicConfig(
         level=config.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
+    logging.getLogger().handlers[0].addFilter(_escaped)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core would log beside our own messages
     from server.app import App
 
@@ -88,6 +90,12 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def _escaped(record: logging.LogRecord) -> bool:
+    """Whatever clients and publishers call things, a log has one line a message and no escape codes."""
+    record.msg, record.args = lines(record.getMessage()), None
+    return True
 
 
 def _noted(_signal: int, _frame: object) -> None:

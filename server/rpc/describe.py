@@ -11,6 +11,7 @@ from server.rpc.call import Call, Handler
 from server.rpc.convert import parse
 from server.rpc.service import Hosted
 from server.rpc.wire import inference_pb2 as pb
+from server.texts import shown
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _EXTENSIONS = ("model_configuration", "model_repository(index)", "statistics", "parameters")
@@ -43,8 +44,10 @@ class Describe:
     def _family(self, request: Any) -> Hosted:
         hosted = self._hosted.get(request.name)
         if hosted is None:
-            at = f" version {request.version}" if request.version else ""
-            raise UnknownModel(f"Request for unknown model: '{request.name}'{at} is not found")
+            at = f" version {shown(request.version)}" if request.version else ""
+            raise UnknownModel(
+                f"Request for unknown model: '{shown(request.name)}'{at} is not found"
+            )
         hosted.reader.pinned(request.version)
         return hosted
 
@@ -96,7 +99,7 @@ class Describe:
     def _index(self, request: Any) -> Any:
         if request.repository_name:
             raise Unsupported(
-                f"repository '{request.repository_name}' is not known; leave the name empty"
+                f"repository '{shown(request.repository_name)}' is not known; leave the name empty"
             )
         response: Any = pb.RepositoryIndexResponse()
         for name, hosted in self._hosted.items():

@@ -4,6 +4,8 @@
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
+from server.texts import shown
+
 NO_FLAGS = 0
 INITIAL_METADATA = cygrpc.SendInitialMetadataOperation((), NO_FLAGS)
 _MOST_DETAILS_BYTES = 2000
@@ -30,7 +32,7 @@ def refuse(core, code: grpc.StatusCode, details: str) -> None:
 
 
 def clipped(details: str) -> bytes:
-    data = details.encode(errors="replace")
+    data = shown(details, _MOST_DETAILS_BYTES).encode(errors="replace")
     if len(data) <= _MOST_DETAILS_BYTES:
         return data
     return data[:_MOST_DETAILS_BYTES].decode(errors="ignore").encode() + b" ..."

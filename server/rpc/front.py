@@ -13,12 +13,21 @@ from collections.abc import Callable, Mapping
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
+from server.rpc.bounds import Bounds, arguments
 from server.rpc.call import Call, Handler
 from server.rpc.endings import STOPPING, refuse
+from server.rpc.guests import Guests
+from server.texts import shown
 
 _PENDING_ACCEPTS = 16  # calls the core may hand over before we ask for more
 _GOODBYE_S = 1.0
 """How long connections may take to end by themselves, once nothing is left to answer."""
+_LOOK_S = 1.0
+"""So often calls are looked for whose clients take no answers."""
+_CROWDED = (
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "too many calls are open, and this connection has its share of them; end some first",
+)
 _QUEUE_TIMEOUT = cygrpc.CompletionType.queue_timeout
 _QUEUE_SHUTDOWN = cygrpc.CompletionType.queue_shutdown
 
@@ -34,21 +43,16 @@ class Front:
         handlers: Mapping[str, Handler],
         status_of: Callable[[BaseException], tuple[grpc.StatusCode, str]],
         on_quiet: Callable[[], None],
-        max_message_bytes: int,
+        bounds: Bounds,
     ) -> None:
         self.status_of = status_of
         self.lock = threading.RLock()
+        self.guests = Guests(bounds.calls, bounds.unsent_bytes, bounds.stall_s)
         self._handlers = {path.encode(): handler for path, handler in handlers.items()}
         self._on_quiet = on_quiet
         self._queue = cygrpc.CompletionQueue()
-        self._server = cygrpc.Server(
-            (
-                (b"grpc.max_receive_message_length", max_message_bytes),
-                (b"grpc.max_send_message_length", max_message_bytes),
-                (b"grpc.so_reuseport", 0),
-            ),
-            False,
-        )
+        most_bytes = max(handler.most_bytes for handler in handlers.values())
+        self._server = cygrpc.Server(arguments(bounds, most_bytes), False)
         self._server.register_completion_queue(self._queue)
         self._calls: set[Call] = set()
         self._empty = threading.Condition(self.lock)
@@ -108,12 +112,14 @@ class Front:
         """Forget a finished call. For Call only."""
         with self._empty:
             self._calls.discard(call)
+            self.guests.leave(call)
             if self._stopping and not self._calls:
                 self._empty.notify_all()
 
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet
-        event = poll(None)
+        look_s = time.time() + _LOOK_S  # the core's clock
+        event = poll(look_s)
         while event.completion_type != _QUEUE_SHUTDOWN:
             if event.completion_type != _QUEUE_TIMEOUT:
                 event.tag(event)
@@ -122,7 +128,14 @@ class Front:
             if event.completion_type == _QUEUE_TIMEOUT:
                 tick()
                 event = None
-                event = poll(None)
+                if time.time() >= look_s:
+                    look_s = time.time() + _LOOK_S
+                    self._end_stalled()
+                event = poll(look_s)
+
+    def _end_stalled(self) -> None:
+        with self.lock:
+            self.guests.end_stalled()
 
     def _accept(self) -> None:
         self._server.request_call(self._queue, self._queue, self._accepted)
@@ -139,10 +152,14 @@ class Front:
         handler = self._handlers.get(event.call_details.method)
         if handler is None:
             method = event.call_details.method.decode(errors="replace")
-            refuse(event.call, grpc.StatusCode.UNIMPLEMENTED, f"unknown method {method}")
+            refuse(event.call, grpc.StatusCode.UNIMPLEMENTED, f"unknown method {shown(method)}")
             return
-        call = Call(self, event.call, handler, _monotonic(event.call_details.deadline))
+        peer = event.call.peer()
         with self.lock:
+            if not self.guests.enter(peer):
+                refuse(event.call, *_CROWDED)
+                return
+            call = Call(self, event.call, handler, peer, _monotonic(event.call_details.deadline))
             self._calls.add(call)
         call.begin()
 

@@ -1,0 +1,51 @@
+"""What clients may have of the transport: sizes, connections, streams, ages and pings; as arguments of gRPC's core."""
+
+from dataclasses import dataclass
+
+_OFF_MS = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Times in seconds; of ages 0 means: never."""
+
+    message_bytes: int = 64 << 20
+    unsent_bytes: int = 32 << 20
+    connections: int = 1024
+    streams_a_connection: int = 128
+    calls: int = 4096
+    stall_s: float = 10.0
+    max_idle_s: float = 0.0
+    max_age_s: float = 0.0
+    keepalive_s: float = 60.0
+
+
+KEEPALIVE_TIMEOUT_S = 20.0
+"""A client that does not answer a ping for so long has gone."""
+LEAST_PING_S = 5.0
+"""Clients may ping so often, calls or none; who does it more often is cut off after a few warnings."""
+AGE_GRACE_S = 60.0
+"""What runs on a connection that has reached its age may go on for so long."""
+
+
+def arguments(bounds: Bounds, most_received_bytes: int) -> tuple[tuple[bytes, int], ...]:
+    """Channel arguments of the server."""
+    return (
+        (b"grpc.max_receive_message_length", min(bounds.message_bytes, most_received_bytes)),
+        (b"grpc.max_send_message_length", bounds.message_bytes),
+        (b"grpc.per_message_decompression", 0),  # packing.py does it, within bounds
+        (b"grpc.so_reuseport", 0),
+        (b"grpc.max_concurrent_streams", bounds.streams_a_connection),
+        (b"grpc.max_allowed_incoming_connections", bounds.connections),
+        (b"grpc.max_connection_idle_ms", _ms(bounds.max_idle_s)),
+        (b"grpc.max_connection_age_ms", _ms(bounds.max_age_s)),
+        (b"grpc.max_connection_age_grace_ms", _ms(AGE_GRACE_S)),
+        (b"grpc.keepalive_time_ms", _ms(bounds.keepalive_s)),
+        (b"grpc.keepalive_timeout_ms", _ms(KEEPALIVE_TIMEOUT_S)),
+        (b"grpc.keepalive_permit_without_calls", 1),
+        (b"grpc.http2.min_ping_interval_without_data_ms", _ms(LEAST_PING_S)),
+    )
+
+
+def _ms(seconds: float) -> int:
+    return min(_OFF_MS, round(seconds * 1e3)) if seconds else _OFF_MS
