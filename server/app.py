@@ -206,7 +206,7 @@ def _bounds(config: Config, families: Mapping[str, Family]) -> Bounds:
     largest = max((sizes.answer_bytes(family) for family in families.values()), default=0)
     return Bounds(
         message_bytes=config.max_message_mib << 20,
-        unsent_bytes=max(config.max_unsent_mib << 20, 2 * largest),
+        unsent_bytes=max(config.max_unsent_mib << 20, 4 * largest),
         connections=descriptors.connections(config.max_connections),
         streams_a_connection=config.max_streams,
         calls=config.max_calls,

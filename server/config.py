@@ -33,10 +33,10 @@ class Config:
     profile_budget_s: float = 20.0
     watch_every_s: float = 0.25
     max_message_mib: int = 64
-    max_unsent_mib: int = 32
+    max_unsent_mib: int = 16
     max_connections: int = 1024
     max_streams: int = 128
-    max_calls: int = 4096
+    max_calls: int = 2048
     stall_s: float = 10.0
     max_idle_s: float = 900.0
     max_age_s: float = 0.0

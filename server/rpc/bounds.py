@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-_OFF_MS = 2**31 - 1
+_OFF = 2**31 - 1
+_PENDING = 8192
+"""Calls that the core holds for us. Above that it refuses whom chance picks; guests.py, which comes after, is fair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,10 +12,11 @@ class Bounds:
     """Times in seconds; of ages 0 means: never."""
 
     message_bytes: int = 64 << 20
-    unsent_bytes: int = 32 << 20
+    incomplete_bytes: int = 64 << 20
+    unsent_bytes: int = 16 << 20
     connections: int = 1024
     streams_a_connection: int = 128
-    calls: int = 4096
+    calls: int = 2048
     stall_s: float = 10.0
     max_idle_s: float = 0.0
     max_age_s: float = 0.0
@@ -37,6 +40,8 @@ def arguments(bounds: Bounds, most_received_bytes: int) -> tuple[tuple[bytes, in
         (b"grpc.so_reuseport", 0),
         (b"grpc.max_concurrent_streams", bounds.streams_a_connection),
         (b"grpc.max_allowed_incoming_connections", bounds.connections),
+        (b"grpc.server.max_pending_requests", _PENDING),
+        (b"grpc.server.max_pending_requests_hard_limit", _PENDING),
         (b"grpc.max_connection_idle_ms", _ms(bounds.max_idle_s)),
         (b"grpc.max_connection_age_ms", _ms(bounds.max_age_s)),
         (b"grpc.max_connection_age_grace_ms", _ms(AGE_GRACE_S)),
@@ -48,4 +53,4 @@ def arguments(bounds: Bounds, most_received_bytes: int) -> tuple[tuple[bytes, in
 
 
 def _ms(seconds: float) -> int:
-    return min(_OFF_MS, round(seconds * 1e3)) if seconds else _OFF_MS
+    return min(_OFF, round(seconds * 1e3)) if seconds else _OFF

@@ -35,10 +35,12 @@ class Call:
     """
 
     __slots__ = (
+        "_awaits",
         "_core",
         "_ended",
         "_guests",
         "_handler",
+        "_inflow",
         "_open",
         "_outbox",
         "_paused",
@@ -62,7 +64,8 @@ class Call:
         self, host: Host, core, handler: Handler, peer: bytes, deadline_s: float | None
     ) -> None:
         self._ended = host.ended
-        self._guests = host.guests
+        self._guests, self._inflow = host.guests, host.inflow
+        self._awaits = False
         self.peer = peer
         self._status_of = host.status_of
         self._core = core
@@ -154,6 +157,11 @@ class Call:
             self.on_drain() if self.on_drain is not None else self.fail(*STOPPING)
 
     @property
+    def most_awaited(self) -> int:
+        """Bytes of the largest message that it waits for; 0 where it waits for none."""
+        return self._handler.most_bytes if self._awaits else 0
+
+    @property
     def is_open(self) -> bool:
         """False once answered or cancelled."""
         return self._open
@@ -167,6 +175,7 @@ class Call:
 
     def receive(self) -> None:
         """Ask for the next message. For the front only."""
+        self._awaits = True
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._received)
 
     def _close(self) -> bool:
@@ -207,7 +216,10 @@ class Call:
             on_taken()
 
     def _received(self, event) -> None:
+        self._awaits = False
         message = event.batch_operations[0].message()
+        if message is not None:
+            self._inflow.delivered(self.peer, len(message))
         if not self._open:  # the client left while its message came
             return
         if message is None and not self._handler.streaming:
@@ -242,11 +254,11 @@ class Call:
             self.receive()
 
     def _closed(self, event) -> None:
-        self._ended(self)
         with self.lock:
             on_cancel = self.on_cancel
             # They refer to the request, which refers to this call: cut here, its memory is free at once.
             self.on_cancel = self.on_drain = self.on_taken = self.state = None
-            left = event.batch_operations[0].cancelled() and self._close()
+            left = self._close() and event.batch_operations[0].cancelled()
+        self._ended(self)
         if left and on_cancel is not None:
             on_cancel()

@@ -17,12 +17,13 @@ from server.rpc.bounds import Bounds, arguments
 from server.rpc.call import Call, Handler
 from server.rpc.endings import STOPPING, refuse
 from server.rpc.guests import Guests
+from server.rpc.inflow import LOOK_S, Inflow, plain_peer
 from server.texts import shown
 
 _PENDING_ACCEPTS = 16  # calls the core may hand over before we ask for more
 _GOODBYE_S = 1.0
 """How long connections may take to end by themselves, once nothing is left to answer."""
-_LOOK_S = 1.0
+_STALLS_LOOK_S = 1.0
 """So often calls are looked for whose clients take no answers."""
 _CROWDED = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -47,15 +48,17 @@ class Front:
     ) -> None:
         self.status_of = status_of
         self.lock = threading.RLock()
+        most_bytes = max(handler.most_bytes for handler in handlers.values())
+        self.inflow = Inflow(max(bounds.incomplete_bytes, 4 * most_bytes))
         self.guests = Guests(bounds.calls, bounds.unsent_bytes, bounds.stall_s)
         self._handlers = {path.encode(): handler for path, handler in handlers.items()}
         self._on_quiet = on_quiet
         self._queue = cygrpc.CompletionQueue()
-        most_bytes = max(handler.most_bytes for handler in handlers.values())
         self._server = cygrpc.Server(arguments(bounds, most_bytes), False)
         self._server.register_completion_queue(self._queue)
         self._calls: set[Call] = set()
         self._empty = threading.Condition(self.lock)
+        self._looked_s = 0.0
         self._stopping = False
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="front", daemon=True)
@@ -118,7 +121,7 @@ class Front:
 
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet
-        look_s = time.time() + _LOOK_S  # the core's clock
+        look_s = time.time() + LOOK_S  # the core's clock
         event = poll(look_s)
         while event.completion_type != _QUEUE_SHUTDOWN:
             if event.completion_type != _QUEUE_TIMEOUT:
@@ -129,13 +132,20 @@ class Front:
                 tick()
                 event = None
                 if time.time() >= look_s:
-                    look_s = time.time() + _LOOK_S
-                    self._end_stalled()
+                    self._look()
+                    look_s = time.time() + LOOK_S
                 event = poll(look_s)
 
-    def _end_stalled(self) -> None:
+    def _look(self) -> None:
+        """End the calls that take too much."""
+        now_s = time.monotonic()
         with self.lock:
-            self.guests.end_stalled()
+            if self._calls:
+                self.inflow.look(self.guests.peers, tuple(self._calls))
+            if now_s - self._looked_s >= _STALLS_LOOK_S:
+                self._looked_s = now_s
+                self.guests.end_stalled()
+                self.inflow.prune(self.guests.peers)
 
     def _accept(self) -> None:
         self._server.request_call(self._queue, self._queue, self._accepted)
@@ -154,13 +164,14 @@ class Front:
             method = event.call_details.method.decode(errors="replace")
             refuse(event.call, grpc.StatusCode.UNIMPLEMENTED, f"unknown method {shown(method)}")
             return
-        peer = event.call.peer()
+        peer = plain_peer(event.call.peer())
         with self.lock:
             if not self.guests.enter(peer):
                 refuse(event.call, *_CROWDED)
                 return
             call = Call(self, event.call, handler, peer, _monotonic(event.call_details.deadline))
             self._calls.add(call)
+            self.inflow.opened(peer, first=self.guests.calls(peer) == 1)
         call.begin()
 
 

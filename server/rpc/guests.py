@@ -4,9 +4,14 @@ A connection is told by its peer's address. All methods are called under the fro
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
+
+_FEW = 16
+"""Calls that a connection may have however many others are there."""
+_PATIENCE_S = 0.25
+"""Who reads as fast as it can takes an answer within this."""
 
 
 class Holder(Protocol):
@@ -46,6 +51,15 @@ class Guests:
         self._calls = self._unsent = 0
 
     @property
+    def peers(self) -> Collection[bytes]:
+        """The connections that have calls open."""
+        return self._guests.keys()
+
+    def calls(self, peer: bytes) -> int:
+        """How many this connection has open."""
+        return self._guests[peer].calls
+
+    @property
     def unsent(self) -> int:
         """Bytes that wait to be taken."""
         return self._unsent
@@ -54,8 +68,8 @@ class Guests:
         """Whether this connection may open one more call; it is counted then."""
         guest = self._guests.get(peer)
         if self._calls >= self._most_calls and guest is not None:
-            fair = max(1, self._most_calls // (2 * len(self._guests)))
-            if guest.calls >= fair or self._calls >= 2 * self._most_calls:
+            fair = max(_FEW, self._most_calls // (2 * len(self._guests)))
+            if guest.calls >= fair:
                 return False
         if guest is None:
             guest = self._guests[peer] = _Guest()
@@ -79,14 +93,14 @@ class Guests:
         guest.held[call] = (before + size, since_s)
         guest.unsent += size
         self._unsent += size
-        while self._unsent > self._most_bytes:
-            self._make_room()
+        while self._unsent > self._most_bytes // 2 and self._make_room():
+            pass
 
     def took(self, call: Holder, size: int) -> None:
         """The client has taken an answer of so many bytes: its call goes to the end of the line."""
-        guest = self._guests[call.peer]
-        known = guest.held.pop(call, None)
-        if known is None:
+        guest = self._guests.get(call.peer)
+        known = guest.held.pop(call, None) if guest is not None else None
+        if guest is None or known is None:  # the call is over, or was ended
             return
         guest.unsent -= size
         self._unsent -= size
@@ -106,14 +120,18 @@ class Guests:
             self._let_go(guest, call)
             call.give_up(f"no answer was taken for {self._stall_s:g} s; read answers as they come")
 
-    def _make_room(self) -> None:
+    def _make_room(self) -> bool:
+        """Whether one could be ended. Above half of what may wait, only those that are not being read."""
         guest = max(self._guests.values(), key=lambda one: one.unsent)
-        call = next(iter(guest.held))
+        call, (_, since_s) = next(iter(guest.held.items()))
+        if self._unsent <= self._most_bytes and self._clock() - since_s < _PATIENCE_S:
+            return False
         self._let_go(guest, call)
         call.give_up(
             f"answers of {self._most_bytes} bytes wait to be taken, most of them on this connection; "
             "read answers as they come"
         )
+        return True
 
     def _let_go(self, guest: _Guest, call: Holder) -> None:
         known = guest.held.pop(call, None)

@@ -1,6 +1,6 @@
-"""HTTP for operators: /metrics for Prometheus, /healthz (alive), /readyz (serving). One thread, few guests.
+"""HTTP for operators: /metrics for Prometheus, /healthz (alive), /readyz (serving). One thread.
 
-Whoever connects gets one answer within a few seconds or none; where too many are connected, who has waited longest goes.
+Whoever connects gets one answer within a few seconds or none; of too many, who has waited longest goes.
 """
 
 import contextlib
