@@ -26,11 +26,13 @@ def main() -> int:
     )
     given = parser.parse_args()
     rows: dict[str, Fared] = {}
-    with tempfile.TemporaryDirectory(prefix="gearshift-neighbours-") as scratch:
-        with attackable(Path(scratch)) as server:
-            for attack in ATTACKS:
-                rows[attack] = suffer(server, attack, given.seconds)
-                print(_row(attack, rows[attack]), file=sys.stderr)
+    with (
+        tempfile.TemporaryDirectory(prefix="gearshift-neighbours-") as scratch,
+        attackable(Path(scratch)) as server,
+    ):
+        for attack in ATTACKS:
+            rows[attack] = suffer(server, attack, given.seconds)
+            print(_row(attack, rows[attack]), file=sys.stderr)
     given.output.write_text(render(rows, given.seconds), encoding="utf-8")
     return 1 if any(fared.wrong for fared in rows.values()) else 0
 

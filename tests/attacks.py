@@ -47,7 +47,7 @@ def request(model: str = FAMILY, shape: bytes = b"\x01\x10", contents: bytes = b
     )
 
 
-def _bodies(size: int) -> dict[str, bytes]:
+def bodies(size: int) -> dict[str, bytes]:
     """Requests of about `size` bytes that cost much to build, or to tell of."""
     name = field(1, FAMILY.encode())
     return {
@@ -85,21 +85,21 @@ def large_requests(port: int, _http: int, until_s: float) -> None:
     """62 MiB of one kind after the other, and the same as large as the family's own limit lets through."""
     sizes = (62 * MIB, 900_000)
     plain = grpc.Compression.NoCompression
-    turns = ((INFER, _bodies(size)[kind], plain) for kind in _bodies(0) for size in sizes)
+    turns = ((INFER, bodies(size)[kind], plain) for kind in bodies(0) for size in sizes)
     _send(port, until_s, itertools.chain(turns, _small(plain)))
 
 
 def _small(compression: grpc.Compression) -> Iterator[tuple[str, bytes, grpc.Compression]]:
-    bodies = _bodies(900_000)
-    return itertools.cycle((INFER, body, compression) for body in bodies.values())
+    small = bodies(900_000)
+    return itertools.cycle((INFER, body, compression) for body in small.values())
 
 
 def packed_requests(port: int, _http: int, until_s: float) -> None:
     """A few KiB of gzip or deflate that unpack to 32 MiB."""
-    bodies = _bodies(32 * MIB)
+    packed = bodies(32 * MIB)
     kinds = (grpc.Compression.Gzip, grpc.Compression.Deflate)
     few = [
-        (INFER, bodies[kind], way) for kind in ("empty inputs", "dimensions", "id") for way in kinds
+        (INFER, packed[kind], way) for kind in ("empty inputs", "dimensions", "id") for way in kinds
     ]
     _send(port, until_s, itertools.cycle(few))
 
@@ -199,6 +199,7 @@ class Raw:
     def __init__(self, port: int, window: int = 65_535) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
         self._next = 1
+        self._heard = b""
         settings = struct.pack(">HI", 4, window)
         self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, settings))
         self._socket.settimeout(1.0)
@@ -234,11 +235,18 @@ class Raw:
         self._socket.setblocking(False)
         with suppress(BlockingIOError):
             while data := self._socket.recv(65_536):
+                self._heard = (self._heard + data)[-65_536:]
                 if b"\x00\x00\x08\x06\x00" in data:  # answer a ping
                     at = data.index(b"\x00\x00\x08\x06\x00") + 9
                     self._write(_frame(6, 1, 0, data[at : at + 8].ljust(8, b"\0")))
+                    self._socket.setblocking(False)
             return False
         return True
+
+    def heard(self) -> bytes:
+        """The last of what has come."""
+        self.hear()
+        return self._heard
 
     def close(self) -> None:
         """Leave."""
