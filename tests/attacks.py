@@ -153,8 +153,9 @@ def unread_answers(port: int, _http: int, until_s: float) -> None:
         for raw in rawest:
             with suppress(OSError):
                 raw.hear()
-                for _ in range(20):
+                for _ in range(20 if raw.calls < 130 else 0):
                     raw.open(INFER, message(request()), end=True)
+        time.sleep(0.005)
 
 
 def unread_streams(port: int, _http: int, until_s: float) -> None:
@@ -206,6 +207,11 @@ class Raw:
         self._socket.recv(4096)
         self._socket.sendall(_frame(4, 1, 0, b""))
         self._socket.setblocking(False)
+
+    @property
+    def calls(self) -> int:
+        """Calls begun so far."""
+        return self._next // 2
 
     def open(self, path: str, body: bytes = b"", *, end: bool = False) -> int:
         """A new call, its message and its end where given; its id."""

@@ -15,7 +15,7 @@ class Bounds:
     incomplete_bytes: int = 64 << 20
     unsent_bytes: int = 16 << 20
     connections: int = 1024
-    streams_a_connection: int = 512
+    streams_a_connection: int = 256
     calls: int = 2048
     stall_s: float = 10.0
     max_idle_s: float = 0.0

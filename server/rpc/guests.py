@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
-_FEW = 16
+_FEW = 32
 """Calls that a connection may have however many others are there."""
 _PATIENCE_S = 0.25
 """Who reads as fast as it can takes an answer within this."""
