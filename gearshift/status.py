@@ -17,6 +17,7 @@ from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
 from gearshift.status_text import not_served, told
 from server.rpc.wire import control_pb2 as pb
 from server.rpc.wire import inference_pb2 as models
+from server.texts import lines
 from surroundings.addresses import target
 
 _SERVICE = "/gearshift.v1.Control/"
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> int:
         with grpc.insecure_channel(target(options.url), options=OPTIONS) as channel:
             _show(channel, options)
     except NoAnswer as error:
-        print(f"gearshift status: {error}", file=sys.stderr)
+        print(f"gearshift status: {lines(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # who read it has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,7 +55,7 @@ def _show(channel: grpc.Channel, options: argparse.Namespace) -> None:
             print(json.dumps(answer, indent=None if options.watch else 2))
         else:
             parts = [*map(told, families), *starmap(not_served, unserved.items())]
-            print(begin + ("\n\n".join(parts) or _NO_FAMILY))
+            print(begin + lines("\n\n".join(parts) or _NO_FAMILY))
         sys.stdout.flush()
         if interrupted is None or select([interrupted], [], [], options.watch)[0]:
             return

@@ -13,6 +13,7 @@ import grpc
 from gearshift import tasks_text
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
 from server.rpc.wire import tasks_pb2 as pb
+from server.texts import lines
 from surroundings.addresses import target
 
 _SERVICE = "/gearshift.v1.Tasks/"
@@ -58,10 +59,10 @@ def main(argv: list[str]) -> int:
         with grpc.insecure_channel(target(options.url), options=OPTIONS) as channel:
             answer = plain(_asked(channel, action, options))
     except NoAnswer as error:
-        print(f"gearshift tasks: {error}", file=sys.stderr)
+        print(f"gearshift tasks: {lines(str(error))}", file=sys.stderr)
         return 2
     try:
-        print(json.dumps(answer, indent=2) if options.json else action.told(answer))
+        print(json.dumps(answer, indent=2) if options.json else lines(action.told(answer)))
         sys.stdout.flush()
     except BrokenPipeError:  # who read it has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

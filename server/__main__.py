@@ -12,6 +12,7 @@ from pathlib import Path
 
 from server.config import Config, read_config
 from server.errors import BadConfiguration
+from server.texts import lines
 from surroundings import console
 from surroundings.addresses import joined
 
@@ -35,6 +36,7 @@ def _serve(config: Config, told: list[str]) -> int:
     logging.basicConfig(
         level=config.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
+    logging.getLogger().handlers[0].addFilter(_escaped)
     for line in told:
         _log.warning("%s", line)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core would log beside our own messages
@@ -93,6 +95,12 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+def _escaped(record: logging.LogRecord) -> bool:
+    """Whatever clients and publishers call things, a log has one line a message and no escape codes."""
+    record.msg, record.args = lines(record.getMessage()), None
+    return True
 
 
 def _noted(_signal: int, _frame: object) -> None:

@@ -9,6 +9,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry
 
 from models.backends.base import BackendError
+from models.catalog import Family
 from profiler.changes import (
     Change,
     ClockCapChanged,
@@ -25,7 +26,8 @@ from server.config import Config
 from server.errors import BadConfiguration
 from server.families import Families, found_for
 from server.metrics import Metrics
-from server.rpc import control, sharing
+from server.rpc import control, descriptors, sharing, sizes
+from server.rpc.bounds import Bounds
 from server.rpc.call import Handler
 from server.rpc.describe import Describe
 from server.rpc.front import Front
@@ -66,13 +68,13 @@ class App:
         self._families = Families(found, config, hardware, metrics)
         self._units, unserved = self._families.units, self._families.unserved
         hosted = {name: unit.hosted for name, unit in self._units.items()}
-        self._service = Service(hosted, unserved)
+        self._service = Service(hosted, unserved, config.max_message_mib << 20)
         self._control = control.Control(hosted, unserved)
         self._share = ShareUnit(config, metrics.registry) if config.share_package else None
         self._log = _decision_log(hosted, config)
         self._health = Health(self._readiness())
         self._front = Front(
-            self._handlers(hosted), status_of, self._service.flush, config.max_message_mib << 20
+            self._handlers(hosted), status_of, self._service.flush, _bounds(config, found.families)
         )
         self._tasks = Tasks()
         self._tuning = threading.Thread(target=self._tune, name="tuner", daemon=True)
@@ -128,6 +130,7 @@ class App:
             unit.stop()
         self._tasks.end()
         self._front.stop(self._config.drain_s, self._abandon)
+        self._service.close()
         self._control.close()
         if self._share is not None:
             self._share.stop()
@@ -219,6 +222,22 @@ class App:
 
     def _is_up(self, unit: Unit | ShareUnit | None) -> bool:
         return unit is not None and unit.is_ready and not self._stopping.is_set()
+
+
+def _bounds(config: Config, families: Mapping[str, Family]) -> Bounds:
+    """What clients may have, as the operator, the families' answers and the descriptors of this process allow."""
+    largest = max((sizes.answer_bytes(family) for family in families.values()), default=0)
+    return Bounds(
+        message_bytes=config.max_message_mib << 20,
+        unsent_bytes=max(config.max_unsent_mib << 20, 4 * largest),
+        connections=descriptors.connections(config.max_connections),
+        streams_a_connection=config.max_streams,
+        calls=config.max_calls,
+        stall_s=config.stall_s,
+        max_idle_s=config.max_idle_s,
+        max_age_s=config.max_age_s,
+        keepalive_s=config.keepalive_s,
+    )
 
 
 def _decision_log(hosted: Mapping[str, Hosted], config: Config) -> DecisionLog | None:

@@ -32,6 +32,14 @@ class Config:
     profile_budget_s: float = 20.0
     watch_every_s: float = 0.25
     max_message_mib: int = 64
+    max_unsent_mib: int = 16
+    max_connections: int = 1024
+    max_streams: int = 256
+    max_calls: int = 2048
+    stall_s: float = 10.0
+    max_idle_s: float = 900.0
+    max_age_s: float = 0.0
+    keepalive_s: float = 60.0
     drain_s: float = 10.0
     reject_non_finite: bool = True
     log_level: str = "INFO"
@@ -55,6 +63,8 @@ class Config:
 _AT_LEAST = {
     "port": 0, "http_port": 0, "slo_ms": 0, "min_accuracy": 0, "reply_margin_ms": 0, "queue_capacity": 1, "workers": 0,
     "threads": 0, "profile_budget_s": 0.01, "watch_every_s": 0, "max_message_mib": 1, "drain_s": 0,
+    "max_unsent_mib": 1, "max_connections": 1, "max_streams": 1, "max_calls": 1, "stall_s": 0.1,
+    "max_idle_s": 0, "max_age_s": 0, "keepalive_s": 0,
     "journal_every": 1, "log_decisions_every_s": 0, "rehearse_every_s": 0,
     "shadow_share": 0, "trial_rows": 1, "probation_s": 0,
     "share_budget": 1e-6, "share_x_vote": 1, "share_late_ms": 1, "share_queue": 1, "share_stall_s": 0.01,
@@ -64,6 +74,9 @@ _AT_MOST = {
     "http_port": 65535,
     "min_accuracy": 1,
     "max_message_mib": 2047,
+    "max_unsent_mib": 65536,
+    "max_connections": 1_000_000,
+    "max_streams": 1_000_000,
     "workers": 64,
     "threads": 256,
     "shadow_share": 1,

@@ -10,6 +10,7 @@ GearshiftError
     ├── DeadlineMissed   this request cannot be (or was not) answered in time
     ├── NotReady         the family is loading, or the server is stopping
     ├── ComputeFailed    the backend failed on it; the cause is in the log
+    ├── TooLarge         the message is larger than any that could be served
     ├── UnknownTask      no such task in the package, or not in service
     ├── TaskPresent      the task is in service already, as it is on disk
     ├── UnknownStream    no such stream is open
@@ -64,6 +65,10 @@ class NotReady(RequestError):
 
 class ComputeFailed(RequestError):
     """The backend failed; the cause is in the server's log."""
+
+
+class TooLarge(RequestError):
+    """The message is larger than any that could be served, or packed more tightly than is taken."""
 
 
 class UnknownTask(RequestError):

@@ -19,8 +19,8 @@ from server.policy.agreement import scores_of
 from server.policy.candidacy import Rules
 from server.policy.tuning import NAMED
 from server.rpc.answer_size import AnswerSize
-from server.rpc.bounds import Bounds
 from server.rpc.convert import Reader
+from server.rpc.row_bounds import RowBounds
 from server.rpc.service import Hosted
 from server.runtime.book import Book
 from server.runtime.candidates import Candidates
@@ -190,7 +190,7 @@ def _reader(family: Family, offers: Offers, config: Config) -> Reader:
     answers = AnswerSize(family, config.max_message_mib << 20)
     if shortfall := answers.shortfall():
         _log.warning("%s", shortfall)
-    bounds = Bounds(family, offers, answers)
+    bounds = RowBounds(family, offers, answers)
     weights = class_weights(config.slo_classes)
     return Reader(family, family.slo, weights, finite=config.reject_non_finite, bounds=bounds)
 

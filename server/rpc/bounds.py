@@ -1,72 +1,56 @@
-"""How large a request may be beyond its signature: as many rows as some arm runs, and an answer that can be sent."""
+"""What clients may have of the transport: sizes, connections, streams, ages and pings; as arguments of gRPC's core."""
 
-from models.catalog import Family
-from server.errors import BadInput
-from server.rpc.answer_size import AnswerSize
-from server.rpc.demands import Demand
-from server.runtime.offers import Offer, Offers
+from dataclasses import dataclass
+
+_OFF = 2**31 - 1
+_PENDING = 8192
+"""Calls that the core holds for us. Above that it refuses whom chance picks; guests.py, which comes after, is fair."""
 
 
+@dataclass(frozen=True, slots=True)
 class Bounds:
-    """One family's. `offers` follows its arms; without it only the signature counts."""
+    """Times in seconds; of ages 0 means: never."""
 
-    def __init__(
-        self, family: Family, offers: Offers | None = None, answers: AnswerSize | None = None
-    ) -> None:
-        self.offers = offers
-        self.answers = answers or AnswerSize(family)
-        self._family = family
-
-    def max_batch(self, variant: str | None = None) -> int:
-        """Rows that a request may have which asks for no SLO: answered in time, all outputs in one message."""
-        told = self._told(variant, 0.0 if variant else None)
-        return self._answerable((told.usual or min(1, told.most)) if told else 0)
-
-    def max_batch_with_time(self, variant: str | None = None) -> int:
-        """The same of a request that asks for an SLO as long as it takes."""
-        told = self._told(variant, 0.0 if variant else None)
-        return self._answerable(told.most if told else 0)
-
-    def max_waiting(self) -> int:
-        """Requests of one row without an SLO of their own that may wait before another is refused; 0: not known."""
-        return 0 if self.offers is None else self.offers.waiting()
-
-    def check_rows(self, rows: int, demand: Demand) -> None:
-        """Raises BadInput for more rows than can be answered, where that is no matter of a slow moment."""
-        if rows == 1 or self.offers is None:
-            return
-        told = self._told(demand.variant, demand.slo.min_accuracy)
-        if told is None or not told.most:
-            return  # nothing runs it now: admission says why
-        if demand.slo.latency_s != self.offers.slo.latency_s or not told.hoped:
-            if rows > told.most:
-                raise self.too_many(rows, told.most)
-        elif rows > told.hoped:
-            raise self.too_many(rows, told.usual, _more(told, self.offers))
-
-    def too_many(self, rows: int, most: int | None = None, more: str = "") -> BadInput:
-        """What to say of so many rows, in Triton's words."""
-        name = self._family.name
-        most = most or self.max_batch()
-        return BadInput(
-            f"inference request batch-size must be <= {most} for '{name}', got {rows}{more}"
-        )
-
-    def _answerable(self, rows: int) -> int:
-        """So many rows, or those of the signature where nothing runs (0), as far as their outputs fit a message."""
-        return max(1, min(rows or self._family.max_batch, self.answers.most_rows(raw=True)))
-
-    def _told(self, variant: str | None, least: float | None) -> Offer | None:
-        offers = self.offers
-        if offers is None:
-            return None
-        plain = variant is None and least in (None, offers.slo.min_accuracy)
-        return offers.plain() if plain else offers.of(variant, least or 0.0)
+    message_bytes: int = 64 << 20
+    incomplete_bytes: int = 64 << 20
+    unsent_bytes: int = 16 << 20
+    connections: int = 1024
+    streams_a_connection: int = 256
+    calls: int = 2048
+    stall_s: float = 10.0
+    max_idle_s: float = 0.0
+    max_age_s: float = 0.0
+    keepalive_s: float = 60.0
 
 
-def _more(told: Offer, offers: Offers) -> str:
-    if told.most <= told.usual:
-        return ""
+KEEPALIVE_TIMEOUT_S = 20.0
+"""A client that does not answer a ping for so long has gone."""
+LEAST_PING_S = 5.0
+"""Clients may ping so often, calls or none; who does it more often is cut off after a few warnings."""
+AGE_GRACE_S = 60.0
+"""What runs on a connection that has reached its age may go on for so long."""
+
+
+def arguments(bounds: Bounds, most_received_bytes: int) -> tuple[tuple[bytes, int], ...]:
+    """Channel arguments of the server."""
     return (
-        f"; up to {told.most} with a longer slo_ms than the model's {offers.slo.latency_s * 1e3:g}"
+        (b"grpc.max_receive_message_length", min(bounds.message_bytes, most_received_bytes)),
+        (b"grpc.max_send_message_length", bounds.message_bytes),
+        (b"grpc.per_message_decompression", 0),  # packing.py does it, within bounds
+        (b"grpc.so_reuseport", 0),
+        (b"grpc.max_concurrent_streams", bounds.streams_a_connection),
+        (b"grpc.max_allowed_incoming_connections", bounds.connections),
+        (b"grpc.server.max_pending_requests", _PENDING),
+        (b"grpc.server.max_pending_requests_hard_limit", _PENDING),
+        (b"grpc.max_connection_idle_ms", _ms(bounds.max_idle_s)),
+        (b"grpc.max_connection_age_ms", _ms(bounds.max_age_s)),
+        (b"grpc.max_connection_age_grace_ms", _ms(AGE_GRACE_S)),
+        (b"grpc.keepalive_time_ms", _ms(bounds.keepalive_s)),
+        (b"grpc.keepalive_timeout_ms", _ms(KEEPALIVE_TIMEOUT_S)),
+        (b"grpc.keepalive_permit_without_calls", 1),
+        (b"grpc.http2.min_ping_interval_without_data_ms", _ms(LEAST_PING_S)),
     )
+
+
+def _ms(seconds: float) -> int:
+    return min(_OFF, round(seconds * 1e3)) if seconds else _OFF

@@ -1,12 +1,9 @@
 # pyright: basic
 """One RPC in flight on gRPC's C core: received on the front's thread, answered once, from any thread."""
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
@@ -21,6 +18,12 @@ from server.rpc.endings import (
     nothing,
     too_long,
 )
+from server.rpc.hosting import Handler, Host
+
+__all__ = ["Call", "Handler", "Host"]
+
+MOST_UNSENT = 64
+"""Messages of a streamed answer that may wait for the client before its own are not read any more."""
 
 
 class Call:
@@ -34,10 +37,13 @@ class Call:
     """
 
     __slots__ = (
+        "_awaits",
         "_core",
         "_ended",
+        "_guests",
         "_handler",
         "_host",
+        "_inflow",
         "_open",
         "_outbox",
         "_paused",
@@ -53,19 +59,25 @@ class Call:
         "on_cancel",
         "on_drain",
         "on_taken",
+        "peer",
         "state",
     )
 
-    def __init__(self, host: "Host", core, handler: "Handler", deadline_s: float | None) -> None:
+    def __init__(
+        self, host: Host, core, handler: Handler, peer: bytes, deadline_s: float | None
+    ) -> None:
         self._host = host
         self._ended = host.ended
+        self._guests, self._inflow = host.guests, host.inflow
+        self._awaits = False
+        self.peer = peer
         self._status_of = host.status_of
         self._core = core
         self._handler = handler
         self.lock = host.lock
         self._open = True
         self._started = False
-        self._sending = False
+        self._sending = 0  # bytes
         self._paused = self._unasked = False
         self._outbox: deque[bytes] | None = None
         self._status: tuple[grpc.StatusCode, str] | None = None
@@ -81,7 +93,11 @@ class Call:
         """Answer a unary call with one message and OK."""
         if len(message) > self._host.most_bytes:
             self.fail(*too_long(len(message), self._host.most_bytes))
-        elif self._close():
+            return
+        with self.lock:
+            if not self._close():
+                return
+            self._guests.hold(self, len(message))  # until the call is over
             self._start(
                 INITIAL_METADATA,
                 cygrpc.SendMessageOperation(message, NO_FLAGS),
@@ -104,6 +120,7 @@ class Call:
             if self._outbox is None:
                 self._outbox = deque()
             self._outbox.append(message)
+            self._guests.hold(self, len(message))
             self._advance()
 
     def finish(self) -> None:
@@ -117,11 +134,18 @@ class Call:
                 self._outbox = None
                 self._core.cancel(CODES[code], clipped(details))
 
+    def give_up(self, why: str) -> None:
+        """End a call whose client does not take its answers: what is unsent is lost, what still runs is called off."""
+        with self.lock:
+            self._outbox = None
+            self._status = self._status or (grpc.StatusCode.RESOURCE_EXHAUSTED, why)
+            self._core.cancel(CODES[grpc.StatusCode.RESOURCE_EXHAUSTED], clipped(why))
+
     @property
     def unsent(self) -> int:
         """Messages of a streamed answer that the client's side has not taken yet."""
         with self.lock:
-            return len(self._outbox or ()) + self._sending
+            return len(self._outbox or ()) + bool(self._sending)
 
     def pause(self) -> None:
         """Read no more messages of a stream until `resume`; one that has been asked for may still come."""
@@ -132,14 +156,17 @@ class Call:
         """Read on."""
         with self.lock:
             self._paused = False
-            if self._unasked and self._open:
-                self._unasked = False
-                self.receive()
+            self._ask_if_due()
 
     def drain(self) -> None:
         """The server stops: a unary call is answered as it would be, a stream must come to an end."""
         if self._handler.streaming:
             self.on_drain() if self.on_drain is not None else self.fail(*STOPPING)
+
+    @property
+    def most_awaited(self) -> int:
+        """Bytes of the largest message that it waits for; 0 where it waits for none."""
+        return self._handler.most_bytes if self._awaits else 0
 
     @property
     def is_open(self) -> bool:
@@ -155,6 +182,7 @@ class Call:
 
     def receive(self) -> None:
         """Ask for the next message. For the front only."""
+        self._awaits = True
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._received)
 
     def _close(self) -> bool:
@@ -173,9 +201,10 @@ class Call:
             return
         first = () if self._started else (INITIAL_METADATA,)
         if self._outbox:
-            message = cygrpc.SendMessageOperation(self._outbox.popleft(), NO_FLAGS)
-            self._started = self._sending = True
-            self._core.start_server_batch((*first, message), self._sent)
+            message = self._outbox.popleft()
+            self._started, self._sending = True, len(message) or 1
+            operation = cygrpc.SendMessageOperation(message, NO_FLAGS)
+            self._core.start_server_batch((*first, operation), self._sent)
         elif self._status is not None:
             self._open = False
             code, details = self._status
@@ -186,13 +215,18 @@ class Call:
 
     def _sent(self, _event) -> None:
         with self.lock:
-            self._sending = False
+            self._guests.took(self, self._sending)
+            self._sending = 0
             self._advance()
+            self._ask_if_due()
         if (on_taken := self.on_taken) is not None:
             on_taken()
 
     def _received(self, event) -> None:
+        self._awaits = False
         message = event.batch_operations[0].message()
+        if message is not None:
+            self._inflow.delivered(self.peer, len(message))
         if not self._open:  # the client left while its message came
             return
         if self._handler.streaming:
@@ -205,46 +239,37 @@ class Call:
             )
             return
         try:
-            self._handler.function(self, message)
+            handler = self._handler
+            handler.function(self, message if message is None else handler.checked(message))
         except Exception as error:  # noqa: BLE001 - one bad call must not end the loop that serves them all
-            self.fail(*self._status_of(error))
+            self._give_back(*self._status_of(error))
         if message is not None and self._handler.streaming and self._open:
             self._ask_on()
 
-    def _ask_on(self) -> None:
-        with self.lock:
-            if self._paused:
-                self._unasked = True
-            else:
-                self.receive()
-
-    def _closed(self, event) -> None:
-        self._ended(self)
-        on_cancel = self.on_cancel
-        # They refer to the request, which refers to this call: cut here, its memory is free at once.
-        self.on_cancel = self.on_drain = self.on_taken = self.state = None
-        if event.batch_operations[0].cancelled() and self._close() and on_cancel is not None:
+    def _give_back(self, code: grpc.StatusCode, details: str) -> None:
+        """A message could not be handled: the call ends, and what it has begun is called off."""
+        on_cancel, self.on_cancel = self.on_cancel, None
+        self.fail(code, details)
+        if on_cancel is not None:
             on_cancel()
 
+    def _ask_on(self) -> None:
+        with self.lock:
+            self._unasked = True
+            self._ask_if_due()
 
-class Host(Protocol):
-    """What a call needs of whoever accepted it."""
+    def _ask_if_due(self) -> None:
+        """Read on where that was put off, and nothing is in its way any more. Called under the lock."""
+        if self._unasked and self._open and not self._paused and self.unsent < MOST_UNSENT:
+            self._unasked = False
+            self.receive()
 
-    lock: threading.RLock
-    status_of: Callable[[BaseException], tuple[grpc.StatusCode, str]]
-    """The status that a handler's error becomes."""
-    woken_s: float
-    """When something came last that had not waited for other work; on time.monotonic's clock."""
-    most_bytes: int  # of one message
-
-    def ended(self, call: Call) -> None:
-        """The call is over, for whatever reason."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Handler:
-    """What serves a method: `function(call, message)`, called for every message; a stream's last message is None."""
-
-    function: Callable[[Call, bytes | None], None]
-    streaming: bool = False
+    def _closed(self, event) -> None:
+        with self.lock:
+            on_cancel = self.on_cancel
+            # They refer to the request, which refers to this call: cut here, its memory is free at once.
+            self.on_cancel = self.on_drain = self.on_taken = self.state = None
+            left = self._close() and event.batch_operations[0].cancelled()
+        self._ended(self)
+        if left and on_cancel is not None:
+            on_cancel()

@@ -16,8 +16,11 @@ from server.rpc.service import Hosted
 from server.rpc.unserved import Unserved
 from server.rpc.wire import control_pb2 as pb
 from server.runtime.explained import weighed
+from server.texts import shown
 
 SERVICE = "gearshift.v1.Control"
+MOST_REASON = 500
+"""Characters of an operator's reason that are kept."""
 USUAL_COUNT, MOST_COUNT = 10, 100
 """Decisions told where the request names no count, and at most."""
 
@@ -77,7 +80,8 @@ class Control:
 
     def _roll_back(self, request: Any) -> Later:
         hosted, name = self._family(request.family), request.variant
-        done = hosted.candidates.order(name, Ordered(promote=False, reason=request.reason))
+        reason = shown(request.reason, MOST_REASON)  # it goes into the log and a file
+        done = hosted.candidates.order(name, Ordered(promote=False, reason=reason))
         return Later(done, lambda: pb.RollBackResponse(variant=standing.standing(hosted, name)))
 
     def _family(self, name: str) -> Hosted:
@@ -86,5 +90,5 @@ class Control:
         hosted = self._hosted.get(name)
         if hosted is None:
             known = ", ".join(sorted(self._hosted))
-            raise UnknownModel(f"no family is called '{name}' here; there is {known}")
+            raise UnknownModel(f"no family is called '{shown(name)}' here; there is {known}")
         return hosted

@@ -7,6 +7,7 @@ from typing import Any
 
 from models.catalog import Family, Slo
 from server.errors import BadInput, UnknownModel
+from server.texts import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Demands:
         name = _string(parameters, "slo_class", self._class_of(parameters))
         if name not in self._classes:
             raise BadInput(
-                f"unknown slo_class '{name}'; this server has {', '.join(sorted(self._classes))}"
+                f"unknown slo_class '{shown(name)}'; this server has {', '.join(sorted(self._classes))}"
             )
         variant = _string(parameters, "variant", variant or "") or None
         usual = slo.min_accuracy if variant is None else 0.0  # who pins a variant has chosen
@@ -71,7 +72,7 @@ class Demands:
     def _check_reachable(self, least: float, variant: str | None) -> None:
         if variant is not None and self._family.variant(variant) is None:
             raise UnknownModel(
-                f"model '{self._family.name}' has no variant '{variant}'; "
+                f"model '{self._family.name}' has no variant '{shown(variant)}'; "
                 f"it has {', '.join(v.name for v in self._family.variants)}"
             )
         able = [v for v in self._family.variants if variant in (None, v.name)]

@@ -12,6 +12,7 @@ from server.rpc.convert import parse
 from server.rpc.service import Hosted
 from server.rpc.unserved import Unserved
 from server.rpc.wire import inference_pb2 as pb
+from server.texts import shown
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _EXTENSIONS = ("model_configuration", "model_repository(index)", "statistics", "parameters")
@@ -101,7 +102,7 @@ class Describe:
     def _index(self, request: Any) -> Any:
         if request.repository_name:
             raise Unsupported(
-                f"repository '{request.repository_name}' is not known; leave the name empty"
+                f"repository '{shown(request.repository_name)}' is not known; leave the name empty"
             )
         response: Any = pb.RepositoryIndexResponse()
         if not request.ready:

@@ -6,6 +6,8 @@ import logging
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
+from server.texts import shown
+
 _log = logging.getLogger(__name__)
 
 NO_FLAGS = 0
@@ -43,7 +45,7 @@ def too_long(size: int, most: int) -> tuple[grpc.StatusCode, str]:
 
 
 def clipped(details: str) -> bytes:
-    data = details.encode(errors="replace")
+    data = shown(details, _MOST_DETAILS_BYTES).encode(errors="replace")
     if len(data) <= _MOST_DETAILS_BYTES:
         return data
     return data[:_MOST_DETAILS_BYTES].decode(errors="ignore").encode() + b" ..."

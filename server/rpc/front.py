@@ -13,12 +13,22 @@ from collections.abc import Callable, Mapping
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
+from server.rpc.bounds import Bounds, arguments
 from server.rpc.call import Call, Handler
 from server.rpc.endings import STOPPING, refuse
+from server.rpc.guests import Guests
+from server.rpc.inflow import LOOK_S, Inflow, plain_peer
+from server.texts import shown
 
 _PENDING_ACCEPTS = 16  # calls the core may hand over before we ask for more
 _GOODBYE_S = 1.0
 """How long connections may take to end by themselves, once nothing is left to answer."""
+_STALLS_LOOK_S = 1.0
+"""So often calls are looked for whose clients take no answers."""
+_CROWDED = (
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "too many calls are open, and this connection has its share of them; end some first",
+)
 _QUEUE_TIMEOUT = cygrpc.CompletionType.queue_timeout
 _QUEUE_SHUTDOWN = cygrpc.CompletionType.queue_shutdown
 
@@ -34,26 +44,23 @@ class Front:
         handlers: Mapping[str, Handler],
         status_of: Callable[[BaseException], tuple[grpc.StatusCode, str]],
         on_quiet: Callable[[], None],
-        max_message_bytes: int,
+        bounds: Bounds,
     ) -> None:
         self.status_of = status_of
         self.lock = threading.RLock()
         self.woken_s = 0.0
-        self.most_bytes = max_message_bytes
+        self.most_bytes = bounds.message_bytes
+        most_bytes = max(handler.most_bytes for handler in handlers.values())
+        self.inflow = Inflow(max(bounds.incomplete_bytes, 4 * most_bytes))
+        self.guests = Guests(bounds.calls, bounds.unsent_bytes, bounds.stall_s)
         self._handlers = {path.encode(): handler for path, handler in handlers.items()}
         self._on_quiet = on_quiet
         self._queue = cygrpc.CompletionQueue()
-        self._server = cygrpc.Server(
-            (
-                (b"grpc.max_receive_message_length", max_message_bytes),
-                (b"grpc.max_send_message_length", max_message_bytes),
-                (b"grpc.so_reuseport", 0),
-            ),
-            False,
-        )
+        self._server = cygrpc.Server(arguments(bounds, most_bytes), False)
         self._server.register_completion_queue(self._queue)
         self._calls: set[Call] = set()
         self._empty = threading.Condition(self.lock)
+        self._looked_s = 0.0
         self._stopping = False
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="front", daemon=True)
@@ -110,12 +117,14 @@ class Front:
         """Forget a finished call. For Call only."""
         with self._empty:
             self._calls.discard(call)
+            self.guests.leave(call)
             if self._stopping and not self._calls:
                 self._empty.notify_all()
 
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet
-        event = poll(None)
+        look_s = time.time() + LOOK_S  # the core's clock
+        event = poll(look_s)
         while event.completion_type != _QUEUE_SHUTDOWN:
             if event.completion_type != _QUEUE_TIMEOUT:
                 event.tag(event)
@@ -124,8 +133,22 @@ class Front:
             if event.completion_type == _QUEUE_TIMEOUT:
                 tick()
                 event = None
-                event = poll(None)
+                if time.time() >= look_s:
+                    self._look()
+                    look_s = time.time() + LOOK_S
+                event = poll(look_s)
                 self.woken_s = time.monotonic()
+
+    def _look(self) -> None:
+        """End the calls that take too much."""
+        now_s = time.monotonic()
+        with self.lock:
+            if self._calls:
+                self.inflow.look(self.guests.peers, tuple(self._calls))
+            if now_s - self._looked_s >= _STALLS_LOOK_S:
+                self._looked_s = now_s
+                self.guests.end_stalled()
+                self.inflow.prune(self.guests.peers)
 
     def _accept(self) -> None:
         self._server.request_call(self._queue, self._queue, self._accepted)
@@ -142,11 +165,16 @@ class Front:
         handler = self._handlers.get(event.call_details.method)
         if handler is None:
             method = event.call_details.method.decode(errors="replace")
-            refuse(event.call, grpc.StatusCode.UNIMPLEMENTED, f"unknown method {method}")
+            refuse(event.call, grpc.StatusCode.UNIMPLEMENTED, f"unknown method {shown(method)}")
             return
-        call = Call(self, event.call, handler, _monotonic(event.call_details.deadline))
+        peer = plain_peer(event.call.peer())
         with self.lock:
+            if not self.guests.enter(peer):
+                refuse(event.call, *_CROWDED)
+                return
+            call = Call(self, event.call, handler, peer, _monotonic(event.call_details.deadline))
             self._calls.add(call)
+            self.inflow.opened(peer, first=self.guests.calls(peer) == 1)
         call.begin()
 
 

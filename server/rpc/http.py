@@ -1,41 +1,65 @@
-"""HTTP for operators: /metrics for Prometheus, /healthz (alive) and /readyz (serving)."""
+"""HTTP for operators: /metrics for Prometheus, /healthz (alive), /readyz (serving). One thread.
 
+Whoever connects gets one answer within a few seconds or none; of too many, who has waited longest goes.
+"""
+
+import contextlib
+import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
+from server.rpc.pages import MOST_REQUEST_BYTES, Pages, is_whole
 from surroundings.addresses import bare, joined
 
-_STOP_CHECK_S = 0.1
-"""How often the HTTP thread looks whether it is to stop."""
+MOST_VISITS = 32
+"""Connections at a time."""
+VISIT_S = 5.0
+"""From connecting to having taken the answer."""
+_CHUNK_BYTES = 64 << 10
+_BREATHER_S = 0.1
+"""Nobody is let in for so long when there is no descriptor for them."""
+
+
+@dataclass(slots=True, eq=False)
+class _Visit:
+    """One connection: what it has asked so far, what is left of its answer (None: none yet), when it must be over."""
+
+    socket: socket.socket
+    until_s: float
+    asked: bytearray = field(default_factory=bytearray)
+    answer: memoryview | None = None
 
 
 class Operators:
-    """A small HTTP server on threads of its own. Binds when built; raises OSError naming the address."""
+    """Binds when built; raises OSError naming the address."""
 
     def __init__(
         self, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]
     ) -> None:
+        self._pages = Pages(registry, ready)
         try:
-            self._server = _server(bare(host), port, _handler(registry, ready))
+            self._listener = _listen(bare(host), port)
         except (OSError, UnicodeError) as error:
             where = joined(host, port)
             reason = error.strerror if isinstance(error, OSError) else error
             raise OSError(f"cannot listen on {where}: {reason or error}") from error
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_STOP_CHECK_S,), name="http", daemon=True
-        )
+        self._woken, self._wake = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._visits: dict[socket.socket, _Visit] = {}  # the one connected longest first
+        self._closed_until_s: float | None = None
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        return self._server.server_address[1]
+        return self._listener.getsockname()[1]
 
     def start(self) -> None:
         """Begin answering."""
@@ -43,50 +67,96 @@ class Operators:
 
     def stop(self) -> None:
         """Stop answering and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._wake.send(b"\0")
+        if self._thread.is_alive():
+            self._thread.join()
+        for visit in list(self._visits.values()):
+            self._end(visit)
+        for one in (self._listener, self._woken, self._wake, self._selector):
+            one.close()
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select(self._patience_s()):
+                if key.fileobj is self._woken:
+                    return
+                if key.fileobj is self._listener:
+                    self._let_in()
+                elif (visit := self._visits.get(key.fileobj)) is not None:  # type: ignore[call-overload] - ours are sockets
+                    self._go_on(visit)
+            self._end_overdue(time.monotonic())
+
+    def _patience_s(self) -> float | None:
+        due_s = [visit.until_s for visit in list(self._visits.values())[:1]]
+        if self._closed_until_s is not None:
+            due_s.append(self._closed_until_s)
+        return max(0.0, min(due_s) - time.monotonic()) if due_s else None
+
+    def _end_overdue(self, now_s: float) -> None:
+        for visit in list(self._visits.values()):
+            if visit.until_s <= now_s:
+                self._end(visit)
+        if self._closed_until_s is not None and self._closed_until_s <= now_s:
+            self._closed_until_s = None
+            self._selector.register(self._listener, selectors.EVENT_READ)
+
+    def _let_in(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError:  # out of descriptors, most likely
+            self._selector.unregister(self._listener)
+            self._closed_until_s = time.monotonic() + _BREATHER_S
+            return
+        connection.setblocking(False)
+        while len(self._visits) >= MOST_VISITS:
+            self._end(next(iter(self._visits.values())))
+        self._visits[connection] = _Visit(connection, time.monotonic() + VISIT_S)
+        self._selector.register(connection, selectors.EVENT_READ)
+        self._go_on(self._visits[connection])
+
+    def _go_on(self, visit: _Visit) -> None:
+        try:
+            if visit.answer is None:
+                self._hear(visit)
+            elif visit.answer:
+                self._tell(visit)
+            elif not visit.socket.recv(_CHUNK_BYTES):  # it has what it wanted, and says so
+                self._end(visit)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._end(visit)
+
+    def _hear(self, visit: _Visit) -> None:
+        data = visit.socket.recv(_CHUNK_BYTES)
+        visit.asked += data
+        if not data:
+            self._end(visit)
+        elif is_whole(visit.asked) or len(visit.asked) > MOST_REQUEST_BYTES:
+            visit.answer = memoryview(self._pages.answer(bytes(visit.asked)))
+            self._selector.modify(visit.socket, selectors.EVENT_WRITE)
+            self._tell(visit)
+
+    def _tell(self, visit: _Visit) -> None:
+        assert visit.answer is not None
+        visit.answer = visit.answer[visit.socket.send(visit.answer) :]
+        if not visit.answer:  # closed at once, what it still sends would cost it its answer
+            visit.socket.shutdown(socket.SHUT_WR)
+            self._selector.modify(visit.socket, selectors.EVENT_READ)
+
+    def _end(self, visit: _Visit) -> None:
+        del self._visits[visit.socket]
+        self._selector.unregister(visit.socket)
+        with contextlib.suppress(OSError):
+            visit.socket.close()
 
 
-def _server(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
-    """One that listens on IPv4 or IPv6, whichever `host` is; on both where it is `::`. Raises OSError."""
+def _listen(host: str, port: int) -> socket.socket:
+    """Listens on IPv4 or IPv6, whichever `host` is; on both where it is `::`. Raises OSError."""
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-
-    class Server(ThreadingHTTPServer):
-        address_family = family
-
-        def server_bind(self) -> None:
-            if family == socket.AF_INET6:
-                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
-            TCPServer.server_bind(self)  # its parent's would look up the host's name
-            self.server_name, self.server_port = host, self.server_address[1]
-
-    return Server((host, port), handler)
-
-
-def _handler(
-    registry: CollectorRegistry, ready: Callable[[], bool]
-) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.split("?")[0]
-            if path == "/metrics":
-                encode, kind = choose_encoder(self.headers.get("Accept", ""))
-                self._send(200, encode(registry), kind)
-            elif path == "/healthz":
-                self._send(200, b"alive\n")
-            elif path == "/readyz":
-                self._send(200, b"ready\n") if ready() else self._send(503, b"loading\n")
-            else:
-                self._send(404, b"not here; try /metrics, /healthz or /readyz\n")
-
-        def _send(self, code: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
-            self.send_response(code)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's signature
-            """Scrapes are not news."""
-
-    return Handler
+    both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
+    listener = socket.create_server((host, port), family=family, backlog=128, dualstack_ipv6=both)
+    listener.setblocking(False)
+    return listener

@@ -9,20 +9,23 @@ import grpc
 from models.catalog import Family, TensorSpec
 from server.errors import RequestError
 from server.metrics import FamilyMetrics
-from server.rpc import answers
+from server.rpc import answers, sizes
+from server.rpc.aside import LARGE_BYTES, Aside
 from server.rpc.call import Call, Handler
-from server.rpc.convert import Reader, Request, parse
+from server.rpc.convert import Reader, Request
 from server.rpc.endings import Trailers
+from server.rpc.hosting import SMALL_BYTES
+from server.rpc.opening import Opening, named
+from server.rpc.packing import Packed
 from server.rpc.status import status_of, trailers_of
-from server.rpc.streams import Stream
+from server.rpc.streams import Stream, StreamReply
 from server.rpc.unserved import Unserved
-from server.rpc.wire import inference_pb2 as pb
 from server.runtime.candidates import Candidates
 from server.runtime.dispatcher import Dispatcher
 from server.runtime.jobs import Answer, Job
 
-_MOST_ID = 128
-"""Characters of a request's id that an error repeats: the reason behind it must fit too."""
+MOST_BYTES = 64 << 20
+"""The largest message, unless the operator sets another."""
 
 
 class Reply(Protocol):
@@ -72,19 +75,31 @@ class _Origin:
 class Service:
     """Requests of all families, on the front's thread; answers from any."""
 
-    def __init__(self, hosted: Mapping[str, Hosted], unserved: Unserved) -> None:
+    def __init__(
+        self, hosted: Mapping[str, Hosted], unserved: Unserved, most_bytes: int = MOST_BYTES
+    ) -> None:
         self._hosted = hosted
         self._unserved = unserved
         self._inbox: dict[str, list[Job]] = {name: [] for name in hosted}
+        known = [sizes.request_bytes(one.family, most_bytes) for one in hosted.values()]
+        self._most_bytes = max(known, default=SMALL_BYTES)
+        self._opening = Opening(hosted, most_bytes, unserved.error)
+        self._aside = Aside(self._most_bytes)
 
     def handlers(self) -> dict[str, Handler]:
         """Method path -> handler."""
         return {
-            "/inference.GRPCInferenceService/ModelInfer": Handler(self._infer),
+            "/inference.GRPCInferenceService/ModelInfer": Handler(
+                self._infer, most_bytes=self._most_bytes, unpacks=True
+            ),
             "/inference.GRPCInferenceService/ModelStreamInfer": Handler(
-                self._stream, streaming=True
+                self._stream, streaming=True, most_bytes=self._most_bytes, unpacks=True
             ),
         }
+
+    def close(self) -> None:
+        """End the thread that reads large requests. After the front has stopped."""
+        self._aside.close()
 
     def flush(self) -> None:
         """Hand what has been collected to the dispatchers."""
@@ -100,34 +115,83 @@ class Service:
             origin: Any = answer.job.origin
             if answer.error is not None:
                 code, details = status_of(answer.error)
-                origin.to.fail(code, _named(origin.request.id, details), trailers_of(answer.error))
+                origin.to.fail(code, named(origin.request.id, details), trailers_of(answer.error))
                 continue
             try:
                 message = _encode(answer, origin, shared)
             except Exception as error:  # noqa: BLE001 - one answer that cannot be encoded must not cost its neighbours theirs
                 code, details = status_of(error)
-                origin.to.fail(code, _named(origin.request.id, details))
+                origin.to.fail(code, named(origin.request.id, details))
                 continue
             origin.to.reply(message)
 
-    def _infer(self, call: Call, data: bytes | None) -> None:
-        self._accept(call, call.arrival_s, call, parse(pb.ModelInferRequest, data or b""))
+    def _infer(self, call: Call, data: bytes | Packed | None) -> None:
+        arrival_s = call.arrival_s
+        if isinstance(data, Packed) or len(data or b"") >= LARGE_BYTES:
+            large = data or b""
+            self._aside.do(
+                self._size(large), lambda: self._read_aside(call, arrival_s, call, large)
+            )
+        else:
+            self._accept(call, arrival_s, call, self._opening.message(data or b""))
 
-    def _stream(self, call: Call, data: bytes | None) -> None:
+    def _stream(self, call: Call, data: bytes | Packed | None) -> None:
         stream = Stream.of(call)
         if data is None:
             stream.end()
             return
         arrival_s, reply = call.arrival_s, stream.open()
         try:
-            message = parse(pb.ModelInferRequest, data)
+            if isinstance(data, Packed) or len(data) >= LARGE_BYTES:
+                self._stream_aside(call, arrival_s, reply, data)
+                return
+            message = self._opening.message(data)
             reply.request_id = message.id
             self._accept(call, arrival_s, reply, message)
         except Exception as error:  # noqa: BLE001 - one bad message must not end the stream of its neighbours
             reply.fail(*status_of(error))
 
+    def _stream_aside(
+        self, call: Call, arrival_s: float, reply: StreamReply, data: bytes | Packed
+    ) -> None:
+        """Nothing is read on before the large message has been: a stream's requests keep their order."""
+
+        def read() -> None:
+            self._read_aside(call, arrival_s, reply, data)
+            call.resume()
+
+        self._aside.do(self._size(data), read)
+        call.pause()
+
+    def _size(self, data: bytes | Packed) -> int:
+        """What the message may take, unpacked."""
+        return self._most_bytes if isinstance(data, Packed) else len(data)
+
+    def _read_aside(self, call: Call, arrival_s: float, to: Reply, data: bytes | Packed) -> None:
+        """On the thread for large messages."""
+        try:
+            if isinstance(data, Packed):
+                data = data.unpack(self._most_bytes)
+            message = self._opening.message(data)
+            if isinstance(to, StreamReply):
+                to.request_id = message.id
+            job, hosted = self._checked(call, arrival_s, to, message)
+        except Exception as error:  # noqa: BLE001 - whoever asked must be answered, and the thread go on
+            to.fail(*status_of(error))
+            return
+        with call.lock:  # its client may leave meanwhile
+            if call.is_open:
+                to.on_cancel = lambda: self._withdraw(hosted, job)
+                hosted.dispatcher.submit([job])
+
     def _accept(self, call: Call, arrival_s: float, to: Reply, message: Any) -> None:
         """Take in a message that came at `arrival_s`. Raises RequestError."""
+        job, hosted = self._checked(call, arrival_s, to, message)
+        to.on_cancel = lambda: self._withdraw(hosted, job)
+        self._inbox[message.model_name].append(job)
+
+    def _checked(self, call: Call, arrival_s: float, to: Reply, message: Any) -> tuple[Job, Hosted]:
+        """What a message asks for, and of whom. Raises RequestError."""
         name = message.model_name
         hosted = None if name in self._unserved else self._hosted.get(name)
         try:
@@ -137,10 +201,8 @@ class Service:
         except RequestError as error:
             if hosted is not None:
                 hosted.metrics.unrun("default", "invalid")
-            raise type(error)(_named(message.id, str(error))) from error
-        job = _job(call, arrival_s, _Origin(to, request, hosted))
-        to.on_cancel = lambda: self._withdraw(hosted, job)
-        self._inbox[message.model_name].append(job)
+            raise type(error)(named(message.id, str(error))) from error
+        return _job(call, arrival_s, _Origin(to, request, hosted)), hosted
 
     def _withdraw(self, hosted: Hosted, job: Job) -> None:
         """The client of `job` has gone. On the front's thread, as everything that touches the inbox."""
@@ -187,7 +249,3 @@ def _encode(
     arrays = [answer.outputs[name] for name in request.outputs]
     message = common + answers.own(request.id, batch.started_s - job.arrival_s, arrays)
     return message if request.raw else answers.typed(message, arrays)
-
-
-def _named(request_id: str, text: str) -> str:
-    return f"[request id: {request_id[:_MOST_ID] or '<id_unknown>'}] {text}"

@@ -10,7 +10,7 @@ from models.backends.base import BackendError
 from models.stems.package import Package
 from server.errors import BadInput, BadPackage, NoPackage, NotReady
 from server.policy.sharing.plan import Plan
-from server.rpc import sharing_out
+from server.rpc import sharing_in, sharing_out
 from server.rpc.call import Call, Handler
 from server.rpc.convert import parse
 from server.rpc.questions import Questions
@@ -55,7 +55,8 @@ class Tasks:
             f"/{SERVICE}/{name}": Handler(self._questions.unary(getattr(pb, f"{name}Request"), _told(answers[name])))
             for name in _METHODS
         }  # fmt: skip
-        return {f"/{SERVICE}/Analyse": Handler(self._analyse, streaming=True), **unary}
+        analyse = Handler(self._analyse, True, sharing_in.most_bytes(self.served.base))
+        return {f"/{SERVICE}/Analyse": analyse, **unary}
 
     def start(self) -> None:
         """Begin to look for clients that do not read."""

@@ -12,11 +12,14 @@ from server.errors import BadInput
 from server.runtime.sharing.frames import Frame, Late, Pixels
 from server.runtime.sharing.reports import WINDOWS
 from server.runtime.sharing.views import Window
+from server.texts import shown
 
 LEAST_FPS, MOST_FPS = 0.001, 1000.0
 """Frames a second that a stream may be opened with."""
 MOST_WINDOWS = WINDOWS
 """In one message of labels: more would push each other out of what is measured."""
+_WINDOW_BYTES = 32
+_OTHER_BYTES = 64 << 10
 _DTYPES = {"UINT8": np.dtype("u1"), "FP32": np.dtype("<f4")}
 _LATE: tuple[Late, ...] = get_args(Late)
 
@@ -30,6 +33,11 @@ class Opened:
     max_in_flight: int
 
 
+def most_bytes(base: Base) -> int:
+    """The largest message of a stream: a frame as FP32 and a quarter more, or labels for the most windows."""
+    return max(math.prod(base.shape) * 5, MOST_WINDOWS * _WINDOW_BYTES) + _OTHER_BYTES
+
+
 def opening(message: Any, usual_fps: float) -> Opened:
     """The stream that a client asks for. Raises BadInput."""
     fps = message.fps or usual_fps
@@ -39,7 +47,7 @@ def opening(message: Any, usual_fps: float) -> Opened:
         )
     late = message.late or "drop"
     if late not in _LATE:
-        raise BadInput(f"opening: late is {message.late!r}; expected {' or '.join(_LATE)}")
+        raise BadInput(f"opening: late is '{shown(message.late)}'; expected {' or '.join(_LATE)}")
     if message.max_in_flight < 0:
         raise BadInput(f"opening: max_in_flight {message.max_in_flight} is below 0")
     return Opened(fps, late, message.max_in_flight)
@@ -59,7 +67,7 @@ def labels(message: Any) -> tuple[Window, ...]:
     count = len(message.windows)
     if not 0 < count <= MOST_WINDOWS:
         raise BadInput(
-            f"labels of task '{message.task}' name {count or 'no'} window(s); send 1 to {MOST_WINDOWS} a message"
+            f"labels of task '{shown(message.task)}' name {count or 'no'} window(s); send 1 to {MOST_WINDOWS} a message"
         )
     return tuple(Window(w.first_frame, w.last_frame, w.event) for w in message.windows)
 
@@ -68,11 +76,12 @@ def _pixels(message: Any, base: Base, *, finite: bool) -> Pixels:
     kind = message.datatype or "UINT8"
     dtype = _DTYPES.get(kind)
     if dtype is None:
-        raise BadInput(f"frame's data-type is '{kind}'; expected {' or '.join(_DTYPES)}")
-    if message.shape and tuple(message.shape) != base.shape:
+        raise BadInput(f"frame's data-type is '{shown(kind)}'; expected {' or '.join(_DTYPES)}")
+    shape = tuple(message.shape[: len(base.shape) + 1])  # however many there are
+    if shape and shape != base.shape:
         raise BadInput(
             f"unexpected shape of a frame for base '{base.name}'. "
-            f"Expected {_text(base.shape)}, got {_text(message.shape)}"
+            f"Expected {_text(base.shape)}, got {_text(shape)}"
         )
     expected = math.prod(base.shape) * dtype.itemsize
     if len(message.pixels) != expected:

@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from server.rpc.call import Call, Handler
 from server.rpc.convert import parse
+from server.texts import shown
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -65,7 +66,7 @@ class Health:
         if status == _UNKNOWN:
             call.fail(
                 grpc.StatusCode.NOT_FOUND,
-                f"unknown service '{service}'; known: {sorted(self._ready)}",
+                f"unknown service '{shown(service)}'; known: {sorted(self._ready)}",
             )
             return
         call.reply(_response(status))

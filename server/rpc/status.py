@@ -16,11 +16,13 @@ from server.errors import (
     Overloaded,
     RequestError,
     TaskPresent,
+    TooLarge,
     UnknownModel,
     UnknownStream,
     UnknownTask,
     Unsupported,
 )
+from server.texts import shown
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     DeadlineMissed: grpc.StatusCode.DEADLINE_EXCEEDED,
     NotReady: grpc.StatusCode.UNAVAILABLE,
     ComputeFailed: grpc.StatusCode.INTERNAL,
+    TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnknownTask: grpc.StatusCode.NOT_FOUND,
     TaskPresent: grpc.StatusCode.ALREADY_EXISTS,
     UnknownStream: grpc.StatusCode.NOT_FOUND,
@@ -39,6 +42,8 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     BadPackage: grpc.StatusCode.FAILED_PRECONDITION,
     NoPackage: grpc.StatusCode.FAILED_PRECONDITION,
 }
+_MOST_DETAILS = 2000
+"""Characters of a text that a client sees."""
 _RETRY_KEYS = ("retry-after-ms", "grpc-retry-pushback-ms")
 """Ours, for whoever reads it, and the one that gRPC's own client-side retries obey (gRFC A6)."""
 
@@ -46,7 +51,7 @@ _RETRY_KEYS = ("retry-after-ms", "grpc-retry-pushback-ms")
 def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
     """The code and text a client sees. Anything unforeseen is INTERNAL with a fixed text; its traceback is logged."""
     if isinstance(error, RequestError):
-        return CODES[type(error)], str(error)
+        return CODES[type(error)], shown(str(error), _MOST_DETAILS)
     _log.error("unforeseen error while answering a call", exc_info=error)
     return grpc.StatusCode.INTERNAL, "internal error; the server's log has the cause"
 

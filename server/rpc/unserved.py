@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from server.errors import NotReady, RequestError, UnknownModel
+from server.texts import shown
 
 _MOST_REASON = 1000
 """Characters of a reason that are told: it may quote a file."""
@@ -18,8 +19,7 @@ class Unserved:
 
     def add(self, name: str, reason: str) -> None:
         """This family is not served, because of `reason`."""
-        line = "".join(c if c.isprintable() else " " for c in reason[: 2 * _MOST_REASON])
-        self._reasons = {**self._reasons, name: line[:_MOST_REASON]}
+        self._reasons = {**self._reasons, name: shown(reason, _MOST_REASON)}
 
     @property
     def reasons(self) -> Mapping[str, str]:
@@ -35,5 +35,5 @@ class Unserved:
             return NotReady(
                 f"model '{name}' is in the repository and not served: {self._reasons[name]}"
             )
-        at = f" version {version}" if version else ""
-        return UnknownModel(f"Request for unknown model: '{name}'{at} is not found")
+        at = f" version {shown(version)}" if version else ""
+        return UnknownModel(f"Request for unknown model: '{shown(name)}'{at} is not found")

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from models.catalog import Family
 from server.errors import BadInput, NotReady, UnknownModel
 from server.policy.candidacy import Ordered
+from server.texts import shown
 
 
 class Orders:
@@ -58,7 +59,7 @@ def check(
         there = ", ".join(candidates) or "none"
         if published.variant(name) is None:
             raise UnknownModel(
-                f"model '{published.name}' has no candidate '{name}'; its candidates: {there}"
+                f"model '{published.name}' has no candidate '{shown(name)}'; its candidates: {there}"
             )
         raise BadInput(
             f"variant '{name}' of model '{published.name}' is no candidate: its publisher decides on it, in the "

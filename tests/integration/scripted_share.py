@@ -12,6 +12,7 @@ import numpy as np
 from models.stems import Base, Package, Point
 from server.errors import BudgetTooSmall, UnknownTask
 from server.policy.sharing.plan import Choice, Plan, Scores
+from server.rpc.bounds import Bounds
 from server.rpc.front import Front
 from server.rpc.sharing import Tasks
 from server.rpc.sharing_desk import Served
@@ -95,7 +96,7 @@ class Bench:
         self._stopped = False
         served = Served(share, BASE, 10.0, queue_frames, True, lambda: True)
         self.tasks = Tasks(served, lambda: PACKAGE, partial(self.refused.append, 1), stall_s)
-        self.front = Front(self.tasks.handlers(), status_of, lambda: None, 1 << 20)
+        self.front = Front(self.tasks.handlers(), status_of, lambda: None, Bounds(1 << 20))
         self._port = self.front.bind("127.0.0.1:0")
         self.tasks.start()
         self.front.start()

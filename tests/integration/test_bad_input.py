@@ -136,15 +136,15 @@ def test_an_oversize_message_is_refused_before_it_is_parsed(
         server.infer(request, compression=compression)
 
     assert refusal.value.code() is TOO_MUCH
-    assert "larger than max (67108" in refusal.value.details()
+    assert "message larger than max (" in refusal.value.details()
     assert_still_right(server)
 
 
-def test_a_message_just_below_the_limit_is_read(server: Server):
+def test_a_message_below_what_the_signature_allows_is_read(server: Server):
     request = a_request("echo", rows(1.0))
-    request.raw_input_contents[0] = bytes((64 << 20) - 100)
+    request.raw_input_contents[0] = bytes((1 << 20) - 100)
 
-    with pytest.raises(grpc.RpcError, match="Expected 64, got 67108764") as refusal:
+    with pytest.raises(grpc.RpcError, match="Expected 64, got 1048476") as refusal:
         server.infer(request)
 
     assert refusal.value.code() is BAD

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
+from server.rpc.bounds import Bounds
 from server.rpc.call import Call, Handler
 from server.rpc.front import Front
 from server.rpc.status import status_of
@@ -22,7 +23,7 @@ class Side:
     def __init__(self) -> None:
         self.handler: Any = None
         handlers = {"/test/Stream": Handler(self._hear, streaming=True)}
-        self.front = Front(handlers, status_of, lambda: None, 1 << 20)
+        self.front = Front(handlers, status_of, lambda: None, Bounds(1 << 20))
         port = self.front.bind("127.0.0.1:0")
         self.front.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")

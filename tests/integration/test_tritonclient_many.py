@@ -36,7 +36,7 @@ def test_concurrent_requests_each_get_their_own_answer(client: Any):
         )
     got = [answers.get(timeout=30) for _ in range(count)]
 
-    assert [error for _, error in got if error] == []
+    assert [str(error) for _, error in got if error] == []
     assert {r.get_response().id for r, _ in got} == sent.keys()
     for result, _ in got:
         x = sent[result.get_response().id]
@@ -87,7 +87,7 @@ def test_the_asyncio_client_streams(server: Server):
     async def ask() -> dict[str, Any]:
         async with triton_aio.InferenceServerClient(server.url) as aio:
             got = [answer async for answer in aio.stream_infer(requests())]
-            assert [error for _, error in got if error] == []
+            assert [str(error) for _, error in got if error] == []
             return {r.get_response().id: r.as_numpy("y") for r, _ in got}
 
     answers = asyncio.run(ask())

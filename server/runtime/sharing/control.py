@@ -31,6 +31,7 @@ from server.runtime.sharing.setup import Setup
 from server.runtime.sharing.standing import Standing
 from server.runtime.sharing.views import ReplanReason
 from server.runtime.sharing.worker import Desk
+from server.texts import shown
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Control:
                 tasks = (*now.tasks, name)
                 return self._with(package, replace(now, tasks=tasks), (task,), "task_added")
             if task == task_in(now.package, name):
-                raise TaskPresent(f"task '{name}' is in service already, as it is on disk")
+                raise TaskPresent(f"task '{shown(name)}' is in service already, as it is on disk")
             return self._with(package, now, (task,), "task_upgraded")
 
     def upgrade(self) -> Plan:
@@ -78,7 +79,7 @@ class Control:
         with self._turns:
             now = self._now
             if name not in now.tasks:
-                raise UnknownTask(f"task '{name}' is not in service; {list(now.tasks)} are")
+                raise UnknownTask(f"task '{shown(name)}' is not in service; {list(now.tasks)} are")
             tasks = tuple(task for task in now.tasks if task != name)
             left = replace(now.forgetting(name), tasks=tasks)
             plan = self._replan(left, "task_removed", must_fit=False)

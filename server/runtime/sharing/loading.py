@@ -12,6 +12,7 @@ from server.policy.sharing.plan import Infeasible, Plan
 from server.runtime.sharing.networks import Source
 from server.runtime.sharing.planning import NO_TASKS, Situation
 from server.runtime.sharing.program import Program
+from server.texts import shown
 
 
 def first_program(source: Source) -> Program:
@@ -48,7 +49,7 @@ def task_in(package: Package, name: str) -> SharedTask:
         if task.name == name:
             return task
     names = [task.name for task in package.tasks]
-    raise UnknownTask(f"package '{package.base.name}' has no task '{name}'; it has {names}")
+    raise UnknownTask(f"package '{package.base.name}' has no task '{shown(name)}'; it has {names}")
 
 
 def too_small(now: Situation, error: Infeasible) -> BudgetTooSmall:

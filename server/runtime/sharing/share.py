@@ -19,6 +19,7 @@ from server.runtime.sharing.setup import Setup
 from server.runtime.sharing.streams import Streams
 from server.runtime.sharing.views import PlanView, TaskView, Traffic, Window
 from server.runtime.sharing.worker import Desk
+from server.texts import shown
 
 STOP_S = 5.0
 """For threads to end: a round of the worker, a plan."""
@@ -166,7 +167,7 @@ class Share:
         choice = desk.program.choices.get(task)
         if choice is None:
             names = list(desk.program.choices)
-            raise UnknownTask(f"task '{task}' is not in service; {names} are")
+            raise UnknownTask(f"task '{shown(task)}' is not in service; {names} are")
         return desk.reports.label(stream, task, windows, choice.x_vote)
 
     def plan(self) -> PlanView:

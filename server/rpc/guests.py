@@ -1,0 +1,140 @@
+"""Who is connected: calls open and answers not taken, by connection, so that one cannot have what is meant for all.
+
+A connection is told by its peer's address. All methods are called under the front's lock.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Protocol
+
+_FEW = 32
+"""Calls that a connection may have however many others are there."""
+_PATIENCE_S = 0.25
+"""Who reads as fast as it can takes an answer within this."""
+
+
+class Holder(Protocol):
+    """A call, as far as it may hold answers that its client has not taken."""
+
+    peer: bytes
+
+    def give_up(self, why: str) -> None:
+        """End it, and let go of what it holds."""
+        ...
+
+
+@dataclass(slots=True)
+class _Guest:
+    """One connection. `held`: call -> (bytes not taken, since when none was), the one that waits longest first."""
+
+    calls: int = 0
+    unsent: int = 0
+    held: "dict[Holder, tuple[int, float]]" = field(
+        default_factory=dict["Holder", tuple[int, float]]
+    )
+
+
+class Guests:
+    """`most_calls` calls, shared fairly once they run short; `most_bytes` of answers not taken, for `stall_s` each."""
+
+    def __init__(
+        self,
+        most_calls: int,
+        most_bytes: int,
+        stall_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._most_calls, self._most_bytes, self._stall_s = most_calls, most_bytes, stall_s
+        self._clock = clock
+        self._guests: dict[bytes, _Guest] = {}
+        self._calls = self._unsent = 0
+
+    @property
+    def peers(self) -> Collection[bytes]:
+        """The connections that have calls open."""
+        return self._guests.keys()
+
+    def calls(self, peer: bytes) -> int:
+        """How many this connection has open."""
+        return self._guests[peer].calls
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait to be taken."""
+        return self._unsent
+
+    def enter(self, peer: bytes) -> bool:
+        """Whether this connection may open one more call; it is counted then."""
+        guest = self._guests.get(peer)
+        if self._calls >= self._most_calls and guest is not None:
+            fair = max(_FEW, self._most_calls // (2 * len(self._guests)))
+            if guest.calls >= fair:
+                return False
+        if guest is None:
+            guest = self._guests[peer] = _Guest()
+        guest.calls += 1
+        self._calls += 1
+        return True
+
+    def leave(self, call: Holder) -> None:
+        """The call is over."""
+        guest = self._guests[call.peer]
+        self._let_go(guest, call)
+        guest.calls -= 1
+        self._calls -= 1
+        if not guest.calls:
+            del self._guests[call.peer]
+
+    def hold(self, call: Holder, size: int) -> None:
+        """An answer of so many bytes waits for its client. Whoever holds most gives way where all hold too much."""
+        guest = self._guests[call.peer]
+        before, since_s = guest.held.get(call) or (0, self._clock())
+        guest.held[call] = (before + size, since_s)
+        guest.unsent += size
+        self._unsent += size
+        while self._unsent > self._most_bytes // 2 and self._make_room():
+            pass
+
+    def took(self, call: Holder, size: int) -> None:
+        """The client has taken an answer of so many bytes: its call goes to the end of the line."""
+        guest = self._guests.get(call.peer)
+        known = guest.held.pop(call, None) if guest is not None else None
+        if guest is None or known is None:  # the call is over, or was ended
+            return
+        guest.unsent -= size
+        self._unsent -= size
+        if known[0] > size:
+            guest.held[call] = (known[0] - size, self._clock())
+
+    def end_stalled(self) -> None:
+        """End the calls of which nothing has been taken for `stall_s`."""
+        before_s = self._clock() - self._stall_s
+        late = [
+            (guest, call)
+            for guest in self._guests.values()
+            for call, (_, since_s) in guest.held.items()
+            if since_s <= before_s
+        ]
+        for guest, call in late:
+            self._let_go(guest, call)
+            call.give_up(f"no answer was taken for {self._stall_s:g} s; read answers as they come")
+
+    def _make_room(self) -> bool:
+        """Whether one could be ended. Above half of what may wait, only those that are not being read."""
+        guest = max(self._guests.values(), key=lambda one: one.unsent)
+        call, (_, since_s) = next(iter(guest.held.items()))
+        if self._unsent <= self._most_bytes and self._clock() - since_s < _PATIENCE_S:
+            return False
+        self._let_go(guest, call)
+        call.give_up(
+            f"answers of {self._most_bytes} bytes wait to be taken, most of them on this connection; "
+            "read answers as they come"
+        )
+        return True
+
+    def _let_go(self, guest: _Guest, call: Holder) -> None:
+        known = guest.held.pop(call, None)
+        if known is not None:
+            guest.unsent -= known[0]
+            self._unsent -= known[0]

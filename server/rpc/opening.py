@@ -1,0 +1,77 @@
+"""Bytes -> ModelInfer request, once their outline shows that building it costs no more than it may."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from models.catalog import Family
+from server.errors import BadInput, RequestError, TooLarge
+from server.metrics import FamilyMetrics
+from server.rpc import sizes
+from server.rpc.convert import parse
+from server.rpc.outline import SMALL_BYTES, Outline, draw, elements
+from server.rpc.wire import inference_pb2 as pb
+from server.texts import shown
+
+_MOST_ID = 128
+"""Characters of a request's id that an error repeats: the reason behind it must fit too."""
+
+
+class _Host(Protocol):
+    family: Family
+    metrics: FamilyMetrics
+
+
+class Opening:
+    """Knows what each family's requests may hold."""
+
+    def __init__(
+        self,
+        hosted: Mapping[str, _Host],
+        most_bytes: int,
+        unknown: Callable[[str], RequestError],
+    ) -> None:
+        self._unknown = unknown
+        self._hosted = hosted
+        self._limits = {
+            name: (sizes.request_bytes(one.family, most_bytes), sizes.request_elements(one.family))
+            for name, one in hosted.items()
+        }
+
+    def message(self, data: bytes) -> Any:
+        """The request. Raises BadInput, TooLarge or UnknownModel."""
+        if len(data) > SMALL_BYTES:
+            found = Outline()
+            try:
+                draw(data, found)
+                self._check(data, found)
+            except RequestError as error:
+                if found.model in self._hosted:
+                    self._hosted[found.model].metrics.unrun("default", "invalid")
+                raise type(error)(named(found.id, str(error))) from error
+        return parse(pb.ModelInferRequest, data)
+
+    def _check(self, data: bytes, found: Outline) -> None:
+        if found.model not in self._limits:
+            raise self._unknown(found.model)
+        most_bytes, most_elements = self._limits[found.model]
+        wanted, got = len(self._hosted[found.model].family.inputs), len(found.inputs)
+        if got > wanted:
+            raise BadInput(
+                f"expected {wanted} inputs but got {got} inputs for model '{found.model}'. "
+                "Please provide all required input(s), each once."
+            )
+        if len(data) > most_bytes:
+            raise TooLarge(
+                f"request of {len(data)} bytes for model '{found.model}'; "
+                f"its largest batch takes less than {most_bytes}"
+            )
+        if (count := elements(data, found)) > most_elements:
+            raise BadInput(
+                f"request for model '{found.model}' has {count} elements in typed contents; "
+                f"its largest batch has less than {most_elements}"
+            )
+
+
+def named(request_id: str, text: str) -> str:
+    """An error's text, with the id of the request that it is about."""
+    return f"[request id: {shown(request_id, _MOST_ID) or '<id_unknown>'}] {text}"

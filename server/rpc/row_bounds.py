@@ -1,0 +1,72 @@
+"""How large a request may be beyond its signature: as many rows as some arm runs, and an answer that can be sent."""
+
+from models.catalog import Family
+from server.errors import BadInput
+from server.rpc.answer_size import AnswerSize
+from server.rpc.demands import Demand
+from server.runtime.offers import Offer, Offers
+
+
+class RowBounds:
+    """One family's. `offers` follows its arms; without it only the signature counts."""
+
+    def __init__(
+        self, family: Family, offers: Offers | None = None, answers: AnswerSize | None = None
+    ) -> None:
+        self.offers = offers
+        self.answers = answers or AnswerSize(family)
+        self._family = family
+
+    def max_batch(self, variant: str | None = None) -> int:
+        """Rows that a request may have which asks for no SLO: answered in time, all outputs in one message."""
+        told = self._told(variant, 0.0 if variant else None)
+        return self._answerable((told.usual or min(1, told.most)) if told else 0)
+
+    def max_batch_with_time(self, variant: str | None = None) -> int:
+        """The same of a request that asks for an SLO as long as it takes."""
+        told = self._told(variant, 0.0 if variant else None)
+        return self._answerable(told.most if told else 0)
+
+    def max_waiting(self) -> int:
+        """Requests of one row without an SLO of their own that may wait before another is refused; 0: not known."""
+        return 0 if self.offers is None else self.offers.waiting()
+
+    def check_rows(self, rows: int, demand: Demand) -> None:
+        """Raises BadInput for more rows than can be answered, where that is no matter of a slow moment."""
+        if rows == 1 or self.offers is None:
+            return
+        told = self._told(demand.variant, demand.slo.min_accuracy)
+        if told is None or not told.most:
+            return  # nothing runs it now: admission says why
+        if demand.slo.latency_s != self.offers.slo.latency_s or not told.hoped:
+            if rows > told.most:
+                raise self.too_many(rows, told.most)
+        elif rows > told.hoped:
+            raise self.too_many(rows, told.usual, _more(told, self.offers))
+
+    def too_many(self, rows: int, most: int | None = None, more: str = "") -> BadInput:
+        """What to say of so many rows, in Triton's words."""
+        name = self._family.name
+        most = most or self.max_batch()
+        return BadInput(
+            f"inference request batch-size must be <= {most} for '{name}', got {rows}{more}"
+        )
+
+    def _answerable(self, rows: int) -> int:
+        """So many rows, or those of the signature where nothing runs (0), as far as their outputs fit a message."""
+        return max(1, min(rows or self._family.max_batch, self.answers.most_rows(raw=True)))
+
+    def _told(self, variant: str | None, least: float | None) -> Offer | None:
+        offers = self.offers
+        if offers is None:
+            return None
+        plain = variant is None and least in (None, offers.slo.min_accuracy)
+        return offers.plain() if plain else offers.of(variant, least or 0.0)
+
+
+def _more(told: Offer, offers: Offers) -> str:
+    if told.most <= told.usual:
+        return ""
+    return (
+        f"; up to {told.most} with a longer slo_ms than the model's {offers.slo.latency_s * 1e3:g}"
+    )

@@ -1,0 +1,42 @@
+"""How large the messages of a family may be, as its signature says; of what is larger nothing could be served."""
+
+import math
+
+import numpy as np
+
+from models.catalog import DATATYPES, Family, TensorSpec
+from server.rpc.outline import SMALL_BYTES
+
+_TYPED_BYTES = {"BOOL": 1, "UINT8": 2, "UINT16": 3, "UINT32": 5, "FP32": 4, "FP64": 8}
+"""Most bytes of one element in typed contents; the others' varints may be negative, or long."""
+_LONGEST_VARINT = 10
+_SLACK = 1.25
+"""Beyond the largest legal batch: whoever sends a few rows too many is told so, in words."""
+_LEAST_BYTES = 1 << 20
+"""However small a family's rows are: a request has parameters, names and mistakes too."""
+
+
+def request_bytes(family: Family, most_bytes: int) -> int:
+    """The largest request that is read: the largest batch, however it is encoded, and a quarter more."""
+    row = sum(_row_bytes(spec) for spec in family.inputs)
+    return min(most_bytes, math.ceil(row * family.max_batch * _SLACK) + _LEAST_BYTES)
+
+
+def request_elements(family: Family) -> int:
+    """The most elements that typed contents may have, all inputs together."""
+    row = sum(_row_elements(spec) for spec in family.inputs)
+    return math.ceil(row * family.max_batch * _SLACK) + SMALL_BYTES
+
+
+def answer_bytes(family: Family) -> int:
+    """About the largest answer."""
+    return family.max_batch * sum(_row_bytes(spec) for spec in family.outputs)
+
+
+def _row_bytes(spec: TensorSpec) -> int:
+    typed = _TYPED_BYTES.get(spec.datatype, _LONGEST_VARINT)
+    return _row_elements(spec) * max(typed, np.dtype(DATATYPES[spec.datatype]).itemsize)
+
+
+def _row_elements(spec: TensorSpec) -> int:
+    return math.prod(spec.shape[1:])

@@ -1,0 +1,33 @@
+"""One client cannot stop the rest: while it misbehaves, a good neighbour's requests are all answered, soon and rightly.
+
+`benchmarks/neighbours.py` tells how soon; here the bounds have a margin, for machines that have other things to do.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.attacks import ATTACKS
+from tests.integration.neighbours import RATE_RPS, attackable, suffer
+from tests.integration.serving import Server
+
+SECONDS = 3.0
+MOST_BYTES = 100 << 20
+LATEST_S = 2.0  # the family's own SLO; how soon it really is, the benchmark tells
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server that has to stand it all."""
+    with attackable(tmp_path_factory.mktemp("attacked")) as server:
+        yield server
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_neighbour_is_served_while_another_client_misbehaves(attacked: Server, attack: str):
+    fared = suffer(attacked, attack, SECONDS)
+
+    assert fared.wrong == []
+    assert len(fared.latencies_s) >= SECONDS * RATE_RPS
+    assert max(fared.latencies_s) < LATEST_S
+    assert fared.grown_bytes < MOST_BYTES
