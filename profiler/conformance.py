@@ -5,6 +5,7 @@ without which no `.onnx` file is served; where it is the arm itself, or there is
 beside each other.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,14 +15,16 @@ from time import perf_counter
 
 import numpy as np
 
-from models.backends import Way, open_backend, reference_way
+from models.backends import Way, is_usable, open_backend, reference_way
 from models.backends.base import Backend, BackendError, Refused, Tensors, words
 from models.backends.content import Content, content_of
 from models.catalog import DATATYPES, Family, Variant
 from models.tolerances import Difference, compared
 from profiler.extremes import extreme_rows, is_edge
-from profiler.profiles import Vetted
+from profiler.profiles import UNVETTED, Vetted
 from profiler.rows import SampleRows, joined, single
+
+_log = logging.getLogger(__name__)
 
 SIZES = (2, 3, 4, 7, 8, 16)
 """Batches in which a row is tried beside others, and the family's largest."""
@@ -56,7 +59,7 @@ class Conformance:
         self._folder = folder
         self._family = family
         self._clock = clock
-        self._of = ""
+        self._of: tuple[Variant, Way] | None = None
         self._tried: list[_Tried] = []
         self._content = Content()
 
@@ -67,18 +70,22 @@ class Conformance:
         """
         vouching = reference_way(variant)
         if vouching is None:
-            return Vetted()
-        if way == vouching:
-            found = self._expected(variant, backend)
+            return UNVETTED
+        here = is_usable(vouching.backend)
+        if way == vouching or not here:
+            if not here:
+                text = "%s: nothing to compare the answers of %s on %s with: %s cannot be used here"
+                _log.warning(text, self._family.name, variant.name, way.backend, vouching.backend)
+            found = self._expected(variant, way, backend)
             return Vetted(self.rows.kind, self._together(backend, variant, found))
-        expected = self._expected(variant, None)
+        expected = self._expected(variant, vouching, None)
         found = [self._try(backend, one.row) for one in expected]
         worst = self._apart(variant, expected, found)
         return Vetted(self.rows.kind, self._together(backend, variant, found), worst.value)
 
-    def _expected(self, variant: Variant, reference: Backend | None) -> list[_Tried]:
-        """The reference's answers, which is opened where it is not given."""
-        of = f"{variant.name} {variant.sha256}"
+    def _expected(self, variant: Variant, way: Way, reference: Backend | None) -> list[_Tried]:
+        """The answers of the variant run this way, which is opened where it is not given."""
+        of = (variant, way)
         if self._of != of:
             path = self._folder / variant.artifact
             self._content = content_of(path) if path.suffix == ".onnx" else Content()

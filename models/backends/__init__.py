@@ -120,6 +120,11 @@ def reference_way(variant: Variant) -> Way | None:
     return _REFERENCES.get(Path(variant.artifact).suffix)
 
 
+def is_usable(backend: str) -> bool:
+    """Whether the runtime of this name is installed here and can be imported."""
+    return any(r.name == backend and _usable(r) is not None for r in RUNTIMES)
+
+
 def backend_name(variant: Variant) -> str:
     """The runtime that `open_backend` would use unless told. Raises BackendError where none fits."""
     return _first(variant).backend

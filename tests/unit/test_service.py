@@ -11,6 +11,7 @@ from server.metrics import Metrics
 from server.policy.choose import adaptive
 from server.rpc.convert import Reader, Request
 from server.rpc.service import Hosted, Service
+from server.rpc.unserved import Unserved
 from server.rpc.wire import inference_pb2
 from server.runtime.dispatcher import Dispatcher, Limits
 from tests.builders import a_profile
@@ -58,7 +59,9 @@ def a_service(seen: list[Any]) -> Service:
     dispatcher.apply([a_profile()])
     dispatcher.show(seen.append)
     reader = Fragile(family, family.slo, {}, finite=True)
-    service = Service({"m": Hosted(family, reader, dispatcher, metrics, cast("Any", None))})
+    service = Service(
+        {"m": Hosted(family, reader, dispatcher, metrics, cast("Any", None))}, Unserved()
+    )
     dispatcher.answer_to(service.deliver)
     return service
 

@@ -87,7 +87,8 @@ def solve(it: Process) -> Counts:
     pace = 1.0 / (float(it.spans_s.max()) + 1.0 / it.rate_rps)
     worth = it.reward
     for _ in range(SWEEPS):
-        worth = _worth(it, values, gain)
+        with np.errstate(over="ignore", invalid="ignore"):  # what cannot be done is worth -inf
+            worth = _worth(it, values, gain)
         idle = values[1, -1] - gain / it.rate_rps
         better = np.maximum(worth.max(axis=0), idle)
         change = better - values[1:]
