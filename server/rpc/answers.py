@@ -17,6 +17,17 @@ _TYPED = {
 }  # fmt: skip
 
 
+def _tag(message: Any, field: str) -> bytes:
+    """What a length-delimited field begins with."""
+    return varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2)
+
+
+def _final() -> bytes:
+    response: Any = pb.ModelInferResponse()
+    response.parameters["triton_final_response"].bool_param = True
+    return response.SerializeToString()
+
+
 def shared(family: Family, batch: Batch, outputs: Sequence[TensorSpec], rows: int) -> bytes:
     """What all answers of `batch` with these outputs and this many rows have in common."""
     response: Any = pb.ModelInferResponse(model_name=family.name, model_version="1")
@@ -32,13 +43,35 @@ def shared(family: Family, batch: Batch, outputs: Sequence[TensorSpec], rows: in
     return response.SerializeToString()
 
 
-def own(request_id: str, queue_s: float, arrays: list[NDArray[np.generic]]) -> bytes:
-    """What is one answer's own: its id, its time in the queue, its raw outputs."""
-    response: Any = pb.ModelInferResponse(
-        id=request_id, raw_output_contents=[array.tobytes() for array in arrays]
-    )
+def whole(
+    common: bytes, request_id: str, queue_s: float, arrays: Sequence[NDArray[np.generic]]
+) -> bytes:
+    """One answer: what it has in common with others, its id, its time in the queue, its raw outputs.
+
+    The outputs are copied once, into the message: protobuf would copy them three times, and gives the memory of large
+    messages back to the system each time, at a price that every thread pays.
+    """
+    response: Any = pb.ModelInferResponse(id=request_id)
     response.parameters["queue_ms"].double_param = queue_s * 1e3
-    return response.SerializeToString()
+    parts: list[Any] = [common, response.SerializeToString()]
+    for array in arrays:
+        parts += (_RAW_OUTPUT, varint(array.nbytes), np.ascontiguousarray(array).data)
+    return b"".join(parts)
+
+
+def streamed(message: bytes) -> bytes:
+    """A ModelStreamInferResponse of this answer, which is marked as its request's last."""
+    return b"".join((_INFER_RESPONSE, varint(len(message) + len(_FINAL)), message, _FINAL))
+
+
+def varint(value: int) -> bytes:
+    """As protobuf writes a length."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
 
 def typed(message: bytes, arrays: list[NDArray[np.generic]]) -> bytes:
@@ -50,3 +83,8 @@ def typed(message: bytes, arrays: list[NDArray[np.generic]]) -> bytes:
         getattr(output.contents, _TYPED[array.dtype.name]).extend(array.ravel().tolist())
     del response.raw_output_contents[:]
     return response.SerializeToString()
+
+
+_RAW_OUTPUT = _tag(pb.ModelInferResponse, "raw_output_contents")
+_INFER_RESPONSE = _tag(pb.ModelStreamInferResponse, "infer_response")
+_FINAL = _final()

@@ -247,5 +247,5 @@ def _encode(
         wanted = [specs[name] for name in request.outputs]
         common = shared[key] = answers.shared(origin.hosted.family, batch, wanted, job.rows)
     arrays = [answer.outputs[name] for name in request.outputs]
-    message = common + answers.own(request.id, batch.started_s - job.arrival_s, arrays)
+    message = answers.whole(common, request.id, batch.started_s - job.arrival_s, arrays)
     return message if request.raw else answers.typed(message, arrays)

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from server.rpc import answers
 from server.rpc.call import Call
 from server.rpc.endings import STOPPING, Trailers
 from server.rpc.wire import inference_pb2 as pb
@@ -42,9 +43,9 @@ class Stream:
             self._end = self._end or (code, details)
             self._end_if_done()
 
-    def put(self, reply: "StreamReply", message: Any) -> None:
+    def put(self, reply: "StreamReply", message: bytes) -> None:
         """Send one response."""
-        self._call.send(message.SerializeToString())
+        self._call.send(message)
         with self._call.lock:
             self._open.discard(reply)
             self._end_if_done()
@@ -70,9 +71,7 @@ class StreamReply:
 
     def reply(self, message: bytes) -> None:
         """One response, marked as this request's last."""
-        response: Any = pb.ModelInferResponse.FromString(message)
-        response.parameters["triton_final_response"].bool_param = True
-        self.stream.put(self, pb.ModelStreamInferResponse(infer_response=response))
+        self.stream.put(self, answers.streamed(message))
 
     def fail(self, code: grpc.StatusCode, details: str, _trailers: Trailers = (), /) -> None:
         """An error message; the stream goes on, and so has no trailers to give for one request."""
@@ -80,4 +79,4 @@ class StreamReply:
         response: Any = pb.ModelStreamInferResponse(error_message=text)
         response.infer_response.id = self.request_id
         response.infer_response.parameters["triton_final_response"].bool_param = True
-        self.stream.put(self, response)
+        self.stream.put(self, response.SerializeToString())

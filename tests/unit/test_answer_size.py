@@ -26,7 +26,7 @@ def an_answer(family: Family, *, raw: bool) -> bytes:
     arm = ArmProfile(Arm("only", "scripted"), 0.8, (0.0, 1.0), (0.0, 1.0))
     arrays = [np.full((ROWS, WIDTH), _longest(spec.datatype)) for spec in family.outputs]
     common = answers.shared(family, Batch(arm, "fp32", ROWS, 0.0, 0.0, 1.0), family.outputs, ROWS)
-    message = common + answers.own("", 0.1, arrays)
+    message = answers.whole(common, "", 0.1, arrays)
     return message if raw else answers.typed(message, arrays)
 
 

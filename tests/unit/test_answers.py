@@ -22,7 +22,7 @@ def encoded(datatype: str, array: NDArray[Any]) -> bytes:
     )
     spec = TensorSpec("y", datatype, (-1, *array.shape[1:]))
     common = answers.shared(FAMILY, batch, [spec], len(array))
-    return common + answers.own("id 1", 0.25, [array])
+    return answers.whole(common, "id 1", 0.25, [array])
 
 
 def test_both_parts_make_one_message():
