@@ -18,6 +18,7 @@ from surroundings.addresses import joined
 
 _log = logging.getLogger("server")
 
+
 def main(argv: list[str]) -> int:
     """Exit code 0 after a drain, 2 with one message on stderr where it cannot start, 1 where a thread of it died."""
     options = vars(_parser().parse_args(argv))

@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import resource
 import socket
+import threading
 from pathlib import Path
 
 import grpc
@@ -13,7 +15,15 @@ from server.rpc.wire import control_pb2
 from server.rpc.wire import inference_pb2 as pb
 from tests.attacks import STREAM, Raw, message, request
 from tests.integration.families import ECHO, publish_scripted
-from tests.integration.serving import Server, a_request, eventually, output, serving
+from tests.integration.serving import (
+    PATIENCE_S,
+    SERVICE,
+    Server,
+    a_request,
+    eventually,
+    output,
+    serving,
+)
 
 ROW = np.full((1, 16), 3.0, np.float32)
 
@@ -158,3 +168,43 @@ def test_a_large_request_on_a_stream_keeps_its_place(server: Server):
 
 def _holds(claim: bool) -> None:
     assert claim
+
+
+def test_visitors_to_the_operators_port_leave_descriptors_for_clients(models: Path, tmp_path: Path):
+    with serving(models, tmp_path / "cache") as server:
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (256, 256))
+        idle = [socket.create_connection(("127.0.0.1", server.http_port)) for _ in range(240)]
+
+        answers = [one_call(server) for _ in range(60)]
+
+        for one in idle:
+            one.close()
+    assert answers == [3.0] * 60
+
+
+def one_call(server: Server) -> float:
+    """What a client on a connection of its own gets."""
+    with grpc.insecure_channel(server.url, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        call = channel.unary_unary(
+            SERVICE + "ModelInfer",
+            pb.ModelInferRequest.SerializeToString,
+            pb.ModelInferResponse.FromString,
+        )
+        return float(output(call(a_request("echo", ROW), timeout=PATIENCE_S))[0, 0])
+
+
+@pytest.mark.nightly
+def test_a_client_that_pings_every_ten_seconds_is_not_cut_off(server: Server):
+    options = [
+        ("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0), ("grpc.use_local_subchannel_pool", 1),
+    ]  # fmt: skip
+    states: list[grpc.ChannelConnectivity] = []
+    with grpc.insecure_channel(server.url, options) as channel:
+        channel.subscribe(states.append)
+        grpc.channel_ready_future(channel).result(PATIENCE_S)
+        ready = len(states)
+
+        threading.Event().wait(65.0)
+
+        assert states[ready:] in ([], [grpc.ChannelConnectivity.READY])
