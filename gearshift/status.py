@@ -36,8 +36,6 @@ def main(argv: list[str]) -> int:
     except NoAnswer as error:
         print(f"gearshift status: {lines(str(error))}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # who read it has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         pass
     return 0

@@ -61,11 +61,7 @@ def main(argv: list[str]) -> int:
     except NoAnswer as error:
         print(f"gearshift tasks: {lines(str(error))}", file=sys.stderr)
         return 2
-    try:
-        print(json.dumps(answer, indent=2) if options.json else lines(action.told(answer)))
-        sys.stdout.flush()
-    except BrokenPipeError:  # who read it has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(json.dumps(answer, indent=2) if options.json else lines(action.told(answer)))
     return 0
 
 

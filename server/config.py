@@ -1,12 +1,12 @@
 """The one typed configuration: one TOML file, environment and flag overrides, every mistake reported at once."""
 
 import math
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from server.errors import BadConfiguration
+from surroundings.documents import toml_in
 from surroundings.variables import PREFIX, injected, unknown
 
 
@@ -138,8 +138,8 @@ def _file(path: Path | None, problems: list[str]) -> Mapping[str, object]:
     if path is None:
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return toml_in(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         problems.append(f"{path}: cannot be read: {error}")
         return {}
 

@@ -40,6 +40,12 @@ class Families:
             except BadConfiguration as error:
                 self._leave_out(name, str(error))
                 continue
+            except Exception as error:  # noqa: BLE001 - whatever is odd about one family, the others serve
+                _log.debug("family %s cannot be served", name, exc_info=error)
+                self._leave_out(
+                    name, f"family {name} cannot be served: {type(error).__name__}: {error}"
+                )
+                continue
             metrics.watch_ready(name, self.units[name].is_up)
         if reason := self._end():
             raise BadConfiguration(reason)

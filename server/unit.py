@@ -23,6 +23,7 @@ from server.rpc.convert import Reader
 from server.rpc.row_bounds import RowBounds
 from server.rpc.service import Hosted
 from server.runtime.book import Book
+from server.runtime.buffers import too_large
 from server.runtime.candidates import Candidates
 from server.runtime.crew import Crew
 from server.runtime.dispatcher import Dispatcher, Limits
@@ -176,6 +177,8 @@ def _served(family: Family, book: Book, config: Config) -> Family:
         raise BadConfiguration(
             f"min_accuracy {config.min_accuracy} is above {best}, the best that {family.name} has; lower it"
         )
+    if reason := too_large(family):
+        raise BadConfiguration(reason)
     return replace(family, variants=serving)
 
 

@@ -32,7 +32,7 @@ def unknown(environment: Iterable[str], known: Collection[str]) -> list[str]:
     for name in environment:
         key = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and key not in known and key not in _TOOLS:
-            nearest = get_close_matches(key, known, 1, 0.5)
+            nearest = get_close_matches(key.upper(), known, 1, 0.5)
             hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
             told.append(f"environment: {name} is no key of ours and does nothing{hint}")
     return told

@@ -28,8 +28,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"gearshift train: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
         print(f"gearshift train: {error.filename or ''} {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

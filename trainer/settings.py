@@ -1,12 +1,12 @@
 """What a run is asked to do: values from the command line or a TOML file, checked, all mistakes told together."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from math import inf
 from pathlib import Path
 from typing import Any
 
+from surroundings.documents import toml_in
 from trainer.errors import TrainError
 from trainer.schedule import DECAYS
 
@@ -111,8 +111,8 @@ def read(path: Path, given: Mapping[str, Any]) -> Settings:
 def tables(path: Path) -> dict[str, Any]:
     """The TOML file as it is. Raises TrainError where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return toml_in(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise TrainError(f"{path} cannot be read: {error}") from error
 
 

@@ -8,11 +8,9 @@ from typing import Any, cast
 
 from models.artifacts.statements import Block, Key, blocks_of
 from models.artifacts.tables import table_text, value_text
+from models.artifacts.values import identities
 
 Content = Mapping[str, Any]
-
-_IDENTITIES = ("name", "frozen", "file")
-"""The key by which a table of an array is known again: the first of these that all of them have."""
 
 BYTE_ORDER_MARK = "\ufeff"
 """What some editors begin a file with."""
@@ -88,7 +86,7 @@ class _Document:
                     if changed is None:
                         block.remove(statement)
                     else:
-                        statement.assign(changed)
+                        block.assign(statement, changed)
                     return
         if value is not None:
             self._insert(scope, key, value)
@@ -117,7 +115,7 @@ class _Document:
         if len(tables) != len(old) or (not tables and _is_assigned(scope, key)):  # as one value
             self._set(scope, key, list(new) or None)
             return
-        ids = _identities([*old, *new])
+        ids = identities([*old, *new])
         held = dict(zip(ids[: len(old)], tables, strict=True))
         wanted = dict(zip(ids[len(old) :], new, strict=True))
         for name, content in zip(ids[: len(old)], old, strict=True):
@@ -193,11 +191,6 @@ def _with(held: object, key: Key, value: object) -> object:
     changed = _with(inner.get(key[0]), key[1:], value)
     inner[key[0]] = changed
     return {word: one for word, one in inner.items() if one is not None}
-
-
-def _identities(tables: Sequence[Content]) -> list[object]:
-    key = next((k for k in _IDENTITIES if all(k in table for table in tables)), None)
-    return [table[key] for table in tables] if key else list(range(len(tables)))
 
 
 def _is_array(value: object) -> bool:

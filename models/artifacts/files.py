@@ -8,7 +8,6 @@ import hashlib
 import os
 import secrets
 import stat
-import tomllib
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from models.artifacts.ledger import Ledger
 from models.artifacts.manifest import MANIFEST
 from models.artifacts.tables import ArtifactError
 from models.catalog import DataFile
+from surroundings.documents import bytes_at, text_at, toml_in
 
 TASKS_MANIFEST = "tasks.toml"
 """A task package's; it may lie beside a family's of the same name."""
@@ -189,7 +189,7 @@ def sync_folder(folder: Path) -> None:
 def text_of(path: Path) -> str | None:
     """A manifest's text with its line ends as they are; None where there is none, or it is no text."""
     try:
-        return path.read_bytes().decode()
+        return bytes_at(path).decode()
     except (FileNotFoundError, UnicodeDecodeError):
         return None
 
@@ -233,7 +233,7 @@ def _is_in(error: OSError, folder: Path) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     """A manifest's content; empty where it is missing or no TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return toml_in(text_at(path))
     except (OSError, ValueError):
         return {}
 

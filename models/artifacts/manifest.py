@@ -1,13 +1,13 @@
 """`family.toml`: text to Family and back. Every value is checked; nothing here touches the disk."""
 
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import cast
 
 from models.artifacts.tables import ArtifactError, Table, table_text
 from models.catalog import DATATYPES, Accuracy, DataFile, Family, Slo, TensorSpec, Variant
+from surroundings.documents import toml_in
 
 MANIFEST = "family.toml"
 
@@ -23,8 +23,8 @@ class Manifest:
 def parse(text: str, where: str) -> Manifest:
     """The family that `text` describes; `where` names it in messages. Raises ArtifactError."""
     try:
-        top = Table(where, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        top = Table(where, toml_in(text))
+    except ValueError as error:
         raise ArtifactError(
             f"{where} is no TOML: {error}; correct it or publish the family again"
         ) from error

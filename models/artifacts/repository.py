@@ -12,6 +12,7 @@ from models.artifacts.external import data_files
 from models.artifacts.manifest import MANIFEST, Manifest, parse
 from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import DataFile, Family, Variant
+from surroundings.documents import text_at
 from surroundings.folders import cache_folder, expanded
 
 _log = logging.getLogger(__name__)
@@ -69,6 +70,11 @@ def look_through(
         except OSError as error:
             if is_plain_name(folder.name):
                 found.bad[folder.name] = f"{folder} cannot be read: {error.strerror}"
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are to be had
+            _log.debug("%s cannot be read", folder, exc_info=error)
+            found.bad[printable(folder.name)] = printable(
+                f"{folder} cannot be read: {type(error).__name__}: {error}"
+            )
     return found
 
 
@@ -136,7 +142,7 @@ def read_manifest(folder: Path) -> Manifest:
     """`family.toml` in `folder`; neither artefacts nor labels are looked at. Raises ArtifactError."""
     path = folder / MANIFEST
     try:
-        return parse(path.read_text(encoding="utf-8-sig"), str(path))
+        return parse(text_at(path), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}; publish the family again") from error
 
@@ -192,8 +198,8 @@ def labels_of(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     if Path(name).name != name:
         raise ArtifactError(f"{folder / MANIFEST}: key 'labels' must name a file beside it")
     try:
-        return tuple((folder / name).read_text(encoding="utf-8-sig").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
+        return tuple(text_at(folder / name).splitlines())
+    except (OSError, ValueError) as error:  # a name with a zero byte among it
         raise ArtifactError(
             f"{folder / name} (key 'labels') cannot be read: {error}; put it back, {_AGAIN}"
         ) from error

@@ -6,25 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from models.artifacts.tables import value_text
+from models.artifacts.values import TOKEN, comments_lost, end_of_value, respelled
 
 Key = tuple[str, ...]
 
-_TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?""""{0,2}'
-    r"|'''.*?''''{0,2}"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*'"
-    r"|\#[^\n]*"
-    r"|[^\"'\#\n\[\]{}]+"
-    r"|.",
-    re.DOTALL,
-)
 _WORD = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\])*"|'[^']*'""")
 _ASSIGNED = re.compile(rf"\s*(?:{_WORD.pattern})(?:\s*\.\s*(?:{_WORD.pattern}))*\s*=\s*")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Statement:
     """A key and its value, a header, a comment or an empty line, with its line end; it may run over many lines."""
 
@@ -55,16 +45,15 @@ class Statement:
             key = (*key, word)
         return key, value
 
-    def assign(self, value: object) -> None:
-        """Another value; key and comment stay."""
-        left = self._left_side()
-        comment = next(
-            (m.start() for m in _TOKEN.finditer(self.text, len(left)) if m.group()[0] == "#"),
-            len(self.text),
-        )
-        old = self.text[len(left) : comment]
-        space = old[len(old.rstrip()) :]
-        self.text = f"{left}{value_text(value)}{space}{self.text[comment:]}"
+    def assign(self, value: object) -> list[str]:
+        """Another value; key and comment stay. Returns comments within the old value that have no place left."""
+        start = len(self._left_side())
+        end = end_of_value(self.text, start)
+        old = self.assigned()[1]
+        made = respelled(self.text[start:end], old, value)
+        lost = comments_lost(self.text[start:end], made)
+        self.text = f"{self.text[:start]}{made}{self.text[end:]}"
+        return lost
 
     def _left_side(self) -> str:
         found = _ASSIGNED.match(self.text)
@@ -91,6 +80,12 @@ class Block:
         if at >= 0 and not self.lines[at].text.endswith("\n"):
             self.lines[at].text += "\n"
         self.lines.insert(at + 1, Statement(text))
+
+    def assign(self, statement: Statement, value: object) -> None:
+        """Another value for one of its keys; comments that have no place in it go above."""
+        at = self.lines.index(statement)
+        lost = statement.assign(value)
+        self.lines[at:at] = [Statement(f"{comment}\n") for comment in lost]
 
     def remove(self, statement: Statement) -> None:
         """It goes, and its comment on the same line."""
@@ -127,7 +122,7 @@ def blocks_of(text: str) -> list[Block]:
 
 def _statements(text: str) -> Iterator[Statement]:
     start, depth = 0, 0
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         match token.group():
             case "[" | "{":
                 depth += 1

@@ -169,8 +169,14 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> O
 
 @cache
 def _core() -> Any:
-    """The runtime: one per process by its nature."""
-    return ov.Core()
+    """The runtime: one per process by its nature.
+
+    It reads weights once. Mapped, they would be whatever their file holds when the next batch size is compiled, and a
+    file cut short meanwhile would end the process.
+    """
+    core: Any = ov.Core()
+    core.set_property({"ENABLE_MMAP": False})
+    return core
 
 
 @cache

@@ -5,7 +5,6 @@ The artefact is TOML: `fixed_s`, `per_row_s`, and, to prove what trouble does, t
 
 import itertools
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.backends.base import BackendError, Slot, Tensors
 from models.catalog import DATATYPES, Family, TensorSpec, Variant
+from surroundings.documents import text_at, toml_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,8 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> S
     del slot
     label = f"{variant.name} ({path}, scripted)"
     try:
-        script = Script(**tomllib.loads(path.read_text(encoding="utf-8-sig")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+        script = Script(**toml_in(text_at(path)))
+    except (ValueError, TypeError) as error:
         raise _unreadable(label, str(error)) from error
     if wrong := _wrong(script):
         raise _unreadable(label, "; ".join(wrong))

@@ -19,6 +19,9 @@ PRECISIONS = tuple(_TYPES)
 _WEIGHTED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 """Operators whose weights are stored narrow; biases and scales stay fp32: they are small and add up."""
 
+_WEIGHTS_ALONE = 4
+"""The IR version from which on weights need not be inputs too."""
+
 _LEAST_VALUES = 256
 """Smaller weights save nothing worth a node."""
 
@@ -30,6 +33,7 @@ def narrow(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     """
     made = onnx.ModelProto()
     made.CopyFrom(model)
+    made.ir_version = max(made.ir_version, _WEIGHTS_ALONE)
     graph = made.graph
     chosen = {name for node in graph.node if node.op_type in _WEIGHTED for name in node.input[:2]}
     casts = [

@@ -1,11 +1,11 @@
 """`tasks.toml`: text to Package and back. Every value is checked; nothing here touches the disk."""
 
 import json
-import tomllib
 from collections.abc import Sequence
 
 from models.artifacts.tables import ArtifactError, Table, table_text
 from models.stems.package import Base, Head, Package, Point, SharedTask
+from surroundings.documents import toml_in
 
 REMEDY = "correct it or publish the package again"
 
@@ -13,8 +13,8 @@ REMEDY = "correct it or publish the package again"
 def parse(text: str, where: str) -> Package:
     """The package that `text` describes; `where` names it in messages. Raises ArtifactError."""
     try:
-        top = Table(where, tomllib.loads(text), REMEDY)
-    except tomllib.TOMLDecodeError as error:
+        top = Table(where, toml_in(text), REMEDY)
+    except ValueError as error:
         raise ArtifactError(f"{where} is no TOML: {error}; publish the package again") from error
     base = _base(top.table("base"))
     package = Package(  # a base may be there before its first task

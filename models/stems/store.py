@@ -23,6 +23,7 @@ from models.artifacts.files import (
 from models.stems.checking import check_base, check_head, network_at
 from models.stems.manifest import parse, render
 from models.stems.package import Head, Package, SharedTask
+from surroundings.documents import text_at
 
 Files = Mapping[str | tuple[str, int], Path]
 """A base's name -> its network, (task, frozen) -> that head, wherever they lie now."""
@@ -51,6 +52,10 @@ def look_through_packages(root: Path, *, verify: bool = True) -> FoundPackages:
             found.packages[folder.name] = load_package(folder, verify=verify)
         except ArtifactError as error:
             found.bad[printable(folder.name)] = printable(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are to be had
+            found.bad[printable(folder.name)] = printable(
+                f"{folder} cannot be read: {type(error).__name__}: {error}"
+            )
     return found
 
 
@@ -61,7 +66,7 @@ def load_package(folder: Path, *, verify: bool = True) -> Package:
     """
     path = folder / TASKS_MANIFEST
     try:
-        package = parse(path.read_text(encoding="utf-8-sig"), str(path))
+        package = parse(text_at(path), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(
             f"{path} cannot be read: {error}; publish a task package there, for instance with `gearshift train-tasks`"

@@ -31,6 +31,18 @@ class Buffers:
         return {name: whole[:rows] for name, whole in self._arrays.items()}
 
 
+def too_large(family: Family) -> str:
+    """Why there is no memory for the largest batch's inputs, which every worker holds; empty where there is."""
+    try:
+        Buffers(family)
+    except (MemoryError, ValueError) as error:
+        return (
+            f"family {family.name} cannot be served: there is no memory for max_batch = {family.max_batch} rows of its "
+            f"inputs ({error}); correct max_batch or the shapes in its manifest"
+        )
+    return ""
+
+
 def checked(outputs: Arrays, rows: int, family: Family, variant: str) -> Arrays:
     """`outputs`, which are as the family's signature says for so many rows. Raises BackendError."""
     for spec in family.outputs:

@@ -1,6 +1,5 @@
 """SLO classes from a file, and arrivals shared out among them: mixed demands, seeded."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from server.policy.decision import Ticket
+from surroundings.documents import toml_in
 
 KEYS = ("name", "share", "slo_ms", "min_accuracy", "weight", "rows")
 
@@ -31,7 +31,7 @@ def read_classes(path: Path, slo_s: float) -> tuple[SloClass, ...]:
     `slo_s` is the bound of those that name none. Raises ValueError naming the file, the class and what is wrong.
     """
     try:
-        tables: Any = tomllib.loads(path.read_text(encoding="utf-8-sig"))["class"]
+        tables: Any = toml_in(path.read_text(encoding="utf-8-sig"))["class"]
         found = tuple(_class(dict(table), slo_s) for table in tables)
     except (OSError, UnicodeDecodeError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: cannot read classes, one [[class]] each: {error}") from error

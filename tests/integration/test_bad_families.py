@@ -1,6 +1,7 @@
 """A family that cannot be served costs the others nothing, and is seen not to be ready, with its reason."""
 
 import json
+import os
 import subprocess
 import sys
 import urllib.error
@@ -29,13 +30,24 @@ from tests.integration.serving import (
     surroundings,
 )
 
-BAD = ("broken", "damaged", "elsewhere", "gone", "latin", "lone", "unloadable", "unlabelled", "unreadable")  # fmt: skip
+BAD = (
+    "bottomless", "broken", "damaged", "deep", "elsewhere", "endless", "gone", "huge", "latin", "lone", "unloadable",
+    "unlabelled", "unreadable", "vast", "zero",
+)  # fmt: skip
 
 
 def a_family(root: Path, name: str) -> Path:
     """A good family of this name; its folder."""
     publish_scripted(root, replace(ECHO, name=name))
     return root / name
+
+
+def with_line(root: Path, name: str, line: str) -> None:
+    """A family of this name whose manifest has this line instead of the one with the same key."""
+    folder = root / name if (root / name).exists() else a_family(root, name)
+    text = (folder / "family.toml").read_text()
+    kept = [row for row in text.splitlines() if row.split("=")[0] != line.split("=", maxsplit=1)[0]]
+    (folder / "family.toml").write_text("\n".join([line, *kept]))
 
 
 def publish_bad(root: Path) -> None:
@@ -50,15 +62,18 @@ def publish_bad(root: Path) -> None:
     source.write_bytes(b"not a graph")
     variant = Variant("no", "fp32", "", "", Accuracy(0.5, "made up"))
     publish_family(root, replace(MLP, name="unloadable", variants=(variant,)), {"no": source})
-    unlabelled = a_family(root, "unlabelled") / "family.toml"
-    labels = 'labels = "labels.txt"\n'
-    text = "\n".join(
-        line for line in unlabelled.read_text().splitlines() if not line.startswith("labels")
-    )
-    unlabelled.write_text(labels + text)
+    with_line(root, "unlabelled", 'labels = "labels.txt"')
     manifest = a_family(root, "unreadable") / "family.toml"
     manifest.unlink()
     manifest.symlink_to(manifest)  # root reads everything, but not this
+    for name, pipe in (("bottomless", "family.toml"), ("endless", "labels.txt")):
+        (a_family(root, name) / pipe).unlink(missing_ok=True)
+        os.mkfifo(root / name / pipe)
+    with_line(root, "endless", 'labels = "labels.txt"')
+    with_line(root, "zero", 'labels = "a\\u0000b"')
+    with_line(root, "huge", f"max_batch = {'9' * 5000}")
+    with_line(root, "vast", f"max_batch = {'9' * 18}")
+    with_line(root, "deep", f"description = {'[' * 9000}")
     (root / "lost+found").mkdir()
     (root / ".git").mkdir()
     (root / "notes.txt").write_text("x")
@@ -88,7 +103,7 @@ def index(server: Server) -> dict[str, tuple[str, str]]:
     return {one.name: (one.state, one.reason) for one in answer.models}
 
 
-def test_the_good_family_serves_among_nine_bad_ones(server: Server):
+def test_the_good_family_serves_among_bad_ones(server: Server):
     answer = server.infer(a_request("echo", rows(1.0)))
 
     assert output(answer) == pytest.approx(expected_echo(rows(1.0)))
@@ -108,7 +123,9 @@ def test_the_index_says_what_is_wrong_with_each(server: Server):
         "broken": "is no TOML", "damaged": "is damaged: its sha256 is", "elsewhere": "key 'name' is 'real'",
         "gone": "is missing", "latin": "cannot be read: 'utf-8'", "lone": "holds candidates only",
         "unloadable": "no variant of unloadable can be loaded", "unlabelled": "(key 'labels') cannot be read",
-        "unreadable": "cannot be read",
+        "unreadable": "cannot be read", "bottomless": "it is no regular file", "endless": "it is no regular file",
+        "zero": "(key 'labels') cannot be read", "huge": "is no TOML: Exceeds the limit", "deep": "nested too deeply",
+        "vast": "there is no memory for max_batch =",
     }.items():  # fmt: skip
         assert words in found[name][1], name
 

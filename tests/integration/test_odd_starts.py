@@ -360,6 +360,41 @@ def test_closed_standard_streams_are_no_matter(tmp_path: Path, models: Path, wor
     assert done.returncode == (2 if "url" in words else 0)
 
 
+@pytest.mark.parametrize("words", ["--help", "serve --help", "models list --repository {0}"])
+def test_output_that_cannot_be_written_is_said_and_blamed_on_nothing_else(
+    tmp_path: Path, models: Path, words: str
+):
+    def ran(target: str) -> "subprocess.CompletedProcess[str]":
+        launch = f"{sys.executable} -m gearshift {words.format(models)} {target}"
+        return subprocess.run(
+            ["bash", "-c", launch],
+            cwd=ROOT,
+            env=surroundings(tmp_path, {}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    full, left = ran("> /dev/full"), ran("| true; exit ${PIPESTATUS[0]}")
+
+    assert (full.returncode, full.stderr) == (
+        2,
+        "standard output cannot be written to: No space left on device\n",
+    )
+    assert (left.returncode, left.stderr) == (0, "")
+
+
+def test_errors_that_cannot_be_written_leave_the_exit_code_as_it_is(tmp_path: Path):
+    launch = f"{sys.executable} -m gearshift status --url 127.0.0.1:1 2> /dev/full"
+
+    done = subprocess.run(
+        ["sh", "-c", launch], cwd=ROOT, env=surroundings(tmp_path, {}), timeout=60, check=False
+    )
+
+    assert done.returncode == 2
+
+
 def test_a_server_whose_standard_streams_are_closed_serves(tmp_path: Path, models: Path):
     port = _free_port()
     launch = " ".join(

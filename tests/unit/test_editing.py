@@ -110,9 +110,26 @@ name = "y"
 datatype = "FP32"
 shape = [-1, 2] # no line end after this"""
 
+SPREAD = """\
+name = "own"
+slo = { latency_ms = 50 } # agreed
+inputs = [ # what goes in
+  { name = "x", datatype = "FP32", shape = [-1, 4] }, # pixels
+]
+outputs = [{ name = "y", datatype = "FP32", shape = [-1, 2] }]
+variants = [
+  # the good one
+  {name="large",precision="fp32",artifact="large.onnx",sha256="SUM",accuracy={value=0.9,source="a"}}, # slow
+  # for the rush
+  {name="small",precision="fp32",artifact="small.onnx",sha256="SUM",accuracy={value=0.8,source="b"}} # quick
+  # no more than two
+] # all
+"""
+
 STYLES = {
     "plain": PLAIN,
     "inline": INLINE,
+    "spread": SPREAD,
     "dotted": DOTTED.rstrip("\n"),
     "crlf": PLAIN.replace("\n", "\r\n"),
     "marked": "\ufeff" + PLAIN,
@@ -280,6 +297,13 @@ def test_a_damaged_manifest_is_kept_beside_the_one_that_replaces_it(tmp_path: Pa
         ("l = []\n", {"l": [{"name": "x"}]}, None),
         ("[[l]]\nname = 1\n# about two\n[[l]]\nname = 2\n", {"l": [{"name": 2}]}, None),
         ("[[l]]\nname = 1\n", {}, ""),
+        ("a = [ # one\n 1, # b\n 2] # c\n", {"a": [1, 3]}, "a = [ # one\n 1, # b\n 3] # c\n"),
+        ("a = [ 1, # b\n]\n", {"a": [1, 2]}, "a = [ 1, # b\n2,\n]\n"),
+        ("a = [\n  1 # b\n]\n", {"a": [1, 2]}, "a = [\n  1, # b\n  2\n]\n"),
+        ("a = [\n  1, # b\n  2, # c\n]\n", {"a": [1]}, "a = [\n  1, # b\n   # c\n]\n"),
+        ("a = [\n  1, # b\n] # c\n", {"a": "x"}, '# b\na = "x" # c\n'),
+        ('a = ["#", # b\n"]"]\n', {"a": ["#", "["]}, 'a = ["#", # b\n"["]\n'),
+        ('a = [{name="x"}, # x\n]\n', {"a": [{"name": "y"}, {"name": "x"}]}, None),
     ],
 )
 def test_small_changes(text: str, after: dict[str, object], wanted: str | None):

@@ -172,6 +172,23 @@ def test_weights_changed_after_they_were_verified_are_not_opened(root: Path, mad
         answers(root, family, "net", way)
 
 
+@pytest.mark.parametrize("way", ways(), ids=lambda way: way.backend)
+@pytest.mark.parametrize("left", [0, 1])
+def test_weights_changed_after_they_were_opened_change_no_answer(
+    root: Path, made: Path, way: Way, left: int
+):
+    family = publish(root, net=a_product(made / "net.onnx"))
+    file = root / "own" / family.variants[0].data[0].file
+    backend = open_backend(root / "own", family, family.variants[0], threads=1, way=way)
+
+    file.write_bytes(bytes(left * file.stat().st_size))
+    found = [np.asarray(backend.run({"x": ROWS[:rows]})["y"]) for rows in (1, 2, 3)]
+    backend.close()
+
+    for rows, answer in enumerate(found, 1):
+        assert np.allclose(answer, ROWS[:rows] @ weights(), atol=1e-5)
+
+
 def test_a_manifest_without_the_weights_digest_is_served_but_does_not_verify(
     root: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ):

@@ -118,6 +118,19 @@ def test_the_original_and_its_small_tensors_are_left_alone():
     assert types["a.weight.bf16"] == TensorProto.BFLOAT16
 
 
+def test_weights_that_old_graphs_list_as_inputs_are_narrowed_too():
+    model = a_network()
+    model.ir_version = 3
+    for tensor in model.graph.initializer:
+        model.graph.input.append(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        )
+
+    made = by_onnxruntime(narrow(model, "fp16"), some_rows())
+
+    assert made == pytest.approx(by_onnxruntime(model, some_rows()), abs=0.01)
+
+
 def test_a_weight_that_does_not_fit_is_named():
     with pytest.raises(BuildError, match=r"weight a\.weight: fp16 cannot hold .* magnitude"):
         narrow(a_network(scale=1e5), "fp16")

@@ -108,10 +108,12 @@ def test_what_an_operator_sets_is_not_taken_for_an_orchestrators():
 
 def test_a_misspelt_variable_is_told_with_the_nearest():
     assert unknown(
-        ["GEARSHIFT_WORKRES", "GEARSHIFT_PORT", "HOME", "GEARSHIFT_XYZZY"], ("PORT", "WORKERS")
+        ["GEARSHIFT_WORKRES", "GEARSHIFT_PORT", "HOME", "GEARSHIFT_XYZZY", "GEARSHIFT_port"],
+        ("PORT", "WORKERS"),
     ) == [
         "environment: GEARSHIFT_WORKRES is no key of ours and does nothing; did you mean GEARSHIFT_WORKERS?",
         "environment: GEARSHIFT_XYZZY is no key of ours and does nothing",
+        "environment: GEARSHIFT_port is no key of ours and does nothing; did you mean GEARSHIFT_PORT?",
     ]
 
 

@@ -30,8 +30,6 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
         print(
             f"gearshift train-tasks: {error.filename or ''} {error.strerror or error}",
             file=sys.stderr,
