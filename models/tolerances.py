@@ -48,6 +48,14 @@ class Difference:
         return self.value <= self.allowed
 
 
+def is_tame(array: NDArray[np.generic]) -> bool:
+    """Whether all of it are numbers, and floats have finite squares."""
+    if array.dtype.kind != "f" or not array.size:
+        return True
+    most = float(np.finfo(array.dtype.name).max) ** 0.5
+    return -most <= float(array.min()) and float(array.max()) <= most  # NaN is neither
+
+
 def tolerance(dtype: np.dtype[np.generic], precision: str) -> float:
     """The largest difference that is agreement, for outputs of this type of a variant of this precision."""
     known = precision if precision in _FLOATS else _LOOSEST

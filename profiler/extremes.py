@@ -1,5 +1,6 @@
 """Rows made of the values at which runtimes part: the ends of each type, and where a narrower type would end. Pure."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.backends.base import Tensors
 from models.catalog import DATATYPES, Family, TensorSpec
+from models.tolerances import is_tame
 
 _EDGES = (7, 8, 15, 16, 24, 31, 32, 53, 63, 64)
 """Powers of two next to which some type's whole numbers end."""
@@ -33,29 +35,37 @@ _MOST_INPUTS = 4
 
 
 def extreme_rows(family: Family) -> Iterator[Tensors]:
-    """Batches of one: every input at its extremes, then each alone, the others being zeros."""
+    """Batches of one: every input at its extremes, then each alone, the others being zeros.
+
+    Where a row holds fewer values than a sequence has, there are as many rows as show them all. Inputs begin at
+    different places of it: they are not to be equal everywhere.
+    """
     specs = family.inputs
-    kinds = max(len(_patterns(spec)) for spec in specs)
-    yield from ({s.name: _row(s, k) for s in specs} for k in range(kinds))
+    fills = [_fills(spec, shift) for shift, spec in enumerate(specs)]
+    for k in range(max(map(len, fills))):
+        yield {s.name: fill[k % len(fill)] for s, fill in zip(specs, fills, strict=True)}
     if not 1 < len(specs) <= _MOST_INPUTS:
         return
-    for one in specs:
-        for k in range(len(_patterns(one))):
-            yield {s.name: _row(s, k) if s is one else _zeros(s) for s in specs}
+    for one, fill in zip(specs, fills, strict=True):
+        for row in fill:
+            yield {s.name: row if s is one else _zeros(s) for s in specs}
 
 
 def is_edge(row: Tensors) -> bool:
     """Whether it holds floats whose squares are not finite: sums of products overflow as they happen to be added."""
-    floats = [array for array in row.values() if array.dtype.kind == "f"]
-    return any(
-        float(np.abs(a).max(initial=0.0)) > float(np.finfo(a.dtype.name).max) ** 0.5 for a in floats
-    )
+    return not all(map(is_tame, row.values()))
 
 
-def _row(spec: TensorSpec, kind: int) -> NDArray[np.generic]:
-    patterns = _patterns(spec)
+def _fills(spec: TensorSpec, shift: int) -> list[NDArray[np.generic]]:
+    """This input's rows, the first of every sequence before the second of any."""
     shape = (1, *spec.shape[1:])
-    return np.resize(patterns[kind % len(patterns)], shape)
+    size = math.prod(shape)
+    found: list[tuple[int, NDArray[np.generic]]] = []
+    for pattern in _patterns(spec):
+        starts = range(0, len(pattern), max(1, size))
+        rolled = (np.roll(pattern, -start - shift) for start in starts)
+        found += [(turn, np.resize(values, shape)) for turn, values in enumerate(rolled)]
+    return [row for _, row in sorted(found, key=lambda one: one[0])]
 
 
 def _zeros(spec: TensorSpec) -> NDArray[np.generic]:
@@ -94,5 +104,8 @@ def _floats(dtype: np.dtype[np.generic]) -> list[NDArray[np.generic]]:
         [root, -root / 3],
         [tiny, -tiny, tiny * 4],
         [1e3, -1e3 / 7, 65504.0 / 64],
+        [1e-4, -6e-5, 3e-5],
+        [float("nan"), 1.0, -1.0],
+        [float("inf"), float("-inf"), 1.0],
     ]
     return [np.array(row, dtype) for row in rows]

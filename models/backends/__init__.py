@@ -4,14 +4,17 @@ import importlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from models.artifacts import ArtifactError, opening
 from models.backends.base import Backend, BackendError, Slot
-from models.catalog import Family, Variant
+from models.backends.tame import TameBackend
+from models.catalog import DATATYPES, Family, Variant
 from surroundings.folders import spelled
 
 _log = logging.getLogger(__name__)
@@ -27,7 +30,10 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A runtime's row: its adapter is imported when first used (idle runtimes cost nothing), if `package` is there."""
+    """A runtime's row: its adapter is imported when first used (idle runtimes cost nothing), if `package` is there.
+
+    `tame_only`: it takes NaN for a number, so the reference answers what holds any (`models.backends.tame`).
+    """
 
     name: str
     suffixes: tuple[str, ...]
@@ -35,11 +41,12 @@ class Runtime:
     package: str
     extra: str = ""
     wants_gpu: bool = False
+    tame_only: bool = False
 
 
 RUNTIMES = (
     Runtime("onnxruntime", (".onnx",), "models.backends.onnx_backend", "onnxruntime"),
-    Runtime("openvino", (".onnx",), "models.backends.openvino_backend", "openvino"),
+    Runtime("openvino", (".onnx",), "models.backends.openvino_backend", "openvino", tame_only=True),
     Runtime(
         "torch",
         (".onnx", ".pt2"),
@@ -55,6 +62,7 @@ RUNTIMES = (
         "tensorrt",
         "tensorrt",
         wants_gpu=True,
+        tame_only=True,
     ),
     Runtime("scripted", (".scripted",), "models.backends.scripted", "models"),
 )
@@ -110,9 +118,22 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
     module = _imported(runtime, path)
     try:
         with opening(folder, variant), spelled(path) as same:
-            return module.open_artifact(same, family, variant, Slot(threads, instances, way.device))
+            opened = module.open_artifact(
+                same, family, variant, Slot(threads, instances, way.device)
+            )
     except ArtifactError as error:
         raise BackendError(str(error)) from error
+    other = reference_way(variant)
+    if runtime.tame_only and other is not None and _takes_floats(family):
+        return TameBackend(
+            opened,
+            partial(open_backend, folder, family, variant, threads=threads, way=other),
+        )
+    return opened
+
+
+def _takes_floats(family: Family) -> bool:
+    return any(np.dtype(DATATYPES[spec.datatype]).kind == "f" for spec in family.inputs)
 
 
 def reference_way(variant: Variant) -> Way | None:

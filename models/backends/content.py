@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 from onnx.inliner import inline_local_functions
 
+from models.backends.across import across_rows
 from models.backends.base import BackendError, words
 from models.backends.graph_nodes import graph_inputs
 
@@ -29,6 +30,9 @@ _SIZES = {
 _CONTROL = {"If": (0,), "Loop": (0, 1)}
 """Operator -> its inputs whose values say what is run."""
 
+_BOUNDED = {"If", "Reshape", "Slice", "Split", "TopK", *_SIZED_BY_CONTENT}
+"""Of all these, those that give no more than they are given, and end."""
+
 _SHAPES_ONLY = {"Shape", "Size"}
 
 
@@ -39,16 +43,20 @@ _WHOLE = {
     TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
 }  # fmt: skip
 
+_TRAPPED = {TensorProto.INT32, TensorProto.INT64}
 _FATAL_DIVISORS = (0, -1)
-"""Processors stop the process at x / 0, and at the smallest number / -1: ONNX Runtime checks for neither everywhere."""
+"""Processors stop the process where the smallest of these numbers is divided by -1, and runtimes do not all check for
+it, or for 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`hangs`: what in the graph hangs on what rows hold; `fatal`: how a row may end the process. Empty: nothing."""
+    """`hangs`: what in the graph hangs on what rows hold, or on their neighbours; `fatal`: how a row may end the
+    process; `endless`: what a row may have take any time or memory. Empty: nothing."""
 
     hangs: str = ""
     fatal: str = ""
+    endless: str = ""
 
 
 def content_of(path: Path) -> Content:
@@ -61,11 +69,17 @@ def content_of(path: Path) -> Content:
         raise BackendError(f"{path} is no ONNX model: {words(error)}; publish it again") from error
     given = {value.name for value in graph_inputs(model.graph)}
     visited = list(_following(model.graph, given))
-    hangs = next((reason for node, content in visited if (reason := _against(node, content))), "")
+    against = {
+        node.op_type: reason for node, content in visited if (reason := _against(node, content))
+    }
+    endless = next((why for kind, why in against.items() if kind not in _BOUNDED), "")
     divisions = [
         (node, node.input[1] in content) for node, content in visited if node.op_type in _DIVISIONS
     ]
-    return Content(hangs, _fatal(model, divisions) if divisions else "")
+    fatal = _fatal(model, divisions) if divisions else ""
+    hangs = next(iter(against.values()), "")
+    outer = [node for node, content in visited if content is given]
+    return Content(hangs or across_rows(model, outer, _constants(model.graph)), fatal, endless)
 
 
 def _following(
@@ -77,8 +91,17 @@ def _following(
             continue
         yield node, content
         for body in _bodies(node):
-            yield from _following(body, content | {value.name for value in body.input})
+            yield from _following(body, _inside(node, body, content))
         content.update(name for name in node.output if name)
+
+
+def _inside(node: onnx.NodeProto, body: onnx.GraphProto, content: set[str]) -> set[str]:
+    """What follows from content as this body begins: a loop's number of the round, and whether it is to go on, do only
+    where its own inputs do."""
+    given = [value.name for value in body.input]
+    if node.op_type == "Loop" and not _holds(node, (0, 1), content):
+        given = given[2:]
+    return content | set(given)
 
 
 def _fatal(model: onnx.ModelProto, divisions: Sequence[tuple[onnx.NodeProto, bool]]) -> str:
@@ -88,7 +111,7 @@ def _fatal(model: onnx.ModelProto, divisions: Sequence[tuple[onnx.NodeProto, boo
     for node, by_content in divisions:
         divisor = node.input[1]
         fmod = any(a.name == "fmod" and a.i for a in node.attribute)
-        if fmod or kinds.get(node.output[0], kinds.get(divisor)) not in _WHOLE:
+        if fmod or kinds.get(node.output[0], kinds.get(divisor)) not in _TRAPPED:
             continue
         if by_content or np.isin(constants.get(divisor, 1), _FATAL_DIVISORS).any():
             return (
@@ -111,9 +134,20 @@ def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
 
 def _element_types(model: onnx.ModelProto) -> dict[str, int]:
     """Element type of every value that can be told."""
-    graph = onnx.shape_inference.infer_shapes(model).graph
+    try:
+        graph = onnx.shape_inference.infer_shapes(model).graph
+    except Exception:  # noqa: BLE001 - types are told without it too, if fewer
+        graph = model.graph
+    return _declared(graph)
+
+
+def _declared(graph: onnx.GraphProto) -> dict[str, int]:
+    """Types that a graph and its bodies state."""
+    kinds: dict[str, int] = {}
+    for body in (body for node in graph.node for body in _bodies(node)):
+        kinds |= _declared(body)
     values = [*graph.input, *graph.value_info, *graph.output]
-    kinds = {value.name: value.type.tensor_type.elem_type for value in values}
+    kinds |= {value.name: value.type.tensor_type.elem_type for value in values}
     return kinds | {tensor.name: tensor.data_type for tensor in graph.initializer}
 
 
@@ -122,9 +156,20 @@ def _against(node: onnx.NodeProto, content: set[str]) -> str:
         return f"the size of what {node.op_type} gives hangs on what the rows hold"
     if _holds(node, _SIZES.get(node.op_type, ()), content):
         return f"the size of what {node.op_type} gives is computed from what the rows hold"
-    if _holds(node, _CONTROL.get(node.op_type, ()), content):
+    if _holds(node, _CONTROL.get(node.op_type, ()), content) or _goes_on(node, content):
         return f"what {node.op_type} runs is decided by what the rows hold"
     return ""
+
+
+def _goes_on(node: onnx.NodeProto, content: set[str]) -> bool:
+    """Whether a loop goes on for as long as its body finds."""
+    if node.op_type != "Loop":
+        return False
+    inside = {body.output[0].name: _inside(node, body, content) for body in _bodies(node)}
+    for body, known in zip(_bodies(node), inside.values(), strict=True):
+        for _ in _following(body, known):
+            pass
+    return any(name in known for name, known in inside.items())
 
 
 def _holds(node: onnx.NodeProto, which: Sequence[int], content: set[str]) -> bool:

@@ -47,6 +47,9 @@ _INDICES = {
 }  # fmt: skip
 """Operator -> the input that says which elements."""
 
+_IN_FLOATS = {"Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual", "Power"}
+"""Operators that take INT32 as FP32, which has 24 bits."""
+
 _DIVISIONS = {"Divide", "Mod", "FloorMod"}
 _CONTROL = {"If", "Loop", "TensorIterator"}
 _WHOLE = {"i4", "i8", "i16", "i32", "i64", "u1", "u4", "u8", "u16", "u32", "u64"}
@@ -102,7 +105,7 @@ def _against(node: Any, kind: str, inputs: list[_From]) -> str:
 
 
 def _unchecked(node: Any, kind: str, inputs: list[_From]) -> str:
-    """What a model must refuse and this runtime would answer."""
+    """What a model must refuse and this runtime would answer, or computes in floats."""
     if kind in _CONTROL:
         return f"what its control flow ({kind}) computes cannot be told beforehand"
     if kind in _INDICES and inputs[_INDICES[kind]] is _From.CONTENT:
@@ -110,6 +113,8 @@ def _unchecked(node: Any, kind: str, inputs: list[_From]) -> str:
     whole = kind in _DIVISIONS and _type(node.input_value(1)) in _WHOLE
     if whole and inputs[1] is not _From.SHAPES:
         return f"it does not check for a division of whole numbers by zero ({kind})"
+    if kind in _IN_FLOATS and inputs[0] is _From.CONTENT and _type(node.input_value(0)) == "i32":
+        return f"it computes INT32 in FP32 (its {kind})"
     return ""
 
 

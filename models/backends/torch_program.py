@@ -65,6 +65,7 @@ def read_program(path: Path, outputs: Sequence[str], device: str) -> Program:
     _check_members(path)
     with _tensors_only():
         exported: Any = torch.export.load(path)
+    _check_divisions(exported)
     if device != "cpu":  # constants made inside the program move too, which module.to would leave
         exported = move_to_device_pass(exported, device)
     values = {n.name: n.meta.get("val") for n in exported.graph.nodes}
@@ -90,6 +91,23 @@ def _check_members(path: Path) -> None:
         raise BackendError(
             f"it holds {odd[0]!r}, which is neither operators nor tensors; save it anew with torch.export.save"
         )
+
+
+def _check_divisions(exported: Any) -> None:
+    """Where the smallest whole number is divided by -1 and cut, the processor ends the process: torch does not look."""
+    signature = exported.graph_signature
+    constants = {*signature.inputs_to_parameters, *signature.inputs_to_buffers}
+    constants |= {*signature.inputs_to_lifted_tensor_constants}
+    for node in exported.graph.nodes:
+        if node.kwargs.get("rounding_mode") != "trunc" or len(node.args) < 2:
+            continue
+        by, result = node.args[1], node.meta.get("val")
+        fixed = by != -1 if isinstance(by, int | float) else getattr(by, "name", "") in constants
+        if not fixed and getattr(result, "dtype", None) in {torch.int32, torch.int64}:
+            raise BackendError(
+                f"{node.name} divides whole numbers by what may be -1, at which the process ends: "
+                "clamp the divisor, round by floor, or divide floats"
+            )
 
 
 @contextmanager

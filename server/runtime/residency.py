@@ -6,6 +6,7 @@ Only the tuner's thread changes what is loaded; workers read `loaded`, one entry
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from models.artifacts import size_of
@@ -17,11 +18,16 @@ from profiler.measure import Loaded, load
 from profiler.profiles import UNVETTED, Vetted
 from profiler.rows import sample_rows
 from server.policy.decision import Arm
+from server.runtime.guarded import within
 
 _log = logging.getLogger(__name__)
 
 WARM_ROWS = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
 """Batch sizes run once before an arm is used: what a runtime compiles at first use is not for a request to wait for."""
+
+
+VET_LIMIT_S = 120.0
+"""Trying an arm may take so long (s): one whose runs do not end must not keep other families from being loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,9 @@ class Residency:
     def vet(self, candidate: Candidate, backend: Backend) -> Vetted | None:
         """What is found of an opened arm; None, and out it is, where its answers are not the model's."""
         arm = candidate.arm
+        vet = partial(self._conformance.vet, backend, candidate.variant, candidate.way)
         try:
-            vetted = self._conformance.vet(backend, candidate.variant, candidate.way)
+            vetted = within(VET_LIMIT_S, vet, "trying its answers")
         except (BackendError, MemoryError) as error:
             self._out(arm, error)
             return None

@@ -187,3 +187,33 @@ def test_uncommon_sizes_run_eagerly():
 
     assert steps.of(7, ()) == timed.eager
     assert steps.of(20, ()) == timed.graph
+
+
+class _Cut(torch.nn.Module):
+    """Divides `x` by `k`, or by a constant, and cuts."""
+
+    def __init__(self, by: int | None) -> None:
+        super().__init__()
+        self.by = by
+
+    def forward(self, x: Any, k: Any) -> Any:
+        return torch.div(x, k if self.by is None else self.by, rounding_mode="trunc") + k
+
+
+@pytest.mark.parametrize(("by", "is_refused"), [(None, True), (-1, True), (7, False)])
+def test_programs_that_a_row_could_end_the_process_with_are_refused(
+    by: int | None, is_refused: bool, tmp_path: Path
+):
+    rows = torch.export.Dim("rows", min=1, max=64)
+    example = (torch.ones((3, 2), dtype=torch.int64), torch.ones((3, 2), dtype=torch.int64))
+    program = torch.export.export(_Cut(by), example, dynamic_shapes=({0: rows}, {0: rows}))
+    torch.export.save(program, tmp_path / "cut.pt2")
+    variant = Variant("cut", "fp32", "cut.pt2", "", Accuracy(0.5, "invented"))
+    specs = TensorSpec("x", "INT64", (-1, 2)), TensorSpec("k", "INT64", (-1, 2))
+    family = Family("cut", specs, (TensorSpec("y", "INT64", (-1, 2)),), (variant,), Slo(0.05))
+
+    if is_refused:
+        with pytest.raises(BackendError, match="divides whole numbers by what may be -1"):
+            open_backend(tmp_path, family, variant, threads=1, way=Way("torch"))
+        return
+    open_backend(tmp_path, family, variant, threads=1, way=Way("torch")).close()

@@ -80,3 +80,96 @@ def test_a_file_that_is_no_graph_is_said_to_be_none(tmp_path: Path):
 
     with pytest.raises(BackendError, match="no ONNX model"):
         content_of(tmp_path / "model.onnx")
+
+
+ALONG_ROWS = {
+    "ReduceMax": "m = ReduceMax<keepdims=0>(x) y = Add(x, m)",
+    "ReduceMean": "m = ReduceMean<axes=[0]>(x) y = Sub(x, m)",
+    "ReduceSum": "a = Constant<value = int64[1] {0}>() m = ReduceSum(x, a) y = Sub(x, m)",
+    "ArgMax": "m = ArgMax<axis=0>(x) f = Cast<to=1>(m) y = Add(x, f)",
+    "Softmax": "y = Softmax<axis=0>(x)",
+    "CumSum": "a = Constant<value = int64 {0}>() y = CumSum(x, a)",
+    "DynamicQuantizeLinear": "q, s, z = DynamicQuantizeLinear(x) y = DequantizeLinear(q, s, z)",
+    "MatMul": "t = Transpose(x) m = MatMul(t, x) y = MatMul(x, m)",
+    "Scan": (
+        "z = Constant<value=float[6] {0,0,0,0,0,0}>() f, y = Scan<num_scan_inputs=1, "
+        "body = b (float[6] s, float[6] v) => (float[6] t, float[6] o) { t = Max(s, v) o = Add(v, t) }>(z, x)"
+    ),
+}
+
+
+@pytest.mark.parametrize("operator", ALONG_ROWS)
+def test_what_runs_over_the_rows_is_told_whatever_the_rows_hold(operator: str, tmp_path: Path):
+    path = written(tmp_path, f"g (float[N,6] x) => (float[N,6] y) {{ {ALONG_ROWS[operator]} }}")
+
+    assert content_of(path).hangs == f"its {operator} runs over the rows of a batch"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "m = ReduceMax<axes=[1]>(x) y = Add(x, m)",
+        "y = Softmax(x)",
+        "t = Transpose(x) s = Softmax<axis=0>(t) y = Transpose(s)",
+        "a = Constant<value = int64 {1}>() y = CumSum(x, a)",
+        "s = Shape(x) n = ReduceMax<keepdims=0>(s) f = Cast<to=1>(n) y = Add(x, f)",
+    ],
+)
+def test_what_runs_along_a_row_is_not(body: str, tmp_path: Path):
+    path = written(tmp_path, f"g (float[N,6] x) => (float[N,6] y) {{ {body} }}")
+
+    assert not content_of(path).hangs
+
+
+def loop(rounds: str, goes_on: str) -> str:
+    return (
+        f"g (float[N,4] x) => (float[N,4] y) {{ n = Constant<value=int64 {{3}}>() c = Constant<value=bool {{1}}>() "
+        f"y = Loop ({rounds}, c, x) <body = l (int64 i, bool cin, float[N,4] v) => (bool co, float[N,4] w) "
+        f"{{ w = Add(v, v) {goes_on} }}> }}"
+    )
+
+
+ITS_OWN = "m = ReduceMax<keepdims=0>(w) e = Constant<value=float {9.0}>() co = Less(m, e)"
+
+
+@pytest.mark.parametrize(
+    ("rounds", "goes_on", "hangs"),
+    [("n", "co = Identity(cin)", False), ("", ITS_OWN, True), ("n", ITS_OWN, True)],
+)
+def test_a_loop_that_goes_on_by_what_it_finds_may_be_endless(
+    rounds: str, goes_on: str, hangs: bool, tmp_path: Path
+):
+    found = content_of(written(tmp_path, loop(rounds, goes_on)))
+
+    assert bool(found.hangs) == hangs
+    assert bool(found.endless) == hangs
+
+
+@pytest.mark.parametrize(
+    ("body", "endless"),
+    [
+        ("k = Cast<to=7>(x) m = ReduceMax<keepdims=0>(k) z = Constant<value=int64 {0}>() "
+         "o = Constant<value=int64 {1}>() r = Range(z, m, o) f = Cast<to=1>(r) y = Add(x, f)", True),
+        ("n = NonZero(x) f = Cast<to=1>(n) y = Identity(f)", False),
+    ],
+)  # fmt: skip
+def test_sizes_without_bound_are_told_from_those_with_one(body: str, endless: bool, tmp_path: Path):
+    path = written(tmp_path, f"g (float[N,6] x) => (float[N,6] y) {{ {body} }}")
+
+    assert bool(content_of(path).endless) == endless
+
+
+def test_a_division_in_a_body_counts_too(tmp_path: Path):
+    path = written(tmp_path, (
+        "g (int64[N,4] x) => (int64[N,4] y) { n = Constant<value=int64 {3}>() c = Constant<value=bool {1}>() "
+        "y = Loop (n, c, x) <body = l (int64 i, bool cin, int64[N,4] v) => (bool co, int64[N,4] w) "
+        "{ co = Identity(cin) d = Constant<value=int64 {100}>() w = Div(d, v) }> }"))  # fmt: skip
+
+    assert content_of(path).fatal
+
+
+@pytest.mark.parametrize("types", ["uint8", "int8", "uint32", "uint64"])
+def test_divisions_that_runtimes_refuse_row_by_row_end_nothing(types: str, tmp_path: Path):
+    path = written(tmp_path, f"g ({types}[N,6] x, {types}[N,6] k) => ({types}[N,6] y) {{ y = Div(x, k) }}")  # fmt: skip
+
+    assert not content_of(path).fatal

@@ -1,6 +1,10 @@
 """The rows that arms are measured and tried with."""
 
 import logging
+import os
+import tracemalloc
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +111,68 @@ def test_a_file_of_samples_that_is_none_is_told_and_left_out(
 
     assert sample_rows(tmp_path, IDS).kind == "below 256"
     assert SAMPLES in caplog.text
+
+
+def test_an_archive_that_unpacks_to_much_costs_no_more_than_the_rows_that_are_used(tmp_path: Path):
+    many = np.zeros((2_000_000, 3), np.int64)
+    many[:40] = np.arange(40)[:, None]
+    np.savez_compressed(tmp_path / SAMPLES, ids=many, other=many)
+
+    tracemalloc.start()
+    rows = sample_rows(tmp_path, IDS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert rows.n == 32
+    assert rows.first(32)["ids"][:, 0].tolist() == list(range(32))
+    assert peak < 2**20
+
+
+def _pickled(path: Path) -> None:
+    np.savez(path, ids=np.array([{"a": 1}, None], dtype=object))
+
+
+def _by_columns(path: Path) -> None:
+    np.savez(path, ids=np.asfortranarray(np.zeros((40, 3), np.int64)))
+
+
+def _packed_anew(path: Path, content: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ids.npy", content)
+
+
+SHORT = b"{'descr': '<i8', 'fortran_order': False, 'shape': (9, 3), }        \n"
+HEADER = b"\x93NUMPY\x01\x00"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.mkdir(),
+        os.mkfifo,
+        _pickled,
+        _by_columns,
+        lambda path: _packed_anew(path, b""),
+        lambda path: _packed_anew(path, HEADER + b"\x40\x00" + b"(" * 64),
+        lambda path: _packed_anew(path, HEADER + b"\x46\x00" + SHORT),
+        lambda path: path.write_bytes(b"PK\x03\x04" + bytes(200)),
+    ],
+    ids=["folder", "pipe", "pickled", "by columns", "empty", "nested", "short", "cut"],
+)  # fmt: skip
+def test_odd_files_of_samples_are_told_and_left_out(
+    damage: Callable[[Path], object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    damage(tmp_path / SAMPLES)
+
+    assert sample_rows(tmp_path, IDS).kind == "below 256"
+    assert f"{SAMPLES} is left out" in caplog.text
+
+
+def test_few_rows_kept_by_columns_are_used(tmp_path: Path):
+    ids = np.arange(6).reshape(2, 3)
+    np.savez(tmp_path / SAMPLES, ids=np.asfortranarray(ids))
+
+    assert sample_rows(tmp_path, IDS).first(2)["ids"].tolist() == ids.tolist()
 
 
 def test_arms_tried_with_other_samples_are_tried_again(tmp_path: Path):
