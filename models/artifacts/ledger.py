@@ -14,6 +14,7 @@ from typing import cast
 
 from models.artifacts.digests import sha256_of
 from models.artifacts.tables import ArtifactError
+from surroundings.documents import bytes_at
 
 LEDGER = ".gearshift-written"
 _HEAD = "# What Gearshift wrote here and may clear away again. Without this file it clears nothing away.\n"
@@ -113,7 +114,7 @@ class Ledger:
 
     def _read(self) -> None:
         try:
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines(True)
+            lines = bytes_at(self._path).decode(errors="replace").splitlines(True)
         except FileNotFoundError:
             return
         if lines and not _HEAD.startswith(lines[0].rstrip("\n")):

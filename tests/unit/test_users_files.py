@@ -19,7 +19,7 @@ from models.artifacts import (
     update_family,
 )
 from models.artifacts.files import LOCK
-from models.artifacts.ledger import LEDGER
+from models.artifacts.ledger import LEDGER, Ledger
 from models.build.recipe import sole_builder
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
@@ -286,3 +286,10 @@ def test_a_build_clears_away_its_own_folder_alone(tmp_path: Path):
 
     for name in (".building-plans", ".building-0123456789abcdef"):
         assert (tmp_path / name / "notes.txt").read_text() == "notes"
+
+
+def test_a_pipe_where_the_ledger_should_be_is_said_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / LEDGER)
+
+    with pytest.raises(OSError, match="no regular file"):
+        Ledger(tmp_path)
