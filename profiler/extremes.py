@@ -105,6 +105,7 @@ def _floats(dtype: np.dtype[np.generic]) -> list[NDArray[np.generic]]:
         [tiny, -tiny, tiny * 4],
         [1e3, -1e3 / 7, 65504.0 / 64],
         [1e-4, -6e-5, 3e-5],
+        [-10.1, 9.3, -4.7],
         [float("nan"), 1.0, -1.0],
         [float("inf"), float("-inf"), 1.0],
     ]

@@ -26,10 +26,21 @@ def main(argv: list[str]) -> int:
     told: list[str] = []
     try:
         config = read_config(path, os.environ, options, told.append)
-        return _serve(config, told)
+        code = _serve(config, told)
     except BadConfiguration as error:
         print(f"gearshift serve: {error}", file=sys.stderr)
-        return 2
+        code = 2
+    _end_at_once_if_held(code)
+    return code
+
+
+def _end_at_once_if_held(code: int) -> None:
+    """A thread that a runtime does not give back would abort the process where the interpreter ends in good order."""
+    held = ("guarded", "tuner", "worker-")
+    if any(thread.name.startswith(held) for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _serve(config: Config, told: list[str]) -> int:
