@@ -82,6 +82,10 @@ class Publication:
         Raises ArtifactError where somebody else has written to it meanwhile, OSError naming it where the disk refuses.
         """
         path = self.folder / name
+        if path.is_symlink():
+            raise ArtifactError(
+                f"{path} is a link, which would be replaced; publish where it leads, or put the file itself there"
+            )
         temporary, _ = self._temporary(_writing(text.encode()), path)
         if path.exists():
             temporary.chmod(stat.S_IMODE(path.stat().st_mode))
@@ -164,9 +168,13 @@ def sole_publisher(folder: Path) -> Generator[Publication]:
     """Hold `folder` against other publishers; waits for one that is at work, clears up after those that were killed.
 
     The kernel frees the lock with its holder's last breath, so what the ledger has as under way when the lock is won
-    is a dead one's, however young. On an error what the body placed goes again, but for what a manifest names.
+    is a dead one's, however young. On an error what the body placed goes again, but for what a manifest names. Raises
+    ArtifactError where something else is in the lock's place.
     """
-    with (folder / LOCK).open("a") as lock:
+    lock_path = folder / LOCK
+    if lock_path.exists() and not lock_path.is_file():
+        raise ArtifactError(f"{lock_path} is no regular file; move it elsewhere")
+    with lock_path.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         publication = Publication(folder)
         publication.clear_up()

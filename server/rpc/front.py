@@ -123,8 +123,8 @@ class Front:
 
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet
-        look_s = time.time() + LOOK_S  # the core's clock
-        event = poll(look_s)
+        looked_s = time.time()  # the core's clock
+        event = poll(looked_s + _STALLS_LOOK_S)
         while event.completion_type != _QUEUE_SHUTDOWN:
             if event.completion_type != _QUEUE_TIMEOUT:
                 event.tag(event)
@@ -133,10 +133,11 @@ class Front:
             if event.completion_type == _QUEUE_TIMEOUT:
                 tick()
                 event = None
-                if time.time() >= look_s:
+                pause_s = LOOK_S if self._calls else _STALLS_LOOK_S
+                if time.time() >= looked_s + pause_s:
                     self._look()
-                    look_s = time.time() + LOOK_S
-                event = poll(look_s)
+                    looked_s = time.time()
+                event = poll(looked_s + pause_s)
                 self.woken_s = time.monotonic()
 
     def _look(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote
 
-LOOK_S = 0.02
+LOOK_S = 0.005
 """So often it is looked while calls are open: what comes in between is not seen in time."""
 _TCP_INFO_BYTES = 136
 _RECEIVED_AT = 128  # tcpi_bytes_received of Linux's struct tcp_info

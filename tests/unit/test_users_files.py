@@ -293,3 +293,24 @@ def test_a_pipe_where_the_ledger_should_be_is_said_and_not_waited_for(tmp_path: 
 
     with pytest.raises(OSError, match="no regular file"):
         Ledger(tmp_path)
+
+
+def test_a_manifest_that_is_a_link_stays_one(root: Path, tmp_path: Path):
+    manifest = root / "own" / "family.toml"
+    manifest.rename(tmp_path / "theirs.toml")
+    manifest.symlink_to(tmp_path / "theirs.toml")
+    before = manifest.read_text()
+
+    with pytest.raises(ArtifactError, match="is a link"):
+        add(root, "second")
+
+    assert manifest.is_symlink()
+    assert manifest.read_text() == before
+
+
+def test_a_pipe_where_the_lock_should_be_is_said_and_not_waited_for(root: Path):
+    (root / "own" / LOCK).unlink(missing_ok=True)
+    os.mkfifo(root / "own" / LOCK)
+
+    with pytest.raises(ArtifactError, match="no regular file"):
+        add(root, "second")
