@@ -145,15 +145,24 @@ def rapid_reset(port: int, _http: int, until_s: float) -> None:
 
 
 def unread_answers(port: int, _http: int, until_s: float) -> None:
-    """Requests with large answers on many connections that take none of them."""
+    """4,000 requests with large answers on one connection that takes none of them."""
+    _take_nothing(port, until_s, connections=1, calls=4000)
+
+
+def unread_by_many(port: int, _http: int, until_s: float) -> None:
+    """The same from many connections at once."""
+    _take_nothing(port, until_s, connections=40, calls=130)
+
+
+def _take_nothing(port: int, until_s: float, *, connections: int, calls: int) -> None:
     rawest: list[Raw] = []
     while time.monotonic() < until_s:
-        if len(rawest) < 40:
+        if len(rawest) < connections:
             rawest.append(Raw(port, window=0))
         for raw in rawest:
             with suppress(OSError):
                 raw.hear()
-                for _ in range(20 if raw.calls < 130 else 0):
+                for _ in range(20 if raw.calls < calls else 0):
                     raw.open(INFER, message(request()), end=True)
         time.sleep(0.005)
 
@@ -285,7 +294,7 @@ def _headers(path: str) -> bytes:
 ATTACKS: dict[str, Callable[[int, int, float], None]] = {
     one.__name__: one
     for one in (large_requests, packed_requests, large_questions, idle_streams, rapid_reset, unread_answers,
-                unread_streams, idle_visits)
+                unread_by_many, unread_streams, idle_visits)
 }  # fmt: skip
 
 

@@ -144,8 +144,9 @@ class Front:
         """End the calls that take too much."""
         now_s = time.monotonic()
         with self.lock:
-            if self._calls:
-                self.inflow.look(self.guests.peers, tuple(self._calls))
+            waiting = [call for call in self._calls if call.most_awaited]
+            if waiting:
+                self.inflow.look({call.peer for call in waiting}, waiting)
             if now_s - self._looked_s >= _STALLS_LOOK_S:
                 self._looked_s = now_s
                 self.guests.end_stalled()

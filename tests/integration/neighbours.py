@@ -44,7 +44,17 @@ def attackable(root: Path, *flags: str, **environment: str) -> Iterator[Server]:
     wide = (TensorSpec("y", "FP32", (-1, WIDE)),)
     publish_scripted(root / "models", replace(ECHO, name=FAMILY, outputs=wide, labels=()))
     with serving(root / "models", root / "cache", *flags, **environment) as server:
+        _at_work(server)
         yield server
+
+
+def _at_work(server: Server) -> None:
+    """Have the large family run full batches for good clients: what its model takes is no attacker's doing."""
+    x = np.ones((4, 16), np.float32)
+    for _ in range(10):
+        asked = [server.begin(a_request(FAMILY, x)) for _ in range(8)]
+        for one in asked:
+            one.exception()
 
 
 def suffer(server: Server, attack: str, seconds: float) -> Fared:
