@@ -18,7 +18,7 @@ LOOK_S = 0.005
 """So often it is looked while calls are open: what comes in between is not seen in time."""
 _TCP_INFO_BYTES = 136
 _RECEIVED_AT = 128  # tcpi_bytes_received of Linux's struct tcp_info
-_FREE_BYTES = 256 << 10
+_FREE_BYTES = 1 << 20
 """Headers, pings and frames that belong to no message, and what the kernel holds."""
 _A_CALL_BYTES = 16 << 10
 _A_LOOK_BYTES = 64
@@ -41,7 +41,8 @@ class Awaiting(Protocol):
 
 @dataclass(slots=True)
 class _Flow:
-    """One connection: its descriptor, what the kernel had counted when last asked, and what of it is no message yet."""
+    """One connection: its descriptor, what the kernel had counted when last asked (0: it never was), and what of
+    that is no message yet."""
 
     descriptor: int | None = None
     counted: int = 0
@@ -103,9 +104,10 @@ class Inflow:
 
     def _count(self, peer: bytes, flow: _Flow) -> None:
         now = self._now(peer, flow)
-        if now:
+        if now and flow.counted:
             come = now - flow.counted
             flow.owed = max(0, flow.owed + come - flow.explained - _A_LOOK_BYTES)
+        if now:  # the first time it is only known from where to count
             flow.counted, flow.explained = now, 0
 
     def _now(self, peer: bytes, flow: _Flow) -> int:

@@ -158,7 +158,9 @@ def test_publishers_that_die_one_after_another_leave_nothing_that_grows(work: Pa
         work / "models", "digits", [_variant("last")], {"last": work / "new2.onnx"}
     )
     left = {p.name for p in folder.iterdir()} - {"notes.txt"}
-    assert left == before | {v.artifact for v in after.variants}  # the last one may have died content
+    assert left == before | {
+        v.artifact for v in after.variants
+    }  # the last one may have died content
 
 
 @pytest.mark.parametrize("lines", [1, 2, 3, 4, 7, 10])
