@@ -24,6 +24,8 @@ _PENDING_ACCEPTS = 16  # calls the core may hand over before we ask for more
 _GOODBYE_S = 1.0
 """How long connections may take to end by themselves, once nothing is left to answer."""
 _STALLS_LOOK_S = 1.0
+_LONGEST_RUSH_S = 2e-3
+"""What was collected is handed on after so long at the latest, though events go on coming: they may be an enemy's."""
 """So often calls are looked for whose clients take no answers."""
 _CROWDED = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -123,8 +125,8 @@ class Front:
 
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet
-        looked_s = time.time()  # the core's clock
-        event = poll(looked_s + _STALLS_LOOK_S)
+        began_s = looked_s = time.monotonic()
+        event = poll(_wall(looked_s + _STALLS_LOOK_S))
         while event.completion_type != _QUEUE_SHUTDOWN:
             if event.completion_type != _QUEUE_TIMEOUT:
                 event.tag(event)
@@ -134,14 +136,17 @@ class Front:
                 tick()
                 event = None
                 pause_s = LOOK_S if self._calls else _STALLS_LOOK_S
-                if time.time() >= looked_s + pause_s:
+                if time.monotonic() >= looked_s + pause_s:
                     self._look()
-                    looked_s = time.time()
-                event = poll(looked_s + pause_s)
-                self.woken_s = time.monotonic()
+                    looked_s = time.monotonic()
+                event = poll(_wall(looked_s + pause_s))
+                self.woken_s = began_s = time.monotonic()
+            elif time.monotonic() - began_s > _LONGEST_RUSH_S:
+                tick()
+                began_s = time.monotonic()
 
     def _look(self) -> None:
-        """End the calls that take too much."""
+        """End the calls that take too much. Only when no event waits: it may be the end of a message."""
         now_s = time.monotonic()
         with self.lock:
             waiting = [call for call in self._calls if call.most_awaited]
@@ -178,6 +183,11 @@ class Front:
             self._calls.add(call)
             self.inflow.opened(peer, first=self.guests.calls(peer) == 1)
         call.begin()
+
+
+def _wall(at_s: float) -> float:
+    """A moment on the monotonic clock as the core's clock has it."""
+    return time.time() + (at_s - time.monotonic())
 
 
 def _monotonic(deadline_unix_s: float | None) -> float | None:
