@@ -24,7 +24,7 @@ _PENDING_ACCEPTS = 16  # calls the core may hand over before we ask for more
 _GOODBYE_S = 1.0
 """How long connections may take to end by themselves, once nothing is left to answer."""
 _STALLS_LOOK_S = 1.0
-_LONGEST_RUSH_S = 2e-3
+_LONGEST_RUSH_S = 5e-3
 """What was collected is handed on after so long at the latest, though events go on coming: they may be an enemy's."""
 """So often calls are looked for whose clients take no answers."""
 _CROWDED = (
