@@ -97,12 +97,15 @@ class Call:
         with self.lock:
             if not self._close():
                 return
-            self._guests.hold(self, len(message))  # until the call is over
-            self._start(
-                INITIAL_METADATA,
-                cygrpc.SendMessageOperation(message, NO_FLAGS),
-                cygrpc.SendStatusFromServerOperation((), cygrpc.StatusCode.ok, b"", NO_FLAGS),
-            )
+            crowded = self._guests.hold(self, len(message))  # until the call is over
+        # Sending may write to the socket: not while the front, and so everybody, would wait for the lock.
+        self._start(
+            INITIAL_METADATA,
+            cygrpc.SendMessageOperation(message, NO_FLAGS),
+            cygrpc.SendStatusFromServerOperation((), cygrpc.StatusCode.ok, b"", NO_FLAGS),
+        )
+        for call, why in crowded:
+            call.give_up(why)
 
     def fail(self, code: grpc.StatusCode, details: str, trailers: Trailers = ()) -> None:
         """End the call with an error, and metadata that goes with it."""
@@ -120,8 +123,10 @@ class Call:
             if self._outbox is None:
                 self._outbox = deque()
             self._outbox.append(message)
-            self._guests.hold(self, len(message))
+            crowded = self._guests.hold(self, len(message))
             self._advance()
+        for call, why in crowded:
+            call.give_up(why)
 
     def finish(self) -> None:
         """End a streamed answer with OK, after what has been sent."""
@@ -139,7 +144,7 @@ class Call:
         with self.lock:
             self._outbox = None
             self._status = self._status or (grpc.StatusCode.RESOURCE_EXHAUSTED, why)
-            self._core.cancel(CODES[grpc.StatusCode.RESOURCE_EXHAUSTED], clipped(why))
+        self._core.cancel(CODES[grpc.StatusCode.RESOURCE_EXHAUSTED], clipped(why))
 
     @property
     def unsent(self) -> int:

@@ -86,15 +86,21 @@ class Guests:
         if not guest.calls:
             del self._guests[call.peer]
 
-    def hold(self, call: Holder, size: int) -> None:
-        """An answer of so many bytes waits for its client. Whoever holds most gives way where all hold too much."""
+    def hold(self, call: Holder, size: int) -> list[tuple[Holder, str]]:
+        """An answer of so many bytes waits for its client.
+
+        Returns the calls that must give way, with what to say: of whoever holds most, where all hold too much. They
+        hold nothing any more; end them once the lock is free.
+        """
         guest = self._guests[call.peer]
         before, since_s = guest.held.get(call) or (0, self._clock())
         guest.held[call] = (before + size, since_s)
         guest.unsent += size
         self._unsent += size
-        while self._unsent > self._most_bytes // 2 and self._make_room():
-            pass
+        crowded: list[tuple[Holder, str]] = []
+        while self._unsent > self._most_bytes // 2 and (one := self._crowded()) is not None:
+            crowded.append(one)
+        return crowded
 
     def took(self, call: Holder, size: int) -> None:
         """The client has taken an answer of so many bytes: its call goes to the end of the line."""
@@ -120,18 +126,17 @@ class Guests:
             self._let_go(guest, call)
             call.give_up(f"no answer was taken for {self._stall_s:g} s; read answers as they come")
 
-    def _make_room(self) -> bool:
-        """Whether one could be ended. Above half of what may wait, only those that are not being read."""
+    def _crowded(self) -> tuple[Holder, str] | None:
+        """The next to give way. Above half of what may wait, only one that is not being read."""
         guest = max(self._guests.values(), key=lambda one: one.unsent)
         call, (_, since_s) = next(iter(guest.held.items()))
         if self._unsent <= self._most_bytes and self._clock() - since_s < _PATIENCE_S:
-            return False
+            return None
         self._let_go(guest, call)
-        call.give_up(
+        return call, (
             f"answers of {self._most_bytes} bytes wait to be taken, most of them on this connection; "
             "read answers as they come"
         )
-        return True
 
     def _let_go(self, guest: _Guest, call: Holder) -> None:
         known = guest.held.pop(call, None)
