@@ -22,6 +22,9 @@ from server.rpc.hosting import Handler, Host
 
 __all__ = ["Call", "Handler", "Host"]
 
+_QUICK_BYTES = 64 << 10
+"""Larger answers are written to the socket outside of the lock, for which the front, and so everybody, would wait; for
+smaller ones that costs more than it saves."""
 MOST_UNSENT = 64
 """Messages of a streamed answer that may wait for the client before its own are not read any more."""
 
@@ -98,14 +101,19 @@ class Call:
             if not self._close():
                 return
             crowded = self._guests.hold(self, len(message))  # until the call is over
-        # Sending may write to the socket: not while the front, and so everybody, would wait for the lock.
+            if len(message) <= _QUICK_BYTES:
+                self._answer(message)
+        if len(message) > _QUICK_BYTES:
+            self._answer(message)
+        for call, why in crowded:
+            call.give_up(why)
+
+    def _answer(self, message: bytes) -> None:
         self._start(
             INITIAL_METADATA,
             cygrpc.SendMessageOperation(message, NO_FLAGS),
             cygrpc.SendStatusFromServerOperation((), cygrpc.StatusCode.ok, b"", NO_FLAGS),
         )
-        for call, why in crowded:
-            call.give_up(why)
 
     def fail(self, code: grpc.StatusCode, details: str, trailers: Trailers = ()) -> None:
         """End the call with an error, and metadata that goes with it."""
