@@ -40,13 +40,12 @@ class Call:
     """
 
     __slots__ = (
-        "_awaits",
         "_core",
         "_ended",
+        "_given_up",
         "_guests",
         "_handler",
         "_host",
-        "_inflow",
         "_open",
         "_outbox",
         "_paused",
@@ -71,15 +70,14 @@ class Call:
     ) -> None:
         self._host = host
         self._ended = host.ended
-        self._guests, self._inflow = host.guests, host.inflow
-        self._awaits = False
+        self._guests = host.guests
         self.peer = peer
         self._status_of = host.status_of
         self._core = core
         self._handler = handler
         self.lock = host.lock
         self._open = True
-        self._started = False
+        self._given_up = self._started = False
         self._sending = 0  # bytes
         self._paused = self._unasked = False
         self._outbox: deque[bytes] | None = None
@@ -152,6 +150,7 @@ class Call:
         with self.lock:
             self._outbox = None
             self._status = self._status or (grpc.StatusCode.RESOURCE_EXHAUSTED, why)
+            self._given_up = self._open  # else it had been answered, and nothing runs
         self._core.cancel(CODES[grpc.StatusCode.RESOURCE_EXHAUSTED], clipped(why))
 
     @property
@@ -177,11 +176,6 @@ class Call:
             self.on_drain() if self.on_drain is not None else self.fail(*STOPPING)
 
     @property
-    def most_awaited(self) -> int:
-        """Bytes of the largest message that it waits for; 0 where it waits for none."""
-        return self._handler.most_bytes if self._awaits else 0
-
-    @property
     def is_open(self) -> bool:
         """False once answered or cancelled."""
         return self._open
@@ -195,7 +189,6 @@ class Call:
 
     def receive(self) -> None:
         """Ask for the next message. For the front only."""
-        self._awaits = True
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._received)
 
     def _close(self) -> bool:
@@ -236,10 +229,7 @@ class Call:
             on_taken()
 
     def _received(self, event) -> None:
-        self._awaits = False
         message = event.batch_operations[0].message()
-        if message is not None:
-            self._inflow.delivered(self.peer, len(message))
         if not self._open:  # the client left while its message came
             return
         if self._handler.streaming:
@@ -282,7 +272,7 @@ class Call:
             on_cancel = self.on_cancel
             # They refer to the request, which refers to this call: cut here, its memory is free at once.
             self.on_cancel = self.on_drain = self.on_taken = self.state = None
-            left = self._close() and event.batch_operations[0].cancelled()
+            left = (self._close() and event.batch_operations[0].cancelled()) or self._given_up
         self._ended(self)
         if left and on_cancel is not None:
             on_cancel()

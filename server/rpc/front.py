@@ -17,16 +17,15 @@ from server.rpc.bounds import Bounds, arguments
 from server.rpc.call import Call, Handler
 from server.rpc.endings import STOPPING, refuse
 from server.rpc.guests import Guests
-from server.rpc.inflow import LOOK_S, Inflow, plain_peer
 from server.texts import shown
 
 _PENDING_ACCEPTS = 16  # calls the core may hand over before we ask for more
 _GOODBYE_S = 1.0
 """How long connections may take to end by themselves, once nothing is left to answer."""
-_STALLS_LOOK_S = 1.0
+_LOOK_S = 1.0
+"""So often calls are looked for whose clients take no answers."""
 _LONGEST_RUSH_S = 5e-3
 """What was collected is handed on after so long at the latest, though events go on coming: they may be an enemy's."""
-"""So often calls are looked for whose clients take no answers."""
 _CROWDED = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     "too many calls are open, and this connection has its share of them; end some first",
@@ -53,7 +52,6 @@ class Front:
         self.woken_s = 0.0
         self.most_bytes = bounds.message_bytes
         most_bytes = max(handler.most_bytes for handler in handlers.values())
-        self.inflow = Inflow(max(bounds.incomplete_bytes, 4 * most_bytes))
         self.guests = Guests(bounds.calls, bounds.unsent_bytes, bounds.stall_s)
         self._handlers = {path.encode(): handler for path, handler in handlers.items()}
         self._on_quiet = on_quiet
@@ -62,7 +60,6 @@ class Front:
         self._server.register_completion_queue(self._queue)
         self._calls: set[Call] = set()
         self._empty = threading.Condition(self.lock)
-        self._looked_s = 0.0
         self._stopping = False
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="front", daemon=True)
@@ -125,8 +122,8 @@ class Front:
 
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet
-        began_s = looked_s = time.monotonic()
-        event = poll(_wall(looked_s + _STALLS_LOOK_S))
+        looked_s = began_s = time.monotonic()
+        event = poll(_wall(looked_s + _LOOK_S))
         while event.completion_type != _QUEUE_SHUTDOWN:
             if event.completion_type != _QUEUE_TIMEOUT:
                 event.tag(event)
@@ -135,27 +132,15 @@ class Front:
             if event.completion_type == _QUEUE_TIMEOUT:
                 tick()
                 event = None
-                pause_s = LOOK_S if self._calls else _STALLS_LOOK_S
-                if time.monotonic() >= looked_s + pause_s:
-                    self._look()
-                    looked_s = time.monotonic()
-                event = poll(_wall(looked_s + pause_s))
+                event = poll(_wall(looked_s + _LOOK_S))
                 self.woken_s = began_s = time.monotonic()
-            elif time.monotonic() - began_s > _LONGEST_RUSH_S:
+            elif (now_s := time.monotonic()) > began_s + _LONGEST_RUSH_S:
                 tick()
-                began_s = time.monotonic()
-
-    def _look(self) -> None:
-        """End the calls that take too much. Only when no event waits: it may be the end of a message."""
-        now_s = time.monotonic()
-        with self.lock:
-            waiting = [call for call in self._calls if call.most_awaited]
-            if waiting:
-                self.inflow.look({call.peer for call in waiting}, waiting)
-            if now_s - self._looked_s >= _STALLS_LOOK_S:
-                self._looked_s = now_s
-                self.guests.end_stalled()
-                self.inflow.prune(self.guests.peers)
+                began_s = now_s
+            if began_s >= looked_s + _LOOK_S:
+                looked_s = began_s
+                with self.lock:
+                    self.guests.end_stalled()
 
     def _accept(self) -> None:
         self._server.request_call(self._queue, self._queue, self._accepted)
@@ -174,14 +159,13 @@ class Front:
             method = event.call_details.method.decode(errors="replace")
             refuse(event.call, grpc.StatusCode.UNIMPLEMENTED, f"unknown method {shown(method)}")
             return
-        peer = plain_peer(event.call.peer())
+        peer = event.call.peer()
         with self.lock:
             if not self.guests.enter(peer):
                 refuse(event.call, *_CROWDED)
                 return
             call = Call(self, event.call, handler, peer, _monotonic(event.call_details.deadline))
             self._calls.add(call)
-            self.inflow.opened(peer, first=self.guests.calls(peer) == 1)
         call.begin()
 
 

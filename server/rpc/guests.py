@@ -4,7 +4,7 @@ A connection is told by its peer's address. All methods are called under the fro
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -49,15 +49,6 @@ class Guests:
         self._clock = clock
         self._guests: dict[bytes, _Guest] = {}
         self._calls = self._unsent = 0
-
-    @property
-    def peers(self) -> Collection[bytes]:
-        """The connections that have calls open."""
-        return self._guests.keys()
-
-    def calls(self, peer: bytes) -> int:
-        """How many this connection has open."""
-        return self._guests[peer].calls
 
     @property
     def unsent(self) -> int:

@@ -9,7 +9,6 @@ import grpc
 
 from server.errors import TooLarge
 from server.rpc.guests import Guests
-from server.rpc.inflow import Inflow
 from server.rpc.packing import Packed, opened
 
 if TYPE_CHECKING:  # they need each other
@@ -26,7 +25,6 @@ class Host(Protocol):
 
     lock: threading.RLock
     guests: Guests
-    inflow: Inflow
     status_of: Callable[[BaseException], tuple[grpc.StatusCode, str]]
     """The status that a handler's error becomes."""
     woken_s: float

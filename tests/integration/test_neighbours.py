@@ -12,7 +12,7 @@ from tests.integration.neighbours import RATE_RPS, attackable, suffer
 from tests.integration.serving import Server
 
 SECONDS = 3.0
-MOST_BYTES = 400 << 20
+MOST_BYTES = 100 << 20
 LATEST_S = 2.0  # the family's own SLO; how soon it really is, the benchmark tells
 
 
