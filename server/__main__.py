@@ -15,6 +15,7 @@ from server.errors import BadConfiguration
 from server.texts import lines
 from surroundings import console
 from surroundings.addresses import joined
+from surroundings.memory import share_one_arena
 
 _log = logging.getLogger("server")
 
@@ -51,6 +52,7 @@ def _serve(config: Config, told: list[str]) -> int:
     for line in told:
         _log.warning("%s", line)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core would log beside our own messages
+    share_one_arena()
     from server.app import App
 
     app = App(config)

@@ -26,10 +26,6 @@ _LOOK_S = 1.0
 """So often calls are looked for whose clients take no answers."""
 _LONGEST_RUSH_S = 5e-3
 """What was collected is handed on after so long at the latest, though events go on coming: they may be an enemy's."""
-_CROWDED = (
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    "too many calls are open, and this connection has its share of them; end some first",
-)
 _QUEUE_TIMEOUT = cygrpc.CompletionType.queue_timeout
 _QUEUE_SHUTDOWN = cygrpc.CompletionType.queue_shutdown
 
@@ -161,8 +157,8 @@ class Front:
             return
         peer = event.call.peer()
         with self.lock:
-            if not self.guests.enter(peer):
-                refuse(event.call, *_CROWDED)
+            if refusal := self.guests.enter(peer):
+                refuse(event.call, grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
                 return
             call = Call(self, event.call, handler, peer, _monotonic(event.call_details.deadline))
             self._calls.add(call)

@@ -26,10 +26,14 @@ class Holder(Protocol):
 
 @dataclass(slots=True)
 class _Guest:
-    """One connection. `held`: call -> (bytes not taken, since when none was), the one that waits longest first."""
+    """One connection. `held`: call -> (bytes not taken, since when none was), the one that waits longest first.
+
+    `idle_since_s`: since when nothing has been taken though something waited; None where nothing waits.
+    """
 
     calls: int = 0
     unsent: int = 0
+    idle_since_s: float | None = None
     held: "dict[Holder, tuple[int, float]]" = field(
         default_factory=dict["Holder", tuple[int, float]]
     )
@@ -55,23 +59,25 @@ class Guests:
         """Bytes that wait to be taken."""
         return self._unsent
 
-    def enter(self, peer: bytes) -> bool:
-        """Whether this connection may open one more call; it is counted then."""
+    def enter(self, peer: bytes) -> str:
+        """Count one more call of this connection and return ""; or return why it may have no more."""
         guest = self._guests.get(peer)
-        if self._calls >= self._most_calls and guest is not None:
-            fair = max(_FEW, self._most_calls // (2 * len(self._guests)))
-            if guest.calls >= fair:
-                return False
         if guest is None:
             guest = self._guests[peer] = _Guest()
+        elif self._calls >= self._most_calls:
+            if guest.calls >= max(_FEW, self._most_calls // (2 * len(self._guests))):
+                return "too many calls are open, and this connection has its share of them; end some first"
+        elif self._unsent > self._most_bytes // 2 and self._does_not_read(guest):
+            return self._unread()
         guest.calls += 1
         self._calls += 1
-        return True
+        return ""
 
     def leave(self, call: Holder) -> None:
         """The call is over."""
         guest = self._guests[call.peer]
-        self._let_go(guest, call)
+        if self._let_go(guest, call):
+            self._note_taken(guest)
         guest.calls -= 1
         self._calls -= 1
         if not guest.calls:
@@ -84,8 +90,11 @@ class Guests:
         hold nothing any more; end them once the lock is free.
         """
         guest = self._guests[call.peer]
-        before, since_s = guest.held.get(call) or (0, self._clock())
+        now_s = self._clock()
+        before, since_s = guest.held.get(call) or (0, now_s)
         guest.held[call] = (before + size, since_s)
+        if guest.idle_since_s is None:
+            guest.idle_since_s = now_s
         guest.unsent += size
         self._unsent += size
         crowded: list[tuple[Holder, str]] = []
@@ -103,6 +112,7 @@ class Guests:
         self._unsent -= size
         if known[0] > size:
             guest.held[call] = (known[0] - size, self._clock())
+        self._note_taken(guest)
 
     def end_stalled(self) -> None:
         """End the calls of which nothing has been taken for `stall_s`."""
@@ -124,13 +134,29 @@ class Guests:
         if self._unsent <= self._most_bytes and self._clock() - since_s < _PATIENCE_S:
             return None
         self._let_go(guest, call)
-        return call, (
-            f"answers of {self._most_bytes} bytes wait to be taken, most of them on this connection; "
+        return call, self._unread()
+
+    def _does_not_read(self, guest: _Guest) -> bool:
+        """Whether it holds its share of what waits, and has taken nothing for a while, or all is nearly full."""
+        if guest.idle_since_s is None or guest.unsent < self._unsent // (2 * len(self._guests)):
+            return False
+        nearly_full = self._unsent > self._most_bytes // 4 * 3
+        return nearly_full or self._clock() - guest.idle_since_s >= _PATIENCE_S
+
+    def _unread(self) -> str:
+        return (
+            f"answers of {self._unsent} bytes wait to be taken, many of them on this connection; "
             "read answers as they come"
         )
 
-    def _let_go(self, guest: _Guest, call: Holder) -> None:
+    def _note_taken(self, guest: _Guest) -> None:
+        guest.idle_since_s = self._clock() if guest.held else None
+
+    def _let_go(self, guest: _Guest, call: Holder) -> bool:
+        """Forget what it holds; whether it held anything."""
         known = guest.held.pop(call, None)
-        if known is not None:
-            guest.unsent -= known[0]
-            self._unsent -= known[0]
+        if known is None:
+            return False
+        guest.unsent -= known[0]
+        self._unsent -= known[0]
+        return True
