@@ -32,7 +32,7 @@ class Config:
     profile_budget_s: float = 20.0
     watch_every_s: float = 0.25
     max_message_mib: int = 64
-    max_unsent_mib: int = 16
+    max_unsent_mib: int = 32
     max_connections: int = 1024
     max_streams: int = 256
     max_calls: int = 2048

@@ -113,6 +113,11 @@ class Call:
             cygrpc.SendStatusFromServerOperation((), cygrpc.StatusCode.ok, b"", NO_FLAGS),
         )
 
+    @property
+    def unread(self) -> str:
+        """Why an answer need not be made for this client, which does not take those that it has; "": it must."""
+        return self._guests.unread(self.peer)
+
     def fail(self, code: grpc.StatusCode, details: str, trailers: Trailers = ()) -> None:
         """End the call with an error, and metadata that goes with it."""
         with self.lock:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-_FEW = 32
+_FEW = 8
 """Calls that a connection may have however many others are there."""
 _PATIENCE_S = 0.25
 """Who reads as fast as it can takes an answer within this."""
@@ -72,6 +72,13 @@ class Guests:
         guest.calls += 1
         self._calls += 1
         return ""
+
+    def unread(self, peer: bytes) -> str:
+        """Why this connection should be sent no more answers now; "": it may."""
+        if self._unsent <= self._most_bytes // 2:
+            return ""
+        guest = self._guests.get(peer)
+        return self._unread() if guest is not None and self._does_not_read(guest) else ""
 
     def leave(self, call: Holder) -> None:
         """The call is over."""
@@ -137,11 +144,12 @@ class Guests:
         return call, self._unread()
 
     def _does_not_read(self, guest: _Guest) -> bool:
-        """Whether it holds its share of what waits, and has taken nothing for a while, or all is nearly full."""
-        if guest.idle_since_s is None or guest.unsent < self._unsent // (2 * len(self._guests)):
+        """Whether it has taken nothing for a while; or holds its share of what waits, when there is hardly room left."""
+        if guest.idle_since_s is None:
             return False
         nearly_full = self._unsent > self._most_bytes // 4 * 3
-        return nearly_full or self._clock() - guest.idle_since_s >= _PATIENCE_S
+        holds_much = guest.unsent >= self._unsent // (2 * len(self._guests))
+        return (nearly_full and holds_much) or self._clock() - guest.idle_since_s >= _PATIENCE_S
 
     def _unread(self) -> str:
         return (

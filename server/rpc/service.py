@@ -33,6 +33,11 @@ class Reply(Protocol):
 
     on_cancel: Callable[[], object] | None
 
+    @property
+    def unread(self) -> str:
+        """Why an answer need not be made, as this client takes none; "": it must."""
+        ...
+
     def reply(self, message: bytes) -> None:
         """A serialised ModelInferResponse."""
         ...
@@ -116,6 +121,9 @@ class Service:
             if answer.error is not None:
                 code, details = status_of(answer.error)
                 origin.to.fail(code, named(origin.request.id, details), trailers_of(answer.error))
+                continue
+            if why := origin.to.unread:
+                origin.to.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, why)
                 continue
             try:
                 message = _encode(answer, origin, shared)

@@ -43,6 +43,11 @@ class Stream:
             self._end = self._end or (code, details)
             self._end_if_done()
 
+    @property
+    def unread(self) -> str:
+        """Why an answer need not be made for this client; "": it must."""
+        return self._call.unread
+
     def put(self, reply: "StreamReply", message: bytes) -> None:
         """Send one response."""
         self._call.send(message)
@@ -68,6 +73,11 @@ class StreamReply:
     stream: Stream
     request_id: str = ""
     on_cancel: Callable[[], object] | None = None
+
+    @property
+    def unread(self) -> str:
+        """Why an answer need not be made; "": it must."""
+        return self.stream.unread
 
     def reply(self, message: bytes) -> None:
         """One response, marked as this request's last."""

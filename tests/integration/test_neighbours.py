@@ -13,7 +13,7 @@ from tests.integration.serving import Server
 
 SECONDS = 3.0
 MOST_BYTES = 100 << 20
-LATEST_S = 2.0  # the family's own SLO; how soon it really is, the benchmark tells
+LATEST_S = 1.0
 
 
 @pytest.fixture(scope="module")
