@@ -144,7 +144,7 @@ class Guests:
         return call, self._unread()
 
     def _does_not_read(self, guest: _Guest) -> bool:
-        """Whether it has taken nothing for a while; or holds its share of what waits, when there is hardly room left."""
+        """Whether it has taken nothing for a while; or holds its share when there is hardly room left."""
         if guest.idle_since_s is None:
             return False
         nearly_full = self._unsent > self._most_bytes // 4 * 3

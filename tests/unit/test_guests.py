@@ -1,3 +1,5 @@
+"""Who may have how many calls and unread answers, on a clock that the tests move."""
+
 from dataclasses import dataclass, field
 
 from server.rpc.guests import Guests
