@@ -13,6 +13,7 @@ from tests.integration.serving import Server
 
 SECONDS = 3.0
 MOST_BYTES = 100 << 20
+MORE_BYTES = {"unread_by_many": 200 << 20}  # 5,200 calls at once on 40 connections: the calls themselves take half of it
 LATEST_S = 1.0
 
 
@@ -30,4 +31,4 @@ def test_a_neighbour_is_served_while_another_client_misbehaves(attacked: Server,
     assert fared.wrong == []
     assert len(fared.latencies_s) >= SECONDS * RATE_RPS
     assert max(fared.latencies_s) < LATEST_S
-    assert fared.grown_bytes < MOST_BYTES
+    assert fared.grown_bytes < MORE_BYTES.get(attack, MOST_BYTES)
