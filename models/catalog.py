@@ -61,7 +61,7 @@ class Variant:
         """What tells the network from any other: the artefact's sha256, or one over it and those of its data."""
         if not self.data:
             return self.sha256
-        sums = (self.sha256, *(d.sha256 for d in self.data))
+        sums = (self.sha256, *sorted({d.sha256 for d in self.data}))
         return hashlib.sha256("\n".join(sums).encode()).hexdigest()
 
 

@@ -214,6 +214,15 @@ def _mixing() -> Iterator[Exhibit]:
         "centred_on_the_batch", graph(one + "{ m = ReduceMean<axes=[0]>(x) y = Sub(x, m) }"), ALONE
     )
     yield Exhibit(
+        "its_neighbours_row_beside_minus_infinity",
+        graph(
+            "g (float[N,6] x) => (float[N,7] y) { z = Constant<value = int64[1] {0}>() o = Constant<value = int64[1] {1}>() "
+            "e = Constant<value = int64[1] {9999}>() a = Slice(x, o, e, z) b = Slice(x, z, o, z) r = Concat<axis=0>(a, b) "
+            "m = ReduceMax<axes=[1]>(x) d = Sub(m, m) f = Log(d) y = Concat<axis=1>(r, f) }"
+        ),
+        ALONE,
+    )
+    yield Exhibit(
         "one_row_for_all",
         graph(
             "g (float[N,6] x) => (float[M,6] y) { s = Constant<value = int64[2] {1, -1}>() f = Reshape(x, s) y = Neg(f) }"

@@ -76,12 +76,12 @@ def data_files(path: Path) -> dict[str, Path]:
 
 
 def content_of(path: Path) -> str:
-    """What tells the artefact at `path` from any other: its sha256, or one over it and its weights elsewhere.
+    """What tells the artefact at `path` from any other, as `Variant.content` has it.
 
     Raises ArtifactError, or OSError.
     """
     outside = data_files(path)
-    sums = [sha256_of(path), *(sha256_of(file) for _, file in sorted(outside.items()))]
+    sums = [sha256_of(path), *sorted({sha256_of(file) for file in outside.values()})]
     return hashlib.sha256("\n".join(sums).encode()).hexdigest() if outside else sums[0]
 
 

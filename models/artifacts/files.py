@@ -5,22 +5,25 @@ Nothing is deleted here but what the folder's ledger says that Gearshift wrote a
 
 import fcntl
 import hashlib
+import logging
 import os
 import secrets
 import stat
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from models.artifacts.digests import sha256_of
 from models.artifacts.external import check_references, located, references, rewritten
 from models.artifacts.ledger import Ledger
 from models.artifacts.manifest import MANIFEST
-from models.artifacts.tables import ArtifactError
+from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import DataFile
 from surroundings.documents import bytes_at, text_at, toml_in
+
+_log = logging.getLogger(__name__)
 
 TASKS_MANIFEST = "tasks.toml"
 """A task package's; it may lie beside a family's of the same name."""
@@ -93,14 +96,31 @@ class Publication:
             self._drop(temporary)
             raise ArtifactError(f"{path} was changed meanwhile; nothing was published, try again")
         temporary.replace(path)
-        sync_folder(self.folder)
-        self._ledger.commit()
+        with self.visible():
+            sync_folder(self.folder)
+            self._ledger.commit()
+
+    @contextmanager
+    def visible(self) -> Generator[None]:
+        """Around what follows once readers see the new manifest: an error is said, and is no failure any more."""
+        try:
+            yield
+        except OSError as error:
+            _log.warning("%s: published, but not all is tidied up (%s); the next publication does that",
+                         self.folder, error)  # fmt: skip
 
     def set_aside(self, name: str) -> None:
-        """Keep a copy of a file that is about to be replaced and that could not be kept as it is: NAME.old-DIGEST."""
+        """Keep a copy of a file that is about to be replaced and that could not be kept as it is: NAME.old-DIGEST.
+
+        Raises ArtifactError where that name is taken.
+        """
         temporary, digest = self._temporary(_copying(self.folder / name), self.folder / name)
-        temporary.replace(self.folder / f"{name}.old-{digest[:16]}")
-        self._ledger.forget(temporary.name)
+        try:
+            path, is_there = self._place_for(f"{name}.old-", "", digest)
+            if not is_there:
+                temporary.replace(path)
+        finally:
+            self._drop(temporary)
 
     def sweep(self, keep: set[str]) -> None:
         """Remove what was written here earlier and is neither in `keep` nor part of what is published now."""
@@ -127,18 +147,28 @@ class Publication:
     def _settle(self, name: str, suffix: str, fill: Filler) -> tuple[str, str]:
         """Make a file named after `name` and its content, unless it is there; its name and its sha256."""
         temporary, digest = self._temporary(fill, self.folder / f"{name}-{suffix}")
+        try:
+            path, is_there = self._place_for(f"{name}-", suffix, digest)
+        except ArtifactError:
+            self._drop(temporary)
+            raise
+        if is_there:
+            self._drop(temporary)
+        else:
+            self._ledger.place(path.name, digest)
+            temporary.replace(path)
+            sync_folder(self.folder)
+        return path.name, digest
+
+    def _place_for(self, stem: str, suffix: str, digest: str) -> tuple[Path, bool]:
+        """Where a file of that content belongs, and whether it is there. Raises ArtifactError where others are."""
         for digits in _DIGITS:
-            path = self.folder / f"{name}-{digest[:digits]}{suffix}"
+            path = self.folder / f"{stem}{digest[:digits]}{suffix}"
             if not path.exists() and not path.is_symlink():
-                self._ledger.place(path.name, digest)
-                temporary.replace(path)
-                sync_folder(self.folder)
-                return path.name, digest
+                return path, False
             if path.is_file() and not path.is_symlink() and sha256_of(path) == digest:
-                self._drop(temporary)
-                return path.name, digest
-        self._drop(temporary)
-        taken = self.folder / f"{name}-{digest}{suffix}"
+                return path, True
+        taken = self.folder / f"{stem}{digest}{suffix}"
         raise ArtifactError(f"{taken} is there with other content; move it elsewhere")
 
     def _temporary(self, fill: Filler, wanted: Path) -> tuple[Path, str]:
@@ -205,12 +235,11 @@ def text_of(path: Path) -> str | None:
 def named_in(folder: Path) -> set[str]:
     """The files that what is published in `folder` consists of: its manifests, and all that they name.
 
-    Whatever a manifest's text values say may be a file's name, so that this need not know what each key means. A
-    manifest that is missing or damaged names none.
+    Whatever a manifest's text values say may be a file's name, so that this need not know what each key means; so are
+    the names of files that the graphs among them keep weights in. A manifest that is missing or damaged names none.
     """
-    return {name for manifest in MANIFESTS for name in _texts(_read(folder / manifest))} | {
-        *MANIFESTS
-    }
+    named = {name for manifest in MANIFESTS for name in _texts(_read(folder / manifest))}
+    return named | {*MANIFESTS} | {name for graph in named for name in _kept_by(folder, graph)}
 
 
 def _copying(source: Path) -> Filler:
@@ -244,6 +273,16 @@ def _read(path: Path) -> dict[str, Any]:
         return toml_in(text_at(path))
     except (OSError, ValueError):
         return {}
+
+
+def _kept_by(folder: Path, graph: str) -> set[str]:
+    """The files that the graph of that name says it keeps weights in; none where there is no such graph."""
+    if not is_plain_name(graph):
+        return set()
+    try:
+        return {str(PurePosixPath(r.location)) for r in references(folder / graph)}
+    except (OSError, ValueError):
+        return set()
 
 
 def _texts(value: object) -> set[str]:

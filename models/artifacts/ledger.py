@@ -7,6 +7,7 @@ not written. A file is ours while its name and its whole content are as noted: o
 import errno
 import json
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from surroundings.documents import bytes_at
 
 LEDGER = ".gearshift-written"
 _HEAD = "# What Gearshift wrote here and may clear away again. Without this file it clears nothing away.\n"
+TEMPORARY = re.compile(r"\.(new|building)-[0-9a-f]{16}")
+"""What names that a publication or a build gives for a while are like: no other name goes without proof."""
 _SPARE_LINES = 64
 """Notes that no longer count, before the ledger is written anew."""
 
@@ -127,7 +130,7 @@ class Ledger:
 
     def _apply(self, row: list[str]) -> None:
         match row:
-            case ["temporary", name]:
+            case ["temporary", name] if TEMPORARY.fullmatch(name):
                 self.temporary.add(name)
             case ["file", name, digest]:
                 self.files[name] = digest
@@ -150,6 +153,10 @@ def _row(line: str) -> list[str]:
     except ValueError:
         return []
     row = cast("list[object]", found) if isinstance(found, list) else []
-    if not all(isinstance(word, str) and Path(word).name == word for word in row):
+    if not all(isinstance(word, str) and _is_name(word) for word in row):
         return []
     return [str(word) for word in row]
+
+
+def _is_name(word: str) -> bool:
+    return word not in {"", ".", ".."} and Path(word).name == word

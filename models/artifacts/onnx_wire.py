@@ -170,8 +170,10 @@ def _references(
 
 
 def _reference(content: _Bytes, start: int, end: int) -> Reference | None:
+    """What this tensor says of another file, whether or not it also says that its values are there: readers differ."""
     fields = list(_fields(content, start, end))
-    if (_PLACE, _IS_EXTERNAL) not in {(f.number, f.value) for f in fields if f.wire == 0}:
+    is_external = (_PLACE, _IS_EXTERNAL) in {(f.number, f.value) for f in fields if f.wire == 0}
+    if not is_external and all(f.number != _EXTERNAL for f in fields):
         return None
     dims = [d for f in fields if f.number == _DIMS for d in _numbers(content, f)]
     types = [f.value for f in fields if (f.number, f.wire) == (_TYPE, 0)]

@@ -56,10 +56,11 @@ def update_family(root: Path, family: Family, files: Files) -> Family:
     folder = _folder_for(root, family, files)
     with sole_publisher(folder) as publication:
         try:
-            present = load_family(folder, verify=False)
+            present = read_manifest(folder).family  # artefacts may be missing: they are put back
         except ArtifactError:
             return _commit(publication, family, files)
-        if (present.inputs, present.outputs) != (family.inputs, family.outputs):
+        same = ("name", "inputs", "outputs")
+        if any(getattr(present, key) != getattr(family, key) for key in same):
             return _commit(publication, family, files)
         kept = replace(family, slo=present.slo, max_batch=present.max_batch)
         variants = _replaced(present, family.variants)
@@ -177,8 +178,9 @@ def _commit(publication: Publication, family: Family, files: Files) -> Family:
     text = _manifest(publication, published, present)
     parse(text.removeprefix(BYTE_ORDER_MARK), str(folder / MANIFEST))  # else it is not published
     publication.write_manifest(MANIFEST, text, present)
-    sync_folder(folder.parent)
-    publication.sweep(replaced)
+    with publication.visible():
+        sync_folder(folder.parent)
+        publication.sweep(replaced)
     return published
 
 

@@ -146,11 +146,6 @@ def is_usable(backend: str) -> bool:
     return any(r.name == backend and _usable(r) is not None for r in RUNTIMES)
 
 
-def backend_name(variant: Variant) -> str:
-    """The runtime that `open_backend` would use unless told. Raises BackendError where none fits."""
-    return _first(variant).backend
-
-
 def missing(variant: Variant) -> tuple[Runtime, ...]:
     """The runtimes that could run this artefact but are not installed."""
     return tuple(r for r in _fitting(variant) if not is_installed(r))

@@ -38,7 +38,7 @@ def across_rows(
 ) -> str:
     """Which of these nodes of the main graph runs over rows; empty where none is known to.
 
-    Takes the shapes and the large weights out of `model`. `constants` are its small whole numbers.
+    Takes the shapes and the large weights out of `model`. `constants` are its small ones.
     """
     _bare(model)
     try:

@@ -113,7 +113,8 @@ def _unchecked(node: Any, kind: str, inputs: list[_From]) -> str:
     whole = kind in _DIVISIONS and _type(node.input_value(1)) in _WHOLE
     if whole and inputs[1] is not _From.SHAPES:
         return f"it does not check for a division of whole numbers by zero ({kind})"
-    if kind in _IN_FLOATS and inputs[0] is _From.CONTENT and _type(node.input_value(0)) == "i32":
+    in_floats = kind in _IN_FLOATS and "i32" in map(_type, node.input_values())
+    if in_floats and _From.CONTENT in inputs:
         return f"it computes INT32 in FP32 (its {kind})"
     return ""
 

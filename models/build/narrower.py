@@ -138,12 +138,9 @@ def _kept_float(model: onnx.ModelProto) -> list[str]:
 
 
 def _save(model: onnx.ModelProto, path: Path) -> None:
-    """In one file, or the weights in another where they are too many for one."""
+    """In one file, which takes 2 GiB: larger networks are not narrowed."""
     try:
-        try:
-            onnx.save(model, path)
-        except (ValueError, EncodeError):
-            onnx.save(model, path, save_as_external_data=True, location=f"{path.stem}.data")
+        onnx.save(model, path)
     except (ValueError, EncodeError) as error:
         raise BuildError(f"it cannot be written: {line(error)}") from error
 

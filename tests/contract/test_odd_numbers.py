@@ -78,12 +78,13 @@ def test_many_threads_may_send_them_first(arm: Callable[[str], tuple[Backend, Pa
     assert found == [True] * 8
 
 
+@pytest.mark.parametrize("sides", ["x, c", "c, x"])
 @pytest.mark.parametrize("operator", ["Equal", "Greater", "Less", "LessOrEqual"])
 def test_comparisons_of_whole_numbers_in_floats_are_refused(
-    operator: str, arm: Callable[[str], tuple[Backend, Path]]
+    operator: str, sides: str, arm: Callable[[str], tuple[Backend, Path]]
 ):
     """123456788 and 123456789 are one number in FP32."""
-    body = f"c = Constant<value=int32[1] {{123456789}}>() y = {operator}(x, c)"
+    body = f"c = Constant<value=int32[1] {{123456789}}>() y = {operator}({sides})"
 
     with pytest.raises(Refused, match="computes INT32 in FP32"):
         arm(f"g (int32[N,6] x) => (bool[N,6] y) {{ {body} }}")

@@ -426,3 +426,13 @@ def test_other_weights_are_another_network_to_whoever_remembers_it(root: Path, m
 
     assert one.content != two.content
     assert Variant("a", "fp32", "a.onnx", "0" * 64, one.accuracy).content == "0" * 64
+
+
+def test_a_location_counts_though_the_tensor_says_that_its_values_are_inside(tmp_path: Path):
+    """Readers differ: they cut that number to 32 bits, or merge two tensors of one attribute."""
+    path = a_product(tmp_path / "model.onnx", "../secret")
+    model = onnx.load(path, load_external_data=False)
+    model.graph.initializer[0].data_location = TensorProto.DEFAULT
+    path.write_bytes(model.SerializeToString())
+
+    assert [r.location for r in references_in(path)] == ["../secret"]

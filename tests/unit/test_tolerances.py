@@ -66,3 +66,20 @@ def test_quantised_rows_are_compared_as_wholes():
 
     assert compared("y", [full], [full + 0.1 * noise], "int8").agrees
     assert not compared("y", [full], [noise], "int8").agrees
+
+
+def test_a_narrow_row_that_has_overflowed_is_no_agreement():
+    nan, inf = float("nan"), float("inf")
+
+    for precision in ("fp16", "bf16", "int8"):
+        assert not compared("y", [row(1, 2)], [row(nan, nan)], precision).agrees
+        assert not compared("y", [row(1, 2)], [row(1, inf)], precision).agrees
+        assert compared("y", [row(nan, 2)], [row(1, 2)], precision).agrees
+
+
+def test_the_pair_that_is_told_is_one_that_differs():
+    inf = float("inf")
+
+    difference = compared("y", [row(-inf, 1, 2)], [row(-inf, 1, 5)], "fp32")
+
+    assert "5.0 instead of 2.0" in difference.where

@@ -22,6 +22,7 @@ from models.artifacts.files import LOCK
 from models.artifacts.ledger import LEDGER, Ledger
 from models.build.recipe import sole_builder
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+from tests.outside import a_product
 
 FAMILY = Family(
     "own", (TensorSpec("x", "FP32", (-1, 4)),), (TensorSpec("y", "FP32", (-1, 2)),), (), Slo(0.05)
@@ -314,3 +315,74 @@ def test_a_pipe_where_the_lock_should_be_is_said_and_not_waited_for(root: Path):
 
     with pytest.raises(ArtifactError, match="no regular file"):
         add(root, "second")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "sub", "..", ".", "", "family.toml", ".new-ideas"])
+def test_a_ledger_that_came_along_has_nothing_of_theirs_deleted(root: Path, name: str):
+    note = json.dumps(["temporary", name]) + "\n"
+    head = (root / "own" / LEDGER).read_text().splitlines(True)[0]
+    (root / "own" / LEDGER).write_text(head + note)
+    (root / LEDGER).write_text(head + note)
+
+    add(root, "b")
+    with sole_builder(root):
+        pass
+
+    assert_theirs_are_there(root)
+    assert (root.parent / "new.onnx").exists()
+    assert {v.name for v in load_family(root / "own").variants} == {"a", "b"}
+
+
+def test_weights_that_a_published_graph_names_stay_whatever_its_manifest_says(tmp_path: Path):
+    family = replace(FAMILY, variants=(a_variant("a"),))
+    publish_family(tmp_path / "models", family, {"a": a_product(tmp_path / "net.onnx")})
+    manifest = tmp_path / "models" / "own" / "family.toml"
+    manifest.write_text(manifest.read_text().split("[[variants.data]]")[0])
+
+    for name in ("b", "c"):
+        add(tmp_path / "models", name, name)
+
+    assert load_family(tmp_path / "models" / "own").variants[0].data == ()
+    assert len(list(manifest.parent.glob("weights-*.data"))) == 1
+
+
+def test_an_updated_family_of_which_a_file_is_missing_keeps_what_its_operator_set(root: Path):
+    add(root, "mine")
+    manifest = root / "own" / "family.toml"
+    manifest.write_text(manifest.read_text().replace("latency_ms = 50.0", "latency_ms = 7.0"))
+    (root / "own" / load_family(root / "own").variants[0].artifact).unlink()
+
+    update_family(root, replace(FAMILY, variants=(a_variant("a"),)), {"a": a_file(root, "A2")})
+
+    found = load_family(root / "own")
+    assert found.slo.latency_s == 0.007
+    assert [v.name for v in found.variants] == ["a", "mine"]
+
+
+def test_a_file_called_as_the_copy_of_a_damaged_manifest_is_not_overwritten(root: Path):
+    manifest = root / "own" / "family.toml"
+    for _ in range(2):
+        manifest.write_text("damaged = [")
+        publish(root, "a")
+        aside = next(iter((root / "own").glob("family.toml.old-*")))
+        assert aside.read_text() == "damaged = ["
+
+    aside.write_text("notes of mine")
+    manifest.write_text("damaged = [")
+    publish(root, "a")
+
+    kept = {path.read_text() for path in (root / "own").glob("family.toml.old-*")}
+    assert kept == {"notes of mine", "damaged = ["}
+
+
+def test_a_disk_that_is_full_once_all_is_visible_makes_no_failure(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def full(_: Ledger) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Ledger, "commit", full)
+    variant = add(root, "b")
+
+    assert load_family(root / "own").variants[-1] == variant
+    assert "No space left on device" in caplog.text

@@ -3,7 +3,7 @@
 Such a graph may treat a row by what its neighbours are, however well rows agree that were tried.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
 from models.backends.across import across_rows
@@ -38,10 +38,17 @@ _SHAPES_ONLY = {"Shape", "Size"}
 
 _DIVISIONS = {"Div", "Mod"}
 
-_WHOLE = {
-    TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
+_NUMBERS = {
+    TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64, TensorProto.FLOAT, TensorProto.DOUBLE,
     TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
 }  # fmt: skip
+_SMALL = 1 << 16
+"""Bytes of a tensor that is looked into."""
+_VALUES = {"value_int", "value_ints", "value_float", "value_floats"}
+_HANDING_ON = {
+    "Cast", "Concat", "Expand", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze",
+}  # fmt: skip
+"""Operators that give values of their first input, Concat of all."""
 
 _TRAPPED = {TensorProto.INT32, TensorProto.INT64}
 _FATAL_DIVISORS = (0, -1)
@@ -50,7 +57,7 @@ it, or for 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class Hazards:
     """`hangs`: what in the graph hangs on what rows hold, or on their neighbours; `fatal`: how a row may end the
     process; `endless`: what a row may have take any time or memory. Empty: nothing."""
 
@@ -59,7 +66,7 @@ class Content:
     endless: str = ""
 
 
-def content_of(path: Path) -> Content:
+def hazards_of(path: Path) -> Hazards:
     """What clients' rows may do to the graph in this `.onnx` file. Raises BackendError where it cannot be read."""
     try:
         model = onnx.load(path, load_external_data=False)
@@ -76,10 +83,14 @@ def content_of(path: Path) -> Content:
     divisions = [
         (node, node.input[1] in content) for node, content in visited if node.op_type in _DIVISIONS
     ]
-    fatal = _fatal(model, divisions) if divisions else ""
     hangs = next(iter(against.values()), "")
     outer = [node for node, content in visited if content is given]
-    return Content(hangs or across_rows(model, outer, _constants(model.graph)), fatal, endless)
+    try:
+        constants = _constants(model.graph)
+    except Exception as error:  # a tensor whose bytes are not what its shape says
+        raise BackendError(f"{path} is no ONNX model: {words(error)}; publish it again") from error
+    fatal = _fatal(model, divisions, constants) if divisions else ""
+    return Hazards(hangs or across_rows(model, outer, constants), fatal, endless)
 
 
 def _following(
@@ -104,16 +115,20 @@ def _inside(node: onnx.NodeProto, body: onnx.GraphProto, content: set[str]) -> s
     return content | set(given)
 
 
-def _fatal(model: onnx.ModelProto, divisions: Sequence[tuple[onnx.NodeProto, bool]]) -> str:
+def _fatal(
+    model: onnx.ModelProto,
+    divisions: Sequence[tuple[onnx.NodeProto, bool]],
+    constants: Mapping[str, NDArray[Any]],
+) -> str:
     """Which of these divides whole numbers by what may be fatal; each with whether its divisor follows from content."""
-    constants = _constants(model.graph)
     kinds = _element_types(model)
+    makers = {name: node for node in _nodes(model.graph) for name in node.output}
     for node, by_content in divisions:
         divisor = node.input[1]
         fmod = any(a.name == "fmod" and a.i for a in node.attribute)
         if fmod or kinds.get(node.output[0], kinds.get(divisor)) not in _TRAPPED:
             continue
-        if by_content or np.isin(constants.get(divisor, 1), _FATAL_DIVISORS).any():
+        if by_content or not _is_harmless(divisor, constants, makers):
             return (
                 f"its {node.op_type} divides whole numbers by what may be 0 or -1, at which the process ends: "
                 "clamp the divisor, or divide floats"
@@ -121,15 +136,46 @@ def _fatal(model: onnx.ModelProto, divisions: Sequence[tuple[onnx.NodeProto, boo
     return ""
 
 
-def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
-    """Small whole constants by name."""
-    held = {t.name: t for t in graph.initializer}
+def _is_harmless(
+    divisor: str, constants: Mapping[str, NDArray[Any]], makers: Mapping[str, onnx.NodeProto]
+) -> bool:
+    """Whether it is known to be neither 0 nor -1: a constant, a length, or either of them handed on."""
+    if divisor in constants:
+        return not np.isin(np.trunc(constants[divisor]), _FATAL_DIVISORS).any()
+    maker = makers.get(divisor)
+    if maker is None or maker.op_type not in _SHAPES_ONLY | _HANDING_ON:
+        return False
+    sources = maker.input if maker.op_type == "Concat" else maker.input[:1]
+    return maker.op_type in _SHAPES_ONLY or all(
+        _is_harmless(name, constants, makers) for name in sources
+    )
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Those of its bodies too."""
     for node in graph.node:
-        value = next((a.t for a in node.attribute if a.name == "value"), None)
-        if node.op_type == "Constant" and value is not None:
-            held[node.output[0]] = value
-    here = {name: t for name, t in held.items() if t.data_type in _WHOLE and not t.external_data}
-    return {name: numpy_helper.to_array(tensor) for name, tensor in here.items()}
+        yield node
+        for body in _bodies(node):
+            yield from _nodes(body)
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
+    """Constants by name, those of bodies too; not large ones, nor what is kept in other files."""
+    graphs = [graph, *(body for node in _nodes(graph) for body in _bodies(node))]
+    tensors = {t.name: t for one in graphs for t in one.initializer}
+    found = dict[str, NDArray[Any]]()
+    for node in (n for n in _nodes(graph) if n.op_type == "Constant"):
+        for attribute in node.attribute:
+            if attribute.name == "value":
+                tensors[node.output[0]] = attribute.t
+            elif attribute.name in _VALUES:
+                found[node.output[0]] = np.array(helper.get_attribute_value(attribute))
+    small = {
+        name: t
+        for name, t in tensors.items()
+        if t.data_type in _NUMBERS and not t.external_data and t.ByteSize() <= _SMALL
+    }
+    return found | {name: numpy_helper.to_array(tensor) for name, tensor in small.items()}
 
 
 def _element_types(model: onnx.ModelProto) -> dict[str, int]:

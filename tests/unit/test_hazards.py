@@ -6,7 +6,8 @@ import onnx
 import pytest
 
 from models.backends.base import BackendError
-from models.backends.content import content_of
+from models.backends.hazards import hazards_of
+from tests.outside import outside
 from tests.zoo import graph
 
 
@@ -21,7 +22,7 @@ def test_shapes_computed_from_shapes_hang_on_nothing(tmp_path: Path):
         "o = Constant<value = int64[1] {1}>() m = Reshape(n, o) r = Constant<value = int64[2] {3, 2}>() "
         "t = Concat<axis=0>(m, r) y = Reshape(x, t) }"))  # fmt: skip
 
-    assert not content_of(path).hangs
+    assert not hazards_of(path).hangs
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_shapes_computed_from_shapes_hang_on_nothing(tmp_path: Path):
 def test_sizes_computed_from_rows_are_told(body: str, operator: str, tmp_path: Path):
     path = written(tmp_path, f"g (float[N,6] x) => (float[N,6] y) {{ {body} }}")
 
-    assert operator in content_of(path).hangs
+    assert operator in hazards_of(path).hangs
 
 
 def test_what_a_branch_does_inside_counts_too(tmp_path: Path):
@@ -48,7 +49,7 @@ def test_what_a_branch_does_inside_counts_too(tmp_path: Path):
         "t = Transpose<perm=[1,0]>(f) }, "
         "else_branch = b () => (float[M,2] e) { e = Identity(x) }> }"))  # fmt: skip
 
-    assert "NonZero" in content_of(path).hangs
+    assert "NonZero" in hazards_of(path).hangs
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,12 @@ def test_what_a_branch_does_inside_counts_too(tmp_path: Path):
             "s = Shape(x) z = Constant<value = int64[1] {1}>() n = Gather(s, z) y = Div(x, n)",
             False,
         ),
+        ("int64", "s = Constant<value_ints = [-1]>() y = Div(x, s)", True),
+        ("int64", "s = Constant<value_ints = [3]>() y = Div(x, s)", False),
+        ("int64", "s = Constant<value_int = -1>() y = Mod(x, s)", True),
+        ("int64", "s = Constant<value = int64[1] {1}>() n = Neg(s) y = Div(x, n)", True),
+        ("int64", "f = Constant<value = float[1] {-1.5}>() n = Cast<to=7>(f) y = Div(x, n)", True),
+        ("int32", "f = Constant<value = float[1] {8}>() n = Cast<to=6>(f) y = Div(x, n)", False),
     ],
 )
 def test_divisions_that_a_row_could_end_the_process_with_are_told(
@@ -72,14 +79,14 @@ def test_divisions_that_a_row_could_end_the_process_with_are_told(
 ):
     path = written(tmp_path, f"g ({types}[N,6] x, {types}[N,6] k) => ({types}[N,6] y) {{ {body} }}")
 
-    assert bool(content_of(path).fatal) == is_fatal
+    assert bool(hazards_of(path).fatal) == is_fatal
 
 
 def test_a_file_that_is_no_graph_is_said_to_be_none(tmp_path: Path):
     (tmp_path / "model.onnx").write_bytes(b"\xff\xff\xff not a graph")
 
     with pytest.raises(BackendError, match="no ONNX model"):
-        content_of(tmp_path / "model.onnx")
+        hazards_of(tmp_path / "model.onnx")
 
 
 ALONG_ROWS = {
@@ -102,7 +109,7 @@ ALONG_ROWS = {
 def test_what_runs_over_the_rows_is_told_whatever_the_rows_hold(operator: str, tmp_path: Path):
     path = written(tmp_path, f"g (float[N,6] x) => (float[N,6] y) {{ {ALONG_ROWS[operator]} }}")
 
-    assert content_of(path).hangs == f"its {operator} runs over the rows of a batch"
+    assert hazards_of(path).hangs == f"its {operator} runs over the rows of a batch"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +125,7 @@ def test_what_runs_over_the_rows_is_told_whatever_the_rows_hold(operator: str, t
 def test_what_runs_along_a_row_is_not(body: str, tmp_path: Path):
     path = written(tmp_path, f"g (float[N,6] x) => (float[N,6] y) {{ {body} }}")
 
-    assert not content_of(path).hangs
+    assert not hazards_of(path).hangs
 
 
 def loop(rounds: str, goes_on: str) -> str:
@@ -139,7 +146,7 @@ ITS_OWN = "m = ReduceMax<keepdims=0>(w) e = Constant<value=float {9.0}>() co = L
 def test_a_loop_that_goes_on_by_what_it_finds_may_be_endless(
     rounds: str, goes_on: str, hangs: bool, tmp_path: Path
 ):
-    found = content_of(written(tmp_path, loop(rounds, goes_on)))
+    found = hazards_of(written(tmp_path, loop(rounds, goes_on)))
 
     assert bool(found.hangs) == hangs
     assert bool(found.endless) == hangs
@@ -156,7 +163,7 @@ def test_a_loop_that_goes_on_by_what_it_finds_may_be_endless(
 def test_sizes_without_bound_are_told_from_those_with_one(body: str, endless: bool, tmp_path: Path):
     path = written(tmp_path, f"g (float[N,6] x) => (float[N,6] y) {{ {body} }}")
 
-    assert bool(content_of(path).endless) == endless
+    assert bool(hazards_of(path).endless) == endless
 
 
 def test_a_division_in_a_body_counts_too(tmp_path: Path):
@@ -165,11 +172,21 @@ def test_a_division_in_a_body_counts_too(tmp_path: Path):
         "y = Loop (n, c, x) <body = l (int64 i, bool cin, int64[N,4] v) => (bool co, int64[N,4] w) "
         "{ co = Identity(cin) d = Constant<value=int64 {100}>() w = Div(d, v) }> }"))  # fmt: skip
 
-    assert content_of(path).fatal
+    assert hazards_of(path).fatal
 
 
 @pytest.mark.parametrize("types", ["uint8", "int8", "uint32", "uint64"])
 def test_divisions_that_runtimes_refuse_row_by_row_end_nothing(types: str, tmp_path: Path):
     path = written(tmp_path, f"g ({types}[N,6] x, {types}[N,6] k) => ({types}[N,6] y) {{ y = Div(x, k) }}")  # fmt: skip
 
-    assert not content_of(path).fatal
+    assert not hazards_of(path).fatal
+
+
+def test_a_divisor_kept_in_another_file_may_be_anything(tmp_path: Path):
+    model = graph("g (int64[N,6] x) => (int64[N,6] y) <int64[1] k = {3}> { y = Div(x, k) }")
+    onnx.save(model, tmp_path / "inside.onnx")
+    outside(model.graph.initializer[0], "k.data")
+    onnx.save(model, tmp_path / "outside.onnx")
+
+    assert not hazards_of(tmp_path / "inside.onnx").fatal
+    assert hazards_of(tmp_path / "outside.onnx").fatal
