@@ -9,15 +9,18 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from server.config import Config, read_config
 from server.errors import BadConfiguration
-from server.texts import lines
+from server.texts import lines, shown
 from surroundings import console
 from surroundings.addresses import joined
 from surroundings.memory import share_one_arena
 
 _log = logging.getLogger("server")
+
+_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def main(argv: list[str]) -> int:
@@ -45,10 +48,8 @@ def _end_at_once_if_held(code: int) -> None:
 
 
 def _serve(config: Config, told: list[str]) -> int:
-    logging.basicConfig(
-        level=config.log_level, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    logging.getLogger().handlers[0].addFilter(_escaped)
+    logging.basicConfig(level=config.log_level, stream=sys.stderr)
+    logging.getLogger().handlers[0].setFormatter(_Escaping(_FORMAT))
     for line in told:
         _log.warning("%s", line)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core would log beside our own messages
@@ -110,10 +111,15 @@ def _calm_collector() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _escaped(record: logging.LogRecord) -> bool:
+class _Escaping(logging.Formatter):
     """Whatever clients and publishers call things, a log has one line a message and no escape codes."""
-    record.msg, record.args = lines(record.getMessage()), None
-    return True
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = shown(record.message, 10 * len(record.message))
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        return lines(super().formatException(ei))
 
 
 def _noted(_signal: int, _frame: object) -> None:

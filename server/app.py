@@ -34,7 +34,7 @@ from server.rpc.front import Front
 from server.rpc.http import Operators
 from server.rpc.service import Hosted, Service
 from server.rpc.standard import Health, Reflection
-from server.rpc.status import status_of
+from server.rpc.status import ending_of
 from server.rpc.wire import POOL
 from server.runtime.explained import DecisionLog
 from server.runtime.lookout import Lookout
@@ -74,7 +74,7 @@ class App:
         self._log = _decision_log(hosted, config)
         self._health = Health(self._readiness())
         self._front = Front(
-            self._handlers(hosted), status_of, self._service.flush, _bounds(config, found.families)
+            self._handlers(hosted), ending_of, self._service.flush, _bounds(config, found.families)
         )
         self._tasks = Tasks()
         self._tuning = threading.Thread(target=self._tune, name="tuner", daemon=True)
@@ -194,7 +194,7 @@ class App:
             return
         hardware = detect(nvml=self._nvml)
         self._metrics.runs_on(hardware)
-        for unit in self._units.values():
+        for unit in self._families.served():
             if DeviceLost in kinds:
                 unit.forget_devices()
             unit.moved_to(hardware, self._tasks)
@@ -212,24 +212,28 @@ class App:
     def _readiness(self) -> dict[str, Callable[[], bool]]:
         by_family = {
             **dict.fromkeys(self._families.unserved.reasons, lambda: False),
-            **{name: partial(self._is_up, unit) for name, unit in self._units.items()},
+            **{name: partial(self._is_served, name) for name in self._units},
         }
         up = {
             control.SERVICE: lambda: not self._stopping.is_set(),
-            sharing.SERVICE: partial(self._is_up, self._share),
+            sharing.SERVICE: self._is_sharing,
         }
         return {"": self.ready, _SERVICE: self.ready, **up, **by_family}
 
-    def _is_up(self, unit: Unit | ShareUnit | None) -> bool:
-        return unit is not None and unit.is_ready and not self._stopping.is_set()
+    def _is_served(self, name: str) -> bool:
+        return self._families.is_up(name) and not self._stopping.is_set()
+
+    def _is_sharing(self) -> bool:
+        return self._share is not None and self._share.is_ready and not self._stopping.is_set()
 
 
 def _bounds(config: Config, families: Mapping[str, Family]) -> Bounds:
     """What clients may have, as the operator, the families' answers and the descriptors of this process allow."""
     largest = max((sizes.answer_bytes(family) for family in families.values()), default=0)
+    message_bytes = config.max_message_mib << 20
     return Bounds(
-        message_bytes=config.max_message_mib << 20,
-        unsent_bytes=max(config.max_unsent_mib << 20, 4 * largest),
+        message_bytes=message_bytes,
+        unsent_bytes=max(config.max_unsent_mib << 20, 4 * min(largest, message_bytes)),
         connections=descriptors.connections(config.max_connections),
         streams_a_connection=config.max_streams,
         calls=config.max_calls,

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from models.artifacts import (
@@ -46,10 +47,14 @@ class Families:
                     name, f"family {name} cannot be served: {type(error).__name__}: {error}"
                 )
                 continue
-            metrics.watch_ready(name, self.units[name].is_up)
+            metrics.watch_ready(name, partial(self.is_up, name))
         if reason := self._end():
             raise BadConfiguration(reason)
         self._say(self.unserved.reasons)
+
+    def is_up(self, name: str) -> bool:
+        """Whether the family of this name serves."""
+        return name not in self.unserved and self.units[name].is_ready
 
     @property
     def is_ready(self) -> bool:
@@ -75,9 +80,8 @@ class Families:
     def _end(self) -> str:
         """Why the server cannot go on, one line for each of the reasons; empty where it can."""
         reasons = dict.fromkeys(self.unserved.reasons.values())
-        if not reasons or not (
-            self._strict or not (self._others or any(True for _ in self.served()))
-        ):
+        goes_on = self._others or next(self.served(), None) is not None
+        if not reasons or (goes_on and not self._strict):
             return ""
         return "\n".join(reasons)
 

@@ -100,10 +100,6 @@ class Unit:
         """Whether there is an arm to serve with."""
         return bool(self.hosted.dispatcher.arms)
 
-    def is_up(self) -> bool:
-        """As `is_ready`, for who asks again and again."""
-        return self.is_ready
-
     def start(self, deliver: Deliver) -> None:
         """Let the workers wait for requests."""
         self.hosted.dispatcher.answer_to(deliver)

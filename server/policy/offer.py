@@ -20,16 +20,12 @@ def most_rows(
 
     Only arms count that have this accuracy at `least`, and that run `variant` where one is pinned.
     """
-    return max(
-        (
-            rows
-            for arm in arms
-            if arm.accuracy >= least and variant in (None, arm.arm.variant)
-            for rows in range(1, arm.max_batch + 1)
-            if arm.upper_s[rows] * SPREAD <= within_s
-        ),
-        default=0,
-    )
+    most = 0
+    for arm in arms:
+        if arm.accuracy >= least and variant in (None, arm.arm.variant):
+            larger = range(arm.max_batch, most, -1)
+            most = next((n for n in larger if arm.upper_s[n] * SPREAD <= within_s), most)
+    return most
 
 
 def most_waiting(arms: Sequence[ArmProfile], workers: float, within_s: float) -> float:

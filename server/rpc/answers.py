@@ -15,6 +15,8 @@ _TYPED = {
     "uint64": "uint64_contents", "int8": "int_contents", "int16": "int_contents", "int32": "int_contents",
     "int64": "int64_contents", "float32": "fp32_contents", "float64": "fp64_contents",
 }  # fmt: skip
+_PIECE = 1 << 14
+"""Elements that are converted at a time."""
 
 
 def _tag(message: Any, field: str) -> bytes:
@@ -80,7 +82,9 @@ def typed(message: bytes, arrays: list[NDArray[np.generic]]) -> bytes:
     if any(array.dtype.name not in _TYPED for array in arrays):
         return message  # FP16 has no typed field: raw is the only way
     for output, array in zip(response.outputs, arrays, strict=True):
-        getattr(output.contents, _TYPED[array.dtype.name]).extend(array.ravel().tolist())
+        contents, flat = getattr(output.contents, _TYPED[array.dtype.name]), array.ravel()
+        for begin in range(0, flat.size, _PIECE):  # other threads take turns in between
+            contents.extend(flat[begin : begin + _PIECE].tolist())
     del response.raw_output_contents[:]
     return response.SerializeToString()
 

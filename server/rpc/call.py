@@ -42,6 +42,7 @@ class Call:
     __slots__ = (
         "_core",
         "_ended",
+        "_ending_of",
         "_given_up",
         "_guests",
         "_handler",
@@ -52,7 +53,6 @@ class Call:
         "_sending",
         "_started",
         "_status",
-        "_status_of",
         "_trailers",
         "_unasked",
         "arrival_s",
@@ -72,7 +72,7 @@ class Call:
         self._ended = host.ended
         self._guests = host.guests
         self.peer = peer
-        self._status_of = host.status_of
+        self._ending_of = host.ending_of
         self._core = core
         self._handler = handler
         self.lock = host.lock
@@ -116,7 +116,10 @@ class Call:
     @property
     def unread(self) -> str:
         """Why an answer need not be made for this client, which does not take those that it has; "": it must."""
-        return self._guests.unread(self.peer)
+        if not self._guests.are_crowded:  # without the lock: nothing hangs on the last answer
+            return ""
+        with self.lock:
+            return self._guests.unread(self.peer)
 
     def fail(self, code: grpc.StatusCode, details: str, trailers: Trailers = ()) -> None:
         """End the call with an error, and metadata that goes with it."""
@@ -250,14 +253,14 @@ class Call:
             handler = self._handler
             handler.function(self, message if message is None else handler.checked(message))
         except Exception as error:  # noqa: BLE001 - one bad call must not end the loop that serves them all
-            self._give_back(*self._status_of(error))
+            self._give_back(*self._ending_of(error))
         if message is not None and self._handler.streaming and self._open:
             self._ask_on()
 
-    def _give_back(self, code: grpc.StatusCode, details: str) -> None:
+    def _give_back(self, code: grpc.StatusCode, details: str, trailers: Trailers) -> None:
         """A message could not be handled: the call ends, and what it has begun is called off."""
         on_cancel, self.on_cancel = self.on_cancel, None
-        self.fail(code, details)
+        self.fail(code, details, trailers)
         if on_cancel is not None:
             on_cancel()
 

@@ -15,7 +15,7 @@ from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] -
 
 from server.rpc.bounds import Bounds, arguments
 from server.rpc.call import Call, Handler
-from server.rpc.endings import STOPPING, refuse
+from server.rpc.endings import STOPPING, Trailers, refuse
 from server.rpc.guests import Guests
 from server.texts import shown
 
@@ -39,11 +39,11 @@ class Front:
     def __init__(
         self,
         handlers: Mapping[str, Handler],
-        status_of: Callable[[BaseException], tuple[grpc.StatusCode, str]],
+        ending_of: Callable[[BaseException], tuple[grpc.StatusCode, str, Trailers]],
         on_quiet: Callable[[], None],
         bounds: Bounds,
     ) -> None:
-        self.status_of = status_of
+        self.ending_of = ending_of
         self.lock = threading.RLock()
         self.woken_s = 0.0
         self.most_bytes = bounds.message_bytes

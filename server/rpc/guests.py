@@ -3,6 +3,7 @@
 A connection is told by its peer's address. All methods are called under the front's lock.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,10 @@ _FEW = 8
 """Calls that a connection may have however many others are there."""
 _PATIENCE_S = 0.25
 """Who reads as fast as it can takes an answer within this."""
+_SLOWEST_BYTES_S = 1 << 20
+"""Who reads so many bytes a second is not taken for stalled: what has been taken of one answer cannot be seen."""
+_REMEMBERED_S = 1.0
+"""So long a connection that holds nothing any more is one that did not read what it held."""
 
 
 class Holder(Protocol):
@@ -28,12 +33,14 @@ class Holder(Protocol):
 class _Guest:
     """One connection. `held`: call -> (bytes not taken, since when none was), the one that waits longest first.
 
-    `idle_since_s`: since when nothing has been taken though something waited; None where nothing waits.
+    `idle_since_s`: since when nothing has been taken though something waited; None where nothing waits. `lost_s`: when
+    a call of it gave way last.
     """
 
     calls: int = 0
     unsent: int = 0
     idle_since_s: float | None = None
+    lost_s: float = -math.inf
     held: "dict[Holder, tuple[int, float]]" = field(
         default_factory=dict["Holder", tuple[int, float]]
     )
@@ -55,6 +62,11 @@ class Guests:
         self._calls = self._unsent = 0
 
     @property
+    def are_crowded(self) -> bool:
+        """Whether more than half of what may wait to be taken does."""
+        return self._unsent > self._most_bytes // 2
+
+    @property
     def unsent(self) -> int:
         """Bytes that wait to be taken."""
         return self._unsent
@@ -67,7 +79,7 @@ class Guests:
         elif self._calls >= self._most_calls:
             if guest.calls >= max(_FEW, self._most_calls // (2 * len(self._guests))):
                 return "too many calls are open, and this connection has its share of them; end some first"
-        elif self._unsent > self._most_bytes // 2 and self._does_not_read(guest):
+        elif self.are_crowded and self._does_not_read(guest):
             return self._unread()
         guest.calls += 1
         self._calls += 1
@@ -75,7 +87,7 @@ class Guests:
 
     def unread(self, peer: bytes) -> str:
         """Why this connection should be sent no more answers now; "": it may."""
-        if self._unsent <= self._most_bytes // 2:
+        if not self.are_crowded:
             return ""
         guest = self._guests.get(peer)
         return self._unread() if guest is not None and self._does_not_read(guest) else ""
@@ -105,7 +117,7 @@ class Guests:
         guest.unsent += size
         self._unsent += size
         crowded: list[tuple[Holder, str]] = []
-        while self._unsent > self._most_bytes // 2 and (one := self._crowded()) is not None:
+        while self.are_crowded and (one := self._crowded()) is not None:
             crowded.append(one)
         return crowded
 
@@ -115,6 +127,7 @@ class Guests:
         known = guest.held.pop(call, None) if guest is not None else None
         if guest is None or known is None:  # the call is over, or was ended
             return
+        size = min(size, known[0])  # less, where the call gave way while more was being sent
         guest.unsent -= size
         self._unsent -= size
         if known[0] > size:
@@ -127,11 +140,11 @@ class Guests:
         late = [
             (guest, call)
             for guest in self._guests.values()
-            for call, (_, since_s) in guest.held.items()
-            if since_s <= before_s
+            for call, (size, since_s) in guest.held.items()
+            if since_s + size / _SLOWEST_BYTES_S <= before_s
         ]
         for guest, call in late:
-            self._let_go(guest, call)
+            self._give_way(guest, call)
             call.give_up(f"no answer was taken for {self._stall_s:g} s; read answers as they come")
 
     def _crowded(self) -> tuple[Holder, str] | None:
@@ -140,16 +153,21 @@ class Guests:
         call, (_, since_s) = next(iter(guest.held.items()))
         if self._unsent <= self._most_bytes and self._clock() - since_s < _PATIENCE_S:
             return None
-        self._let_go(guest, call)
+        self._give_way(guest, call)
         return call, self._unread()
+
+    def _give_way(self, guest: _Guest, call: Holder) -> None:
+        self._let_go(guest, call)
+        guest.lost_s = self._clock()
 
     def _does_not_read(self, guest: _Guest) -> bool:
         """Whether it has taken nothing for a while; or holds its share when there is hardly room left."""
-        if guest.idle_since_s is None:
+        now_s = self._clock()
+        if guest.idle_since_s is None or not (guest.held or now_s - guest.lost_s < _REMEMBERED_S):
             return False
         nearly_full = self._unsent > self._most_bytes // 4 * 3
         holds_much = guest.unsent >= self._unsent // (2 * len(self._guests))
-        return (nearly_full and holds_much) or self._clock() - guest.idle_since_s >= _PATIENCE_S
+        return (nearly_full and holds_much) or now_s - guest.idle_since_s >= _PATIENCE_S
 
     def _unread(self) -> str:
         return (

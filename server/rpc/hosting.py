@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import grpc
 
 from server.errors import TooLarge
+from server.rpc.endings import Trailers
 from server.rpc.guests import Guests
-from server.rpc.packing import Packed, opened
+from server.rpc.packing import Packed, most_unpacked, opened
 
 if TYPE_CHECKING:  # they need each other
     from server.rpc.call import Call
@@ -25,8 +26,8 @@ class Host(Protocol):
 
     lock: threading.RLock
     guests: Guests
-    status_of: Callable[[BaseException], tuple[grpc.StatusCode, str]]
-    """The status that a handler's error becomes."""
+    ending_of: Callable[[BaseException], tuple[grpc.StatusCode, str, Trailers]]
+    """How a call ends for a handler's error."""
     woken_s: float
     """When something came last that had not waited for other work; on time.monotonic's clock."""
     most_bytes: int
@@ -55,7 +56,11 @@ class Handler:
             raise TooLarge(
                 f"message of {len(message)} bytes; this method takes at most {self.most_bytes} here"
             )
-        inline = min(self.most_bytes, _INLINE_BYTES) if self.unpacks else self.most_bytes
+        inline = (
+            min(self.most_bytes, _INLINE_BYTES)
+            if self.unpacks
+            else most_unpacked(len(message), self.most_bytes)
+        )
         found = opened(message, inline)
         if isinstance(found, Packed) and not self.unpacks:
             return found.unpack(self.most_bytes)  # which raises

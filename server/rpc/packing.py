@@ -26,25 +26,34 @@ class Packed:
     data: bytes
 
     @property
-    def _claimed(self) -> str:
+    def _claimed(self) -> int | None:
         """How large it is, as it says itself where it does."""
-        if not self.data.startswith(_GZIP):
-            return "more"
-        return str(int.from_bytes(self.data[-4:], "little"))
+        return int.from_bytes(self.data[-4:], "little") if self.data.startswith(_GZIP) else None
+
+    def size(self, most_bytes: int) -> int:
+        """The size up to which it is unpacked: what it says itself, within bounds."""
+        allowed = most_unpacked(len(self.data), most_bytes)
+        return allowed if self._claimed is None else min(allowed, self._claimed)
 
     def unpack(self, most_bytes: int) -> bytes:
         """The message. Raises TooLarge where it is larger than that, or packed more tightly than is taken."""
-        allowed = min(most_bytes, max(FREE_BYTES, len(self.data) * MOST_RATIO))
+        allowed = most_unpacked(len(self.data), most_bytes)
         try:
             found = _unpacked(self.data, allowed)
         except zlib.error as error:
             raise BadInput(f"compressed message cannot be unpacked: {error}") from error
         if found is None:
+            claimed = self._claimed or "more"
             raise TooLarge(
-                f"unpacked message larger than max ({self._claimed} vs. {allowed}): at most {most_bytes} bytes, and "
-                f"{MOST_RATIO} times a message's packed size or {FREE_BYTES} bytes; send less, or uncompressed"
+                f"unpacked message larger than max ({claimed} vs. {allowed}): at most {most_bytes} bytes, "
+                f"and {MOST_RATIO} times a message's packed size or {FREE_BYTES} bytes; send less, or uncompressed"
             )
         return found
+
+
+def most_unpacked(packed_bytes: int, most_bytes: int) -> int:
+    """The size that a message of so many bytes may unpack to, where messages have `most_bytes` at most."""
+    return min(most_bytes, max(FREE_BYTES, packed_bytes * MOST_RATIO))
 
 
 def opened(data: bytes, most_bytes: int) -> bytes | Packed:

@@ -9,7 +9,7 @@ from typing import Any
 from server.errors import Overloaded
 from server.rpc.call import Call
 from server.rpc.convert import parse
-from server.rpc.status import status_of
+from server.rpc.status import ending_of
 
 MOST_PENDING = 16
 """Questions that may wait for the thread."""
@@ -28,12 +28,12 @@ class Later:
 
     def _tell(self, call: Call, error: BaseException | None) -> None:
         if error is not None:
-            call.fail(*status_of(error))
+            call.fail(*ending_of(error))
             return
         try:
             call.reply(self.answer().SerializeToString())
         except Exception as failure:  # noqa: BLE001 - whoever asked must be answered, and the thread go on
-            call.fail(*status_of(failure))
+            call.fail(*ending_of(failure))
 
 
 class Questions:
@@ -72,6 +72,6 @@ class Questions:
             else:
                 call.reply(answered.SerializeToString())
         except Exception as error:  # noqa: BLE001 - one question that fails must be answered, and not end the thread
-            call.fail(*status_of(error))
+            call.fail(*ending_of(error))
         finally:
             self._room.release()

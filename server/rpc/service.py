@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import grpc
 
 from models.catalog import Family, TensorSpec
-from server.errors import RequestError
+from server.errors import ComputeFailed, Overloaded, RequestError
 from server.metrics import FamilyMetrics
 from server.rpc import answers, sizes
 from server.rpc.aside import LARGE_BYTES, Aside
@@ -17,7 +17,7 @@ from server.rpc.endings import Trailers
 from server.rpc.hosting import SMALL_BYTES
 from server.rpc.opening import Opening, named
 from server.rpc.packing import Packed
-from server.rpc.status import status_of, trailers_of
+from server.rpc.status import ending_of, status_of, trailers_of
 from server.rpc.streams import Stream, StreamReply
 from server.rpc.unserved import Unserved
 from server.runtime.candidates import Candidates
@@ -113,25 +113,29 @@ class Service:
                 self._inbox[name] = []
                 self._hosted[name].dispatcher.submit(jobs)
 
-    def deliver(self, given: Sequence[Answer]) -> None:
-        """Encode answers and send them. The answers of one batch share most of their bytes."""
+    def deliver(self, given: Sequence[Answer]) -> Sequence[Answer]:
+        """Encode answers and send them. The answers of one batch share most of their bytes.
+
+        Returns those that were withheld, with the error that went out instead.
+        """
         shared: dict[tuple[tuple[str, ...], int], bytes] = {}
+        withheld = list[Answer]()
         for answer in given:
             origin: Any = answer.job.origin
-            if answer.error is not None:
-                code, details = status_of(answer.error)
-                origin.to.fail(code, named(origin.request.id, details), trailers_of(answer.error))
-                continue
-            if why := origin.to.unread:
-                origin.to.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, why)
-                continue
-            try:
-                message = _encode(answer, origin, shared)
-            except Exception as error:  # noqa: BLE001 - one answer that cannot be encoded must not cost its neighbours theirs
-                code, details = status_of(error)
-                origin.to.fail(code, named(origin.request.id, details))
-                continue
-            origin.to.reply(message)
+            error = answer.error
+            if error is None:
+                try:
+                    if not (why := origin.to.unread):
+                        origin.to.reply(_encode(answer, origin, shared))
+                        continue
+                    error = Overloaded(why)
+                except Exception as failure:  # noqa: BLE001 - one answer that cannot be encoded must not cost its neighbours theirs
+                    foreseen = isinstance(failure, RequestError)
+                    error = failure if foreseen else ComputeFailed(status_of(failure)[1])
+                withheld.append(Answer(answer.job, error=error))
+            code, details = status_of(error)
+            origin.to.fail(code, named(origin.request.id, details), trailers_of(error))
+        return withheld
 
     def _infer(self, call: Call, data: bytes | Packed | None) -> None:
         arrival_s = call.arrival_s
@@ -157,7 +161,7 @@ class Service:
             reply.request_id = message.id
             self._accept(call, arrival_s, reply, message)
         except Exception as error:  # noqa: BLE001 - one bad message must not end the stream of its neighbours
-            reply.fail(*status_of(error))
+            reply.fail(*ending_of(error))
 
     def _stream_aside(
         self, call: Call, arrival_s: float, reply: StreamReply, data: bytes | Packed
@@ -168,29 +172,33 @@ class Service:
             self._read_aside(call, arrival_s, reply, data)
             call.resume()
 
-        self._aside.do(self._size(data), read)
-        call.pause()
+        call.pause()  # before: it may have been read when `do` returns
+        try:
+            self._aside.do(self._size(data), read)
+        except RequestError:
+            call.resume()
+            raise
 
     def _size(self, data: bytes | Packed) -> int:
         """What the message may take, unpacked."""
-        return self._most_bytes if isinstance(data, Packed) else len(data)
+        return data.size(self._most_bytes) if isinstance(data, Packed) else len(data)
 
     def _read_aside(self, call: Call, arrival_s: float, to: Reply, data: bytes | Packed) -> None:
         """On the thread for large messages."""
         try:
             if isinstance(data, Packed):
-                data = data.unpack(self._most_bytes)
+                data = data.unpack(data.size(self._most_bytes))
             message = self._opening.message(data)
             if isinstance(to, StreamReply):
                 to.request_id = message.id
             job, hosted = self._checked(call, arrival_s, to, message)
-        except Exception as error:  # noqa: BLE001 - whoever asked must be answered, and the thread go on
-            to.fail(*status_of(error))
-            return
-        with call.lock:  # its client may leave meanwhile
-            if call.is_open:
+            with call.lock:  # its client may leave meanwhile
+                if not call.is_open:
+                    return
                 to.on_cancel = lambda: self._withdraw(hosted, job)
-                hosted.dispatcher.submit([job])
+            hosted.dispatcher.submit([job])
+        except Exception as error:  # noqa: BLE001 - whoever asked must be answered, and the thread go on
+            to.fail(*ending_of(error))
 
     def _accept(self, call: Call, arrival_s: float, to: Reply, message: Any) -> None:
         """Take in a message that came at `arrival_s`. Raises RequestError."""

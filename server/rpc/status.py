@@ -56,6 +56,13 @@ def status_of(error: BaseException) -> tuple[grpc.StatusCode, str]:
     return grpc.StatusCode.INTERNAL, "internal error; the server's log has the cause"
 
 
+def ending_of(
+    error: BaseException,
+) -> tuple[grpc.StatusCode, str, tuple[tuple[str, str], ...]]:
+    """How a call ends for this error: code, text, trailing metadata."""
+    return (*status_of(error), trailers_of(error))
+
+
 def trailers_of(error: BaseException) -> tuple[tuple[str, str], ...]:
     """When to ask again, in milliseconds, as trailing metadata; nothing where the error knows no such time."""
     if not isinstance(error, RequestError) or error.retry_s is None:

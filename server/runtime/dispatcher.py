@@ -189,10 +189,10 @@ class Dispatcher:
     def finish(self, step: Step, answers: Sequence[Answer]) -> None:
         """Take a step's answers back to their clients. Late ones are answered too, and counted as late."""
         answers = self._running.settle(step, answers)
-        self._replies.deliver(answers)
+        given = self._replies.step(answers)
         now_s = time.monotonic()
         self._running.end(step, answers[0].batch if answers else None, now_s)
-        self._replies.count(answers, now_s)
+        self._replies.count(given, now_s)
 
     def close(self) -> None:
         """Refuse new jobs; workers end when the waiting ones are answered."""

@@ -58,5 +58,5 @@ class Answer:
     error: RequestError | None = None
 
 
-Deliver = Callable[[Sequence[Answer]], None]
+Deliver = Callable[[Sequence[Answer]], Sequence[Answer] | None]
 """Takes answers back to their transport, from whichever thread has them."""

@@ -22,6 +22,11 @@ class Replies:
             self.deliver(answers)
             self._count_unrun(answers)
 
+    def step(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Deliver a step's answers; returns what became of them, to be counted."""
+        withheld = {id(one.job): one for one in self.deliver(answers) or ()}
+        return [withheld.get(id(a.job), a) for a in answers] if withheld else answers
+
     def count(self, answers: Sequence[Answer], now_s: float) -> None:
         """A step's answers were delivered just now."""
         served = [outcomes.served(a, a.batch, now_s) for a in answers if a.batch is not None]

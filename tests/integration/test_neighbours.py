@@ -13,7 +13,9 @@ from tests.integration.serving import Server
 
 SECONDS = 3.0
 MOST_BYTES = 100 << 20
-MORE_BYTES = {"unread_by_many": 200 << 20}  # 5,200 calls at once on 40 connections: the calls themselves take half of it
+MORE_BYTES = {
+    "unread_by_many": 200 << 20
+}  # 5,200 calls at once on 40 connections: the calls themselves take half of it
 LATEST_S = 1.0
 
 

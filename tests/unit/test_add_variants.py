@@ -156,8 +156,8 @@ def note(root: Path, *rows: list[str]) -> None:
 
 def test_a_dead_publishers_files_go_however_young(root: Path):
     whole = hashlib.sha256(b"whole, but named by no manifest").hexdigest()
-    note(root, ["temporary", ".new-dead"], ["file", "orphan-0123abcd.onnx", whole])
-    (root / "digits" / ".new-dead").write_text("half")
+    note(root, ["temporary", ".new-0123456789abcdef"], ["file", "orphan-0123abcd.onnx", whole])
+    (root / "digits" / ".new-0123456789abcdef").write_text("half")
     (root / "digits" / "orphan-0123abcd.onnx").write_text("whole, but named by no manifest")
 
     after = add(root, b="B")
@@ -169,12 +169,12 @@ def test_a_dead_publishers_files_go_however_young(root: Path):
 
 def test_a_dead_publishers_temporary_files_go_even_where_nothing_is_new(root: Path):
     add(root, b="B")
-    note(root, ["temporary", ".new-dead"])
-    (root / "digits" / ".new-dead").write_text("half")
+    note(root, ["temporary", ".new-0123456789abcdef"])
+    (root / "digits" / ".new-0123456789abcdef").write_text("half")
 
     add(root, b="B")
 
-    assert ".new-dead" not in contents(root)
+    assert ".new-0123456789abcdef" not in contents(root)
 
 
 def test_publishers_take_turns(root: Path):
