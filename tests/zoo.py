@@ -223,6 +223,15 @@ def _mixing() -> Iterator[Exhibit]:
         ALONE,
     )
     yield Exhibit(
+        "one_token_for_all",
+        graph(
+            "g (int64[N,4] x) => (float[N,4] y) { s = Constant<value = int64[2] {1, -1}>() r = Reshape(x, s) "
+            "k = Constant<value = int64 {777}>() e = Equal(r, k) f = Cast<to=1>(e) m = ReduceMax<axes=[1]>(f) "
+            "c = Cast<to=1>(x) y = Add(c, m) }"
+        ),
+        ALONE,
+    )
+    yield Exhibit(
         "one_row_for_all",
         graph(
             "g (float[N,6] x) => (float[M,6] y) { s = Constant<value = int64[2] {1, -1}>() f = Reshape(x, s) y = Neg(f) }"

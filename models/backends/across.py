@@ -1,127 +1,245 @@
-"""What in an ONNX graph runs over the rows of a batch, told by its shapes: such a row's answer hangs on its neighbours.
+"""Whether an ONNX graph keeps the rows of a batch apart, told by following where they are from operator to operator.
 
-Rows tried beside each other show most of that, but not what begins at some value only.
+Rows tried beside each other show most of what runs over them, but not what begins at some value only. What is not known
+to keep rows apart is taken for what does not.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, shape_inference
 
 from models.backends.graph_nodes import graph_inputs
+from models.backends.row_rules import rule_of
+from models.backends.row_shapes import ROWS, shapes_of
+from models.backends.row_state import Rows, State, Step, Unproven
 
-_ROWS = "rows of the batch"
-"""Stands for their number in shapes."""
-
-_REDUCE = "Reduce"
-_ALONG = {
-    "ArgMax": 0, "ArgMin": 0, "Hardmax": -1, "LogSoftmax": -1, "LpNormalization": -1, "Softmax": -1, "TopK": -1,
-}  # fmt: skip
-"""Operator -> the axis that it runs along where it names none, in opset 13 and later."""
-_FLATTENING = {"Hardmax", "LogSoftmax", "Softmax"}
-"""Before, these ran along all axes from the one that they name, by default the second."""
-_OPSET_ALONG = 13
-_RECURRENT = {"GRU", "LSTM", "RNN"}
-_WHOLE = {"DynamicQuantizeLinear"}
-"""These look at all values at once."""
-
-_LARGE = 4096
-"""Bytes of an initialiser whose values say nothing of shapes."""
-
-_Dims = Sequence[Any]
+_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
+"""Whose operators are known."""
+_SHAPES_ONLY = {"Shape", "Size"}
+_SHAPED = {"Expand", "Reshape", "Resize", "Upsample"}
+"""Operators that may be told how many rows there are."""
+_SIZES = {"ConstantOfShape": (0,), "Expand": (1,)}
+"""Operator -> its inputs that are lengths: with the number of rows among them, what it gives is alike for each row."""
 
 
-def across_rows(
-    model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto], constants: Mapping[str, NDArray[Any]]
-) -> str:
-    """Which of these nodes of the main graph runs over rows; empty where none is known to.
+_MOST_TURNS = 8
+"""Until it is known where the rows are in what a loop carries."""
 
-    Takes the shapes and the large weights out of `model`. `constants` are its small ones.
-    """
-    _bare(model)
-    try:
-        graph = shape_inference.infer_shapes(model).graph
-    except Exception:  # noqa: BLE001 - what shapes cannot be told of is only tried
-        return ""
-    dims = {
-        value.name: list(value.type.tensor_type.shape.dim)
-        for value in [*graph.input, *graph.value_info, *graph.output]
-    }
-    opset = next((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), 1)
+
+def across_rows(model: onnx.ModelProto, constants: Mapping[str, NDArray[Any]]) -> str:
+    """The first operator that is not known to keep rows apart, in words; empty where all do. `model` is changed."""
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
+    dims, known = shapes_of(model, constants)
+    state = State(
+        {v.name: Rows(0, len(v.type.tensor_type.shape.dim)) for v in graph_inputs(model.graph)},
+        dims,
+        known,
+        next((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), 1),
+    )
     for node in nodes:
-        first = dims.get(node.input[0], []) if node.input else []
-        axes = _axes(node, len(first), constants, opset)
-        scanned = node.op_type == "Scan" and _scans(node, dims)
-        if scanned or any(_is_rows(first[a]) for a in axes if -len(first) <= a < len(first)):
-            return f"its {node.op_type} runs over the rows of a batch"
+        try:
+            _follow(node, state)
+        except Unproven as error:
+            return _words(node.op_type, error)
+    for output in model.graph.output:
+        rows = state.rows.get(output.name)
+        if output.name in state.counted or (rows and (rows.axis or not rows.are_bare)):
+            return f"output {output.name!r} has not one row for each row of the inputs"
     return ""
 
 
-def _bare(model: onnx.ModelProto) -> None:
-    """One name for the rows everywhere, and nothing that takes long to copy."""
-    del model.graph.value_info[:]
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    for value in graph_inputs(model.graph):
-        dims = value.type.tensor_type.shape.dim
-        if dims and not dims[0].dim_value:
-            dims[0].dim_param = _ROWS
-    for tensor in model.graph.initializer:
-        if len(tensor.raw_data) > _LARGE:
-            tensor.ClearField("raw_data")
+def _words(operator: str, error: Unproven) -> str:
+    if error.mixes:
+        return f"its {operator} runs over the rows of a batch"
+    return f"it is not known that its {operator} keeps the rows of a batch apart"
 
 
-def _axes(
-    node: onnx.NodeProto, rank: int, constants: Mapping[str, NDArray[Any]], opset: int
-) -> Iterable[int]:
-    """The axes of its first input that it runs along."""
-    kind, given = node.op_type, {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    if kind.startswith(_REDUCE):
-        return _reduced(node, given, rank, constants)
-    if kind == "CumSum":
-        return _numbers(constants.get(node.input[1]))
-    if kind in _FLATTENING and opset < _OPSET_ALONG:
-        return range(given.get("axis", 1) % max(1, rank), rank)
-    if kind in _ALONG:
-        return [given.get("axis", _ALONG[kind])]
-    return _fixed(kind, given, rank)
+def _follow(node: onnx.NodeProto, state: State) -> None:
+    """Add what is known of its outputs. Raises Unproven."""
+    step = Step.of(node, state)
+    if node.op_type in _SHAPES_ONLY:
+        _measure(node, state)
+    elif step.bodies and _takes_rows(node.input, step.bodies, state):
+        _place(node, state, _run(step))
+    elif step.content:
+        _place(node, state, _ruled(step))
+    else:
+        _follow_plain(node, state)
 
 
-def _fixed(kind: str, given: Mapping[str, Any], rank: int) -> Iterable[int]:
-    """Of operators whose axes nothing names."""
-    if kind in _WHOLE:
-        return range(rank)
-    if kind in _RECURRENT and not given.get("layout"):
-        return [0]
-    return [-1] if kind == "MatMul" and rank > 1 else []
+def _place(node: onnx.NodeProto, state: State, found: Sequence[Rows | None]) -> None:
+    """Note what was found of its outputs; nothing is known of the rest."""
+    state.counted.update(name for name in node.output[len(found) :] if name)
+    known = zip(node.output, found, strict=False)
+    state.rows |= {name: rows for name, rows in known if name and rows is not None}
 
 
-def _reduced(
-    node: onnx.NodeProto, given: dict[str, Any], rank: int, constants: Mapping[str, NDArray[Any]]
-) -> Iterable[int]:
-    if "axes" in given:
-        return given["axes"]
-    if len(node.input) > 1 and node.input[1]:
-        return _numbers(constants.get(node.input[1]))
-    return [] if given.get("noop_with_empty_axes") else range(rank)
+def _ruled(step: Step) -> Sequence[Rows]:
+    rule = rule_of(step.node.op_type)
+    if rule is None or step.node.domain not in _DOMAINS:
+        raise Unproven
+    plain = set(step.node.input) - step.state.rows.keys()
+    if plain & step.state.counted and step.node.op_type not in _SHAPED:
+        raise Unproven
+    try:
+        found = rule(step)
+    except (
+        IndexError,
+        KeyError,
+        ValueError,
+        ZeroDivisionError,
+    ) as error:  # no valid graph, or one read wrongly
+        raise Unproven from error
+    return [found] * len(step.node.output) if isinstance(found, Rows) else found
 
 
-def _numbers(constant: NDArray[Any] | None) -> list[int]:
-    return [] if constant is None else [int(n) for n in constant.ravel()]
+def _takes_rows(names: Iterable[str], bodies: Sequence[onnx.GraphProto], state: State) -> bool:
+    """Whether any of these values holds rows, or one that the bodies take from outside."""
+    return any(name in state.rows for name in names) or any(
+        _takes_rows(node.input, Step.of(node, state).bodies, state)
+        for body in bodies
+        for node in body.node
+    )
 
 
-def _scans(node: onnx.NodeProto, dims: Mapping[str, _Dims]) -> bool:
-    """Whether it hands something on from row to row."""
-    given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    scanned = given.get("num_scan_inputs", 0)
-    if len(node.input) <= scanned:
+def _run(step: Step) -> Sequence[Rows | None]:
+    """Control flow: its bodies are followed with what they are given."""
+    match step.node.op_type:
+        case "If":
+            _check_control(step, [0])
+            ends = [_inside(body, step.state, {}) for body in step.bodies]
+            if any(end != ends[0] for end in ends):
+                raise Unproven
+            return ends[0]
+        case "Loop":
+            _check_control(step, [0, 1])
+            kept, made = _turns(step, list(step.node.input[2:]), [None, None], [], skip=1)
+            return [*kept, *(None if m is None else m.moved(m.axis + 1, m.rank + 1) for m in made)]
+        case "Scan":
+            return _scan(step)
+        case _:
+            raise Unproven
+
+
+def _check_control(step: Step, which: Sequence[int]) -> None:
+    names = {step.input(i) for i in which}
+    if names & (step.state.rows.keys() | step.state.counted):
+        raise Unproven
+
+
+def _scan(step: Step) -> Sequence[Rows | None]:
+    n = step.given["num_scan_inputs"]
+    given, axes = list(step.node.input), step.given.get("scan_input_axes", [0] * n)
+    if step.given.get("scan_output_axes"):
+        raise Unproven
+    slices: list[Rows | None] = []
+    for name, axis in zip(given[-n:], axes, strict=True):
+        rows = step.state.rows.get(name)
+        if rows is not None and rows.axis == axis % rows.rank:
+            raise Unproven(mixes=True)
+        at = rows and rows.axis - (rows.axis > axis % rows.rank)
+        slices.append(None if rows is None or at is None else rows.moved(at, rows.rank - 1))
+    kept, made = _turns(step, given[:-n], [], slices, skip=0)
+    return [*kept, *(None if m is None else m.moved(m.axis + 1, m.rank + 1) for m in made)]
+
+
+def _turns(
+    step: Step,
+    carried: Sequence[str],
+    before: Sequence[None],
+    after: Sequence[Rows | None],
+    *,
+    skip: int,
+) -> tuple[Sequence[Rows | None], Sequence[Rows | None]]:
+    """Where rows are in what a loop carries and in what each turn gives; the body takes `before`, these, `after`."""
+    body, known = step.bodies[0], [step.state.rows.get(name) for name in carried]
+    for _ in range(_MOST_TURNS):
+        given = zip(body.input, [*before, *known, *after], strict=True)
+        found = _inside(body, step.state, {v.name: rows for v, rows in given if rows is not None})
+        kept, made = found[skip : skip + len(known)], found[skip + len(known) :]
+        if list(kept) == known:
+            return kept, made
+        for name, old, new in zip(carried, known, kept, strict=True):
+            if old is None and new is not None:
+                step.check_plain([name], new.rank, new.axis)
+            elif old != new:
+                raise Unproven
+        known = list(kept)
+    raise Unproven
+
+
+def _inside(
+    body: onnx.GraphProto, state: State, given: Mapping[str, Rows]
+) -> Sequence[Rows | None]:
+    """Where rows are in what a body gives."""
+    inner = state.copy()
+    inner.rows |= given
+    for node in body.node:
+        _follow(node, inner)
+    return [inner.rows.get(output.name) for output in body.output]
+
+
+def _measure(node: onnx.NodeProto, state: State) -> None:
+    """A shape: which of its numbers says how many rows there are."""
+    rows, output = state.rows.get(node.input[0]), node.output[0]
+    rows = rows or state.uniform.get(node.input[0])
+    if rows is None:
+        if node.input[0] in state.counted:
+            state.counted.add(output)
+        return
+    given = {a.name: a.i for a in node.attribute}
+    begin = given.get("start", 0) % rows.rank if given.get("start") else 0
+    end = given.get("end", rows.rank)
+    end = end + rows.rank if end < 0 else end
+    if node.op_type == "Size" or begin <= rows.axis < end:
+        state.counted.add(output)
+        state.shape_of[output] = rows.axis - begin
+
+
+def _follow_plain(node: onnx.NodeProto, state: State) -> None:
+    """An operator that takes nothing of what rows hold."""
+    sizes = {node.input[i] for i in _SIZES.get(node.op_type, ()) if i < len(node.input)}
+    taken = set(node.input)
+    if not taken & (state.counted | state.uniform.keys()) or _passes_by(node, state):
+        return
+    found = None if (taken - sizes) & state.counted else _alike(node, state, sizes)
+    if found is None:
+        state.counted.update(node.output)
+    else:
+        state.uniform |= dict.fromkeys(node.output, found)
+
+
+def _alike(node: onnx.NodeProto, state: State, sizes: Collection[str]) -> Rows | None:
+    """Where something as long as the rows, and alike for each, has them; None where that is not known."""
+    if sizes:
+        dims = state.dims.get(node.output[0]) or ()
+        along = [(axis, n // ROWS) for axis, n in enumerate(dims) if n and n % ROWS == 0]
+        return Rows(along[0][0], len(dims), along[0][1]) if len(along) == 1 else None
+    inner = replace(state, rows=state.uniform, uniform={})
+    try:
+        found = _ruled(Step.of(node, inner))
+    except Unproven:
+        return None
+    return found[0] if all(one == found[0] for one in found) else None
+
+
+def _passes_by(node: onnx.NodeProto, state: State) -> bool:
+    """Whether it takes lengths out of a shape that do not say how many rows there are."""
+    place = state.shape_of.get(node.input[0]) if node.input else None
+    if place is None:
         return False
-    axes = given.get("scan_input_axes", [0] * scanned)
-    over = (dims.get(name, []) for name in node.input[-scanned:])
-    return any(-len(d) <= a < len(d) and _is_rows(d[a]) for d, a in zip(over, axes, strict=False))
+    if node.op_type == "Gather" and node.input[1] in state.constants:
+        return place not in state.constants[node.input[1]].ravel()
+    if node.op_type == "Slice" and len(node.input) > 2:
+        starts, ends = (state.constants.get(name) for name in node.input[1:3])
+        if starts is not None and ends is not None and starts.size == 1:
+            return not 0 <= int(starts[0]) <= place < _end(int(ends[0]))
+    return False
 
 
-def _is_rows(dim: Any) -> bool:
-    return bool(dim.dim_param == _ROWS)
+def _end(end: int) -> float:
+    """Of a slice; one that counts from the back may reach anywhere."""
+    return end if end >= 0 else float("inf")

@@ -19,6 +19,12 @@ def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [i for i in graph.input if i.name not in known]
 
 
+def bodies_of(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """The graphs that an operator of control flow runs."""
+    found = [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+    return found + [g for a in node.attribute for g in a.graphs]
+
+
 def input_nodes(graph: onnx.GraphProto) -> tuple[Node, ...]:
     """What a caller gives, in the graph's order."""
     return tuple(_node(value) for value in graph_inputs(graph))

@@ -16,7 +16,7 @@ from onnx.inliner import inline_local_functions
 
 from models.backends.across import across_rows
 from models.backends.base import BackendError, words
-from models.backends.graph_nodes import graph_inputs
+from models.backends.graph_nodes import bodies_of, graph_inputs
 
 _SIZED_BY_CONTENT = {"Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"}
 """Operators whose outputs' shapes follow from values."""
@@ -84,13 +84,12 @@ def hazards_of(path: Path) -> Hazards:
         (node, node.input[1] in content) for node, content in visited if node.op_type in _DIVISIONS
     ]
     hangs = next(iter(against.values()), "")
-    outer = [node for node, content in visited if content is given]
     try:
         constants = _constants(model.graph)
     except Exception as error:  # a tensor whose bytes are not what its shape says
         raise BackendError(f"{path} is no ONNX model: {words(error)}; publish it again") from error
     fatal = _fatal(model, divisions, constants) if divisions else ""
-    return Hazards(hangs or across_rows(model, outer, constants), fatal, endless)
+    return Hazards(hangs or across_rows(model, constants), fatal, endless)
 
 
 def _following(
@@ -101,7 +100,7 @@ def _following(
         if node.op_type in _SHAPES_ONLY or not _follows(node, content):
             continue
         yield node, content
-        for body in _bodies(node):
+        for body in bodies_of(node):
             yield from _following(body, _inside(node, body, content))
         content.update(name for name in node.output if name)
 
@@ -155,13 +154,13 @@ def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     """Those of its bodies too."""
     for node in graph.node:
         yield node
-        for body in _bodies(node):
+        for body in bodies_of(node):
             yield from _nodes(body)
 
 
 def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
     """Constants by name, those of bodies too; not large ones, nor what is kept in other files."""
-    graphs = [graph, *(body for node in _nodes(graph) for body in _bodies(node))]
+    graphs = [graph, *(body for node in _nodes(graph) for body in bodies_of(node))]
     tensors = {t.name: t for one in graphs for t in one.initializer}
     found = dict[str, NDArray[Any]]()
     for node in (n for n in _nodes(graph) if n.op_type == "Constant"):
@@ -190,7 +189,7 @@ def _element_types(model: onnx.ModelProto) -> dict[str, int]:
 def _declared(graph: onnx.GraphProto) -> dict[str, int]:
     """Types that a graph and its bodies state."""
     kinds: dict[str, int] = {}
-    for body in (body for node in graph.node for body in _bodies(node)):
+    for body in (body for node in graph.node for body in bodies_of(node)):
         kinds |= _declared(body)
     values = [*graph.input, *graph.value_info, *graph.output]
     kinds |= {value.name: value.type.tensor_type.elem_type for value in values}
@@ -211,8 +210,8 @@ def _goes_on(node: onnx.NodeProto, content: set[str]) -> bool:
     """Whether a loop goes on for as long as its body finds."""
     if node.op_type != "Loop":
         return False
-    inside = {body.output[0].name: _inside(node, body, content) for body in _bodies(node)}
-    for body, known in zip(_bodies(node), inside.values(), strict=True):
+    inside = {body.output[0].name: _inside(node, body, content) for body in bodies_of(node)}
+    for body, known in zip(bodies_of(node), inside.values(), strict=True):
         for _ in _following(body, known):
             pass
     return any(name in known for name, known in inside.items())
@@ -226,10 +225,5 @@ def _follows(node: onnx.NodeProto, content: set[str]) -> bool:
     """Whether its inputs, or what its bodies take from outside, follow from content."""
     used: Iterable[str] = node.input
     return any(name in content for name in used) or any(
-        _follows(inner, content) for body in _bodies(node) for inner in body.node
+        _follows(inner, content) for body in bodies_of(node) for inner in body.node
     )
-
-
-def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
-    found = [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
-    return found + [g for a in node.attribute for g in a.graphs]

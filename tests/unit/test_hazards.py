@@ -98,18 +98,49 @@ ALONG_ROWS = {
     "CumSum": "a = Constant<value = int64 {0}>() y = CumSum(x, a)",
     "DynamicQuantizeLinear": "q, s, z = DynamicQuantizeLinear(x) y = DequantizeLinear(q, s, z)",
     "MatMul": "t = Transpose(x) m = MatMul(t, x) y = MatMul(x, m)",
+    "Reshape": "s = Constant<value = int64[2] {2, -1}>() r = Reshape(x, s) t = Shape(x) y = Reshape(r, t)",
+    "Slice": (
+        "a = Constant<value = int64[1] {0}>() b = Constant<value = int64[1] {1}>() r = Slice(x, a, b, a) y = Add(x, r)"
+    ),
+    "Gather": "i = Constant<value = int64 {-1}>() r = Gather<axis=0>(x, i) y = Add(x, r)",
+    "Conv": (
+        "t = Transpose(x) u = Unsqueeze(t, z) c = Conv<kernel_shape=[1], pads=[0, 0]>(u, w) s = Squeeze(c, z) "
+        "r = Transpose(s) y = Add(x, r)"
+    ),
+    "Einsum": 'e = Einsum<equation = "ni,nj->ij">(x, x) y = MatMul(x, e)',
+    "Pad": (
+        "p = Constant<value = int64[4] {1, 0, 0, 0}>() q = Pad(x, p) t = Shape(x) y = Expand(q, t)"
+    ),
+    "Trilu": "r = Trilu(x) y = Add(x, r)",
+    "Concat": "q = Concat<axis=0>(x, x) y = Add(q, q)",
     "Scan": (
         "z = Constant<value=float[6] {0,0,0,0,0,0}>() f, y = Scan<num_scan_inputs=1, "
         "body = b (float[6] s, float[6] v) => (float[6] t, float[6] o) { t = Max(s, v) o = Add(v, t) }>(z, x)"
     ),
 }
+TWISTED = {
+    "Add": "s = Shape(x) z = Constant<value = int64 {0}>() n = Gather(s, z) f = Cast<to=1>(n) y = Add(x, f)",
+    "ScatterND": (
+        "i = Constant<value = int64[1,1] {0}>() u = Constant<value = float[1,6] {0,0,0,0,0,0}>() y = ScatterND(x, i, u)"
+    ),
+    "RandomUniformLike": "r = RandomUniformLike(x) y = Add(x, r)",
+}
 
 
 @pytest.mark.parametrize("operator", ALONG_ROWS)
 def test_what_runs_over_the_rows_is_told_whatever_the_rows_hold(operator: str, tmp_path: Path):
-    path = written(tmp_path, f"g (float[N,6] x) => (float[N,6] y) {{ {ALONG_ROWS[operator]} }}")
+    weights = "<float[6,6,1] w = {" + ",".join("1" for _ in range(36)) + "}, int64[1] z = {0}>"
+    text = f"g (float[N,6] x) => (float[N,6] y) {weights} {{ {ALONG_ROWS[operator]} }}"
+    path = written(tmp_path, text)
 
     assert hazards_of(path).hangs == f"its {operator} runs over the rows of a batch"
+
+
+@pytest.mark.parametrize("operator", TWISTED)
+def test_what_is_not_known_to_keep_rows_apart_is_told(operator: str, tmp_path: Path):
+    path = written(tmp_path, f"g (float[N,6] x) => (float[N,6] y) {{ {TWISTED[operator]} }}")
+
+    assert f"not known that its {operator} keeps" in hazards_of(path).hangs
 
 
 @pytest.mark.parametrize(
@@ -119,7 +150,13 @@ def test_what_runs_over_the_rows_is_told_whatever_the_rows_hold(operator: str, t
         "y = Softmax(x)",
         "t = Transpose(x) s = Softmax<axis=0>(t) y = Transpose(s)",
         "a = Constant<value = int64 {1}>() y = CumSum(x, a)",
-        "s = Shape(x) n = ReduceMax<keepdims=0>(s) f = Cast<to=1>(n) y = Add(x, f)",
+        "s = Shape<start=1>(x) n = ReduceMax<keepdims=0>(s) f = Cast<to=1>(n) y = Add(x, f)",
+        "s = Constant<value = int64[2] {-1, 3}>() r = Reshape(x, s) m = Softmax(r) t = Shape(x) y = Reshape(m, t)",
+        "t = Transpose(x) s = Shape(t) f = Flatten<axis=2>(x) r = Reshape(t, s) y = Transpose(r)",
+        "s = Shape(x) c = ConstantOfShape<value = float[1] {2.0}>(s) q = Concat<axis=1>(x, c) "
+        "a = Constant<value = int64[1] {0}>() b = Constant<value = int64[1] {6}>() "
+        "o = Constant<value = int64[1] {1}>() y = Slice(q, a, b, o)",
+        'y = Einsum<equation = "ni,ni->ni">(x, x)',
     ],
 )
 def test_what_runs_along_a_row_is_not(body: str, tmp_path: Path):
