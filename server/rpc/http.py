@@ -25,6 +25,7 @@ VISIT_S = 5.0
 _CHUNK_BYTES = 64 << 10
 _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """Why an address of a name cannot be listened on: it is not this machine's."""
+_LOOPBACK = ("127.0.0.1", "::1")
 _BREATHER_S = 0.1
 """Nobody is let in for so long when there is no descriptor for them."""
 
@@ -176,8 +177,7 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     """Listens on each address of `host`, on one port; on IPv4 and IPv6 where it is `::`. Raises OSError."""
     listeners: list[socket.socket] = []
     absent: OSError | None = None
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    for family, address in dict.fromkeys((row[0], row[4]) for row in found):
+    for family, address in _addresses(host, port):
         both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
         port = listeners[0].getsockname()[1] if listeners else port
         try:
@@ -195,6 +195,14 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     if absent is not None and not listeners:
         raise absent
     return listeners
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+    """Of `localhost` both, whatever the machine's own tables say: gRPC has them so (RFC 6761)."""
+    hosts = _LOOPBACK if host.lower() == "localhost" else (host,)
+    kind, flags = socket.SOCK_STREAM, socket.AI_PASSIVE
+    rows = [row for one in hosts for row in socket.getaddrinfo(one, port, type=kind, flags=flags)]
+    return list(dict.fromkeys((row[0], row[4]) for row in rows))
 
 
 def _is_the_hosts(error: Exception) -> bool:

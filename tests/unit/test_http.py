@@ -22,6 +22,14 @@ def listening(host: str, port: int = 0) -> Iterator[Operators]:
         operators.stop()
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
 def named(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     """Let every name have these addresses."""
     rows: list[Any] = [
@@ -42,13 +50,16 @@ def test_a_name_with_several_addresses_is_listened_on_at_each_that_is_ours(
 ):
     with monkeypatch.context() as patch:
         named(patch, *absent, "127.0.0.1", "127.0.0.1", "127.0.0.2")
-        operators = Operators("both", 0, CollectorRegistry(), lambda: True)
-    operators.start()
+        with listening("both") as operators:
+            patch.undo()
+            assert is_alive("127.0.0.1", operators.port)
+            assert is_alive("127.0.0.2", operators.port)
 
-    try:
-        assert [is_alive(a, operators.port) for a in ("127.0.0.1", "127.0.0.2")] == [True, True]
-    finally:
-        operators.stop()
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_localhost_is_both_loopbacks_as_with_grpc():
+    with listening("localhost") as operators:
+        assert [is_alive(a, operators.port) for a in ("127.0.0.1", "::1")] == [True, True]
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nohost.invalid"])
