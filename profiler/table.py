@@ -52,8 +52,8 @@ def _rows(family: Family, profile: Profile) -> list[str]:
         accuracy = f"{accuracy_of(family, profile):>8.2%}"
         name = f"{profile.label:<38} {accuracy}" if first else " " * 47
         cost = f" {profile.load_s:>7.2f} {profile.memory_bytes / 2**20:>6.0f}" if first else ""
-        median = f"{point.p50_s * 1e3:>8.2f} {point.half_width:>6.1%}"
-        times = " ".join([median, *(f"{s * 1e3:>8.2f}" for s in (point.p95_s, point.p99_s))])
+        median = f"{point.p50_s * 1e3:>8.3f} {point.half_width:>6.1%}"
+        times = " ".join([median, *(f"{s * 1e3:>8.3f}" for s in (point.p95_s, point.p99_s))])
         rate = profile.throughput_rps(point.batch)
         rows.append(f"{name} {point.batch:>6} {times} {rate:>9.1f} {point.n:>5}{cost}")
     return [*rows, *([f"    {profile.note}"] if profile.note else [])]
