@@ -212,7 +212,23 @@ def _verified(folder: Path, family: Family) -> int:
     for variant in family.variants:
         if bare := uncovered(folder, variant):
             code = _fail(f"{folder}: {uncovered_text(variant, bare)}")
+    if odd := _odd_labels(family):
+        _warn(f"{folder}: {odd}")
     return code
+
+
+def _odd_labels(family: Family) -> str:
+    """What is odd of the labels where class scores seem to be meant but have another number; empty if nothing is."""
+    known = len(family.labels)
+    flat = [t for t in family.outputs if len(t.shape) == 2 and t.datatype.startswith("FP")]
+    scores = [t for t in flat if t.shape[1] > 1]
+    if not known or not scores or any(known in t.shape for t in family.outputs):
+        return ""
+    one = scores[0]
+    return (
+        f"key 'labels' has {known} labels, output {one.name!r} {list(one.shape)} has {one.shape[1]} values a row; "
+        "if these are class scores, give as many labels, in their order"
+    )
 
 
 def _warn(message: str) -> None:

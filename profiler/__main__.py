@@ -36,7 +36,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift profile", description=__doc__)
     add = parser.add_argument
     add("--fresh", action="store_true", help="measure again even what is stored")
-    add("--budget-s", type=_positive, default=18.0, help="time for a whole family (s; default 18)")
+    add(
+        "--budget-s",
+        type=_positive,
+        default=20.0,
+        help="time for a whole family (s; default %(default)g)",
+    )
     add("--json", action="store_true", help="print JSON instead of the table")
     add(
         "--explain",

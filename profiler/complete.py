@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from models.backends import Way, ways
+from models.backends import Way, no_way, ways
 from models.backends.base import BackendError, Slot
 from models.catalog import Family, Variant
 from profiler import measure, store
@@ -58,10 +58,13 @@ def complete(
     created = datetime.now(UTC).isoformat(timespec="seconds")
     machine = machine or MachineProfile(hardware.fingerprint(), job.family.name, created)
     arms = job.arms()
+    unrun = _unrun(job, arms)
+    if not arms:
+        raise BackendError(next(iter(unrun.values())))
     rows = sample_rows(job.folder, job.family)
     missing = [(v, w) for v, w in arms if not _is_stored(machine, v, w, job.threads, rows)]
     if not missing:
-        return Outcome(machine)
+        return Outcome(machine, unrun)
     bench = _bench(job, len(missing) / len(arms), rows)
     with ExitStack() as opened, _bar(bench.left_s) as bar:
         _open(job, missing, bench, bar, opened)
@@ -72,7 +75,14 @@ def complete(
         raise BackendError(next(iter(bench.failed.values())))
     machine = _noted(job.family, machine)
     store.save(profiles, job.family, machine, hardware)
-    return Outcome(machine, dict(bench.failed), time.perf_counter() - start_s)
+    return Outcome(machine, {**unrun, **bench.failed}, time.perf_counter() - start_s)
+
+
+def _unrun(job: Job, arms: Sequence[tuple[Variant, Way]]) -> dict[str, str]:
+    """The variants that nothing here runs, and why."""
+    runnable = {v.name for v, _ in arms}
+    left = [v for v in job.family.variants if v.name not in runnable]
+    return {v.name: no_way(v, job.backends) for v in left}
 
 
 def _is_stored(

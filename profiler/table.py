@@ -8,8 +8,8 @@ from profiler.hardware import Hardware
 from profiler.profiles import MachineProfile, Profile
 
 _HEADER = (
-    f"{'arm':<38}{'accuracy':>9}{'batch':>7}{'p50 ms':>9}{'+/-':>6}{'p95 ms':>9}{'p99 ms':>9}"
-    f"{'rows/s':>9}{'n':>6}{'load s':>8}{'MiB':>7}"
+    f"{'arm':<38} {'accuracy':>8} {'batch':>6} {'p50 ms':>8} {'+/-':>6} {'p95 ms':>8} {'p99 ms':>8}"
+    f" {'rows/s':>9} {'n':>5} {'load s':>7} {'MiB':>6}"
 )
 
 
@@ -49,10 +49,11 @@ def _rows(family: Family, profile: Profile) -> list[str]:
     rows: list[str] = []
     for point in profile.points:
         first = point is profile.points[0]
-        name = f"{profile.label:<38}{accuracy_of(family, profile):>9.2%}" if first else " " * 47
-        cost = f"{profile.load_s:>8.2f}{profile.memory_bytes / 2**20:>7.0f}" if first else ""
-        median = f"{point.p50_s * 1e3:>9.2f}{point.half_width:>6.1%}"
-        times = median + "".join(f"{s * 1e3:>9.2f}" for s in (point.p95_s, point.p99_s))
+        accuracy = f"{accuracy_of(family, profile):>8.2%}"
+        name = f"{profile.label:<38} {accuracy}" if first else " " * 47
+        cost = f" {profile.load_s:>7.2f} {profile.memory_bytes / 2**20:>6.0f}" if first else ""
+        median = f"{point.p50_s * 1e3:>8.3f} {point.half_width:>6.1%}"
+        times = " ".join([median, *(f"{s * 1e3:>8.3f}" for s in (point.p95_s, point.p99_s))])
         rate = profile.throughput_rps(point.batch)
-        rows.append(f"{name}{point.batch:>7}{times}{rate:>9.1f}{point.n:>6}{cost}")
+        rows.append(f"{name} {point.batch:>6} {times} {rate:>9.1f} {point.n:>5}{cost}")
     return [*rows, *([f"    {profile.note}"] if profile.note else [])]

@@ -31,7 +31,7 @@ from server.rpc.bounds import Bounds
 from server.rpc.call import Handler
 from server.rpc.describe import Describe
 from server.rpc.front import Front
-from server.rpc.http import Operators
+from server.rpc.http import NotOurs, Operators
 from server.rpc.service import Hosted, Service
 from server.rpc.standard import Health, Reflection
 from server.rpc.status import ending_of
@@ -83,9 +83,7 @@ class App:
             self._operators = Operators(config.host, config.http_port, metrics.registry, self.ready)
             self.port = self._front.bind(joined(config.host, config.port))
         except OSError as error:
-            raise BadConfiguration(
-                f"{error}; choose another with --port / --http-port, or stop what holds it"
-            ) from error
+            raise BadConfiguration(f"{error}; {_remedy(error)}") from error
         self._on_failure: Callable[[str], None] = _log.error
 
     @property
@@ -249,3 +247,9 @@ def _decision_log(hosted: Mapping[str, Hosted], config: Config) -> DecisionLog |
         return None
     journals = {name: one.dispatcher.journal for name, one in hosted.items()}
     return DecisionLog(journals, config.log_decisions_every_s)
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, NotOurs):
+        return "choose another with --host"
+    return "choose another with --port / --http-port, or stop what holds it"

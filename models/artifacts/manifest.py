@@ -64,7 +64,8 @@ def _labels(top: Table, labels: object) -> tuple[str, ...]:
 def _tensor(table: Table) -> TensorSpec:
     name, datatype, shape = table.text("name"), table.text("datatype"), table.take("shape")
     if datatype not in DATATYPES:
-        raise table.wrong("datatype", f"must be one of {', '.join(DATATYPES)}, not {datatype!r}")
+        known = f"{', '.join(DATATYPES)} (BYTES, which is text, and BF16 are not served)"
+        raise table.wrong("datatype", f"must be one of {known}, not {datatype!r}")
     dims = cast("list[object]", shape) if isinstance(shape, list) else []
     whole = [d for d in dims if isinstance(d, int) and not isinstance(d, bool)]
     if not whole or len(whole) != len(dims) or whole[0] != -1 or min(whole[1:], default=1) < 1:

@@ -54,11 +54,11 @@ class Table:
         return value
 
     def digest(self, key: str) -> str:
-        """A sha256 in hexadecimal digits."""
+        """A sha256 in hexadecimal digits, however they are written; in small letters."""
         value = self.text(key)
-        if not _SHA256.fullmatch(value):
+        if not _SHA256.fullmatch(value.lower()):
             raise self.wrong(key, f"must be 64 hexadecimal digits, not {value!r}")
-        return value
+        return value.lower()
 
     def sizes(self, key: str) -> tuple[int, ...]:
         """A non-empty array of whole numbers of at least 1."""

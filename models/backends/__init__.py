@@ -141,6 +141,20 @@ def reference_way(variant: Variant) -> Way | None:
     return _REFERENCES.get(Path(variant.artifact).suffix)
 
 
+def no_way(variant: Variant, only: Sequence[str] = ()) -> str:
+    """Why `ways` has none for the variant, and what would have."""
+    what = f"{variant.artifact} of {variant.name}"
+    fitting = [r.name for r in _fitting(variant)]
+    if not fitting:
+        known = " or ".join(f"*{suffix}" for suffix in _REFERENCES)
+        return f"no runtime takes {what}; artefacts are {known} (`torch.export.save`): export it as one of them"
+    allowed = ", ".join(only) or "any"
+    return (
+        f"no runtime that is installed and allowed (key `backends`: {allowed}) runs {what} here; "
+        f"what takes such files: {', '.join(fitting)}"
+    )
+
+
 def is_usable(backend: str) -> bool:
     """Whether the runtime of this name is installed here and can be imported."""
     return any(r.name == backend and _usable(r) is not None for r in RUNTIMES)

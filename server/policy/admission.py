@@ -126,9 +126,10 @@ def _overloaded(ahead: int, drained_s: float, left_s: float) -> Refuse:
 
 def _late(ticket: Ticket, need_s: float, now_s: float) -> Refuse:
     left_ms, need_ms = 1e3 * (ticket.deadline_s - now_s), 1e3 * need_s
+    when = f"is {left_ms:.1f} ms away" if left_ms > 0 else f"passed {-left_ms:.1f} ms ago"
     return Refuse(
         "late",
-        f"deadline is {left_ms:.1f} ms away, the fastest acceptable arm needs {need_ms:.1f} ms; allow more time"
+        f"its deadline {when}, the fastest acceptable arm needs {need_ms:.1f} ms; allow more time"
         + (f", or send fewer rows than {ticket.rows} at a time" if ticket.rows > 1 else ""),
     )
 

@@ -4,12 +4,14 @@ Whoever connects gets one answer within a few seconds or none; of too many, who 
 """
 
 import contextlib
+import errno
 import selectors
 import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -21,6 +23,9 @@ MOST_VISITS = 32
 VISIT_S = 5.0
 """From connecting to having taken the answer."""
 _CHUNK_BYTES = 64 << 10
+_ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+"""Why an address of a name cannot be listened on: it is not this machine's."""
+_LOOPBACK = ("127.0.0.1", "::1")
 _BREATHER_S = 0.1
 """Nobody is let in for so long when there is no descriptor for them."""
 
@@ -35,23 +40,31 @@ class _Visit:
     answer: memoryview | None = None
 
 
+class NotOurs(OSError):
+    """The host is unknown, or no address of this machine."""
+
+
 class Operators:
-    """Binds when built; raises OSError naming the address."""
+    """Binds when built; raises OSError naming the address, NotOurs where another port would not help.
+
+    Where a host has several addresses it listens on all of them that are this machine's, as gRPC does.
+    """
 
     def __init__(
         self, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]
     ) -> None:
         self._pages = Pages(registry, ready)
         try:
-            self._listener = _listen(bare(host), port)
+            self._listeners = _listen(bare(host), port)
         except (OSError, UnicodeError) as error:
             where = joined(host, port)
             reason = error.strerror if isinstance(error, OSError) else error
-            raise OSError(f"cannot listen on {where}: {reason or error}") from error
+            kind = NotOurs if _is_the_hosts(error) else OSError
+            raise kind(f"cannot listen on {where}: {reason or error}") from error
         self._woken, self._wake = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._open_doors()
         self._visits: dict[socket.socket, _Visit] = {}  # the one connected longest first
         self._closed_until_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
@@ -59,7 +72,7 @@ class Operators:
     @property
     def port(self) -> int:
         """The port it listens on."""
-        return self._listener.getsockname()[1]
+        return self._listeners[0].getsockname()[1]
 
     def start(self) -> None:
         """Begin answering."""
@@ -72,7 +85,7 @@ class Operators:
             self._thread.join()
         for visit in list(self._visits.values()):
             self._end(visit)
-        for one in (self._listener, self._woken, self._wake, self._selector):
+        for one in (*self._listeners, self._woken, self._wake, self._selector):
             one.close()
 
     def _run(self) -> None:
@@ -80,8 +93,8 @@ class Operators:
             for key, _ in self._selector.select(self._patience_s()):
                 if key.fileobj is self._woken:
                     return
-                if key.fileobj is self._listener:
-                    self._let_in()
+                if key.data is not None:
+                    self._let_in(key.data)
                 elif (visit := self._visits.get(key.fileobj)) is not None:  # type: ignore[call-overload] - ours are sockets
                     self._go_on(visit)
             self._end_overdue(time.monotonic())
@@ -98,15 +111,22 @@ class Operators:
                 self._end(visit)
         if self._closed_until_s is not None and self._closed_until_s <= now_s:
             self._closed_until_s = None
-            self._selector.register(self._listener, selectors.EVENT_READ)
+            self._open_doors()
 
-    def _let_in(self) -> None:
+    def _open_doors(self) -> None:
+        for listener in self._listeners:
+            self._selector.register(listener, selectors.EVENT_READ, listener)
+
+    def _let_in(self, listener: socket.socket) -> None:
+        if self._closed_until_s is not None:  # another's turn closed it too
+            return
         try:
-            connection, _ = self._listener.accept()
+            connection, _ = listener.accept()
         except BlockingIOError:
             return
         except OSError:  # out of descriptors, most likely
-            self._selector.unregister(self._listener)
+            for one in self._listeners:
+                self._selector.unregister(one)
             self._closed_until_s = time.monotonic() + _BREATHER_S
             return
         connection.setblocking(False)
@@ -153,10 +173,39 @@ class Operators:
             visit.socket.close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Listens on IPv4 or IPv6, whichever `host` is; on both where it is `::`. Raises OSError."""
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-    both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
-    listener = socket.create_server((host, port), family=family, backlog=128, dualstack_ipv6=both)
-    listener.setblocking(False)
-    return listener
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Listens on each address of `host`, on one port; on IPv4 and IPv6 where it is `::`. Raises OSError."""
+    listeners: list[socket.socket] = []
+    absent: OSError | None = None
+    for family, address in _addresses(host, port):
+        both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
+        port = listeners[0].getsockname()[1] if listeners else port
+        try:
+            where: Any = (address[0], port, *address[2:])
+            made = socket.create_server(where, family=family, backlog=128, dualstack_ipv6=both)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                absent = error
+                continue
+            for one in listeners:
+                one.close()
+            raise
+        made.setblocking(False)
+        listeners.append(made)
+    if absent is not None and not listeners:
+        raise absent
+    return listeners
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+    """Of `localhost` both, whatever the machine's own tables say: gRPC has them so (RFC 6761)."""
+    hosts = _LOOPBACK if host.lower() == "localhost" else (host,)
+    kind, flags = socket.SOCK_STREAM, socket.AI_PASSIVE
+    rows = [row for one in hosts for row in socket.getaddrinfo(one, port, type=kind, flags=flags)]
+    return list(dict.fromkeys((row[0], row[4]) for row in rows))
+
+
+def _is_the_hosts(error: Exception) -> bool:
+    """Whether the host is to blame, so that no other port helps."""
+    of_names = isinstance(error, socket.gaierror | UnicodeError)
+    return of_names or (isinstance(error, OSError) and error.errno in _ABSENT)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from models.backends import no_way
 from models.backends.base import Backend, BackendError
 from models.catalog import Family, Variant
 from profiler.measure import Bench, Loaded, Step
@@ -52,7 +53,7 @@ class Assay:
         self.variant = variant
         self._berth, self._fingerprint = place.residency.berth, place.knowledge.fingerprint
         self.arms: tuple[Measured, ...] = ()
-        self.failed = "no runtime that is installed and allowed runs its artefact here"
+        self.failed = no_way(variant, self._berth.only)
         """Why, where `arms` stays empty."""
         self._family = family
         self._place = place

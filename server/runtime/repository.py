@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.artifacts import MANIFEST, ArtifactError, load_family
-from models.catalog import Family
+from models.catalog import Family, Slo
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ class Repository:
         self._folder = folder
         self._family = family
         self._mark: Mark | None = None
+        self._slo: Slo | None = None  # as published last, whatever the operator made of it
         self._missed = ""
 
     def look(self) -> Family | None:
@@ -55,6 +56,10 @@ class Repository:
                     f"{self._folder / MANIFEST}: key '{key}' is another than at the start; restart the server for it"
                 )
                 return None
+        if self._slo not in (None, found.slo):
+            text = "%s: table [slo] has changed; it is taken up at the next start, the server keeps what it has"
+            _log.info(text, self._folder / MANIFEST)
+        self._slo = found.slo
         self._family = replace(found, slo=known.slo)
         return self._family
 

@@ -8,8 +8,9 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
 
+from models.backends import no_way
 from models.backends.base import BackendError
-from models.catalog import Family
+from models.catalog import Family, Variant
 from profiler.measure import Bench, Loaded
 from profiler.profiles import Profile
 from server.policy.decision import Arm, ArmProfile
@@ -64,6 +65,7 @@ class Tuner:
         found = self._residency.candidates()
         stored = {c.arm: p for c in found if (p := self._knowledge.profile(c.arm)) is not None}
         kept = _worth(map(self._knowledge.table, stored.values()))
+        self._say_unrun(self._family.variants, found)
         self._fill(found, {arm: p for arm, p in stored.items() if arm in kept}, stored, budget_s)
         if not self._stop.is_set():
             self._check_ready(len(found))
@@ -72,6 +74,7 @@ class Tuner:
         """Open, and where that is needed measure, every arm of these variants; hold what is worth it then."""
         found = [c for c in self._residency.candidates() if c.variant.name in variants]
         stored = {c.arm: p for c in found if (p := self._knowledge.profile(c.arm)) is not None}
+        self._say_unrun([v for v in self._family.variants if v.name in variants], found)
         self._fill(found, stored, stored, budget_s)
 
     def enlist(self, arms: Iterable[tuple[Candidate, Profile, Loaded]]) -> None:
@@ -212,13 +215,19 @@ class Tuner:
                 return
             bench.limit(self._slots.bound_s())
 
+    def _say_unrun(self, variants: Iterable[Variant], found: Collection[Candidate]) -> None:
+        runnable = {c.variant.name for c in found}
+        for variant in variants:
+            if variant.name not in runnable:
+                reason = no_way(variant, self._residency.berth.only)
+                _log.warning("%s: %s is left out: %s", self._family.name, variant.name, reason)
+
     def _check_ready(self, possible: int) -> None:
         name, loaded, failed = self._family.name, self._residency.loaded, self._residency.failed
         if not loaded:
-            allowed = ", ".join(self._residency.berth.only) or "any"
-            nothing = f"no runtime that is installed and allowed (key `backends`: {allowed}) runs its artefacts here"
-            reason = next(iter(failed.values()), nothing)
-            raise BackendError(f"no variant of {name} can be loaded: {reason}")
+            only = self._residency.berth.only
+            reasons = [*failed.values(), *(no_way(v, only) for v in self._family.variants)]
+            raise BackendError(f"no variant of {name} can be loaded: {reasons[0]}")
         if self._knowledge.unfit and not self._dispatcher.arms:
             raise BackendError(f"{name} cannot be served: {self._knowledge.unfit}")
         _log.info("%s: %d of %d arms ready", name, len(self._knowledge.known.profiled), possible)

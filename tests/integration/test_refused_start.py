@@ -128,7 +128,19 @@ def test_a_port_in_use_is_named(tmp_path: Path, models: Path, taken: str, flag: 
 def test_a_host_that_is_not_ours_is_named(tmp_path: Path, models: Path):
     said = refused_start(tmp_path, "--repository", str(models), "--host", "192.0.2.1")
 
-    assert "cannot listen on 192.0.2.1:0" in said
+    assert "cannot listen on 192.0.2.1:0: " in said
+    assert "; choose another with --host\n" in said
+
+
+def test_files_that_no_runtime_takes_are_named(tmp_path: Path, models: Path):
+    (artefact,) = (models / "echo").glob("*.scripted")
+    artefact.rename(artefact.with_suffix(".pt"))
+    manifest = models / "echo" / "family.toml"
+    manifest.write_text(manifest.read_text().replace(".scripted", ".pt"))
+
+    said = refused_start(tmp_path, "--repository", str(models))
+
+    assert f"no runtime takes {artefact.stem}.pt of only; artefacts are *.onnx or *.pt2" in said
 
 
 def test_an_unknown_policy_is_named_with_those_known(tmp_path: Path, models: Path):

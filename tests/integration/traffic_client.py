@@ -34,7 +34,7 @@ PINNED = {
 """The same by the variant that it wants: an arm may be out of use for a moment, and the visitor be gone."""
 OF_WORDS = {
     "internal: ": "INTERNAL", "unexpected shape": "INVALID_ARGUMENT", "has no variant": "NOT_FOUND",
-    "is not available now": "UNAVAILABLE", "is out of use": "UNAVAILABLE", "deadline is ": "DEADLINE_EXCEEDED",
+    "is not available now": "UNAVAILABLE", "is out of use": "UNAVAILABLE", "its deadline ": "DEADLINE_EXCEEDED",
     "cannot answer in time": "DEADLINE_EXCEEDED", "retry later": "RESOURCE_EXHAUSTED",
 }  # fmt: skip
 """What an error in a stream says -> the code that the same request has outside of one."""

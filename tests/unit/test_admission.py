@@ -28,7 +28,14 @@ def test_a_deadline_no_arm_can_meet_is_late_at_once():
 
     assert isinstance(verdict, Refuse)
     assert verdict.reason == "late"
-    assert "2.0 ms" in verdict.message
+    assert "its deadline is 2.0 ms away" in verdict.message
+
+
+def test_a_deadline_that_has_passed_is_told_as_such():
+    verdict = admission(three_arms(), 10)(a_ticket(slo_s=0.002), 0, 0.005)
+
+    assert isinstance(verdict, Refuse)
+    assert "its deadline passed 3.0 ms ago, the fastest acceptable arm needs" in verdict.message
 
 
 def test_lateness_is_judged_by_the_arms_the_ticket_accepts():

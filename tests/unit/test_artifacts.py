@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from models.__main__ import main
 from models.artifacts import (
     ArtifactError,
     default_repository,
@@ -189,6 +190,38 @@ def test_a_mistake_in_the_manifest_is_named_by_file_and_key(
 
     with pytest.raises(ArtifactError, match=rf"(?s)family\.toml.*{complaint}"):
         load_family(root / "digits")
+
+
+def test_a_sha256_may_be_written_in_capital_letters(root: Path):
+    known = publish(root, a_family()).variants[0].sha256
+    manifest = root / "digits" / "family.toml"
+    manifest.write_text(manifest.read_text().replace(known, known.upper()))
+
+    assert load_family(root / "digits").variants[0].sha256 == known
+
+
+def test_text_is_said_not_to_be_served(root: Path):
+    publish(root, a_family())
+    manifest = root / "digits" / "family.toml"
+    manifest.write_text(manifest.read_text().replace('"FP32"', '"BYTES"', 1))
+
+    with pytest.raises(ArtifactError, match="BYTES, which is text, and BF16 are not served"):
+        load_family(root / "digits")
+
+
+@pytest.mark.parametrize(
+    ("labels", "shape", "told"),
+    [(2, (-1, 10), True), (10, (-1, 10), False), (0, (-1, 10), False), (2, (-1, 1), False), (2, (-1, 9, 4), False)],
+)  # fmt: skip
+def test_labels_that_are_not_as_many_as_the_scores_are_doubted_when_verified(
+    root: Path, capsys: pytest.CaptureFixture[str], labels: int, shape: tuple[int, ...], told: bool
+):
+    names = tuple(f"class {i}" for i in range(labels))
+    publish(root, replace(a_family(labels=names), outputs=(TensorSpec("y", "FP32", shape),)))
+
+    assert main(["verify", "--repository", str(root)]) == 0
+    said = "key 'labels' has 2 labels, output 'y' [-1, 10] has 10 values a row"
+    assert (said in capsys.readouterr().err) is told
 
 
 def test_a_missing_repository_says_how_to_make_one(root: Path):

@@ -1,12 +1,20 @@
 """What the documents name exists: paths, commands' modules, configuration keys."""
 
+import hashlib
 import re
 import tomllib
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
+from models.__main__ import main as models_main
+from models.artifacts import load_family
+from models.backends import open_backend
+from models.catalog import DATATYPES
 from scripts import policy_example
 from server.config import Config
 from server.policy.sharing.reading import read_workload
@@ -14,12 +22,22 @@ from server.policy.sharing.search import plan
 from trainer.options import parser
 from trainer.tasks.options import parser as tasks_parser
 
+OWN = "docs/own-models.md"
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [
     "README.md",
     *(
         f"docs/{n}.md"
-        for n in ("architecture", "operating", "policy", "sharing", "sidecar", "state", "training")
+        for n in (
+            "architecture",
+            "operating",
+            "own-models",
+            "policy",
+            "sharing",
+            "sidecar",
+            "state",
+            "training",
+        )
     ),
 ]
 _PATH = re.compile(
@@ -88,3 +106,69 @@ def test_the_workload_in_the_guide_to_sharing_is_planned():
     workload = read_workload(text.split("```json\n")[1].split("```")[0])
 
     assert plan(workload).cost <= workload.rules.budget
+
+
+def a_network(path: Path) -> str:
+    """Write a graph from `x`, 64 values a row, to `scores`, 10 a row; its sha256."""
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", width])
+        for name, width in (("x", 64), ("scores", 10))
+    )
+    w = numpy_helper.from_array(np.ones((64, 10), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["scores"])], "g", [x], [y], [w]
+    )
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_family_in_the_guide_to_own_models_loads_verifies_and_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = tmp_path / "my-digits"
+    folder.mkdir()
+    text = (ROOT / OWN).read_text().split("```toml\n")[1].split("```")[0]
+    for name in ("net.onnx", "net-small.onnx"):
+        text = text.replace(f"SHA256 OF {name}", a_network(folder / name))
+    (folder / "family.toml").write_text(text)
+
+    family = load_family(folder)
+    backend = open_backend(folder, family, family.variants[0], threads=1)
+    answer = backend.run({"x": np.ones((3, 64), np.float32)})["scores"]
+    backend.close()
+
+    assert answer.tolist() == [[64.0] * 10] * 3
+    assert models_main(["verify", "--repository", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_program_in_the_guide_to_own_models_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / OWN).read_text()
+    code = next(b for b in page.split("```python\n")[1:] if "Dim(" in b).split("```")[0]
+    exec(compile(code, OWN, "exec"), {})
+    text = page.split("```toml\n")[1].split("```")[0]
+    digest = hashlib.sha256((tmp_path / "net.pt2").read_bytes()).hexdigest()
+    text = text.partition('[[variants]]\nname = "net-small"')[0]
+    text = text.replace("net.onnx", "net.pt2").replace("SHA256 OF net.pt2", digest)
+    (tmp_path / "family.toml").write_text(text.replace("my-digits", tmp_path.name))
+
+    family = load_family(tmp_path)
+    backend = open_backend(tmp_path, family, family.variants[0], threads=1)
+    shapes = [backend.run({"x": np.ones((n, 64), np.float32)})["scores"].shape for n in (1, 2, 32)]
+    backend.close()
+
+    assert shapes == [(1, 10), (2, 10), (32, 10)]
+
+
+def test_the_guide_to_own_models_has_every_key_and_datatype():
+    code = (ROOT / "models/artifacts/manifest.py").read_text()
+    keys = set(re.findall(r"\b(?:top|table)\.(?!wrong)\w+\(\"(\w+)\"", code))
+    page = (ROOT / OWN).read_text()
+
+    assert {"name", "max_batch", "percentile", "interval", "data", "candidate", "file"} <= keys
+    assert [k for k in sorted(keys | set(DATATYPES)) if f"`{k}`" not in page] == []

@@ -1,13 +1,17 @@
 """`gearshift profile` on a scripted family that takes no time: table, JSON, store, plot, bad input."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from models.artifacts import publish_family
+from models.artifacts import load_family, publish_family
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from profiler.__main__ import main
+from profiler.hardware import detect
+from profiler.profiles import MachineProfile, Point, Profile
+from profiler.table import rendered
 
 
 def a_repository(root: Path, script: str | dict[str, str] = "fixed_s = 0.0\n") -> Path:
@@ -49,6 +53,33 @@ def test_the_table_has_every_arm_and_batch(tmp_path: Path, capsys: pytest.Captur
     )  # remarks name arms too
     assert "60.00%" in table
     assert "p99 ms" in table
+
+
+def test_the_columns_of_a_fast_model_do_not_run_together(tmp_path: Path):
+    family = load_family(a_repository(tmp_path) / "tiny")
+    point = Point(1024, 123456, 1e-7, 1e-5, 1234.5, 1e-7, 1e-8, 1.0)
+    profile = Profile("of-a-rather-long-name-that-goes-on-and-on", "fp32", "scripted", "cpu", 1, (point,),
+                      load_s=12345.6, memory_bytes=1 << 42)  # fmt: skip
+
+    text = rendered(family, MachineProfile("0" * 8, "tiny", "today", (profile,)), detect())
+
+    assert len(text.splitlines()[5].split()) == 11
+
+
+def test_files_that_no_runtime_takes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    repository = a_repository(tmp_path)
+    for script in (repository / "tiny").glob("*.scripted"):
+        script.rename(script.with_suffix(".pt"))
+    manifest = repository / "tiny" / "family.toml"
+    manifest.write_text(manifest.read_text().replace(".scripted", ".pt"))
+
+    code = main(options(tmp_path, repository))
+
+    assert code == 2
+    said = capsys.readouterr().err
+    assert re.search(
+        r"no runtime takes small-\w+\.pt of small; artefacts are \*\.onnx or \*\.pt2", said
+    )
 
 
 def test_a_second_run_measures_nothing_unless_told_to(

@@ -82,3 +82,21 @@ def test_a_manifest_that_is_gone_is_said_once(
     assert len(caplog.records) == 1
     assert "family.toml cannot be read: No such file" in caplog.text
     assert repository.look() is not None
+
+
+def test_another_slo_is_said_not_to_hold_before_the_next_start(
+    tmp_path: Path, published: Family, caplog: pytest.LogCaptureFixture
+):
+    repository = watched(tmp_path, published)
+    text = manifest(tmp_path).read_text()
+    assert "latency_ms = 2000.0" in text
+    manifest(tmp_path).write_text(text.replace("latency_ms = 2000.0", "latency_ms = 30.0"))
+
+    with caplog.at_level(logging.INFO):
+        found = repository.look()
+        repository.look()
+
+    assert found is not None
+    assert found.slo == published.slo
+    assert len(caplog.records) == 1
+    assert "table [slo] has changed; it is taken up at the next start" in caplog.text

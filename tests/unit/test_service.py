@@ -85,8 +85,8 @@ def test_an_error_that_nobody_foresaw_fails_its_message_alone():
 
     told = {one.infer_response.id: one.error_message for one in line.sent}
     assert told["break"] == "internal: internal error; the server's log has the cause"
-    assert "deadline is" in told["before"]  # this line's clock stands at 0: refused as late
-    assert "deadline is" in told["after"]
+    assert "its deadline passed" in told["before"]  # this line's clock stands at 0: refused as late
+    assert "its deadline passed" in told["after"]
     assert not line.ended
 
 
