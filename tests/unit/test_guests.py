@@ -135,3 +135,45 @@ def test_what_is_taken_of_a_call_that_gave_way_counts_no_more():
     guests.leave(call)
 
     assert guests.unsent == 0
+
+
+def test_a_call_that_gave_way_while_more_was_sent_on_it_takes_off_no_more_than_it_holds():
+    guests = Guests(most_calls=100, most_bytes=1000, stall_s=10.0)
+    call = a_call(guests, NEEDY)
+    guests.hold(call, 1200)
+    guests.hold(call, 10)
+
+    guests.took(call, 1200)
+
+    assert guests.unsent == 0
+
+
+def test_a_connection_that_lost_all_that_it_held_is_taken_again_a_second_later():
+    clock = Clock()
+    guests = Guests(most_calls=100, most_bytes=1000, stall_s=10.0, clock=clock)
+    kept, lost = a_call(guests, NEEDY), a_call(guests, NEEDY)
+    guests.hold(lost, 1100)
+    guests.leave(lost)
+    other = a_call(guests, GOOD)
+    guests.hold(other, 600)
+    clock.now_s = 0.5
+    assert guests.enter(NEEDY)
+
+    clock.now_s = 1.5
+
+    assert guests.enter(NEEDY) == ""
+    guests.leave(kept)
+
+
+def test_a_large_answer_has_as_long_as_a_slow_reader_needs():
+    clock = Clock()
+    guests = Guests(most_calls=10, most_bytes=1 << 30, stall_s=10.0, clock=clock)
+    call = a_call(guests, GOOD)
+    guests.hold(call, 64 << 20)
+
+    clock.now_s = 60.0
+    guests.end_stalled()
+    assert not call.ended
+    clock.now_s = 80.0
+    guests.end_stalled()
+    assert call.ended
