@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError
 from numpy.typing import NDArray
 
-from models.artifacts import load_family, replace_variants
+from models.artifacts import foreign_variants, load_family, replace_variants
 from models.backends import Way, open_backend
 from models.backends.base import BackendError
 from models.build.calibration import Calibration
@@ -48,19 +48,21 @@ class Job:
 
 
 def add_precisions(job: Job, calibration: Calibration) -> Family:
-    """Publish the family with every fp32 ONNX variant in each precision asked for, replacing those of the same name.
+    """Publish the family with every fp32 ONNX variant in each precision asked for, replacing its own earlier copies.
 
-    A candidate's copies are candidates, of the same origin. A precision that a variant cannot be had in is left out and
-    said. Raises BuildError where that leaves none, ArtifactError or OSError; then nothing was published.
+    A candidate's copies are candidates, of the same origin. A precision that a variant cannot be had in, or whose name
+    a variant has that Gearshift did not write, is left out and said. Raises BuildError where that leaves none,
+    ArtifactError or OSError; then nothing was published.
     """
-    bench = _Bench(job, load_family(job.folder), calibration)
+    foreign = foreign_variants(job.root, job.name)
+    bench = _Bench(job, load_family(job.folder), calibration, foreign)
     for full in sources(bench.family):
         bench.copy(full)
     if not bench.variants:
         raise BuildError(f"nothing was published: {'; '.join(bench.left_out)}")
     for text in bench.left_out:
         job.warn(text)
-    return replace_variants(job.root, job.name, bench.variants, bench.files)
+    return replace_variants(job.root, job.name, bench.variants, bench.files, only_own=True)
 
 
 @dataclass(slots=True)
@@ -70,6 +72,7 @@ class _Bench:
     job: Job
     family: Family
     calibration: Calibration
+    foreign: set[str]
     variants: list[Variant] = field(default_factory=list[Variant])
     files: dict[str, Path] = field(default_factory=dict[str, Path])
     left_out: list[str] = field(default_factory=list[str])
@@ -90,9 +93,7 @@ class _Bench:
                 self._leave_out(f"{name} is left out: {error}")
 
     def _make(self, variant: Variant, full: Variant, expected: Outputs) -> None:
-        there = self.family.variant(variant.name)
-        if variant.name in self.files or (there and there.precision != variant.precision):
-            raise BuildError("another variant has that name; rename one of them")
+        self._check_name(variant)
         path = self.job.work / f"{variant.name}.onnx"
         model = _read(self.job.folder / full.artifact)
         made = in_precision(model, variant.precision, self.calibration.fit, _kept_float(model))
@@ -108,6 +109,17 @@ class _Bench:
             self.job.warn(f"{variant.name} is doubtful: {doubt}")
         self.variants.append(replace(placed, accuracy=judgement.accuracy))
         self.files[variant.name] = path
+
+    def _check_name(self, variant: Variant) -> None:
+        """Raises BuildError where somebody else has the name."""
+        there = self.family.variant(variant.name)
+        if variant.name in self.files or (there and there.precision != variant.precision):
+            raise BuildError("another variant has that name; rename one of them")
+        if there and there.name in self.foreign:
+            raise BuildError(
+                f"the variant of that name is yours: Gearshift did not write {there.artifact}; "
+                "rename it to have both, or take its table out of family.toml"
+            )
 
     def _leave_out(self, text: str) -> None:
         self.left_out.append(text)

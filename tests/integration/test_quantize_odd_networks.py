@@ -15,6 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from models.__main__ import main
 from models.artifacts import load_family
 from models.artifacts.digests import sha256_of
+from models.build import narrower
+from models.build.comparing import Judgement
 from models.catalog import Accuracy, Family
 from tests.integration.serving import ROOT
 from tests.outside import outside
@@ -225,6 +227,53 @@ def test_one_source_that_does_not_run_leaves_the_others(
 
     assert "broken is passed over: " in capsys.readouterr().err
     assert "net-bf16" in made(root)
+
+
+def with_a_copy_of_the_users_own(folder: Path) -> str:
+    """The table of an int8 variant that its user made; its artefact lies beside."""
+    content = (folder / "model.onnx").read_bytes() + b"\x3a\x00"  # an empty field that nobody knows
+    (folder / "my-qat.onnx").write_bytes(content)
+    table = (
+        f'\n# Took a week.\n[[variants]]\nname = "net-int8"\nprecision = "int8"\nartifact = "my-qat.onnx"\n'
+        f'sha256 = "{sha256_of(folder / "my-qat.onnx")}"\naccuracy = {{ value = 0.85, source = "own test split" }}\n'
+    )
+    with (folder / "family.toml").open("a") as file:
+        file.write(table)
+    return table
+
+
+def test_a_variant_that_its_user_made_is_left_alone_and_the_others_are_made(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = a_family(root, dense())
+    table = with_a_copy_of_the_users_own(folder)
+
+    assert quantize(root) == quantize(root) == 0
+
+    said = capsys.readouterr().err
+    assert "net-int8 is left out: the variant of that name is yours: " in said
+    assert "Gearshift did not write my-qat.onnx; rename it to have both" in said
+    assert table in (folder / "family.toml").read_text()
+    names = [v.name for v in load_family(folder).variants]
+    assert names == ["net", "net-int8", "net-bf16", "net-fp16"]
+
+
+def test_a_variant_that_its_user_adds_while_copies_are_made_is_not_replaced(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    folder = a_family(root, dense())
+    judge = narrower.judged
+
+    def judged_while_the_user_writes(*given: Any) -> Judgement:
+        with_a_copy_of_the_users_own(folder)
+        return judge(*given)
+
+    monkeypatch.setattr(narrower, "judged", judged_while_the_user_writes)
+
+    assert quantize(root, "int8") == 2
+
+    assert "net-int8 of family own was put there meanwhile" in capsys.readouterr().err
+    assert load_family(folder).variants[1].artifact == "my-qat.onnx"
 
 
 def test_labels_that_contradict_the_manifest_are_said_and_not_written_as_fact(
