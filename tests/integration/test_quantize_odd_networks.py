@@ -45,7 +45,9 @@ def a_family(
     graph: tuple[Nodes, Weights],
     outputs: Sequence[tuple[str, str, Sequence[int]]] = (("y", "FP32", (CLASSES,)),),
     opsets: Sequence[tuple[str, int]] = (("", 17),),
+    *,
     accuracy: float = 0.9,
+    labelled: bool = False,
 ) -> Path:
     """A family as its user wrote it down, with files of their own beside."""
     folder = root / "own"
@@ -63,9 +65,11 @@ def a_family(
         f'\n[[outputs]]\nname = "{n}"\ndatatype = "{d}"\nshape = {[-1, *s]}\n'
         for n, d, s in outputs
     )
+    labels = [f"kind {i}" for i in range(CLASSES)] if labelled else []
     (folder / "family.toml").write_text(
         f"""# Ours: ask Ann.
 name = "own"
+labels = {labels}
 
 [slo]
 latency_ms = 50  # agreed
@@ -314,7 +318,7 @@ def test_a_low_agreement_is_said(root: Path, capsys: pytest.CaptureFixture[str])
     weights = 1e-3 * some(WIDTH, CLASSES)
     weights[0] = 100.0
     nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="y")]
-    a_family(root, (nodes, [constant("w", weights)]))
+    a_family(root, (nodes, [constant("w", weights)]), labelled=True)
     x = some(ROWS, WIDTH, seed=9)
     x[:, 0] = 0.01 * x[:, 0]
     x[0, :] = 5.0
@@ -328,11 +332,86 @@ def test_a_low_agreement_is_said(root: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_rows_that_are_all_answered_alike_are_said(root: Path, capsys: pytest.CaptureFixture[str]):
-    a_family(root, dense())
+    a_family(root, dense(), labelled=True)
 
     assert quantize(root, "bf16", x=np.ones((ROWS, WIDTH), np.float32)) == 0
 
     assert "fp32's 'y' says the same on all 40 rows" in capsys.readouterr().err
+
+
+def a_detector() -> tuple[Nodes, Weights]:
+    """Four positions in pixels and a confidence, all of one product whose outputs share their 256 levels."""
+    weights = some(WIDTH, 5)
+    weights[:, :4] *= 1000.0
+    weights[:, 4] *= 0.1
+    return [helper.make_node("MatMul", ["x", "w"], ["y"], name="y")], [constant("w", weights)]
+
+
+def test_a_detector_that_loses_its_confidence_is_no_equal_of_fp32(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    a_family(root, a_detector(), (("y", "FP32", (5,)),))
+
+    assert quantize(root, "int8") == 0
+
+    said = capsys.readouterr().err
+    assert (
+        "net-int8 is doubtful: column 4 of 'y' became the same on all rows; fp32's differs" in said
+    )
+    assert "net-int8 is published as a candidate" in said
+    copy = load_family(root / "own").variants[1]
+    assert copy.candidate
+    assert copy.accuracy.value < 0.6
+
+
+def test_rows_of_zeros_make_candidates_and_no_equals(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    a_family(root, dense())
+
+    assert quantize(root, x=np.zeros((450, WIDTH), np.float32)) == 0
+
+    assert "is the same on all rows; give rows that differ" in capsys.readouterr().err
+    for copy in load_family(root / "own").variants[1:]:
+        assert copy.candidate
+        assert copy.accuracy.value < 0.5
+
+
+def test_rows_in_another_scale_are_found_out_by_the_familys_samples(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = a_family(root, dense())
+    rows = some(ROWS, WIDTH, seed=9)
+
+    assert quantize(root, "int8,bf16", x=rows / 100) == 0
+    before = load_family(folder).variant("net-int8")
+    np.savez(folder / "samples.npz", x=rows[:20])
+    assert quantize(root, "int8,bf16", x=rows / 100) == 0
+
+    assert before is not None
+    assert not before.candidate
+    said = capsys.readouterr().err
+    assert "net-int8 is doubtful: 'y' is off by " in said
+    assert "of how much 20 rows of the family's samples differ" in said
+    assert "net-bf16" not in said
+    copies = {v.precision: v for v in load_family(folder).variants}
+    assert copies["int8"].candidate
+    assert copies["int8"].accuracy.value < 0.5
+    assert not copies["bf16"].candidate
+
+
+def test_samples_that_cannot_be_used_are_said_and_left_out(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = a_family(root, dense())
+    np.savez(folder / "samples.npz", z=np.zeros(3))
+
+    assert quantize(root, "bf16") == 0
+
+    assert (
+        "samples.npz is left out, copies are not compared on it: it has no array for input 'x'"
+        in (capsys.readouterr().err)
+    )
 
 
 def test_an_output_that_is_no_number_any_more_leaves_the_precision_out(
