@@ -73,8 +73,12 @@ class SampleRows:
             for name, array in pool.items()
         }
 
-    def fit(self, run: Callable[[Tensors], object]) -> None:
-        """Narrow the rows until `run`, which takes one row, takes each. Raises SampleError where it takes none."""
+    def fit(self, run: Callable[[Tensors], Tensors | None]) -> None:
+        """Narrow the rows until `run`, which takes one row, takes each. Raises SampleError where it takes none.
+
+        Rows of the publisher's that hold NaN and are answered with NaN are left out, while others are left: whatever
+        runs them, answers are alike.
+        """
         reason = ""
         for limit in (r for r in RANGES if r <= self._range):
             reason = self._refused(run, limit) or ""
@@ -85,13 +89,24 @@ class SampleRows:
                 break
         raise SampleError(self._words(reason))
 
-    def _refused(self, run: Callable[[Tensors], object], limit: int) -> str | None:
+    def _refused(self, run: Callable[[Tensors], Tensors | None], limit: int) -> str | None:
+        told: list[bool] = []
         for index, row in enumerate(single(self._pool(limit))):
             try:
-                run(row)
+                outputs = run(row)
             except (BackendError, MemoryError) as error:
                 return f"row {index}: {error or type(error).__name__}"
+            told.append(not (_holds_nan(row) and _holds_nan(outputs or {})))
+        if self.published is not None and any(told) and not all(told):
+            self.published = self._without(self.published, np.array(told))
         return None
+
+    def _without(self, published: Published, kept: NDArray[np.bool_]) -> Published:
+        """Those of its rows; what tells it from others is the file, and stays."""
+        text = "%s: %d rows of %s that hold NaN are left out: the model answers them with NaN"
+        _log.warning(text, self._family.name, int((~kept).sum()), SAMPLES)
+        rows = {name: array[kept] for name, array in published.inputs.items()}
+        return Published(rows, int(kept.sum()), published.digest)
 
     def _pool(self, limit: int) -> Tensors:
         if self.published is not None:
@@ -120,11 +135,19 @@ def sample_rows(folder: Path, family: Family) -> SampleRows:
     if not path.exists():
         return SampleRows(family)
     try:
-        return SampleRows(family, read_samples(path, family))
+        published = read_samples(path, family)
     except Exception as error:  # noqa: BLE001 - parsers of headers and archives raise anything
         _log.warning("%s: %s is left out: %s; rows are made from the signature instead",
                      family.name, path, words(error))  # fmt: skip
         return SampleRows(family)
+    if lost := sum(map(_holds_nan, single(published.inputs))):
+        text = "%s: %s holds NaN in %d of %d rows; those that the model answers with NaN tell nothing of it"
+        _log.warning(text, family.name, path, lost, published.rows)
+    return SampleRows(family, published)
+
+
+def _holds_nan(tensors: Tensors) -> bool:
+    return any(a.dtype.kind == "f" and bool(np.isnan(a).any()) for a in tensors.values())
 
 
 def made(rng: np.random.Generator, spec: TensorSpec, rows: int, limit: int) -> NDArray[np.generic]:
