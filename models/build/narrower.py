@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError
 from numpy.typing import NDArray
 
-from models.artifacts import foreign_variants, load_family, replace_variants
+from models.artifacts import foreign_variants, load_family, odd_precision, replace_variants
 from models.artifacts.samples import SAMPLES, read_samples
 from models.backends import Way, open_backend
 from models.backends.base import BackendError
@@ -160,7 +160,10 @@ def sources(family: Family) -> list[Variant]:
     """The variants to start from. Raises BuildError where there is none."""
     found = [v for v in family.variants if v.precision == "fp32" and v.artifact.endswith(".onnx")]
     if not found:
-        raise BuildError(f"family {family.name} has no fp32 variant in ONNX; publish one first")
+        there = "".join(f"; {odd}" for odd in map(odd_precision, family.variants) if odd)
+        raise BuildError(
+            f"family {family.name} has no fp32 variant in ONNX{there or '; publish one first'}"
+        )
     return found
 
 

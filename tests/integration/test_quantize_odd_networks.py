@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from models.__main__ import main
-from models.artifacts import load_family
+from models.artifacts import load_family, look_through
 from models.artifacts.digests import sha256_of
 from models.build import narrower
 from models.build.comparing import Judgement
@@ -412,6 +412,30 @@ def test_samples_that_cannot_be_used_are_said_and_left_out(
         "samples.npz is left out, copies are not compared on it: it has no array for input 'x'"
         in (capsys.readouterr().err)
     )
+
+
+def test_a_precision_that_is_misspelt_is_named(root: Path, capsys: pytest.CaptureFixture[str]):
+    folder = a_family(root, dense())
+    text = (folder / "family.toml").read_text()
+    (folder / "family.toml").write_text(text.replace('"fp32"', '"float32"'))
+    said = "no runtime knows the precision 'float32' of net (known: fp32, bf16, fp16, int8)"
+
+    assert quantize(root) == 2
+    assert f"has no fp32 variant in ONNX; {said}" in capsys.readouterr().err
+    assert main(["verify", "--repository", str(root)]) == 0
+    assert said in capsys.readouterr().err
+
+
+def test_a_precision_that_is_misspelt_is_said_when_it_is_served(
+    root: Path, caplog: pytest.LogCaptureFixture
+):
+    folder = a_family(root, dense())
+    text = (folder / "family.toml").read_text()
+    (folder / "family.toml").write_text(text.replace('"fp32"', '"float32"'))
+
+    look_through(root)
+
+    assert "own: no runtime knows the precision 'float32' of net" in caplog.text
 
 
 def test_an_output_that_is_no_number_any_more_leaves_the_precision_out(
