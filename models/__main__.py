@@ -12,6 +12,7 @@ from models.artifacts import (
     default_repository,
     load_family,
     look_through,
+    odd_precision,
     uncovered,
     uncovered_text,
 )
@@ -212,6 +213,8 @@ def _verified(folder: Path, family: Family) -> int:
     for variant in family.variants:
         if bare := uncovered(folder, variant):
             code = _fail(f"{folder}: {uncovered_text(variant, bare)}")
+        if odd := odd_precision(variant):
+            _warn(f"{folder}: {odd}")
     if odd := _odd_labels(family):
         _warn(f"{folder}: {odd}")
     return code

@@ -10,6 +10,9 @@ DATATYPES = {
 }  # fmt: skip
 """Open Inference Protocol datatype -> numpy dtype name. BYTES and BF16 have no numpy twin: not served."""
 
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+"""What runtimes compute in. A variant of another precision is served as well, emulated by the first that runs it."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:

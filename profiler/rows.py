@@ -3,25 +3,18 @@
 Made rows begin as zeros and small numbers and widen: a number that is no id the model knows says nothing of the arm.
 """
 
-import hashlib
 import logging
-import math
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.artifacts.samples import SAMPLES, Published, read_samples
 from models.backends.base import BackendError, Tensors, words
 from models.catalog import DATATYPES, Family, TensorSpec
 
 _log = logging.getLogger(__name__)
-
-SAMPLES = "samples.npz"
-"""Beside a family's manifest: an array for each input, a row for each sample."""
 
 RANGES = (256, 8, 2, 1)
 """Made whole numbers are below these: what is used is the widest that the model takes."""
@@ -29,24 +22,12 @@ RANGES = (256, 8, 2, 1)
 POOL = 8
 """Different rows; larger batches repeat them."""
 
-MOST_PUBLISHED = 32
-"""The publisher's rows that are used, at most."""
-
 _SEED = 20240229
 """Every arm and every start sees the same rows."""
 
 
 class SampleError(BackendError):
     """No row is known that the model takes. It is the sample's fault, not the arm's or the file's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The publisher's rows, and what tells them from others."""
-
-    inputs: Tensors
-    rows: int
-    digest: str
 
 
 class SampleRows:
@@ -92,8 +73,12 @@ class SampleRows:
             for name, array in pool.items()
         }
 
-    def fit(self, run: Callable[[Tensors], object]) -> None:
-        """Narrow the rows until `run`, which takes one row, takes each. Raises SampleError where it takes none."""
+    def fit(self, run: Callable[[Tensors], Tensors | None]) -> None:
+        """Narrow the rows until `run`, which takes one row, takes each. Raises SampleError where it takes none.
+
+        Rows of the publisher's that hold NaN and are answered with NaN are left out, while others are left: whatever
+        runs them, answers are alike.
+        """
         reason = ""
         for limit in (r for r in RANGES if r <= self._range):
             reason = self._refused(run, limit) or ""
@@ -104,13 +89,24 @@ class SampleRows:
                 break
         raise SampleError(self._words(reason))
 
-    def _refused(self, run: Callable[[Tensors], object], limit: int) -> str | None:
+    def _refused(self, run: Callable[[Tensors], Tensors | None], limit: int) -> str | None:
+        told: list[bool] = []
         for index, row in enumerate(single(self._pool(limit))):
             try:
-                run(row)
+                outputs = run(row)
             except (BackendError, MemoryError) as error:
                 return f"row {index}: {error or type(error).__name__}"
+            told.append(not (_holds_nan(row) and _holds_nan(outputs or {})))
+        if self.published is not None and any(told) and not all(told):
+            self.published = self._without(self.published, np.array(told))
         return None
+
+    def _without(self, published: Published, kept: NDArray[np.bool_]) -> Published:
+        """Those of its rows; what tells it from others is the file, and stays."""
+        text = "%s: %d rows of %s that hold NaN are left out: the model answers them with NaN"
+        _log.warning(text, self._family.name, int((~kept).sum()), SAMPLES)
+        rows = {name: array[kept] for name, array in published.inputs.items()}
+        return Published(rows, int(kept.sum()), published.digest)
 
     def _pool(self, limit: int) -> Tensors:
         if self.published is not None:
@@ -139,11 +135,19 @@ def sample_rows(folder: Path, family: Family) -> SampleRows:
     if not path.exists():
         return SampleRows(family)
     try:
-        return SampleRows(family, _read(path, family))
+        published = read_samples(path, family)
     except Exception as error:  # noqa: BLE001 - parsers of headers and archives raise anything
         _log.warning("%s: %s is left out: %s; rows are made from the signature instead",
                      family.name, path, words(error))  # fmt: skip
         return SampleRows(family)
+    if lost := sum(map(_holds_nan, single(published.inputs))):
+        text = "%s: %s holds NaN in %d of %d rows; those that the model answers with NaN tell nothing of it"
+        _log.warning(text, family.name, path, lost, published.rows)
+    return SampleRows(family, published)
+
+
+def _holds_nan(tensors: Tensors) -> bool:
+    return any(a.dtype.kind == "f" and bool(np.isnan(a).any()) for a in tensors.values())
 
 
 def made(rng: np.random.Generator, spec: TensorSpec, rows: int, limit: int) -> NDArray[np.generic]:
@@ -164,49 +168,3 @@ def single(rows: Tensors) -> Iterator[Tensors]:
 def joined(rows: Sequence[Tensors]) -> Tensors:
     """Batches of one, one after the other."""
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-
-
-def _read(path: Path, family: Family) -> Published:
-    """Raises ValueError where the arrays are not as the signature says. Others, labels say, are not looked at."""
-    if not path.is_file():
-        raise ValueError("it is no file")
-    with zipfile.ZipFile(path) as archive:
-        kept = {spec.name: _array(archive, spec) for spec in family.inputs}
-    counts = {len(array) for array in kept.values()}
-    if len(counts) != 1 or 0 in counts:
-        raise ValueError("its arrays have no rows, or not as many as each other")
-    digest = hashlib.sha256(b"".join(kept[spec.name].tobytes() for spec in family.inputs))
-    return Published(kept, counts.pop(), digest.hexdigest()[:8])
-
-
-def _array(archive: zipfile.ZipFile, spec: TensorSpec) -> NDArray[np.generic]:
-    """The rows of one input, no more than are used; looked at before they are read: an archive may unpack to anything.
-
-    Raises ValueError where they are not as the signature says.
-    """
-    if f"{spec.name}.npy" not in archive.namelist():
-        raise ValueError(f"it has no array for input {spec.name!r}")
-    with archive.open(f"{spec.name}.npy") as member:
-        shape, by_column, dtype = _header(member)
-        if dtype != np.dtype(DATATYPES[spec.datatype]) or shape[1:] != spec.shape[1:] or not shape:
-            raise ValueError(f"array {spec.name!r} is {dtype} {list(shape)}, the family says "
-                             f"{spec.datatype} {list(spec.shape)}")  # fmt: skip
-        used = (min(shape[0], MOST_PUBLISHED), *shape[1:])
-        if by_column and used != shape:
-            raise ValueError(
-                f"array {spec.name!r} is kept by columns; save it with np.ascontiguousarray"
-            )
-        size = math.prod(used) * dtype.itemsize
-        content = member.read(size)
-    if len(content) < size:
-        raise ValueError(f"array {spec.name!r} ends early")
-    found = np.frombuffer(content, dtype).reshape(used, order="F" if by_column else "C")
-    return np.array(found, order="C")
-
-
-def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether it is kept by columns, type. Raises ValueError."""
-    version = np.lib.format.read_magic(member)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(member)
-    return np.lib.format.read_array_header_2_0(member)

@@ -79,6 +79,10 @@ class Publication:
         """Write a text beside the manifest under a name after its content, which is returned."""
         return self._settle(name, suffix, _writing(text.encode()))[0]
 
+    def is_own(self, name: str) -> bool:
+        """Whether Gearshift wrote the file of that name, and nobody has changed it since."""
+        return self._ledger.is_ours(name)
+
     def write_manifest(self, name: str, text: str, instead_of: str | None) -> None:
         """Replace the manifest `instead_of` in one step; this is what makes the publication visible.
 

@@ -82,12 +82,32 @@ def add_variants(root: Path, family: str, variants: Sequence[Variant], files: Fi
         return _commit(publication, replace(present, variants=(*present.variants, *new)), files)
 
 
-def replace_variants(root: Path, family: str, variants: Sequence[Variant], files: Files) -> Family:
-    """As `add_variants`, but a variant of the same name gives way to the new one, whatever its content."""
+def replace_variants(
+    root: Path, family: str, variants: Sequence[Variant], files: Files, *, only_own: bool = False
+) -> Family:
+    """As `add_variants`, but a variant of the same name gives way to the new one, whatever its content.
+
+    With `only_own` one whose artefact Gearshift did not write is refused.
+    """
     _check_files(family, variants, files)
     with sole_publisher(_existing(root, family)) as publication:
         present = load_family(root / family, verify=False)
+        foreign = sorted(_foreign(publication, present) & {v.name for v in variants})
+        if only_own and foreign:
+            raise ArtifactError(
+                f"variant {foreign[0]} of family {family} was put there meanwhile and not by Gearshift; try again"
+            )
         return _commit(publication, replace(present, variants=_replaced(present, variants)), files)
+
+
+def foreign_variants(root: Path, family: str) -> set[str]:
+    """The names of the variants whose artefacts are not, to the last byte, what Gearshift wrote there."""
+    with sole_publisher(_existing(root, family)) as publication:
+        return _foreign(publication, load_family(root / family, verify=False))
+
+
+def _foreign(publication: Publication, present: Family) -> set[str]:
+    return {v.name for v in present.variants if not publication.is_own(v.artifact)}
 
 
 def remove_variants(root: Path, family: str, names: Collection[str]) -> Family:

@@ -11,7 +11,7 @@ from models.artifacts.digests import Mark, mark_of, sha256_of
 from models.artifacts.external import data_files
 from models.artifacts.manifest import MANIFEST, Manifest, parse
 from models.artifacts.tables import ArtifactError, is_plain_name
-from models.catalog import DataFile, Family, Variant
+from models.catalog import PRECISIONS, DataFile, Family, Variant
 from surroundings.documents import text_at
 from surroundings.folders import cache_folder, expanded
 
@@ -121,8 +121,8 @@ def _may_be(folder: Path) -> bool:
 def load_family(folder: Path, *, verify: bool = True, quiet: bool = False) -> Family:
     """The family in `folder`, its labels read and, with `verify`, every artefact's sha256 checked.
 
-    Raises ArtifactError. Verifying costs about a millisecond per megabyte. Weights outside of a graph that the manifest
-    has no sha256 for are said in the log, unless `quiet`: they cannot be verified.
+    Raises ArtifactError. Verifying costs about a millisecond per megabyte. With it, and unless `quiet`, the log says
+    which weights outside of a graph the manifest has no sha256 for, and which precisions no runtime knows.
     """
     manifest = read_manifest(folder)
     family = manifest.family
@@ -135,6 +135,8 @@ def load_family(folder: Path, *, verify: bool = True, quiet: bool = False) -> Fa
         bare = uncovered(folder, variant) if verify else ()
         if bare and not quiet:
             _log.warning("%s: %s", family.name, uncovered_text(variant, bare))
+        if (odd := odd_precision(variant)) and verify and not quiet:
+            _log.warning("%s: %s", family.name, odd)
     return replace(family, labels=labels_of(folder, manifest))
 
 
@@ -162,6 +164,16 @@ def uncovered_text(variant: Variant, files: tuple[str, ...]) -> str:
     return (
         f"the weights of {variant.name} in {', '.join(files)} are not verified, {MANIFEST} has no sha256 of them; "
         f"add a table [[variants.data]] with `file` and `sha256` for each to that variant"
+    )
+
+
+def odd_precision(variant: Variant) -> str:
+    """What to say of a precision that no runtime knows, as a misspelt one; empty where one does."""
+    if variant.precision in PRECISIONS:
+        return ""
+    return (
+        f"no runtime knows the precision {variant.precision!r} of {variant.name} (known: {', '.join(PRECISIONS)}): "
+        f"it is served by the first that runs it; correct {MANIFEST} if that is misspelt"
     )
 
 

@@ -3,7 +3,7 @@
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from models.catalog import DATATYPES, Family
 
 LABELS = "labels"
 LEAST_ROWS = 40
+
+_ARRAY = b"\x93NUMPY"
+"""What a file of one array begins with."""
 
 Inputs = dict[str, NDArray[Any]]
 
@@ -48,6 +51,7 @@ def read_calibration(path: Path, family: Family) -> Calibration:
                 f"{spec.datatype} {list(spec.shape)}"
             )
     _check_rows(path, arrays | ({} if labels is None else {LABELS: labels}))
+    _check_numbers(path, arrays)
     return Calibration(
         fit={name: np.ascontiguousarray(a[::2]) for name, a in arrays.items()},
         held_out={name: np.ascontiguousarray(a[1::2]) for name, a in arrays.items()},
@@ -57,12 +61,29 @@ def read_calibration(path: Path, family: Family) -> Calibration:
 
 def _arrays(path: Path) -> Inputs:
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as opened:
+            if not zipfile.is_zipfile(opened):
+                raise BuildError(_no_archive(path, opened))
+            opened.seek(0)
+            with np.load(opened, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise BuildError(
             f"{path} cannot be read as .npz: {error}; write it with numpy.savez"
         ) from error
+
+
+def _no_archive(path: Path, opened: BinaryIO) -> str:
+    opened.seek(0)
+    if opened.read(len(_ARRAY)) == _ARRAY:
+        return (
+            f"{path} is one array without a name (.npy); write it with numpy.savez, "
+            "each array under the name of its input"
+        )
+    return (
+        f"{path} cannot be read as .npz: it is no archive of arrays; write it with numpy.savez, "
+        "each array under the name of its input"
+    )
 
 
 def _check_rows(path: Path, arrays: Inputs) -> None:
@@ -73,6 +94,17 @@ def _check_rows(path: Path, arrays: Inputs) -> None:
         raise BuildError(
             f"{path}: {min(counts.values())} rows are too few; give {LEAST_ROWS} or more"
         )
+
+
+def _check_numbers(path: Path, arrays: Inputs) -> None:
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            continue
+        lost = int(np.isnan(array.reshape(len(array), -1)).any(axis=1).sum())
+        if lost:
+            raise BuildError(
+                f"{path}: array {name!r} holds NaN in {lost} of {len(array)} rows; leave those rows out"
+            )
 
 
 def _class_numbers(path: Path, labels: NDArray[Any]) -> NDArray[np.int64]:

@@ -42,9 +42,7 @@ def narrow(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
         if tensor.name in chosen and _is_large_float(tensor)
     ]
     if not casts:
-        raise BuildError(
-            f"{precision}: the graph holds no fp32 weights of {', '.join(sorted(_WEIGHTED))}; nothing to narrow"
-        )
+        raise BuildError(f"{precision}: {_nothing(graph, chosen)}; nothing to narrow")
     stored = {node.output[0] for node in casts}
     fixed = [value for value in graph.input if value.name not in stored]  # old graphs list weights
     del graph.input[:]
@@ -54,6 +52,22 @@ def narrow(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     graph.node.extend(nodes)
     onnx.checker.check_model(made, full_check=True)
     return made
+
+
+def _nothing(graph: onnx.GraphProto, chosen: set[str]) -> str:
+    """Why none of the weights called `chosen` is narrowed."""
+    of = ", ".join(sorted(_WEIGHTED))
+    sizes = [
+        math.prod(tensor.dims)
+        for tensor in graph.initializer
+        if tensor.name in chosen and tensor.data_type == TensorProto.FLOAT
+    ]
+    if not sizes:
+        return f"the graph holds no fp32 weights of {of}"
+    return (
+        f"its fp32 weights of {of} are too small to be worth it: the largest has {max(sizes)} values, "
+        f"those of {_LEAST_VALUES} or more are narrowed"
+    )
 
 
 def rounded(values: NDArray[np.float32], precision: str) -> NDArray[Any]:

@@ -10,11 +10,12 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError
 from numpy.typing import NDArray
 
-from models.artifacts import load_family, replace_variants
+from models.artifacts import foreign_variants, load_family, odd_precision, replace_variants
+from models.artifacts.samples import SAMPLES, read_samples
 from models.backends import Way, open_backend
 from models.backends.base import BackendError
-from models.build.calibration import Calibration
-from models.build.comparing import Answers, Outputs, judged, unusable
+from models.build.calibration import Calibration, Inputs
+from models.build.comparing import Answers, Judgement, Outputs, judged, unusable
 from models.build.errors import BuildError
 from models.build.precisions import in_precision, line
 from models.catalog import Family, Variant
@@ -48,19 +49,22 @@ class Job:
 
 
 def add_precisions(job: Job, calibration: Calibration) -> Family:
-    """Publish the family with every fp32 ONNX variant in each precision asked for, replacing those of the same name.
+    """Publish the family with every fp32 ONNX variant in each precision asked for, replacing its own earlier copies.
 
-    A candidate's copies are candidates, of the same origin. A precision that a variant cannot be had in is left out and
-    said. Raises BuildError where that leaves none, ArtifactError or OSError; then nothing was published.
+    A candidate's copies are candidates, of the same origin. A precision that a variant cannot be had in, or whose name
+    a variant has that Gearshift did not write, is left out and said. Raises BuildError where that leaves none,
+    ArtifactError or OSError; then nothing was published.
     """
-    bench = _Bench(job, load_family(job.folder), calibration)
+    foreign = foreign_variants(job.root, job.name)
+    family = load_family(job.folder)
+    bench = _Bench(job, family, calibration, foreign, _samples(job, family))
     for full in sources(bench.family):
         bench.copy(full)
     if not bench.variants:
         raise BuildError(f"nothing was published: {'; '.join(bench.left_out)}")
     for text in bench.left_out:
         job.warn(text)
-    return replace_variants(job.root, job.name, bench.variants, bench.files)
+    return replace_variants(job.root, job.name, bench.variants, bench.files, only_own=True)
 
 
 @dataclass(slots=True)
@@ -70,6 +74,8 @@ class _Bench:
     job: Job
     family: Family
     calibration: Calibration
+    foreign: set[str]
+    samples: Inputs
     variants: list[Variant] = field(default_factory=list[Variant])
     files: dict[str, Path] = field(default_factory=dict[str, Path])
     left_out: list[str] = field(default_factory=list[str])
@@ -77,37 +83,74 @@ class _Bench:
     def copy(self, full: Variant) -> None:
         """Make every precision of it that can be had."""
         try:
-            expected = _answers(self.job.folder, self.family, full, self.calibration)
+            expected = _answers(self.job.folder, self.family, full, self.calibration.held_out)
         except BuildError as error:
             self._leave_out(f"{full.name} is passed over: {error}")
             return
+        sampled = self._sampled(full)
         for precision in self.job.precisions:
             name = f"{full.name.removesuffix('-fp32')}-{precision}"
             self.job.report(name)
             try:
-                self._make(replace(full, name=name, precision=precision), full, expected)
+                self._make(replace(full, name=name, precision=precision), full, expected, sampled)
             except BuildError as error:
                 self._leave_out(f"{name} is left out: {error}")
 
-    def _make(self, variant: Variant, full: Variant, expected: Outputs) -> None:
-        there = self.family.variant(variant.name)
-        if variant.name in self.files or (there and there.precision != variant.precision):
-            raise BuildError("another variant has that name; rename one of them")
+    def _sampled(self, full: Variant) -> Outputs | None:
+        """fp32's answers to the family's samples; None where there are none or it has none to them."""
+        if not self.samples:
+            return None
+        try:
+            return _answers(self.job.folder, self.family, full, self.samples)
+        except BuildError as error:
+            self.job.warn(f"{full.name} does not answer the rows of {SAMPLES}: {error}")
+            return None
+
+    def _make(
+        self, variant: Variant, full: Variant, expected: Outputs, sampled: Outputs | None
+    ) -> None:
+        self._check_name(variant)
         path = self.job.work / f"{variant.name}.onnx"
         model = _read(self.job.folder / full.artifact)
         made = in_precision(model, variant.precision, self.calibration.fit, _kept_float(model))
         _save(made, path)
         placed = replace(variant, artifact=path.name, sha256="", data=())
-        found = _answers(self.job.work, self.family, placed, self.calibration)
-        labels, classes = self.calibration.labels, len(self.family.labels)
-        answers = Answers(expected, found, labels, classes)
-        if why := unusable(answers):
-            raise BuildError(why)
-        judgement = judged(full.accuracy, answers)
+        judgement = self._judged(placed, full, expected, sampled)
         for doubt in judgement.doubts:
             self.job.warn(f"{variant.name} is doubtful: {doubt}")
-        self.variants.append(replace(placed, accuracy=judgement.accuracy))
+        if judgement.doubts and not full.candidate:
+            self.job.warn(
+                f"{variant.name} is published as a candidate: it has to earn its place before it answers anybody"
+            )
+        doubtful = full.candidate or bool(judgement.doubts)
+        self.variants.append(replace(placed, accuracy=judgement.accuracy, candidate=doubtful))
         self.files[variant.name] = path
+
+    def _judged(
+        self, placed: Variant, full: Variant, expected: Outputs, sampled: Outputs | None
+    ) -> Judgement:
+        """Of the copy in the work folder. Raises BuildError where its answers are none."""
+        classes = len(self.family.labels)
+        found = _answers(self.job.work, self.family, placed, self.calibration.held_out)
+        answers = Answers(expected, found, self.calibration.labels, classes)
+        if why := unusable(answers):
+            raise BuildError(why)
+        samples = None
+        if sampled is not None:
+            found = _answers(self.job.work, self.family, placed, self.samples)
+            samples = Answers(sampled, found, classes=classes)
+        return judged(full.accuracy, answers, samples)
+
+    def _check_name(self, variant: Variant) -> None:
+        """Raises BuildError where somebody else has the name."""
+        there = self.family.variant(variant.name)
+        if variant.name in self.files or (there and there.precision != variant.precision):
+            raise BuildError("another variant has that name; rename one of them")
+        if there and there.name in self.foreign:
+            raise BuildError(
+                f"the variant of that name is yours: Gearshift did not write {there.artifact}; "
+                "rename it to have both, or take its table out of family.toml"
+            )
 
     def _leave_out(self, text: str) -> None:
         self.left_out.append(text)
@@ -117,7 +160,10 @@ def sources(family: Family) -> list[Variant]:
     """The variants to start from. Raises BuildError where there is none."""
     found = [v for v in family.variants if v.precision == "fp32" and v.artifact.endswith(".onnx")]
     if not found:
-        raise BuildError(f"family {family.name} has no fp32 variant in ONNX; publish one first")
+        there = "".join(f"; {odd}" for odd in map(odd_precision, family.variants) if odd)
+        raise BuildError(
+            f"family {family.name} has no fp32 variant in ONNX{there or '; publish one first'}"
+        )
     return found
 
 
@@ -145,12 +191,22 @@ def _save(model: onnx.ModelProto, path: Path) -> None:
         raise BuildError(f"it cannot be written: {line(error)}") from error
 
 
-def _answers(folder: Path, family: Family, variant: Variant, rows: Calibration) -> Outputs:
-    """The variant's outputs for every held-out row."""
-    batches = [
-        {name: a[i : i + _BATCH] for name, a in rows.held_out.items()}
-        for i in range(0, rows.n, _BATCH)
-    ]
+def _samples(job: Job, family: Family) -> Inputs:
+    """The family's own rows, none where there are none; a file that cannot be used is said and left out."""
+    path = job.folder / SAMPLES
+    if not path.exists():
+        return {}
+    try:
+        return read_samples(path, family).inputs
+    except Exception as error:  # noqa: BLE001 - parsers of headers and archives raise anything
+        job.warn(f"{path} is left out, copies are not compared on it: {line(error)}")
+        return {}
+
+
+def _answers(folder: Path, family: Family, variant: Variant, rows: Inputs) -> Outputs:
+    """The variant's outputs for every row."""
+    n = len(next(iter(rows.values())))
+    batches = [{name: a[i : i + _BATCH] for name, a in rows.items()} for i in range(0, n, _BATCH)]
     try:
         backend = open_backend(folder, family, variant, threads=1, way=Way("onnxruntime"))
         try:

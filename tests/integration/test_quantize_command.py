@@ -56,6 +56,11 @@ def some_rows(count: int = 80) -> np.ndarray:
     return np.random.default_rng(9).standard_normal((count, 3, 8, 8)).astype(np.float32)
 
 
+def with_nan(rows: np.ndarray, count: int) -> np.ndarray:
+    rows[3 : 3 + count, 1, 2, 2] = np.nan
+    return rows
+
+
 def quantize(root: Path, precisions: str = "int8,bf16,fp16", **arrays: Any) -> int:
     file = root.parent / "rows.npz"
     np.savez(file, **(arrays or {"x": some_rows()}))
@@ -110,6 +115,7 @@ def test_a_second_run_replaces_what_the_first_made(root: Path):
         ({"x": some_rows(), "labels": np.zeros(7, int)}, "unlike numbers of rows"),
         ({"x": some_rows(), "labels": np.zeros(80)}, "one class number a row"),
         ({"x": np.array([{}], dtype=object)}, "cannot be read as .npz"),
+        ({"x": with_nan(some_rows(450), 50)}, "array 'x' holds NaN in 50 of 450 rows; leave those"),
     ],
 )
 def test_wrong_calibration_is_one_line_and_nothing_is_published(
@@ -125,6 +131,29 @@ def test_a_damaged_file_is_one_line(root: Path, capsys: pytest.CaptureFixture[st
 
     assert main(["quantize", "own", "--repository", str(root), "--calibration", str(file)]) == 2
     assert_refused(root, capsys, "cannot be read as .npz")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"0.1 0.2 0.3\n", "cannot be read as .npz: it is no archive of arrays; write it with"),
+        (b"", "cannot be read as .npz: it is no archive of arrays"),
+        (None, "is one array without a name (.npy); write it with numpy.savez, each array under"),
+    ],
+    ids=["text", "empty", "npy"],
+)
+def test_a_file_that_is_no_archive_is_called_what_it_is(
+    root: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, said: str
+):
+    file = root.parent / "rows.npz"
+    if content is None:
+        with file.open("wb") as opened:
+            np.save(opened, some_rows())
+    else:
+        file.write_bytes(content)
+
+    assert main(["quantize", "own", "--repository", str(root), "--calibration", str(file)]) == 2
+    assert_refused(root, capsys, said)
 
 
 def test_an_unknown_precision_is_one_line(root: Path, capsys: pytest.CaptureFixture[str]):

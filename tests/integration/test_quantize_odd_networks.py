@@ -13,8 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from models.__main__ import main
-from models.artifacts import load_family
+from models.artifacts import load_family, look_through
 from models.artifacts.digests import sha256_of
+from models.build import narrower
+from models.build.comparing import Judgement
 from models.catalog import Accuracy, Family
 from tests.integration.serving import ROOT
 from tests.outside import outside
@@ -43,7 +45,9 @@ def a_family(
     graph: tuple[Nodes, Weights],
     outputs: Sequence[tuple[str, str, Sequence[int]]] = (("y", "FP32", (CLASSES,)),),
     opsets: Sequence[tuple[str, int]] = (("", 17),),
+    *,
     accuracy: float = 0.9,
+    labelled: bool = False,
 ) -> Path:
     """A family as its user wrote it down, with files of their own beside."""
     folder = root / "own"
@@ -61,9 +65,11 @@ def a_family(
         f'\n[[outputs]]\nname = "{n}"\ndatatype = "{d}"\nshape = {[-1, *s]}\n'
         for n, d, s in outputs
     )
+    labels = [f"kind {i}" for i in range(CLASSES)] if labelled else []
     (folder / "family.toml").write_text(
         f"""# Ours: ask Ann.
 name = "own"
+labels = {labels}
 
 [slo]
 latency_ms = 50  # agreed
@@ -227,6 +233,53 @@ def test_one_source_that_does_not_run_leaves_the_others(
     assert "net-bf16" in made(root)
 
 
+def with_a_copy_of_the_users_own(folder: Path) -> str:
+    """The table of an int8 variant that its user made; its artefact lies beside."""
+    content = (folder / "model.onnx").read_bytes() + b"\x3a\x00"  # an empty field that nobody knows
+    (folder / "my-qat.onnx").write_bytes(content)
+    table = (
+        f'\n# Took a week.\n[[variants]]\nname = "net-int8"\nprecision = "int8"\nartifact = "my-qat.onnx"\n'
+        f'sha256 = "{sha256_of(folder / "my-qat.onnx")}"\naccuracy = {{ value = 0.85, source = "own test split" }}\n'
+    )
+    with (folder / "family.toml").open("a") as file:
+        file.write(table)
+    return table
+
+
+def test_a_variant_that_its_user_made_is_left_alone_and_the_others_are_made(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = a_family(root, dense())
+    table = with_a_copy_of_the_users_own(folder)
+
+    assert quantize(root) == quantize(root) == 0
+
+    said = capsys.readouterr().err
+    assert "net-int8 is left out: the variant of that name is yours: " in said
+    assert "Gearshift did not write my-qat.onnx; rename it to have both" in said
+    assert table in (folder / "family.toml").read_text()
+    names = [v.name for v in load_family(folder).variants]
+    assert names == ["net", "net-int8", "net-bf16", "net-fp16"]
+
+
+def test_a_variant_that_its_user_adds_while_copies_are_made_is_not_replaced(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    folder = a_family(root, dense())
+    judge = narrower.judged
+
+    def judged_while_the_user_writes(*given: Any) -> Judgement:
+        with_a_copy_of_the_users_own(folder)
+        return judge(*given)
+
+    monkeypatch.setattr(narrower, "judged", judged_while_the_user_writes)
+
+    assert quantize(root, "int8") == 2
+
+    assert "net-int8 of family own was put there meanwhile" in capsys.readouterr().err
+    assert load_family(folder).variants[1].artifact == "my-qat.onnx"
+
+
 def test_labels_that_contradict_the_manifest_are_said_and_not_written_as_fact(
     root: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -265,7 +318,7 @@ def test_a_low_agreement_is_said(root: Path, capsys: pytest.CaptureFixture[str])
     weights = 1e-3 * some(WIDTH, CLASSES)
     weights[0] = 100.0
     nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="y")]
-    a_family(root, (nodes, [constant("w", weights)]))
+    a_family(root, (nodes, [constant("w", weights)]), labelled=True)
     x = some(ROWS, WIDTH, seed=9)
     x[:, 0] = 0.01 * x[:, 0]
     x[0, :] = 5.0
@@ -279,11 +332,110 @@ def test_a_low_agreement_is_said(root: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_rows_that_are_all_answered_alike_are_said(root: Path, capsys: pytest.CaptureFixture[str]):
-    a_family(root, dense())
+    a_family(root, dense(), labelled=True)
 
     assert quantize(root, "bf16", x=np.ones((ROWS, WIDTH), np.float32)) == 0
 
     assert "fp32's 'y' says the same on all 40 rows" in capsys.readouterr().err
+
+
+def a_detector() -> tuple[Nodes, Weights]:
+    """Four positions in pixels and a confidence, all of one product whose outputs share their 256 levels."""
+    weights = some(WIDTH, 5)
+    weights[:, :4] *= 1000.0
+    weights[:, 4] *= 0.1
+    return [helper.make_node("MatMul", ["x", "w"], ["y"], name="y")], [constant("w", weights)]
+
+
+def test_a_detector_that_loses_its_confidence_is_no_equal_of_fp32(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    a_family(root, a_detector(), (("y", "FP32", (5,)),))
+
+    assert quantize(root, "int8") == 0
+
+    said = capsys.readouterr().err
+    assert (
+        "net-int8 is doubtful: column 4 of 'y' became the same on all rows; fp32's differs" in said
+    )
+    assert "net-int8 is published as a candidate" in said
+    copy = load_family(root / "own").variants[1]
+    assert copy.candidate
+    assert copy.accuracy.value < 0.6
+
+
+def test_rows_of_zeros_make_candidates_and_no_equals(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    a_family(root, dense())
+
+    assert quantize(root, x=np.zeros((450, WIDTH), np.float32)) == 0
+
+    assert "is the same on all rows; give rows that differ" in capsys.readouterr().err
+    for copy in load_family(root / "own").variants[1:]:
+        assert copy.candidate
+        assert copy.accuracy.value < 0.5
+
+
+def test_rows_in_another_scale_are_found_out_by_the_familys_samples(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = a_family(root, dense())
+    rows = some(ROWS, WIDTH, seed=9)
+
+    assert quantize(root, "int8,bf16", x=rows / 100) == 0
+    before = load_family(folder).variant("net-int8")
+    np.savez(folder / "samples.npz", x=rows[:20])
+    assert quantize(root, "int8,bf16", x=rows / 100) == 0
+
+    assert before is not None
+    assert not before.candidate
+    said = capsys.readouterr().err
+    assert "net-int8 is doubtful: 'y' is off by " in said
+    assert "of how much 20 rows of the family's samples differ" in said
+    assert "net-bf16" not in said
+    copies = {v.precision: v for v in load_family(folder).variants}
+    assert copies["int8"].candidate
+    assert copies["int8"].accuracy.value < 0.5
+    assert not copies["bf16"].candidate
+
+
+def test_samples_that_cannot_be_used_are_said_and_left_out(
+    root: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = a_family(root, dense())
+    np.savez(folder / "samples.npz", z=np.zeros(3))
+
+    assert quantize(root, "bf16") == 0
+
+    assert (
+        "samples.npz is left out, copies are not compared on it: it has no array for input 'x'"
+        in (capsys.readouterr().err)
+    )
+
+
+def test_a_precision_that_is_misspelt_is_named(root: Path, capsys: pytest.CaptureFixture[str]):
+    folder = a_family(root, dense())
+    text = (folder / "family.toml").read_text()
+    (folder / "family.toml").write_text(text.replace('"fp32"', '"float32"'))
+    said = "no runtime knows the precision 'float32' of net (known: fp32, bf16, fp16, int8)"
+
+    assert quantize(root) == 2
+    assert f"has no fp32 variant in ONNX; {said}" in capsys.readouterr().err
+    assert main(["verify", "--repository", str(root)]) == 0
+    assert said in capsys.readouterr().err
+
+
+def test_a_precision_that_is_misspelt_is_said_when_it_is_served(
+    root: Path, caplog: pytest.LogCaptureFixture
+):
+    folder = a_family(root, dense())
+    text = (folder / "family.toml").read_text()
+    (folder / "family.toml").write_text(text.replace('"fp32"', '"float32"'))
+
+    look_through(root)
+
+    assert "own: no runtime knows the precision 'float32' of net" in caplog.text
 
 
 def test_an_output_that_is_no_number_any_more_leaves_the_precision_out(

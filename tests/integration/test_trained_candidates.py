@@ -222,7 +222,8 @@ def test_a_precision_that_cannot_be_had_is_left_out_and_logged(
         made = make_candidates(network, "tiny", samples, tmp_path, ("bf16", "int8"))
 
     assert [c.precision for c in made] == ["fp32", "int8"]
-    assert "tiny in bf16 is left out: bf16: the graph holds no fp32 weights" in caplog.text
+    assert "tiny in bf16 is left out: bf16: its fp32 weights of " in caplog.text
+    assert "are too small to be worth it: the largest has 192 values" in caplog.text
 
 
 def test_a_new_familys_first_variants_are_no_candidates(

@@ -92,7 +92,7 @@ def test_chance_alone_contradicts_no_manifest():
 
 
 def test_a_low_agreement_is_a_doubt():
-    answers = Answers({"y": scores(classes(40))}, {"y": scores(differing(40, 24))})
+    answers = Answers({"y": scores(classes(40))}, {"y": scores(differing(40, 24))}, classes=3)
 
     found = judged(FULL, answers)
 
@@ -158,3 +158,123 @@ def test_another_shape_makes_a_copy_unusable():
 def test_the_interval_is_wilsons():
     assert wilson(0.0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
     assert wilson(0.9, 100) == pytest.approx((0.8256, 0.9448), abs=1e-4)
+
+
+def a_detector(confidences: np.ndarray | float) -> np.ndarray:
+    """Four positions in pixels and a confidence."""
+    rng = np.random.default_rng(5)
+    pixels = 400 * rng.random((40, 4))
+    return np.column_stack([pixels, np.broadcast_to(confidences, 40)]).astype(np.float32)
+
+
+CONFIDENT = np.random.default_rng(6).random(40)
+
+
+def test_columns_are_no_classes_where_nobody_has_labels():
+    """The largest of four positions and a confidence agrees, whatever became of the confidence."""
+    found = judged(FULL, Answers({"y": a_detector(CONFIDENT)}, {"y": a_detector(0.0)}))
+
+    assert found.accuracy.value < 0.5
+    assert any(
+        doubt == "column 4 of 'y' became the same on all rows; fp32's differs"
+        for doubt in found.doubts
+    )
+
+
+def test_a_column_that_is_far_off_is_said():
+    found = judged(FULL, Answers({"y": a_detector(CONFIDENT)}, {"y": a_detector(CONFIDENT[::-1])}))
+
+    assert any(doubt.startswith("column 4 of 'y' off by up to 1.") for doubt in found.doubts)
+
+
+def test_a_detector_of_many_boxes_is_looked_at_by_its_columns():
+    full = a_detector(CONFIDENT).reshape(5, 8, 5)
+    made = a_detector(0.5).reshape(5, 8, 5)
+
+    for axes in ((0, 1, 2), (0, 2, 1)):
+        answers = Answers({"y": full.transpose(axes)}, {"y": made.transpose(axes)})
+        assert any("column 4 of 'y' became" in doubt for doubt in judged(FULL, answers).doubts)
+
+
+def test_a_good_copy_of_a_detector_raises_no_doubt():
+    full = a_detector(CONFIDENT)
+
+    found = judged(FULL, Answers({"y": full}, {"y": (full * np.float32(1.004))}))
+
+    assert not found.doubts
+    assert found.accuracy.value > 0.85
+
+
+def test_with_labels_of_the_family_columns_are_classes():
+    answers = Answers({"y": scores(classes(40))}, {"y": scores(differing(40, 1))}, classes=3)
+
+    assert "times its agreement, 97.5% of 40" in judged(FULL, answers).accuracy.source
+
+
+def test_a_class_whose_score_became_the_same_on_all_rows_is_said():
+    made = scores(classes(40))
+    made[:, 2] = 0.0
+    made[2::3, 0] = 0.001
+
+    found = judged(FULL, Answers({"y": scores(classes(40))}, {"y": made}, classes=3))
+
+    assert "column 2 of 'y' became the same on all rows; fp32's differs" in found.doubts
+
+
+def test_the_labels_tell_which_output_says_classes():
+    labels = np.array(classes(40))
+    boxes = np.random.default_rng(1).standard_normal((40, 4)).astype(np.float32)
+    full = {"boxes": boxes, "y": scores(classes(40))}
+
+    known = judged(Accuracy(1.0, "s"), Answers(full, full, labels)).accuracy
+
+    assert "100.0% right, fp32 100.0%" in known.source
+
+
+def test_rows_that_are_all_alike_say_little_of_a_copy_that_no_server_can_judge():
+    full = np.ones((225, 1), np.float32)
+
+    known = judged(FULL, Answers({"y": full}, {"y": full})).accuracy
+
+    assert known.value < 0.3
+    assert "counted at its lower end" in known.source
+
+
+def test_what_a_server_judges_from_its_traffic_keeps_its_accuracy_beside_the_doubt():
+    full = scores([0] * 225)
+
+    found = judged(FULL, Answers({"y": full}, {"y": full}, classes=3))
+
+    assert found.doubts
+    assert found.accuracy.value == FULL.value
+
+
+def test_samples_that_clearly_disagree_are_a_doubt():
+    full = np.random.default_rng(2).standard_normal((40, 1)).astype(np.float32)
+    rows = Answers({"y": full}, {"y": full})
+
+    found = judged(FULL, rows, Answers({"y": full[:32]}, {"y": np.clip(full[:32], -0.1, 0.1)}))
+
+    (doubt,) = found.doubts
+    assert doubt.startswith("'y' is off by 0.9")
+    assert doubt.endswith("or more of how much 32 rows of the family's samples differ")
+    assert found.accuracy.value < 0.2
+    assert not judged(FULL, rows, Answers({"y": full[:32]}, {"y": full[:32]})).doubts
+
+
+def test_few_samples_that_disagree_by_chance_are_none():
+    rows = Answers({"y": scores(classes(40))}, {"y": scores(classes(40))}, classes=3)
+    three = Answers({"y": scores([0, 1, 2])}, {"y": scores([0, 1, 1])}, classes=3)
+    many = Answers({"y": scores(classes(32))}, {"y": scores(differing(32, 12))}, classes=3)
+
+    assert not judged(FULL, rows, three).doubts
+    assert "on only 62.5% of 32 rows of the family's samples" in judged(FULL, rows, many).doubts[0]
+
+
+def test_samples_that_get_no_numbers_any_more_are_a_doubt():
+    rows = Answers({"y": scores(classes(40))}, {"y": scores(classes(40))}, classes=3)
+    none = Answers({"y": scores([0, 1, 2])}, {"y": np.full((3, 3), np.nan, np.float32)}, classes=3)
+
+    assert (
+        "on the family's samples its output 'y' is not finite" in judged(FULL, rows, none).doubts[0]
+    )

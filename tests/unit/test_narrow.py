@@ -145,5 +145,16 @@ def test_a_graph_without_weights_is_refused():
     graph.node("Relu", ["x"], "y")
     value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 3]) for n in "xy"]
 
-    with pytest.raises(BuildError, match="nothing to narrow"):
+    with pytest.raises(BuildError, match=r"holds no fp32 weights of .*; nothing to narrow"):
         narrow(graph.model("none", *value), "fp16")
+
+
+def test_weights_too_small_to_be_worth_it_are_called_that():
+    graph = Graph()
+    graph.node("MatMul", ["x", graph.constant("w", np.ones((3, 3), np.float32))], "y")
+    value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 3]) for n in "xy"]
+
+    with pytest.raises(
+        BuildError, match=r"too small to be worth it: the largest has 9 values, .* 256 or more"
+    ):
+        narrow(graph.model("small", *value), "fp16")

@@ -184,3 +184,58 @@ def test_arms_tried_with_other_samples_are_tried_again(tmp_path: Path):
     assert published.covers(published.kind)
     assert not made.covers(published.kind)
     assert not published.covers("below 256")
+
+
+VALUES = Family("values", (TensorSpec("x", "FP32", (-1, 2)),), (), (), Slo(0.05), max_batch=8)
+
+
+def with_nans(path: Path, rows: list[int]) -> np.ndarray:
+    x = np.arange(12, dtype=np.float32).reshape(6, 2)
+    x[rows, 1] = np.nan
+    np.savez(path / SAMPLES, x=x)
+    return x
+
+
+def summing(rows: Tensors) -> Tensors:
+    return {"y": np.asarray(rows["x"]).sum(axis=1)}
+
+
+def imputing(rows: Tensors) -> Tensors:
+    return {"y": np.nansum(np.asarray(rows["x"]), axis=1)}
+
+
+def test_samples_that_hold_nan_and_are_answered_so_are_told_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    x = with_nans(tmp_path, [1, 4])
+
+    rows = sample_rows(tmp_path, VALUES)
+    kind = rows.kind
+    rows.fit(summing)
+
+    assert "samples.npz holds NaN in 2 of 6 rows" in caplog.text
+    assert "2 rows of samples.npz that hold NaN are left out" in caplog.text
+    assert rows.first(4)["x"].tolist() == x[[0, 2, 3, 5]].tolist()
+    assert rows.n == 4
+    assert rows.kind == kind  # else every start would try all arms anew
+
+
+def test_a_model_that_takes_nan_is_tried_with_it(tmp_path: Path):
+    with_nans(tmp_path, [1, 4])
+
+    rows = sample_rows(tmp_path, VALUES)
+    rows.fit(imputing)
+
+    assert rows.n == 6
+
+
+def test_where_all_samples_hold_nan_they_are_told_and_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    with_nans(tmp_path, list(range(6)))
+
+    rows = sample_rows(tmp_path, VALUES)
+    rows.fit(summing)
+
+    assert "holds NaN in 6 of 6 rows" in caplog.text
+    assert rows.n == 6
