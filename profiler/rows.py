@@ -32,6 +32,9 @@ POOL = 8
 MOST_PUBLISHED = 32
 """The publisher's rows that are used, at most."""
 
+MOST_HELD = 1 << 62
+"""Rows in memory at a time, where nobody says how many there is room for."""
+
 _SEED = 20240229
 """Every arm and every start sees the same rows."""
 
@@ -50,18 +53,21 @@ class Published:
 
 
 class SampleRows:
-    """One family's. Arms that cannot take made rows narrow them."""
+    """One family's. Arms that cannot take made rows narrow them. `most`: so many are held at a time."""
 
-    def __init__(self, family: Family, published: Published | None = None) -> None:
+    def __init__(
+        self, family: Family, published: Published | None = None, most: int = MOST_HELD
+    ) -> None:
         self._family = family
         self.published = published
+        self.most = most
         self._range = RANGES[0]
         self._pools: dict[int, Tensors] = {}
 
     @property
     def n(self) -> int:
         """How many different rows there are."""
-        return POOL if self.published is None else self.published.rows
+        return min(POOL, self.most) if self.published is None else self.published.rows
 
     @property
     def kind(self) -> str:
@@ -115,12 +121,12 @@ class SampleRows:
     def _pool(self, limit: int) -> Tensors:
         if self.published is not None:
             return self.published.inputs
-        if limit not in self._pools:
+        pool = self._pools.get(limit)
+        if pool is None:
             rng = np.random.default_rng(_SEED)
-            self._pools[limit] = {
-                spec.name: made(rng, spec, POOL, limit) for spec in self._family.inputs
-            }
-        return self._pools[limit]
+            pool = {spec.name: made(rng, spec, self.n, limit) for spec in self._family.inputs}
+            self._pools = {limit: pool}
+        return pool
 
     def _words(self, reason: str) -> str:
         if self.published is not None:
@@ -133,24 +139,26 @@ class SampleRows:
         )
 
 
-def sample_rows(folder: Path, family: Family) -> SampleRows:
-    """The rows for the family in `folder`; a file of samples that cannot be used is told and left out."""
+def sample_rows(folder: Path, family: Family, most: int = MOST_HELD) -> SampleRows:
+    """The rows for the family in `folder`, no more than `most`; a file that cannot be used is told and left out."""
     path = folder / SAMPLES
     if not path.exists():
-        return SampleRows(family)
+        return SampleRows(family, most=most)
     try:
-        return SampleRows(family, _read(path, family))
+        return SampleRows(family, _read(path, family, most), most)
     except Exception as error:  # noqa: BLE001 - parsers of headers and archives raise anything
         _log.warning("%s: %s is left out: %s; rows are made from the signature instead",
                      family.name, path, words(error))  # fmt: skip
-        return SampleRows(family)
+        return SampleRows(family, most=most)
 
 
 def made(rng: np.random.Generator, spec: TensorSpec, rows: int, limit: int) -> NDArray[np.generic]:
     """Random rows: [0, 1) for floats, whole numbers below `limit`; all zeros where that is 1."""
     dtype, shape = np.dtype(DATATYPES[spec.datatype]), (rows, *spec.shape[1:])
     if dtype.kind == "f":
-        return rng.random(shape, dtype=np.float32).astype(dtype) * (limit > 1)
+        if limit <= 1:
+            return np.zeros(shape, dtype)
+        return rng.random(shape, dtype=np.float32).astype(dtype, copy=False)
     top = min(limit, 2 if dtype.kind == "b" else 128 if dtype == np.int8 else 256)
     return rng.integers(0, top, shape, dtype=np.uint16).astype(dtype)
 
@@ -166,12 +174,12 @@ def joined(rows: Sequence[Tensors]) -> Tensors:
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
 
-def _read(path: Path, family: Family) -> Published:
+def _read(path: Path, family: Family, most: int) -> Published:
     """Raises ValueError where the arrays are not as the signature says. Others, labels say, are not looked at."""
     if not path.is_file():
         raise ValueError("it is no file")
     with zipfile.ZipFile(path) as archive:
-        kept = {spec.name: _array(archive, spec) for spec in family.inputs}
+        kept = {spec.name: _array(archive, spec, most) for spec in family.inputs}
     counts = {len(array) for array in kept.values()}
     if len(counts) != 1 or 0 in counts:
         raise ValueError("its arrays have no rows, or not as many as each other")
@@ -179,7 +187,7 @@ def _read(path: Path, family: Family) -> Published:
     return Published(kept, counts.pop(), digest.hexdigest()[:8])
 
 
-def _array(archive: zipfile.ZipFile, spec: TensorSpec) -> NDArray[np.generic]:
+def _array(archive: zipfile.ZipFile, spec: TensorSpec, most: int) -> NDArray[np.generic]:
     """The rows of one input, no more than are used; looked at before they are read: an archive may unpack to anything.
 
     Raises ValueError where they are not as the signature says.
@@ -191,7 +199,7 @@ def _array(archive: zipfile.ZipFile, spec: TensorSpec) -> NDArray[np.generic]:
         if dtype != np.dtype(DATATYPES[spec.datatype]) or shape[1:] != spec.shape[1:] or not shape:
             raise ValueError(f"array {spec.name!r} is {dtype} {list(shape)}, the family says "
                              f"{spec.datatype} {list(spec.shape)}")  # fmt: skip
-        used = (min(shape[0], MOST_PUBLISHED), *shape[1:])
+        used = (min(shape[0], MOST_PUBLISHED, most), *shape[1:])
         if by_column and used != shape:
             raise ValueError(
                 f"array {spec.name!r} is kept by columns; save it with np.ascontiguousarray"

@@ -16,6 +16,7 @@ from models.catalog import Family, Variant
 from profiler.conformance import Conformance
 from profiler.measure import Loaded, load
 from profiler.profiles import UNVETTED, Vetted
+from profiler.room import Room
 from profiler.rows import sample_rows
 from server.policy.decision import Arm
 from server.runtime.guarded import within
@@ -33,12 +34,13 @@ VET_LIMIT_S = 120.0
 @dataclass(frozen=True, slots=True)
 class Berth:
     """Where a family's arms live: its folder, which runtimes may be used (none named: all), threads of each run and how
-    many run at a time."""
+    many run at a time, and what room there is for a batch."""
 
     folder: Path
     only: tuple[str, ...]
     threads: int
     instances: int
+    room: Room = Room()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Residency:
         self.failed: dict[Arm, str] = {}
         self.precisions: dict[str, str] = {v.name: v.precision for v in family.variants}
         """Of every variant that may run, or may still be running."""
-        self.rows = rows = sample_rows(berth.folder, family)
+        self.rows = rows = sample_rows(berth.folder, family, berth.room.held(family))
         self._family = family
         self._berth = berth
         self._conformance = Conformance(berth.folder, family, rows)
