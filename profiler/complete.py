@@ -55,8 +55,8 @@ def complete(
 ) -> Outcome:
     """`machine` with every arm it lacks measured, stored in the folder `profiles`. Raises BackendError if none can run.
 
-    No batch is run that could not be asked for, or for which there is no memory (`profiler.room`). The budget is for the
-    whole family: where some arms are known, the others get their share of it.
+    No batch is run that could not be asked for, or for which there is no memory (`profiler.room`). The budget is for
+    the whole family: where some arms are known, the others get their share of it.
     """
     start_s = time.perf_counter()
     created = datetime.now(UTC).isoformat(timespec="seconds")

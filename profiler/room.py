@@ -60,8 +60,8 @@ class Room:
                 min(map(_raw_bytes, family.outputs), default=0),
             )
             return (
-                f"{family.name} cannot be served: one row of it takes {_mib(least)} MiB in a message, and a message may "
-                f"have {self.message_mib}; raise max_message_mib, or correct the shapes in its manifest"
+                f"{family.name} cannot be served: one row of it takes {_mib(least)} MiB in a message, and a message "
+                f"may have {self.message_mib}; raise max_message_mib, or correct the shapes in its manifest"
             )
         if room is not None and needed > room:
             return (

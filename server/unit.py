@@ -69,8 +69,7 @@ class Unit:
         verdicts = Verdicts(profiles / CANDIDATES, family.name)
         book = Book(family.name, verdicts, _rules(config), measured)
         book.hold([v for v in family.variants if v.candidate], shelf.fingerprint)
-        room = Room(config.max_message_mib, available_bytes())
-        known, family = family, _fitted(_served(family, book, config), room)
+        known, family, room = family, *_fitted(_served(family, book, config), config)
         workers, threads = parallelism(config, hardware)
         dispatcher = _dispatcher(family, config, workers, measured)
         measured.watch_depth(lambda: dispatcher.depth)
@@ -79,8 +78,9 @@ class Unit:
         )
         self._slots = Slots(family, dispatcher)
         self._knowledge = Knowledge(family, self._residency, shelf, dispatcher, measured)
-        offers = Offers(family.slo, dispatcher, self._knowledge.profiled)
-        reader = _reader(family, known, offers, config)
+        reader = _reader(
+            family, known, Offers(family.slo, dispatcher, self._knowledge.profiled), config
+        )
         self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
         self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
         samples = Samples(config.shadow_share, scores_of(family))
@@ -122,6 +122,7 @@ class Unit:
         self._knowledge.revive(time.monotonic())
         self._shadow.tick()
         self._candidates.tick()
+        self._crew.tick()
 
     def moved_to(self, hardware: Hardware, tasks: Tasks) -> None:
         """Serve on other hardware: fewer or more workers at once; sessions of another size one by one, by the tuner."""
@@ -183,16 +184,18 @@ def _served(family: Family, book: Book, config: Config) -> Family:
     return replace(family, variants=serving)
 
 
-def _fitted(family: Family, room: Room) -> Family:
-    """The family with no more rows in a batch than could be asked for here. Raises BadConfiguration where none could."""
+def _fitted(family: Family, config: Config) -> tuple[Family, Room]:
+    """The family with no more rows in a batch than there is room for here, and that room. Raises BadConfiguration where
+    there is none for one row."""
+    room = Room(config.max_message_mib, available_bytes())
     try:
         fitted = room.fitted(family)
     except BackendError as error:
         raise BadConfiguration(str(error)) from error
     if fitted.max_batch < family.max_batch:
-        text = "%s: batches have up to %d of max_batch's %d rows here: no more fit into a message (max_message_mib, %d) or memory"
-        _log.warning(text, family.name, fitted.max_batch, family.max_batch, room.message_mib)
-    return fitted
+        text = "%s: batches have at most %d of max_batch's %d rows: no more fit a message (max_message_mib) or memory"
+        _log.warning(text, family.name, fitted.max_batch, family.max_batch)
+    return fitted, room
 
 
 def parallelism(config: Config, hardware: Hardware) -> tuple[int, int]:

@@ -30,6 +30,8 @@ WARM_ROWS = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
 VET_LIMIT_S = 120.0
 """Trying an arm may take so long (s): one whose runs do not end must not keep other families from being loaded."""
 
+_ANY = Room()
+
 
 @dataclass(frozen=True, slots=True)
 class Berth:
@@ -40,7 +42,7 @@ class Berth:
     only: tuple[str, ...]
     threads: int
     instances: int
-    room: Room = Room()
+    room: Room = _ANY
 
 
 @dataclass(frozen=True, slots=True)
