@@ -18,7 +18,7 @@ class Offer(NamedTuple):
 
     `usual`: of one that asks for no SLO, answered in time though others are served too; `hoped`: the same at best, on
     an idle machine that is as fast as it is now or was when its arms were measured; `most`: of one with all the time
-    that it needs.
+    that it needs. None is above what may wait: such a request would always be refused.
     """
 
     usual: int
@@ -51,7 +51,13 @@ class Offers:
         either = [*arms, *(arm for arm in self._profiled() if arm.arm in in_use)]
         usual = offer.most_rows(arms, variant, least, self._inside_s / AHEAD)
         hoped = offer.most_rows(either, variant, least, self._inside_s)
-        return Offer(max(usual, min(1, hoped)), hoped, offer.most_rows(arms, variant, least))
+        told = max(usual, min(1, hoped)), hoped, offer.most_rows(arms, variant, least)
+        return Offer(*(min(rows, self.capacity_rows) for rows in told))
+
+    @property
+    def capacity_rows(self) -> int:
+        """Rows that may wait in all."""
+        return self._dispatcher.limits.capacity_rows
 
     def waiting(self) -> int:
         """How many requests of one row, without parameters, may wait before another one is refused. Any thread."""
