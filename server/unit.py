@@ -115,6 +115,9 @@ class Unit:
     def prepare(self) -> None:
         """Load and measure the arms, on the tuner's thread. Raises BackendError where the family cannot be served."""
         self._tuner.prepare(self._config.profile_budget_s)
+        offers = self.hosted.reader.bounds.offers
+        if offers is not None and (shortfall := offers.shortfall()):
+            _log.warning("%s: %s", self.hosted.family.name, shortfall)
 
     def tick(self) -> None:
         """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well, go on with candidates."""

@@ -54,6 +54,19 @@ class Offers:
         told = max(usual, min(1, hoped)), hoped, offer.most_rows(arms, variant, least)
         return Offer(*(min(rows, self.capacity_rows) for rows in told))
 
+    def shortfall(self) -> str:
+        """What an operator should know where no request without an SLO of its own can be answered; empty otherwise."""
+        able = [arm for arm in self._dispatcher.arms if arm.accuracy >= self.slo.min_accuracy]
+        fastest = min(able, key=lambda arm: arm.upper_s[1], default=None)
+        if fastest is None or fastest.upper_s[1] <= self._inside_s:
+            return ""
+        arm = fastest.arm
+        return (
+            f"no arm answers a row within the SLO of {self.slo.latency_s * 1e3:g} ms: the fastest, {arm.variant} on "
+            f"{arm.backend} ({arm.device}), takes {fastest.upper_s[1] * 1e3:.3g} ms; every request that asks for no "
+            "slo_ms of its own is refused; raise slo_ms here or in the manifest, or add a faster variant"
+        )
+
     @property
     def capacity_rows(self) -> int:
         """Rows that may wait in all."""

@@ -224,6 +224,21 @@ def test_no_more_rows_are_promised_or_run_than_may_wait(tmp_path: Path):
     assert len(fits.as_numpy("y")) == 20
 
 
+def test_an_slo_that_no_arm_meets_is_told_once_all_are_loaded(tmp_path: Path):
+    publish_scripted(tmp_path / "models", STEPS, {"only": "fixed_s = 0.3"})
+    publish_scripted(tmp_path / "models", BULKY)
+    with serving(tmp_path / "models", tmp_path, "--workers", "1") as server:
+        with pytest.raises(grpc.RpcError, match="the fastest acceptable arm needs") as refusal:
+            server.infer(a_request("steps", rows(1.0)))
+
+        assert refusal.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        eventually(lambda: _equal(server.log.count("no arm answers a row within the SLO"), 1))
+        assert (
+            "steps: no arm answers a row within the SLO of 150 ms: the fastest, only on scripted"
+            in server.log
+        )
+
+
 def test_any_other_answer_above_the_limit_is_refused_in_words_and_logged(
     client: Any, sized: Server
 ):
