@@ -112,6 +112,7 @@ def _open(
             bench.add(loaded, variant, conformance.vet(loaded.backend, variant, way))
         except BackendError as error:
             bench.failed[name] = str(error)
+    conformance.forget()
 
 
 def _run(bench: measure.Bench, bar: "tqdm[NoReturn]") -> None:

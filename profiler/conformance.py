@@ -83,6 +83,10 @@ class Conformance:
         worst = self._apart(variant, expected, found)
         return Vetted(self.rows.kind, self._together(backend, variant, found), worst.value)
 
+    def forget(self) -> None:
+        """Let go of the answers that are kept: rows may be large."""
+        self._of, self._tried = None, []
+
     def _expected(self, variant: Variant, way: Way, reference: Backend | None) -> list[_Tried]:
         """The answers of the variant run this way, which is opened where it is not given."""
         of = (variant, way)

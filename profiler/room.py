@@ -10,12 +10,13 @@ import numpy as np
 
 from models.backends.base import BackendError
 from models.catalog import DATATYPES, Family, TensorSpec
-from profiler.rows import MOST_HELD
 
 MESSAGE_MIB = 64
 """Of one message, unless the operator says otherwise (`max_message_mib`)."""
 SHARE = 8
 """A batch's inputs and outputs take one part in so many of the memory that is available, at most."""
+MOST_HELD = 1 << 62
+"""Rows in memory at a time, where nobody knows how much of it there is."""
 _ENVELOPE = 8192
 """Bytes of a message besides its contents."""
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models.backends.base import BackendError, Tensors, words
 from models.catalog import DATATYPES, Family, TensorSpec
+from profiler.room import MOST_HELD
 
 _log = logging.getLogger(__name__)
 
@@ -31,9 +32,6 @@ POOL = 8
 
 MOST_PUBLISHED = 32
 """The publisher's rows that are used, at most."""
-
-MOST_HELD = 1 << 62
-"""Rows in memory at a time, where nobody says how many there is room for."""
 
 _SEED = 20240229
 """Every arm and every start sees the same rows."""

@@ -128,6 +128,10 @@ class Residency:
         self.heed(arm, vetted)
         return vetted
 
+    def vetted_all(self) -> None:
+        """No other arm of the variant that was vetted last comes soon: what was kept for it takes memory."""
+        self._conformance.forget()
+
     def heed(self, arm: Arm, vetted: Vetted) -> None:
         """Run it with nothing but what it was vetted with, today or on another day."""
         self.rows.narrow(vetted.rows)

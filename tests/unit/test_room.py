@@ -1,15 +1,20 @@
 """How many rows a batch may have: what a message carries and what memory has room for."""
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from models.backends.base import BackendError
+from models.backends import open_backend, reference_way
+from models.backends.base import Backend, BackendError, Tensors
 from models.catalog import Family, Slo, TensorSpec
+from profiler.conformance import Conformance
 from profiler.extremes import extreme_rows
 from profiler.room import Room
-from profiler.rows import SampleRows
+from profiler.rows import SampleRows, sample_rows
+from tests import zoo
 
 MIB = 1 << 20
 
@@ -83,3 +88,44 @@ def test_no_more_different_rows_are_held_than_there_is_room_for():
     assert rows.n == 2
     assert np.array_equal(found[0], found[4])
     assert not np.array_equal(found[0], found[1])
+
+
+class Counting:
+    """A backend that notes how many rows its runs have."""
+
+    name = "onnxruntime"
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.rows: list[int] = []
+
+    def run(self, inputs: Tensors) -> dict[str, NDArray[np.generic]]:
+        """As the backend does."""
+        self.rows.append(len(inputs["x"]))
+        return self._backend.run(inputs)
+
+    def close(self) -> None:
+        """As the backend does."""
+        self._backend.close()
+
+
+@pytest.mark.parametrize(("available", "largest"), [(None, 6), (8 * 80 * 2, 2), (8 * 80, 1)])
+def test_an_arm_is_tried_with_no_more_rows_than_there_is_room_for(
+    tmp_path: Path, available: int | None, largest: int
+):
+    graph = zoo.graph("g (float[N,10] x) => (float[N,10] y) { y = Relu(x) }")
+    folder, room = tmp_path / "relu", Room(64, available)
+    family = room.fitted(zoo.write(zoo.Exhibit("relu", graph), folder))
+    variant = family.variants[0]
+    way = reference_way(variant)
+    assert way is not None
+    backend = Counting(open_backend(folder, family, variant, threads=1, way=way))
+    rows = sample_rows(folder, family, room.held(family))
+
+    Conformance(folder, family, rows).vet(backend, variant, way)
+
+    assert family.max_batch == max(backend.rows) == largest
+    if available:
+        assert backend.rows.count(1) == 2 * largest  # the samples, and the rows that are kept
+    else:
+        assert backend.rows.count(1) > 12
