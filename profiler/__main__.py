@@ -16,6 +16,7 @@ from profiler import diff, plot, store, table
 from profiler.complete import Job, Outcome, complete
 from profiler.explain import explained, missing_runtimes
 from profiler.hardware import Hardware, detect
+from profiler.room import MESSAGE_MIB
 from surroundings import console
 
 BUSY_SHARE = 0.85
@@ -56,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
         "--backends", type=_names, default=(), help="runtimes to use, comma-separated (default all)"
     )
     add("--threads", "--cores", type=_count, default=1, help="intra-op threads (default 1)")
+    add("--max-message-mib", type=_count, default=MESSAGE_MIB,
+        help="the server's max_message_mib: larger batches cannot be asked for (default 64)")  # fmt: skip
     add("--repository", type=Path, default=None, help="folder of the model families")
     add("--profiles", type=Path, default=None, help="folder of the stored profiles")
     return parser
@@ -70,7 +73,9 @@ def _profile(options: argparse.Namespace) -> int:
     _check_backends(options.backends)
     family, folder = _family(options.repository or default_repository(), options.family)
     hardware = detect()
-    job = Job(folder, family, options.threads, options.budget_s, options.backends)
+    job = Job(
+        folder, family, options.threads, options.budget_s, options.backends, options.max_message_mib
+    )
     outcome = _measured(job, hardware, options)
     if options.plot:
         plot.draw(family, outcome.machine, options.plot)

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -19,8 +19,10 @@ from profiler.conformance import Conformance
 from profiler.hardware import Hardware
 from profiler.notebook import noted
 from profiler.profiles import MachineProfile, label_of
+from profiler.room import MESSAGE_MIB, Room
 from profiler.rows import SampleRows, sample_rows
 from profiler.sampling import Terms
+from profiler.sensors import available_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Job:
     threads: int
     budget_s: float
     backends: tuple[str, ...] = ()
+    message_mib: int = MESSAGE_MIB
 
     def arms(self) -> list[tuple[Variant, Way]]:
         """Every way of running every variant here."""
@@ -52,16 +55,18 @@ def complete(
 ) -> Outcome:
     """`machine` with every arm it lacks measured, stored in the folder `profiles`. Raises BackendError if none can run.
 
-    The budget is for the whole family: where some arms are known, the others get their share of it.
+    No batch is run that could not be asked for, or for which there is no memory (`profiler.room`). The budget is for
+    the whole family: where some arms are known, the others get their share of it.
     """
     start_s = time.perf_counter()
     created = datetime.now(UTC).isoformat(timespec="seconds")
     machine = machine or MachineProfile(hardware.fingerprint(), job.family.name, created)
-    arms = job.arms()
+    arms, room = job.arms(), Room(job.message_mib, available_bytes())
     unrun = _unrun(job, arms)
     if not arms:
         raise BackendError(next(iter(unrun.values())))
-    rows = sample_rows(job.folder, job.family)
+    job = replace(job, family=room.fitted(job.family))
+    rows = sample_rows(job.folder, job.family, room.held(job.family))
     missing = [(v, w) for v, w in arms if not _is_stored(machine, v, w, job.threads, rows)]
     if not missing:
         return Outcome(machine, unrun)
@@ -117,6 +122,7 @@ def _open(
             bench.add(loaded, variant, conformance.vet(loaded.backend, variant, way))
         except BackendError as error:
             bench.failed[name] = str(error)
+    conformance.forget()
 
 
 def _run(bench: measure.Bench, bar: "tqdm[NoReturn]") -> None:

@@ -83,6 +83,10 @@ class Conformance:
         worst = self._apart(variant, expected, found)
         return Vetted(self.rows.kind, self._together(backend, variant, found), worst.value)
 
+    def forget(self) -> None:
+        """Let go of the answers that are kept: rows may be large."""
+        self._of, self._tried = None, []
+
     def _expected(self, variant: Variant, way: Way, reference: Backend | None) -> list[_Tried]:
         """The answers of the variant run this way, which is opened where it is not given."""
         of = (variant, way)
@@ -114,6 +118,8 @@ class Conformance:
         begun_s, tried = self._clock(), list[_Tried]()
         for row in self._rows_in_turn():
             if len(tried) >= OWED_ROWS and self._clock() - begun_s > ENOUGH_S:
+                break
+            if len(tried) >= self.rows.most:  # no more fit into memory
                 break
             one = self._try(reference, row)
             if (wrong := self._misshapen(one.outputs, 1)) is not None:

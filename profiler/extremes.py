@@ -43,12 +43,12 @@ def extreme_rows(family: Family) -> Iterator[Tensors]:
     specs = family.inputs
     fills = [_fills(spec, shift) for shift, spec in enumerate(specs)]
     for k in range(max(map(len, fills))):
-        yield {s.name: fill[k % len(fill)] for s, fill in zip(specs, fills, strict=True)}
+        yield {s.name: _row(s, fill[k % len(fill)]) for s, fill in zip(specs, fills, strict=True)}
     if not 1 < len(specs) <= _MOST_INPUTS:
         return
     for one, fill in zip(specs, fills, strict=True):
-        for row in fill:
-            yield {s.name: row if s is one else _zeros(s) for s in specs}
+        for values in fill:
+            yield {s.name: _row(s, values) if s is one else _zeros(s) for s in specs}
 
 
 def is_edge(row: Tensors) -> bool:
@@ -57,15 +57,20 @@ def is_edge(row: Tensors) -> bool:
 
 
 def _fills(spec: TensorSpec, shift: int) -> list[NDArray[np.generic]]:
-    """This input's rows, the first of every sequence before the second of any."""
-    shape = (1, *spec.shape[1:])
-    size = math.prod(shape)
+    """What fills this input's rows, repeated: the first of every sequence before the second of any."""
+    size = math.prod(spec.shape[1:])
     found: list[tuple[int, NDArray[np.generic]]] = []
     for pattern in _patterns(spec):
         starts = range(0, len(pattern), max(1, size))
         rolled = (np.roll(pattern, -start - shift) for start in starts)
-        found += [(turn, np.resize(values, shape)) for turn, values in enumerate(rolled)]
+        found += list(enumerate(rolled))
     return [row for _, row in sorted(found, key=lambda one: one[0])]
+
+
+def _row(spec: TensorSpec, values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Made when it is wanted: rows may be large."""
+    size = math.prod(spec.shape[1:])
+    return np.tile(values, -(-size // len(values)))[:size].reshape(1, *spec.shape[1:])
 
 
 def _zeros(spec: TensorSpec) -> NDArray[np.generic]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.artifacts.samples import SAMPLES, Published, read_samples
 from models.backends.base import BackendError, Tensors, words
 from models.catalog import DATATYPES, Family, TensorSpec
+from profiler.room import MOST_HELD
 
 _log = logging.getLogger(__name__)
 
@@ -31,18 +32,21 @@ class SampleError(BackendError):
 
 
 class SampleRows:
-    """One family's. Arms that cannot take made rows narrow them."""
+    """One family's. Arms that cannot take made rows narrow them. `most`: so many are held at a time."""
 
-    def __init__(self, family: Family, published: Published | None = None) -> None:
+    def __init__(
+        self, family: Family, published: Published | None = None, most: int = MOST_HELD
+    ) -> None:
         self._family = family
         self.published = published
+        self.most = most
         self._range = RANGES[0]
         self._pools: dict[int, Tensors] = {}
 
     @property
     def n(self) -> int:
         """How many different rows there are."""
-        return POOL if self.published is None else self.published.rows
+        return min(POOL, self.most) if self.published is None else self.published.rows
 
     @property
     def kind(self) -> str:
@@ -111,12 +115,12 @@ class SampleRows:
     def _pool(self, limit: int) -> Tensors:
         if self.published is not None:
             return self.published.inputs
-        if limit not in self._pools:
+        pool = self._pools.get(limit)
+        if pool is None:
             rng = np.random.default_rng(_SEED)
-            self._pools[limit] = {
-                spec.name: made(rng, spec, POOL, limit) for spec in self._family.inputs
-            }
-        return self._pools[limit]
+            pool = {spec.name: made(rng, spec, self.n, limit) for spec in self._family.inputs}
+            self._pools = {limit: pool}
+        return pool
 
     def _words(self, reason: str) -> str:
         if self.published is not None:
@@ -129,21 +133,21 @@ class SampleRows:
         )
 
 
-def sample_rows(folder: Path, family: Family) -> SampleRows:
-    """The rows for the family in `folder`; a file of samples that cannot be used is told and left out."""
+def sample_rows(folder: Path, family: Family, most: int = MOST_HELD) -> SampleRows:
+    """The rows for the family in `folder`, no more than `most`; a file that cannot be used is told and left out."""
     path = folder / SAMPLES
     if not path.exists():
-        return SampleRows(family)
+        return SampleRows(family, most=most)
     try:
-        published = read_samples(path, family)
+        published = read_samples(path, family, most)
     except Exception as error:  # noqa: BLE001 - parsers of headers and archives raise anything
         _log.warning("%s: %s is left out: %s; rows are made from the signature instead",
                      family.name, path, words(error))  # fmt: skip
-        return SampleRows(family)
+        return SampleRows(family, most=most)
     if lost := sum(map(_holds_nan, single(published.inputs))):
         text = "%s: %s holds NaN in %d of %d rows; those that the model answers with NaN tell nothing of it"
         _log.warning(text, family.name, path, lost, published.rows)
-    return SampleRows(family, published)
+    return SampleRows(family, published, most)
 
 
 def _holds_nan(tensors: Tensors) -> bool:
@@ -154,7 +158,9 @@ def made(rng: np.random.Generator, spec: TensorSpec, rows: int, limit: int) -> N
     """Random rows: [0, 1) for floats, whole numbers below `limit`; all zeros where that is 1."""
     dtype, shape = np.dtype(DATATYPES[spec.datatype]), (rows, *spec.shape[1:])
     if dtype.kind == "f":
-        return rng.random(shape, dtype=np.float32).astype(dtype) * (limit > 1)
+        if limit <= 1:
+            return np.zeros(shape, dtype)
+        return rng.random(shape, dtype=np.float32).astype(dtype, copy=False)
     top = min(limit, 2 if dtype.kind == "b" else 128 if dtype == np.int8 else 256)
     return rng.integers(0, top, shape, dtype=np.uint16).astype(dtype)
 

@@ -36,6 +36,11 @@ def read(
     )
 
 
+def available_bytes(root: Path = Path("/")) -> int | None:
+    """Memory that this process may still take; None where the system does not say."""
+    return _memory(root, cgroups.find(root)).available_bytes
+
+
 def _cpu_time(root: Path, groups: Cgroups, cpus: frozenset[int]) -> CpuTime:
     own_s, is_nice = _own(root)
     busy_s, stolen_s = _used(root, cpus, is_nice)

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from models.artifacts import default_repository
 from models.backends import RUNTIMES
+from models.backends.base import BackendError
 from models.catalog import Family
 from profiler.hardware import Hardware
+from profiler.room import Room
+from profiler.sensors import available_bytes
 from profiler.store import default_folder
 from server.config import Config, class_weights
 from server.errors import BadConfiguration
@@ -66,16 +69,18 @@ class Unit:
         verdicts = Verdicts(profiles / CANDIDATES, family.name)
         book = Book(family.name, verdicts, _rules(config), measured)
         book.hold([v for v in family.variants if v.candidate], shelf.fingerprint)
-        known, family = family, _served(family, book, config)
+        known, family, room = family, *_fitted(_served(family, book, config), config)
         workers, threads = parallelism(config, hardware)
         dispatcher = _dispatcher(family, config, workers, measured)
         measured.watch_depth(lambda: dispatcher.depth)
         self._residency = Residency(
-            family, _berth(family, config, workers, threads), measured.compared
+            family, _berth(family, config, workers, threads, room), measured.compared
         )
         self._slots = Slots(family, dispatcher)
         self._knowledge = Knowledge(family, self._residency, shelf, dispatcher, measured)
-        reader = _reader(family, Offers(family.slo, dispatcher, self._knowledge.profiled), config)
+        reader = _reader(
+            family, known, Offers(family.slo, dispatcher, self._knowledge.profiled), config
+        )
         self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
         self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
         samples = Samples(config.shadow_share, scores_of(family))
@@ -110,6 +115,9 @@ class Unit:
     def prepare(self) -> None:
         """Load and measure the arms, on the tuner's thread. Raises BackendError where the family cannot be served."""
         self._tuner.prepare(self._config.profile_budget_s)
+        offers = self.hosted.reader.bounds.offers
+        if offers is not None and (shortfall := offers.shortfall()):
+            _log.warning("%s: %s", self.hosted.family.name, shortfall)
 
     def tick(self) -> None:
         """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well, go on with candidates."""
@@ -117,6 +125,7 @@ class Unit:
         self._knowledge.revive(time.monotonic())
         self._shadow.tick()
         self._candidates.tick()
+        self._crew.tick()
 
     def moved_to(self, hardware: Hardware, tasks: Tasks) -> None:
         """Serve on other hardware: fewer or more workers at once; sessions of another size one by one, by the tuner."""
@@ -178,23 +187,38 @@ def _served(family: Family, book: Book, config: Config) -> Family:
     return replace(family, variants=serving)
 
 
+def _fitted(family: Family, config: Config) -> tuple[Family, Room]:
+    """The family with no more rows in a batch than there is room for here, and that room. Raises BadConfiguration where
+    there is none for one row."""
+    room = Room(config.max_message_mib, available_bytes())
+    try:
+        fitted = room.fitted(family)
+    except BackendError as error:
+        raise BadConfiguration(str(error)) from error
+    if fitted.max_batch < family.max_batch:
+        text = "%s: batches have at most %d of max_batch's %d rows: no more fit a message (max_message_mib) or memory"
+        _log.warning(text, family.name, fitted.max_batch, family.max_batch)
+    return fitted, room
+
+
 def parallelism(config: Config, hardware: Hardware) -> tuple[int, int]:
     """(workers, threads each). Unset: one single-threaded worker a core (benchmarks/results/threads.md)."""
     workers = config.workers or max(1, hardware.cores // max(1, config.threads))
     return workers, config.threads or max(1, hardware.cores // workers)
 
 
-def _reader(family: Family, offers: Offers, config: Config) -> Reader:
-    """What takes requests in. An operator is told of a family whose answers do not all fit into a message."""
+def _reader(family: Family, known: Family, offers: Offers, config: Config) -> Reader:
+    """What takes requests in. An operator is told where not all answers of the family, as it is published, fit into a
+    message."""
     answers = AnswerSize(family, config.max_message_mib << 20)
-    if shortfall := answers.shortfall():
+    if shortfall := AnswerSize(known, config.max_message_mib << 20).shortfall():
         _log.warning("%s", shortfall)
     bounds = RowBounds(family, offers, answers)
     weights = class_weights(config.slo_classes)
     return Reader(family, family.slo, weights, finite=config.reject_non_finite, bounds=bounds)
 
 
-def _berth(family: Family, config: Config, workers: int, threads: int) -> Berth:
+def _berth(family: Family, config: Config, workers: int, threads: int, room: Room) -> Berth:
     known = [runtime.name for runtime in RUNTIMES]
     unknown = [name for name in config.backends if name not in known]
     if unknown:
@@ -202,7 +226,7 @@ def _berth(family: Family, config: Config, workers: int, threads: int) -> Berth:
             f"backends: no runtime {', '.join(unknown)}; known: {', '.join(known)}"
         )
     root = Path(config.repository) if config.repository else default_repository()
-    return Berth(root / family.name, config.backends, threads, workers)
+    return Berth(root / family.name, config.backends, threads, workers, room)
 
 
 def _dispatcher(family: Family, config: Config, workers: int, metrics: FamilyMetrics) -> Dispatcher:

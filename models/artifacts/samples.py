@@ -28,12 +28,12 @@ class Published:
     digest: str
 
 
-def read_samples(path: Path, family: Family) -> Published:
-    """Raises ValueError where the arrays are not as the signature says. Others, labels say, are not looked at."""
+def read_samples(path: Path, family: Family, most: int = MOST_PUBLISHED) -> Published:
+    """So many rows, at most. Raises ValueError where the arrays are not as the signature says. Others, labels say, are not looked at."""
     if not path.is_file():
         raise ValueError("it is no file")
     with zipfile.ZipFile(path) as archive:
-        kept = {spec.name: _array(archive, spec) for spec in family.inputs}
+        kept = {spec.name: _array(archive, spec, most) for spec in family.inputs}
     counts = {len(array) for array in kept.values()}
     if len(counts) != 1 or 0 in counts:
         raise ValueError("its arrays have no rows, or not as many as each other")
@@ -41,7 +41,7 @@ def read_samples(path: Path, family: Family) -> Published:
     return Published(kept, counts.pop(), digest.hexdigest()[:8])
 
 
-def _array(archive: zipfile.ZipFile, spec: TensorSpec) -> NDArray[np.generic]:
+def _array(archive: zipfile.ZipFile, spec: TensorSpec, most: int) -> NDArray[np.generic]:
     """The rows of one input, no more than are used; looked at before they are read: an archive may unpack to anything.
 
     Raises ValueError where they are not as the signature says.
@@ -53,7 +53,7 @@ def _array(archive: zipfile.ZipFile, spec: TensorSpec) -> NDArray[np.generic]:
         if dtype != np.dtype(DATATYPES[spec.datatype]) or shape[1:] != spec.shape[1:] or not shape:
             raise ValueError(f"array {spec.name!r} is {dtype} {list(shape)}, the family says "
                              f"{spec.datatype} {list(spec.shape)}")  # fmt: skip
-        used = (min(shape[0], MOST_PUBLISHED), *shape[1:])
+        used = (min(shape[0], MOST_PUBLISHED, most), *shape[1:])
         if by_column and used != shape:
             raise ValueError(
                 f"array {spec.name!r} is kept by columns; save it with np.ascontiguousarray"

@@ -44,10 +44,25 @@ _MOST_WORDS = 400
 """Characters of a runtime's own words that a message repeats."""
 
 
+_WANT_OF_MEMORY = ("alloc", "out of memory")
+
+
 def words(error: BaseException) -> str:
     """What a runtime says, on one line and not without end."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]} ..."
+
+
+def objection(error: BaseException | None) -> str:
+    """What the runtime itself has against a batch, in its words; empty where something else went wrong.
+
+    An adapter passes on what its runtime raised as the cause. Want of memory is nothing that the batch could mend.
+    """
+    cause = error.__cause__ if isinstance(error, BackendError) else None
+    if cause is None or isinstance(cause, MemoryError):
+        return ""
+    text = words(cause)
+    return "" if any(word in text.lower() for word in _WANT_OF_MEMORY) else text
 
 
 class Refused(BackendError):

@@ -48,13 +48,18 @@ class RowBounds:
         """What to say of so many rows, in Triton's words."""
         name = self._family.name
         most = most or self.max_batch()
+        if self.offers is not None and most == self.offers.capacity_rows:
+            more += f"; no more rows may wait here (queue_capacity is {most}): split it"
         return BadInput(
             f"inference request batch-size must be <= {most} for '{name}', got {rows}{more}"
         )
 
     def _answerable(self, rows: int) -> int:
         """So many rows, or those of the signature where nothing runs (0), as far as their outputs fit a message."""
-        return max(1, min(rows or self._family.max_batch, self.answers.most_rows(raw=True)))
+        most = self._family.max_batch
+        if self.offers is not None:
+            most = min(most, self.offers.capacity_rows)
+        return max(1, min(rows or most, self.answers.most_rows(raw=True)))
 
     def _told(self, variant: str | None, least: float | None) -> Offer | None:
         offers = self.offers

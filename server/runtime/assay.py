@@ -143,6 +143,7 @@ class Assay:
     def _settle(self) -> bool:
         """Measured: keep the profiles, so that a start that is cut short has not measured in vain."""
         self.is_done = True
+        self._place.residency.vetted_all()
         if self._bench is not None:
             for profile in self._bench.profiles():
                 self._place.knowledge.shelf.keep(profile)

@@ -8,6 +8,7 @@ import logging
 import time
 from collections import deque
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 
 from models.catalog import Family
@@ -148,7 +149,8 @@ class Candidates:
                 return
             parts, budget_s = self._parts, min(self._budget_s, ASSAY_S)
             place = Place(parts.residency, parts.knowledge, parts.slots, budget_s)
-            self._assay = Assay(self.known, turn.variant, place)
+            most = self._roster.family.max_batch  # there is no room for more
+            self._assay = Assay(replace(self.known, max_batch=most), turn.variant, place)
         name = self._assay.variant.name
         if not self._assay.advance():
             return

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 from server.runtime.executor import Post, Worker
+from server.runtime.failures import Failures
 from server.runtime.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ class Crew:
         self._post = post
         self._gate = gate
         self._watch = Watch(post.dispatcher)
+        self._failures = Failures(post.family.name)
         self._workers: list[Worker] = []
         self._places = 0
 
@@ -33,6 +35,10 @@ class Crew:
             self._workers.append(worker)
             worker.start()
 
+    def tick(self) -> None:
+        """Let the log have how often batches failed, where it is time to. Any thread."""
+        self._failures.tick()
+
     def join(self) -> None:
         """Wait until all work is done, the dispatcher being closed; not for workers that were replaced."""
         for worker in self._workers:  # grows while a worker is waited for that does not come back
@@ -41,7 +47,7 @@ class Crew:
         self._watch.join()
 
     def _worker(self, gate: threading.Lock) -> Worker:
-        return Worker(self._post, gate, self._watch, self._replace)
+        return Worker(self._post, gate, self._watch, self._failures, self._replace)
 
     def _replace(self, lost: Worker) -> None:
         _log.warning(

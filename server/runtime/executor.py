@@ -3,26 +3,28 @@
 They touch nothing but their step, their own batch buffers and the backend; what is loaded is the residency's affair.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from models.backends.base import Backend
+from models.backends.base import Backend, objection
 from models.catalog import Family
 from profiler.rows import SampleRows
-from server.errors import ComputeFailed
+from server.errors import BadInput, ComputeFailed, RequestError
 from server.policy.decision import Arm
 from server.policy.incidents import Failed, Probed, Ran
 from server.runtime.buffers import Buffers, checked, scatter
 from server.runtime.dispatcher import Dispatcher, Step, Trial
+from server.runtime.failures import Failures
 from server.runtime.jobs import Answer, Arrays, Batch, Job
 from server.runtime.samples import Samples
 from server.runtime.watch import Watch
+from server.texts import shown
 
-_log = logging.getLogger(__name__)
+_MOST_SAID = 400
+"""Characters of a runtime's words that a client sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,12 @@ class Worker(threading.Thread):
     """
 
     def __init__(
-        self, post: Post, gate: threading.Lock, watch: Watch, replaced: Callable[["Worker"], None]
+        self,
+        post: Post,
+        gate: threading.Lock,
+        watch: Watch,
+        failures: Failures,
+        replaced: Callable[["Worker"], None],
     ) -> None:
         super().__init__(name=f"worker-{post.family.name}", daemon=True)
         self.gate = gate
@@ -58,6 +65,7 @@ class Worker(threading.Thread):
         """Nobody need wait for it: it has ended, or was replaced."""
         self._post = post
         self._watch = watch
+        self._failures = failures
         self._replaced = replaced
         self._lost = False
         self._held_up_s = 0.0
@@ -105,7 +113,7 @@ class Worker(threading.Thread):
         try:
             return self._run(step, step.jobs)
         except Exception as error:  # noqa: BLE001 - one bad batch must not end the worker: its jobs still need answers
-            _log_failure(step.arm.arm, step.rows, error)
+            self._failures.tell(step.arm.arm, step.rows, error)
         if self._lost:
             return None
         arm, quarantine = step.arm.arm, self._dispatcher.quarantine
@@ -126,13 +134,38 @@ class Worker(threading.Thread):
             try:
                 answers += self._run(step, (job,))
             except Exception as error:  # noqa: BLE001 - as above: the next job may be well
-                _log_failure(step.arm.arm, job.rows, error)
-                variant = step.arm.arm.variant
-                text = f"variant {variant} failed; the server's log has the cause"
-                answers.append(Answer(job, error=ComputeFailed(text)))
+                self._failures.tell(step.arm.arm, job.rows, error)
+                answers.append(Answer(job, error=self._reason(step, job, error)))
             if self._lost:
                 return None
         return answers
+
+    def _reason(self, step: Step, job: Job, error: Exception | None) -> RequestError:
+        """Why a job fails by itself on an arm that runs known-good input: for what is in a row, where one fails alone.
+
+        That row is looked for by halves, which takes no more runs of rows than the job has.
+        """
+        first, end = 0, job.rows
+        while end - first > 1 and objection(error) and not self._lost:
+            middle = (first + end) // 2
+            failed = self._failure(step, job, first, middle)
+            first, end, error = (first, middle, failed) if failed else (middle, end, error)
+        if not self._lost and 0 < first == end - 1:  # its half failed as a whole, or was not run
+            error = self._failure(step, job, first, end)
+        if self._lost or not (said := objection(error)):
+            variant = step.arm.arm.variant
+            return ComputeFailed(f"variant {variant} failed; the server's log has the cause")
+        which = f"row {first} of this request" if job.rows > 1 else "this request"
+        family = self._post.family.name
+        return BadInput(f"model '{family}' failed on {which}: {shown(said, _MOST_SAID)}")
+
+    def _failure(self, step: Step, job: Job, first: int, end: int) -> Exception | None:
+        """What comes of some of a job's rows alone; None where they run."""
+        try:
+            self._call(step, end - first, {n: a[first:end] for n, a in job.inputs.items()})
+        except Exception as error:  # noqa: BLE001 - as above
+            return error
+        return None
 
     def _run(self, step: Step, jobs: tuple[Job, ...]) -> list[Answer]:
         rows = sum(job.rows for job in jobs)
@@ -151,7 +184,7 @@ class Worker(threading.Thread):
         try:
             self._call(task, 1, self._post.rows.first(1))
         except Exception as error:  # noqa: BLE001 - whatever it is, the arm is to blame
-            _log_failure(task.arm.arm, 1, error)
+            self._failures.tell(task.arm.arm, 1, error)
             return False
         return True
 
@@ -189,8 +222,3 @@ class Worker(threading.Thread):
         finally:
             if not self._lost:
                 self.gate.release()
-
-
-def _log_failure(arm: Arm, rows: int, error: Exception) -> None:
-    text = "batch of %d rows failed on %s (%s)"
-    _log.error(text, rows, arm.variant, arm.backend, exc_info=error)

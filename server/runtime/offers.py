@@ -18,7 +18,7 @@ class Offer(NamedTuple):
 
     `usual`: of one that asks for no SLO, answered in time though others are served too; `hoped`: the same at best, on
     an idle machine that is as fast as it is now or was when its arms were measured; `most`: of one with all the time
-    that it needs.
+    that it needs. None is above what may wait: such a request would always be refused.
     """
 
     usual: int
@@ -51,7 +51,26 @@ class Offers:
         either = [*arms, *(arm for arm in self._profiled() if arm.arm in in_use)]
         usual = offer.most_rows(arms, variant, least, self._inside_s / AHEAD)
         hoped = offer.most_rows(either, variant, least, self._inside_s)
-        return Offer(max(usual, min(1, hoped)), hoped, offer.most_rows(arms, variant, least))
+        told = max(usual, min(1, hoped)), hoped, offer.most_rows(arms, variant, least)
+        return Offer(*(min(rows, self.capacity_rows) for rows in told))
+
+    def shortfall(self) -> str:
+        """What an operator should know where no request without an SLO of its own can be answered; empty otherwise."""
+        able = [arm for arm in self._dispatcher.arms if arm.accuracy >= self.slo.min_accuracy]
+        fastest = min(able, key=lambda arm: arm.upper_s[1], default=None)
+        if fastest is None or fastest.upper_s[1] <= self._inside_s:
+            return ""
+        arm = fastest.arm
+        return (
+            f"no arm answers a row within the SLO of {self.slo.latency_s * 1e3:g} ms: the fastest, {arm.variant} on "
+            f"{arm.backend} ({arm.device}), takes {fastest.upper_s[1] * 1e3:.3g} ms; every request that asks for no "
+            "slo_ms of its own is refused; raise slo_ms here or in the manifest, or add a faster variant"
+        )
+
+    @property
+    def capacity_rows(self) -> int:
+        """Rows that may wait in all."""
+        return self._dispatcher.limits.capacity_rows
 
     def waiting(self) -> int:
         """How many requests of one row, without parameters, may wait before another one is refused. Any thread."""

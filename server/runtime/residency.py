@@ -16,6 +16,7 @@ from models.catalog import Family, Variant
 from profiler.conformance import Conformance
 from profiler.measure import Loaded, load
 from profiler.profiles import UNVETTED, Vetted
+from profiler.room import Room
 from profiler.rows import sample_rows
 from server.policy.decision import Arm
 from server.runtime.guarded import within
@@ -29,16 +30,19 @@ WARM_ROWS = (1, 2, 3, 4, 8, 16, 32, 64, 128, 256)
 VET_LIMIT_S = 120.0
 """Trying an arm may take so long (s): one whose runs do not end must not keep other families from being loaded."""
 
+_ANY = Room()
+
 
 @dataclass(frozen=True, slots=True)
 class Berth:
     """Where a family's arms live: its folder, which runtimes may be used (none named: all), threads of each run and how
-    many run at a time."""
+    many run at a time, and what room there is for a batch."""
 
     folder: Path
     only: tuple[str, ...]
     threads: int
     instances: int
+    room: Room = _ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Residency:
         self.failed: dict[Arm, str] = {}
         self.precisions: dict[str, str] = {v.name: v.precision for v in family.variants}
         """Of every variant that may run, or may still be running."""
-        self.rows = rows = sample_rows(berth.folder, family)
+        self.rows = rows = sample_rows(berth.folder, family, berth.room.held(family))
         self._family = family
         self._berth = berth
         self._conformance = Conformance(berth.folder, family, rows)
@@ -123,6 +127,10 @@ class Residency:
             )
         self.heed(arm, vetted)
         return vetted
+
+    def vetted_all(self) -> None:
+        """No other arm of the variant that was vetted last comes soon: what was kept for it takes memory."""
+        self._conformance.forget()
 
     def heed(self, arm: Arm, vetted: Vetted) -> None:
         """Run it with nothing but what it was vetted with, today or on another day."""

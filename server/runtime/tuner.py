@@ -182,6 +182,7 @@ class Tuner:
             self._measure_first(candidate, bench)
             if self._stop.is_set():
                 return
+        self._residency.vetted_all()
         self._go_through(bench, bench.steps())
         self._knowledge.learn(bench.profiles(), whole=not slots.are_disputed)
 

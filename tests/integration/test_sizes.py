@@ -173,8 +173,7 @@ def test_typed_contents_are_counted_as_long_as_they_may_get(sized: Server):
 def test_an_operator_is_told_at_the_start_which_answers_do_not_fit(sized: Server):
     assert "bulky: a row's outputs take 1520016 bytes" in sized.log
     assert "may have 2 rows of max_batch's 16; raise max_message_mib (4) for more" in sized.log
-    assert "giant: a row's outputs take 5242880 bytes" in sized.log
-    assert "may have not one row" in sized.log
+    assert "giant cannot be served: one row of it takes 5 MiB in a message" in sized.log
     assert "steps: a row's outputs" not in sized.log
 
 
@@ -182,9 +181,9 @@ def test_not_even_a_row_of_a_giant_family_is_run(client: Any, sized: Server):
     with pytest.raises(InferenceServerException, match="max_message_mib") as refusal:
         client.infer("giant", [an_input(rows(1.0))])
 
-    assert refusal.value.status() == "StatusCode.INVALID_ARGUMENT"
-    assert client.get_model_config("giant").config.max_batch_size == 1
-    assert sized.statistics("giant").execution_count == 0
+    assert refusal.value.status() == "StatusCode.UNAVAILABLE"
+    assert not client.is_model_ready("giant")
+    assert "giant: measuring" not in sized.log
 
 
 def test_an_endless_id_counts_too(sized: Server):
@@ -196,12 +195,48 @@ def test_an_endless_id_counts_too(sized: Server):
 
 
 def test_refusals_for_size_are_counted_as_bad_input(client: Any, sized: Server):
-    before = count(sized, "invalid", "giant")
+    before = count(sized, "invalid", "bulky")
 
     with pytest.raises(InferenceServerException):
-        client.infer("giant", [an_input(rows(1.0))])
+        client.infer("bulky", [an_input(rows(1.0, 4))])
 
-    eventually(lambda: _equal(count(sized, "invalid", "giant"), before + 1))
+    eventually(lambda: _equal(count(sized, "invalid", "bulky"), before + 1))
+
+
+def test_no_more_rows_are_promised_or_run_than_may_wait(tmp_path: Path):
+    publish_scripted(tmp_path / "models", STEPS, {"quick": "per_row_s = 0.0001"})
+    with (
+        serving(
+            tmp_path / "models", tmp_path, "--workers", "1", GEARSHIFT_QUEUE_CAPACITY="20"
+        ) as server,
+        triton.InferenceServerClient(server.url) as client,
+    ):
+        config = client.get_model_config("steps").config
+        patient = {"slo_ms": 10_000}
+        fits = client.infer("steps", [an_input(rows(1.0, 20))], parameters=patient)
+        for parameters in (None, patient):
+            with pytest.raises(InferenceServerException, match="queue_capacity") as refusal:
+                client.infer("steps", [an_input(rows(1.0, 21))], parameters=parameters)
+            assert refusal.value.status() == "StatusCode.INVALID_ARGUMENT"
+
+    assert config.max_batch_size == 20
+    assert config.parameters["max_batch_with_time"].string_value == "20"
+    assert len(fits.as_numpy("y")) == 20
+
+
+def test_an_slo_that_no_arm_meets_is_told_once_all_are_loaded(tmp_path: Path):
+    publish_scripted(tmp_path / "models", STEPS, {"only": "fixed_s = 0.3"})
+    publish_scripted(tmp_path / "models", BULKY)
+    with serving(tmp_path / "models", tmp_path, "--workers", "1") as server:
+        with pytest.raises(grpc.RpcError, match="the fastest acceptable arm needs") as refusal:
+            server.infer(a_request("steps", rows(1.0)))
+
+        assert refusal.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        eventually(lambda: _equal(server.log.count("no arm answers a row within the SLO"), 1))
+        assert (
+            "steps: no arm answers a row within the SLO of 150 ms: the fastest, only on scripted"
+            in server.log
+        )
 
 
 def test_any_other_answer_above_the_limit_is_refused_in_words_and_logged(
