@@ -34,7 +34,7 @@ serve: models  ## Serve the embedded default family on real weights, gRPC :8001,
 test: models  ## The whole test suite
 	$(BIN)/python -m pytest
 
-nightly: venv  ## What takes too long for `make test`: 300,000 requests while everything comes and goes
+nightly: models  ## What takes too long for `make test`: 360,000 requests while everything comes and goes, whole training runs
 	$(BIN)/python -m pytest -s -m nightly
 
 check: venv  ## Lint, strict types, layers, unit and property tests (one to two minutes)

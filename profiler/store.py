@@ -14,7 +14,7 @@ from profiler.hardware import Hardware
 from profiler.profiles import MachineProfile, Point, Profile, Vetted, repaired
 from surroundings.folders import kept
 
-SCHEMA = 4
+SCHEMA = 5
 """Raise it when the file's meaning changes: older files are then set aside and measured anew."""
 
 _log = logging.getLogger(__name__)

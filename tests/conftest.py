@@ -1,11 +1,49 @@
-"""What holds for every test: interrupts are heard, also where a suite in a shell's background would ignore them."""
+"""What holds for every test: interrupts are heard, also where a suite in a shell's background would ignore them.
+
+And which tests `make nightly` runs besides those that are marked: `make test` takes less than ten minutes on two cores.
+"""
 
 import signal
 
+import pytest
+
 import surroundings  # noqa: F401 - before any library that it keeps quiet
+
+NIGHTLY = (
+    # Whole training runs; what they go through is tested step by step as well.
+    "test_closed_loop.py::test_a_candidate_that_is_worse_everywhere",
+    "test_closed_loop.py::test_a_sidecar_that_is_told_to_end",
+    "test_quiet.py::test_a_command_speaks_to_nobody_and_writes_only_where_it_was_told[train",
+    "test_train_command.py::test_the_same_run_again",
+    "test_train_command.py::test_the_next_network_can_be_planned",
+    "test_training_killed.py::test_a_run_killed_again_and_again_comes_to_the_same_outcome[stale",
+    "test_training_killed.py::test_a_run_killed_again_and_again_comes_to_the_same_outcome[uniform",
+    # Further cases of what `make test` has one or two of.
+    "test_agreement.py::test_the_simulator_foretells_the_live_server[quiet]",
+    "test_agreement.py::test_the_simulator_foretells_the_live_server[busy]",
+    "test_candidates.py::test_a_candidate_in_trouble_on_live_rows_is_rejected_and_holds_up_nobody[hang",
+    "test_candidates.py::test_a_promoted_candidate_that_falls_short_is_rolled_back_and_costs_no_request[slow",
+    "test_candidates.py::test_a_restart_remembers",
+    "test_interrupted_packages.py::test_a_kill_at_any_step_leaves_the_old_package_or_the_new[publish-cb]",
+    "test_interrupted_packages.py::test_a_kill_at_any_step_leaves_the_old_package_or_the_new[add-acb]",
+    "test_odd_starts.py::test_paths_and_locales_need_not_be_utf8[locale1]",
+    "test_odd_starts.py::test_paths_and_locales_need_not_be_utf8[locale2]",
+    "test_train_command.py::test_what_could_not_be_published_is_refused_before_anything_is_trained[flags3",
+    "test_train_command.py::test_what_could_not_be_published_is_refused_before_anything_is_trained[flags4",
+    "test_train_command.py::test_what_could_not_be_published_is_refused_before_anything_is_trained[flags5",
+)
+"""How the names of these tests begin, in tests/integration."""
 
 
 def pytest_configure() -> None:
     """Ignored signals stay ignored in every process that a test starts; handled ones do not."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that are marked are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them."""
+    for item in items:
+        if item.nodeid.removeprefix("tests/integration/").startswith(NIGHTLY):
+            item.add_marker(pytest.mark.nightly)

@@ -29,7 +29,7 @@ class Published:
 
 
 def read_samples(path: Path, family: Family, most: int = MOST_PUBLISHED) -> Published:
-    """So many rows, at most. Raises ValueError where the arrays are not as the signature says; others are left alone."""
+    """So many rows, at most. Raises ValueError where the arrays are not as the signature says; others are not read."""
     if not path.is_file():
         raise ValueError("it is no file")
     with zipfile.ZipFile(path) as archive:
