@@ -73,8 +73,11 @@ def _follow(node: onnx.NodeProto, state: State) -> None:
 def _place(node: onnx.NodeProto, state: State, found: Sequence[Rows | None]) -> None:
     """Note what was found of its outputs; nothing is known of the rest."""
     state.counted.update(name for name in node.output[len(found) :] if name)
-    known = zip(node.output, found, strict=False)
-    state.rows |= {name: rows for name, rows in known if name and rows is not None}
+    for name, rows in zip(node.output, found, strict=False):
+        if name and rows is not None:
+            state.rows[name] = rows
+        elif name:
+            state.counted.add(name)
 
 
 def _ruled(step: Step) -> Sequence[Rows]:
@@ -155,6 +158,8 @@ def _turns(
     skip: int,
 ) -> tuple[Sequence[Rows | None], Sequence[Rows | None]]:
     """Where rows are in what a loop carries and in what each turn gives; the body takes `before`, these, `after`."""
+    if set(carried) & (step.state.counted | step.state.uniform.keys()):
+        raise Unproven
     body, known = step.bodies[0], [step.state.rows.get(name) for name in carried]
     for _ in range(_MOST_TURNS):
         given = zip(body.input, [*before, *known, *after], strict=True)
@@ -191,18 +196,19 @@ def _measure(node: onnx.NodeProto, state: State) -> None:
             state.counted.add(output)
         return
     given = {a.name: a.i for a in node.attribute}
-    begin = given.get("start", 0) % rows.rank if given.get("start") else 0
-    end = given.get("end", rows.rank)
-    end = end + rows.rank if end < 0 else end
-    if node.op_type == "Size" or begin <= rows.axis < end:
+    places = list(range(rows.rank))[given.get("start", 0) : given.get("end", rows.rank)]
+    if node.op_type == "Size" or rows.axis in places:
         state.counted.add(output)
-        state.shape_of[output] = rows.axis - begin
+    if node.op_type == "Shape" and rows.axis in places:
+        state.shape_of[output] = places.index(rows.axis), len(places)
 
 
 def _follow_plain(node: onnx.NodeProto, state: State) -> None:
     """An operator that takes nothing of what rows hold."""
     sizes = {node.input[i] for i in _SIZES.get(node.op_type, ()) if i < len(node.input)}
     taken = set(node.input)
+    if Step.of(node, state).bodies and (state.counted or state.uniform):
+        state.counted.update(node.output)
     if not taken & (state.counted | state.uniform.keys()) or _passes_by(node, state):
         return
     found = None if (taken - sizes) & state.counted else _alike(node, state, sizes)
@@ -228,18 +234,18 @@ def _alike(node: onnx.NodeProto, state: State, sizes: Collection[str]) -> Rows |
 
 def _passes_by(node: onnx.NodeProto, state: State) -> bool:
     """Whether it takes lengths out of a shape that do not say how many rows there are."""
-    place = state.shape_of.get(node.input[0]) if node.input else None
+    place, length = state.shape_of.get(node.input[0], (None, 0)) if node.input else (None, 0)
     if place is None:
         return False
-    if node.op_type == "Gather" and node.input[1] in state.constants:
-        return place not in state.constants[node.input[1]].ravel()
-    if node.op_type == "Slice" and len(node.input) > 2:
-        starts, ends = (state.constants.get(name) for name in node.input[1:3])
-        if starts is not None and ends is not None and starts.size == 1:
-            return not 0 <= int(starts[0]) <= place < _end(int(ends[0]))
+    values = [state.constants.get(name) for name in node.input[1:]]
+    if any(
+        v is None or name in state.counted for v, name in zip(values, node.input[1:], strict=True)
+    ):
+        return False
+    numbers = [[int(n) for n in value.ravel()] for value in values if value is not None]
+    if node.op_type == "Gather":
+        return place not in [n % length for n in numbers[0]]
+    if node.op_type == "Slice" and len(numbers) > 1 and len(numbers[0]) == 1:
+        pace = numbers[3][0] if len(numbers) > 3 else 1
+        return place not in range(length)[numbers[0][0] : numbers[1][0] : pace]
     return False
-
-
-def _end(end: int) -> float:
-    """Of a slice; one that counts from the back may reach anywhere."""
-    return end if end >= 0 else float("inf")

@@ -12,7 +12,7 @@ Rule = Callable[[Step], Sequence[Rows] | Rows]
 
 ENTRY_BY_ENTRY = frozenset({
     "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseAnd",
-    "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast", "CastLike", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Div",
+    "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Div",
     "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish",
     "Identity", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish",
     "Mod", "Mul", "Neg", "Not", "Or", "Pow", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
@@ -92,6 +92,8 @@ def _classes(step: Step) -> Sequence[Rows]:
 def _matmul(step: Step) -> Rows:
     left, right = step.content.get(0), step.content.get(1)
     if step.given.get("transA") or step.given.get("transBatchA") or step.given.get("transBatchB"):
+        raise Unproven
+    if step.given.get("transB") and left is None:
         raise Unproven
     if left is not None and right is not None:
         return _product_of_rows(left, right)
@@ -305,6 +307,8 @@ def _one_hot(step: Step) -> Rows:
 def _transpose(step: Step) -> Rows:
     rows = step.first
     order = list(step.given.get("perm", range(rows.rank)[::-1]))
+    if len(order) != rows.rank:
+        raise Unproven
     return rows.moved(order.index(rows.axis), rows.rank)
 
 
@@ -414,6 +418,11 @@ def _triangle(step: Step) -> Rows:
     return rows
 
 
+def _as_first(step: Step) -> Rows:
+    """Of the second input only the type counts."""
+    return step.content[0]
+
+
 def _one_of(step: Step) -> Rows:
     if step.input(1) in step.state.counted:
         raise Unproven
@@ -481,6 +490,7 @@ _RULES: Mapping[str, Rule] = {
     "Squeeze": _squeeze,
     "Tile": _tile,
     "Transpose": _transpose,
+    "CastLike": _as_first,
     "MaxPool": _pool,
     "NhwcMaxPool": _pool,
     "Trilu": _triangle,

@@ -59,8 +59,8 @@ class State:
     opset: int
     uniform: dict[str, Rows] = field(default_factory=dict[str, Rows])
     counted: set[str] = field(default_factory=set[str])
-    shape_of: dict[str, int] = field(default_factory=dict[str, int])
-    """Name of a shape -> the place in it that says how many rows there are."""
+    shape_of: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+    """Name of a shape -> the place in it that says how many rows there are, and how many places it has."""
 
     def copy(self) -> "State":
         """What a body begins with; what is found in it is not known outside."""

@@ -120,6 +120,16 @@ ALONG_ROWS = {
 }
 TWISTED = {
     "Add": "s = Shape(x) z = Constant<value = int64 {0}>() n = Gather(s, z) f = Cast<to=1>(n) y = Add(x, f)",
+    "Mul": "s = Shape(x) z = Constant<value = int64 {-2}>() n = Gather(s, z) f = Cast<to=1>(n) y = Mul(x, f)",
+    "Sub": (
+        "s = Shape(x) a = Constant<value = int64[1] {-2}>() b = Constant<value = int64[1] {-1}>() n = Slice(s, a, b) "
+        "f = Cast<to=1>(n) y = Sub(x, f)"
+    ),
+    "Max": (
+        "o = Constant<value = int64[1] {1}>() u = Unsqueeze(x, o) q, i = MaxPool<kernel_shape=[1]>(u) "
+        "f = Cast<to=1>(i) r = Squeeze(f, o) "
+        "y = Max(x, r)"
+    ),
     "ScatterND": (
         "i = Constant<value = int64[1,1] {0}>() u = Constant<value = float[1,6] {0,0,0,0,0,0}>() y = ScatterND(x, i, u)"
     ),
@@ -152,6 +162,9 @@ def test_what_is_not_known_to_keep_rows_apart_is_told(operator: str, tmp_path: P
         "a = Constant<value = int64 {1}>() y = CumSum(x, a)",
         "s = Shape<start=1>(x) n = ReduceMax<keepdims=0>(s) f = Cast<to=1>(n) y = Add(x, f)",
         "s = Constant<value = int64[2] {-1, 3}>() r = Reshape(x, s) m = Softmax(r) t = Shape(x) y = Reshape(m, t)",
+        "s = Shape(x) z = Constant<value = int64 {-1}>() n = Gather(s, z) f = Cast<to=1>(n) y = Mul(x, f)",
+        "s = Shape(x) a = Constant<value = int64[1] {-1}>() b = Constant<value = int64[1] {9}>() n = Slice(s, a, b) "
+        "f = Cast<to=1>(n) y = Sub(x, f)",
         "t = Transpose(x) s = Shape(t) f = Flatten<axis=2>(x) r = Reshape(t, s) y = Transpose(r)",
         "s = Shape(x) c = ConstantOfShape<value = float[1] {2.0}>(s) q = Concat<axis=1>(x, c) "
         "a = Constant<value = int64[1] {0}>() b = Constant<value = int64[1] {6}>() "
