@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx
 from numpy.typing import NDArray
+from onnx import helper
 
 from models.backends.graph_nodes import graph_inputs
 from models.backends.row_rules import rule_of
@@ -59,6 +60,8 @@ def _words(operator: str, error: Unproven) -> str:
 
 def _follow(node: onnx.NodeProto, state: State) -> None:
     """Add what is known of its outputs. Raises Unproven."""
+    if node.op_type == "CastLike":  # of the second input only the type counts
+        node = helper.make_node("Cast", node.input[:1], node.output)
     step = Step.of(node, state)
     if node.op_type in _SHAPES_ONLY:
         _measure(node, state)
@@ -84,6 +87,8 @@ def _ruled(step: Step) -> Sequence[Rows]:
     rule = rule_of(step.node.op_type)
     if rule is None or step.node.domain not in _DOMAINS:
         raise Unproven
+    if any(0 in (step.state.dims.get(name) or ()) for name in step.node.input):
+        raise Unproven  # runtimes make something of what is empty
     plain = set(step.node.input) - step.state.rows.keys()
     if plain & step.state.counted and step.node.op_type not in _SHAPED:
         raise Unproven

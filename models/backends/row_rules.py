@@ -418,11 +418,6 @@ def _triangle(step: Step) -> Rows:
     return rows
 
 
-def _as_first(step: Step) -> Rows:
-    """Of the second input only the type counts."""
-    return step.content[0]
-
-
 def _one_of(step: Step) -> Rows:
     if step.input(1) in step.state.counted:
         raise Unproven
@@ -490,7 +485,6 @@ _RULES: Mapping[str, Rule] = {
     "Squeeze": _squeeze,
     "Tile": _tile,
     "Transpose": _transpose,
-    "CastLike": _as_first,
     "MaxPool": _pool,
     "NhwcMaxPool": _pool,
     "Trilu": _triangle,
