@@ -77,7 +77,7 @@ class Guests:
         if guest is None:
             guest = self._guests[peer] = _Guest()
         elif self._calls >= self._most_calls:
-            if guest.calls >= max(_FEW, self._most_calls // (2 * len(self._guests))):
+            if guest.calls >= max(_FEW, self._most_calls // len(self._guests)):
                 return "too many calls are open, and this connection has its share of them; end some first"
         elif self.are_crowded and self._does_not_read(guest):
             return self._unread()
