@@ -131,7 +131,7 @@ def test_a_shed_request_is_told_when_to_ask_again(open_book: Server):
 
 
 def test_more_ahead_than_can_be_done_in_time_is_refused_at_arrival(open_book: Server):
-    waiting = [open_book.begin(a_request("slow", rows(0.0), slo_ms=999.0)) for _ in range(100)]
+    waiting = [open_book.begin(a_request("slow", rows(0.0), slo_ms=999.0)) for _ in range(400)]
     codes = [call.code() for call in waiting]
     refused = [call.details() for call in waiting if "earlier deadlines wait" in call.details()]
 
