@@ -44,7 +44,7 @@ check: venv  ## Lint, strict types, layers, unit and property tests (one to two 
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/unit tests/property
 
-proto: venv  ## Regenerate server/rpc/wire from proto/
+proto: venv  ## Regenerate wire from proto/
 	$(BIN)/python scripts/generate_wire.py
 
 loadtest: venv  ## Drive a running server with real images for ten seconds

@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import rig
 from models.artifacts import default_repository, load_family
-from profiler import hardware, store
+from profiler import store
+from profiler.hardware import fingerprint as hardware
 
 LARGEST, SMALLEST = "efficientnet_lite2-fp32", "mobilenet_v2-int8"
 

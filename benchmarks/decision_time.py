@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.cells import Machine, default_sources, machine
 from server.policy.decision import Arm, ArmProfile, Outlook, Run, Ticket
+from server.policy.queueing.tickets import Queue
 from server.policy.registry import policy
-from server.policy.tickets import Queue
 
 ARMS, QUEUED = 24, 1000
 DECISIONS, WARM, PATIENCE_S = 2000, 50, 3.0

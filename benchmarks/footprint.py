@@ -25,7 +25,7 @@ import json, os, sys, time
 import numpy as np
 import onnxruntime as ort
 from models.artifacts import default_repository, load_family
-from profiler.measure import resident_bytes, sample_inputs
+from profiler.measuring.measure import resident_bytes, sample_inputs
 folder = default_repository() / "imagenet"
 family = load_family(folder)
 options = ort.SessionOptions()

@@ -20,13 +20,13 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from server.policy.sharing.costing import additive
-from server.policy.sharing.exact import solve
-from server.policy.sharing.plan import Infeasible, Plan
-from server.policy.sharing.repair import repaired
-from server.policy.sharing.rivals import RIVALS
-from server.policy.sharing.search import plan
-from server.policy.sharing.workload import Branch, Rules, Task, Workload
+from server.sharing.planner.costing import additive
+from server.sharing.planner.plan import Infeasible, Plan
+from server.sharing.planner.repair import repaired
+from server.sharing.planner.search.exact import solve
+from server.sharing.planner.search.rivals import RIVALS
+from server.sharing.planner.search.search import plan
+from server.sharing.planner.workload import Branch, Rules, Task, Workload
 
 ROOT = Path(__file__).resolve().parent.parent
 LENGTHS_S = (0.2, 0.4, 0.6, 0.8, 1.0)

@@ -13,10 +13,10 @@ import numpy as np
 from benchmarks import rig
 from server.policy.decision import Arm, ArmProfile
 from server.policy.registry import policy
-from server.rpc.wire import control_pb2
 from server.simulator.arrivals import Times
 from server.simulator.engine import simulate, tickets_at
 from server.simulator.setup import Setup
+from wire import control_pb2
 
 WARMUP_S = 3.0
 ASK_EVERY_S = 3.0

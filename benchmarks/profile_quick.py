@@ -25,11 +25,11 @@ from models.artifacts import default_repository, load_family
 from models.backends import ways
 from models.backends.base import Backend, BackendError, Slot, Tensors
 from models.catalog import Family, Variant
-from profiler import measure
-from profiler.hardware import detect
+from profiler.hardware.fingerprint import detect
+from profiler.measuring import measure
+from profiler.measuring.sampling import GRID, VISIT_S, Terms
+from profiler.measuring.summary import points_of
 from profiler.profiles import Profile
-from profiler.sampling import GRID, VISIT_S, Terms
-from profiler.summary import points_of
 from server.policy.decision import Arm, ArmProfile
 from server.policy.registry import policy
 from server.simulator.engine import simulate, tickets_at

@@ -19,7 +19,7 @@ from benchmarks import rig
 from models.artifacts import default_repository, load_family
 from models.backends import Way, open_backend
 from models.catalog import Family, Variant
-from profiler.measure import sample_inputs
+from profiler.measuring.measure import sample_inputs
 
 IN_TURN = (1, 3, 2, 4)
 LARGE = (8, 16, 32)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from benchmarks import rig
 from gearshift.asking import ask
-from server.policy.sharing.measured import Window, measured_scores, reported
-from server.rpc.wire import tasks_pb2 as pb
+from server.sharing.planner.measured import Window, measured_scores, reported
+from wire import tasks_pb2 as pb
 
 _SERVICE = "/gearshift.v1.Tasks/"
 _PATIENCE_S = 60.0

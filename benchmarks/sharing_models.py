@@ -16,11 +16,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from server.policy.sharing.costing import additive
-from server.policy.sharing.events import Floats, report_chance
-from server.policy.sharing.plan import Choice, Scores
-from server.policy.sharing.tree import cost_of
-from server.policy.sharing.workload import Branch, Task
+from server.sharing.planner.costing import additive
+from server.sharing.planner.events import Floats, report_chance
+from server.sharing.planner.plan import Choice, Scores
+from server.sharing.planner.tree import cost_of
+from server.sharing.planner.workload import Branch, Task
 
 ROOT = Path(__file__).resolve().parent.parent
 CORRELATIONS = {"train": 0.125, "pedestrian": 0.107}

@@ -20,8 +20,8 @@ from models.artifacts import ArtifactError, default_repository, load_family
 from models.backends import open_backend
 from models.backends.base import Backend, BackendError, Tensors
 from models.catalog import Family, Variant
-from profiler.hardware import detect, usable_cores
-from profiler.measure import sample_inputs
+from profiler.hardware.fingerprint import detect, usable_cores
+from profiler.measuring.measure import sample_inputs
 
 RESULTS = Path(__file__).parent / "results"
 DISTURBED = "The machine was not quiet: run this again before relying on it."

@@ -32,7 +32,7 @@ from peers.mlp_family import NAME, WIDTHS, publish_mlp, write_mlp
 from loadtest import wire
 from loadtest.client import ClosedLoop, drive
 from loadtest.errors import BadTarget
-from loadtest.report import summarise
+from loadtest.reporting.report import summarise
 from loadtest.target import Target, try_one
 
 SERVERS = ("gearshift", "mlserver", "kserve")

@@ -9,13 +9,13 @@ from typing import Any
 
 from gearshift.libraries import libraries_silenced
 from gearshift.plan_tasks_text import told
-from server.policy.sharing.explain import explained
-from server.policy.sharing.options import mean_f1
-from server.policy.sharing.plan import Infeasible, Plan
-from server.policy.sharing.reading import BadWorkload, read_workload
-from server.policy.sharing.rivals import compared
-from server.policy.sharing.search import plan as planned
-from server.policy.sharing.workload import Workload
+from server.sharing.planner.explain import explained
+from server.sharing.planner.options import mean_f1
+from server.sharing.planner.plan import Infeasible, Plan
+from server.sharing.planner.reading import BadWorkload, read_workload
+from server.sharing.planner.search.rivals import compared
+from server.sharing.planner.search.search import plan as planned
+from server.sharing.planner.workload import Workload
 
 
 class NoPlan(Exception):

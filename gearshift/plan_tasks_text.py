@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from server.policy.sharing.options import mean_f1
-from server.policy.sharing.plan import Choice, Plan
-from server.policy.sharing.rivals import Rival
-from server.policy.sharing.workload import Workload
+from server.sharing.planner.options import mean_f1
+from server.sharing.planner.plan import Choice, Plan
+from server.sharing.planner.search.rivals import Rival
+from server.sharing.planner.workload import Workload
 
 
 def told(plan: Plan, rivals: Iterable[Rival], seconds: float, workload: Workload) -> str:

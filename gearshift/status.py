@@ -15,10 +15,10 @@ import grpc
 
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
 from gearshift.status_text import not_served, told
-from server.rpc.wire import control_pb2 as pb
-from server.rpc.wire import inference_pb2 as models
 from server.texts import lines
 from surroundings.addresses import target
+from wire import control_pb2 as pb
+from wire import inference_pb2 as models
 
 _SERVICE = "/gearshift.v1.Control/"
 _INDEX = "/inference.GRPCInferenceService/RepositoryIndex"

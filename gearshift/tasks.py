@@ -12,9 +12,9 @@ import grpc
 
 from gearshift import tasks_text
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
-from server.rpc.wire import tasks_pb2 as pb
 from server.texts import lines
 from surroundings.addresses import target
+from wire import tasks_pb2 as pb
 
 _SERVICE = "/gearshift.v1.Tasks/"
 _PATIENCE_S = 60.0

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from loadtest import inputs, pictures, target
+from loadtest.arguments import Options, parse
 from loadtest.errors import BadOption, LoadtestError
 from loadtest.fleet import drive_all
 from loadtest.load import Closed, Load, Replay, Steps, Stream, Trace, build_loop
-from loadtest.markdown import render
-from loadtest.options import Options, parse
-from loadtest.progress import watcher
 from loadtest.records import Records
-from loadtest.report import recovery, summarise
+from loadtest.reporting.markdown import render
+from loadtest.reporting.progress import watcher
+from loadtest.reporting.report import recovery, summarise
 from surroundings import console
 
 
@@ -109,7 +109,7 @@ def _publish(summary: dict[str, Any], options: Options) -> None:
     text, report = json.dumps(summary, indent=2, allow_nan=False), render(summary)
     print(text if options.sink.as_json else report)
     if options.sink.folder is not None:
-        from loadtest.plot import draw
+        from loadtest.reporting.plot import draw
 
         (options.sink.folder / "report.json").write_text(text + "\n")
         (options.sink.folder / "report.md").write_text(report)

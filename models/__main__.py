@@ -93,10 +93,10 @@ def _add_quantize(action: argparse.ArgumentParser) -> None:
 
 
 def _quantize(root: Path, arguments: argparse.Namespace) -> int:
-    from models.build.calibration import read_calibration
     from models.build.errors import BuildError
-    from models.build.narrower import Job, add_precisions
-    from models.build.precisions import PRECISIONS
+    from models.build.narrowing.calibration import read_calibration
+    from models.build.narrowing.narrower import Job, add_precisions
+    from models.build.narrowing.precisions import PRECISIONS
     from models.build.recipe import sole_builder
 
     wanted = list(dict.fromkeys(p.strip() for p in arguments.precisions.split(",")))

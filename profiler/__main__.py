@@ -12,11 +12,12 @@ from models.artifacts import MANIFEST, ArtifactError, default_repository, load_f
 from models.backends import RUNTIMES, is_installed
 from models.backends.base import BackendError
 from models.catalog import Family
-from profiler import diff, plot, store, table
-from profiler.complete import Job, Outcome, complete
-from profiler.explain import explained, missing_runtimes
-from profiler.hardware import Hardware, detect
-from profiler.room import MESSAGE_MIB
+from profiler import store
+from profiler.hardware.fingerprint import Hardware, detect
+from profiler.measuring.complete import Job, Outcome, complete
+from profiler.measuring.room import MESSAGE_MIB
+from profiler.reporting import diff, plot, table
+from profiler.reporting.explain import explained, missing_runtimes
 from surroundings import console
 
 BUSY_SHARE = 0.85

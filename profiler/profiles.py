@@ -38,7 +38,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Vetted:
-    """What `profiler.conformance` found of an arm: the kind of rows it was tried with, why its rows must run one by one
+    """What vetting found of an arm: the kind of rows it was tried with, why its rows must run one by one
     (empty where they need not), how far its answers are from the reference's (`models.tolerances`)."""
 
     rows: str = ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalog import Family
-from profiler.hardware import Hardware
+from profiler.hardware.fingerprint import Hardware
 from profiler.profiles import MachineProfile, Point, Profile, Vetted, repaired
 from surroundings.folders import kept
 

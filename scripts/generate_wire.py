@@ -1,4 +1,4 @@
-"""Generate server/rpc/wire from proto/, in a descriptor pool of its own: a process may import tritonclient too."""
+"""Generate wire from proto/, in a descriptor pool of its own: a process may import tritonclient too."""
 
 import argparse
 import sys
@@ -7,10 +7,10 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = "server/rpc/wire"
+PACKAGE = "wire"
 CONTRACTS = ("control", "inference", "tasks")
 _OURS = {
-    "from google.protobuf import descriptor_pool as _descriptor_pool\n": "from server.rpc.wire import POOL as _POOL\n",
+    "from google.protobuf import descriptor_pool as _descriptor_pool\n": "from wire import POOL as _POOL\n",
     "_descriptor_pool.Default()": "_POOL",
 }
 """What the generator writes -> what makes the module use the package's own pool."""

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from server.policy.alike import survey
-from server.policy.costs import Costs
 from server.policy.decision import Outlook, Ticket
-from server.policy.explain import Candidate, candidates
-from server.policy.plan import Plan, Planner
-from server.policy.tickets import Queue
-from server.policy.tuning import DEFAULT
+from server.policy.dispatch.alike import survey
+from server.policy.dispatch.costs import Costs
+from server.policy.dispatch.explain import Candidate, candidates
+from server.policy.dispatch.plan import Plan, Planner
+from server.policy.dispatch.tuning import DEFAULT
+from server.policy.queueing.tickets import Queue
 from tests.builders import a_ticket, cpu_arms
 
 SLO_S = 0.0472

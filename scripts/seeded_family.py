@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from models.build.checkpoints import StateDict
-from models.build.narrow import narrow
+from models.build.narrowing.narrow import narrow
 from models.build.networks import CLASSES, OUTPUT, build_core, efficientnet_lite, mobilenet_v2
 from models.build.preprocess import INPUT, INPUT_SIDE, joined, preprocessing
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
@@ -128,7 +128,7 @@ def _quantized(
     core: onnx.ModelProto, front: onnx.ModelProto, report: Report
 ) -> dict[str, onnx.ModelProto]:
     try:
-        from models.build.quantize import quantize, run_front
+        from models.build.narrowing.quantize import quantize, run_front
 
         return {"int8": quantize(core, run_front(front, pictures(8)))}
     except Exception as error:  # noqa: BLE001 - whatever the quantiser misses here, the rest goes on

@@ -15,12 +15,12 @@ import grpc
 from gearshift.asking import why
 from models.artifacts import ArtifactError, default_repository
 from models.stems import load_package
-from server.rpc.wire import tasks_pb2 as pb
 from surroundings.addresses import target
 from trainer.data import load
 from trainer.errors import TrainError
 from trainer.tasks.asked import Work, asked_before, checked
 from trainer.tasks.stream import Stream, stream
+from wire import tasks_pb2 as pb
 
 SERVICE = "/gearshift.v1.Tasks/"
 

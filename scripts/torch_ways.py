@@ -24,8 +24,8 @@ def main() -> None:
     """Cheapest way first, so that what takes long or dies comes last."""
     import torch
 
-    from models.backends.torch_backend import CpuLane
-    from models.backends.torch_program import read_graph
+    from models.backends.torch_runtime.backend import CpuLane
+    from models.backends.torch_runtime.program import read_graph
 
     device = "cpu" if "--cpu" in sys.argv or not torch.cuda.is_available() else "cuda"
     with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +38,7 @@ def main() -> None:
         report("bf16", "eager", lambda call: CpuLane(call, threads).run, calls["bf16"])
         return
 
-    from models.backends.torch_cuda import CudaLane
+    from models.backends.torch_runtime.cuda import CudaLane
 
     ways: dict[str, Callable[[Any], Any]] = {
         "eager": lambda call: CudaLane(call, 32, graphs=False).run,

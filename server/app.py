@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from models.backends.base import BackendError
 from models.catalog import Family
-from profiler.changes import (
+from profiler.hardware.changes import (
     Change,
     ClockCapChanged,
     CoresChanged,
@@ -19,29 +19,32 @@ from profiler.changes import (
     DeviceLost,
     QuotaChanged,
 )
-from profiler.gpus import open_nvml
-from profiler.hardware import detect
-from profiler.sensors import read
+from profiler.hardware.fingerprint import detect
+from profiler.hardware.gpus import open_nvml
+from profiler.hardware.sensors import read
 from server.config import Config
 from server.errors import BadConfiguration
 from server.families import Families, found_for
 from server.metrics import Metrics
-from server.rpc import control, descriptors, sharing, sizes
-from server.rpc.bounds import Bounds
-from server.rpc.call import Handler
+from server.operators.http import NotOurs, Operators
+from server.rpc import sizes
+from server.rpc.control import service as control
 from server.rpc.describe import Describe
-from server.rpc.front import Front
-from server.rpc.http import NotOurs, Operators
 from server.rpc.service import Hosted, Service
 from server.rpc.standard import Health, Reflection
 from server.rpc.status import ending_of
-from server.rpc.wire import POOL
-from server.runtime.explained import DecisionLog
-from server.runtime.lookout import Lookout
-from server.runtime.tasks import Tasks
-from server.share_unit import ShareUnit
+from server.rpc.transport import descriptors
+from server.rpc.transport.bounds import Bounds
+from server.rpc.transport.call import Handler
+from server.rpc.transport.front import Front
+from server.runtime.arms.lookout import Lookout
+from server.runtime.arms.tasks import Tasks
+from server.runtime.dispatch.explained import DecisionLog
+from server.sharing.rpc import service as sharing
+from server.sharing.unit import ShareUnit
 from server.unit import Unit
 from surroundings.addresses import joined
+from wire import POOL
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from models.artifacts import (
     look_through,
 )
 from models.catalog import Family, Slo
-from profiler.hardware import Hardware
+from profiler.hardware.fingerprint import Hardware
 from server.config import Config
 from server.errors import BadConfiguration
 from server.metrics import Metrics

@@ -10,42 +10,42 @@ from models.artifacts import default_repository
 from models.backends import RUNTIMES
 from models.backends.base import BackendError
 from models.catalog import Family
-from profiler.hardware import Hardware
-from profiler.room import Room
-from profiler.sensors import available_bytes
+from profiler.hardware.fingerprint import Hardware
+from profiler.hardware.sensors import available_bytes
+from profiler.measuring.room import Room
 from profiler.store import default_folder
 from server.config import Config, class_weights
 from server.errors import BadConfiguration
 from server.metrics import FamilyMetrics, Metrics
 from server.policy import registry
-from server.policy.agreement import scores_of
-from server.policy.candidacy import Rules
-from server.policy.tuning import NAMED
+from server.policy.candidates.agreement import scores_of
+from server.policy.candidates.candidacy import Rules
+from server.policy.dispatch.tuning import NAMED
 from server.rpc.answer_size import AnswerSize
 from server.rpc.convert import Reader
 from server.rpc.row_bounds import RowBounds
 from server.rpc.service import Hosted
-from server.runtime.book import Book
-from server.runtime.buffers import too_large
-from server.runtime.candidates import Candidates
-from server.runtime.crew import Crew
-from server.runtime.dispatcher import Dispatcher, Limits
-from server.runtime.executor import Post
-from server.runtime.jobs import Deliver
-from server.runtime.journal import Journal
-from server.runtime.knowledge import Knowledge
-from server.runtime.offers import Offers
-from server.runtime.rehearsal import Rehearsal, Schedule, Stage
-from server.runtime.residency import Berth, Residency
-from server.runtime.roster import Roster
-from server.runtime.samples import Samples
-from server.runtime.seats import Parts
-from server.runtime.shadow import Shadow
-from server.runtime.shelf import Shelf
-from server.runtime.slots import Slots
-from server.runtime.tasks import Tasks
-from server.runtime.tuner import Tuner
-from server.runtime.verdicts import Verdicts
+from server.runtime.arms.knowledge import Knowledge
+from server.runtime.arms.residency import Berth, Residency
+from server.runtime.arms.shadow import Shadow
+from server.runtime.arms.shelf import Shelf
+from server.runtime.arms.slots import Slots
+from server.runtime.arms.tasks import Tasks
+from server.runtime.arms.tuner import Tuner
+from server.runtime.candidates.book import Book
+from server.runtime.candidates.candidates import Candidates
+from server.runtime.candidates.roster import Roster
+from server.runtime.candidates.seats import Parts
+from server.runtime.candidates.verdicts import Verdicts
+from server.runtime.dispatch.dispatcher import Dispatcher, Limits
+from server.runtime.dispatch.jobs import Deliver
+from server.runtime.dispatch.journal import Journal
+from server.runtime.dispatch.offers import Offers
+from server.runtime.rehearsal.rehearsal import Rehearsal, Schedule, Stage
+from server.runtime.workers.buffers import too_large
+from server.runtime.workers.crew import Crew
+from server.runtime.workers.executor import Post
+from server.runtime.workers.samples import Samples
 from server.simulator import replay
 
 _log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from math import log2
 
-from profiler.readings import Clock, Cores, CpuTime, GpuReading, Memory, Reading
+from profiler.hardware.readings import Clock, Cores, CpuTime, GpuReading, Memory, Reading
 from server.policy.decision import Arm, ArmProfile, Outlook, Ticket
 
 

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models.stems import Package
-from server.policy.sharing.plan import Plan
-from server.runtime.sharing.frames import Frame, FrameDone, Listener, StreamId
-from server.runtime.sharing.meter import Meter
-from server.runtime.sharing.networks import Activation, Cut, Folder, Networks
-from server.runtime.sharing.setup import Setup
-from server.runtime.sharing.share import Share
-from server.runtime.sharing.views import ReplanReason
+from server.sharing.control.setup import Setup
+from server.sharing.control.share import Share
+from server.sharing.planner.plan import Plan
+from server.sharing.runtime.frames import Frame, FrameDone, Listener, StreamId
+from server.sharing.runtime.meter import Meter
+from server.sharing.runtime.networks import Activation, Cut, Folder, Networks
+from server.sharing.runtime.views import ReplanReason
 from tests.packages import flat_frames
 
 TASKS = ("a", "b", "c", "d")

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from server.policy.sharing.costing import additive
-from server.policy.sharing.repair import repaired
-from server.policy.sharing.workload import Branch, Objective, Rules, Task, Workload
+from server.sharing.planner.costing import additive
+from server.sharing.planner.repair import repaired
+from server.sharing.planner.workload import Branch, Objective, Rules, Task, Workload
 
 LAYER_COSTS = (1.0, 2.0, 3.0, 4.0)
 """Of a network of four layers."""

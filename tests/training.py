@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.cost import Prices
-from trainer.prepare import Prepared, prepare
-from trainer.settings import Settings, made
+from trainer.run.cost import Prices
+from trainer.run.prepare import Prepared, prepare
+from trainer.run.settings import Settings, made
 
 PRICES = Prices(step=3.0, selection=1.0, bookkeeping=0.1, unit_s=1e-5)
 PRICES_FLAG = "3,1,0.1,1e-5"

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from trainer.cost import Prices
-from trainer.loop import Parts, Run
+from trainer.run.cost import Prices
+from trainer.run.loop import Parts, Run
+from trainer.run.settings import made
 from trainer.selectors import Kept, make
 from trainer.selectors.base import EveryExample, Ids, Losses
-from trainer.settings import made
 
 PRICES = Prices(step=3.0, selection=1.0, bookkeeping=0.1, unit_s=1e-5)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from surroundings import console
-from trainer import assignment
-from trainer.assignment import Assignment
+from trainer.arguments import given, parser, prices
 from trainer.errors import Stopped, TrainError
-from trainer.options import given, parser, prices
-from trainer.restrain import restrain
-from trainer.settings import Settings, made, read, values
+from trainer.run.restrain import restrain
+from trainer.run.settings import Settings, made, read, values
+from trainer.sidecar import assignment
+from trainer.sidecar.assignment import Assignment
 
 _NOT_BESIDE = ("publish", "family", "checkpoint", "logs", "threads", "nice")
 _GOES_ON = "with --checkpoint the same command goes on from there"
@@ -58,11 +58,11 @@ def _settings(options: argparse.Namespace, **more: Any) -> Settings:
 
 def _compared(options: argparse.Namespace) -> int:
     """Many runs at equal cost, each a process of its own."""
-    from trainer.contest import run
+    from trainer.compare.contest import run
 
     settings = _settings(options, budget=max(options.budgets or [0.0]))
     restrain(options.threads or 1, options.nice)
-    from trainer.prepare import pricing
+    from trainer.run.prepare import pricing
 
     return run(options, settings, pricing(settings.data))
 
@@ -72,9 +72,9 @@ def _once(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
     if bool(options.publish) != bool(options.family):
         raise TrainError("--publish REPOSITORY and --family NAME go together; give both or none")
     restrain(options.threads, options.nice)
-    from trainer.deliver import check, deliver
-    from trainer.outcome import Shown, finish
-    from trainer.prepare import prepare
+    from trainer.publish.deliver import check, deliver
+    from trainer.run.outcome import Shown, finish
+    from trainer.run.prepare import prepare
 
     place = _place(options) if options.publish else None
     prepared = prepare(settings, _device(options.device), prices(options.prices))
@@ -97,9 +97,9 @@ def _beside(work: Assignment, options: argparse.Namespace) -> int:
             f"a sidecar chooses {', '.join(wrong)} by its networks and budgets; leave it out"
         )
     restrain(work.pace.threads, 0 if options.next else work.pace.nice)
-    from trainer import frontier
-    from trainer.planning import told
-    from trainer.sidecar import Sidecar, log_to_stderr
+    from trainer.sidecar import frontier
+    from trainer.sidecar.loop import Sidecar, log_to_stderr
+    from trainer.sidecar.planning import told
     from trainer.stopping import Signals
 
     log_to_stderr()
@@ -131,7 +131,7 @@ def _device(name: str) -> Any:
 
 def _place(options: argparse.Namespace) -> Any:
     from models.catalog import Slo
-    from trainer.deliver import EVERY, Place
+    from trainer.publish.deliver import EVERY, Place
 
     precisions = tuple(options.precisions.split(",")) if options.precisions else EVERY
     if not options.slo_ms > 0 or not 0 <= options.min_accuracy <= 1:

@@ -50,7 +50,7 @@ RUNTIMES = (
     Runtime(
         "torch",
         (".onnx", ".pt2"),
-        "models.backends.torch_backend",
+        "models.backends.torch_runtime.backend",
         "torch",
         "torch",
         wants_gpu=True,

@@ -14,11 +14,11 @@ from models.artifacts import ArtifactError, load_family, update_family
 from models.artifacts.ledger import Ledger
 from models.build.checkpoints import read_checkpoint
 from models.build.imagenet import NETWORKS, PRECISIONS, Network, imagenet
-from models.build.narrow import narrow
+from models.build.narrowing.narrow import narrow
+from models.build.narrowing.quantize import quantize, run_front
 from models.build.networks import build_core
 from models.build.pictures import Pictures, photographs, random_crops
 from models.build.preprocess import joined, preprocessing
-from models.build.quantize import quantize, run_front
 from models.build.wheels import fetch, read_member
 from models.catalog import Family
 

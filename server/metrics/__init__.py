@@ -4,7 +4,6 @@ from server.metrics.family import FamilyMetrics, Metrics
 from server.metrics.lately import Region
 from server.metrics.recent import WINDOW_S, Results
 from server.metrics.records import RanBatch, Served, Tally
-from server.metrics.sharing import ShareFigures, ShareMetrics, TaskFigures
 
 __all__ = [
     "WINDOW_S",
@@ -14,8 +13,5 @@ __all__ = [
     "Region",
     "Results",
     "Served",
-    "ShareFigures",
-    "ShareMetrics",
     "Tally",
-    "TaskFigures",
 ]

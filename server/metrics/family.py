@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import Counter, Histogram
 
-from profiler.hardware import Hardware
+from profiler.hardware.fingerprint import Hardware
 from server.metrics.lately import Lately, Region
 from server.metrics.recent import Recent, Results
 from server.metrics.records import RanBatch, Served, Tally

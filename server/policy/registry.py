@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from server.policy.choose import adaptive
 from server.policy.decision import ArmProfile, PolicyFactory
+from server.policy.dispatch.choose import adaptive
+from server.policy.dispatch.static import largest, most_accurate, pinned, static
+from server.policy.dispatch.tuning import DEFAULT, NAMED
 from server.policy.reference.aimd import clipper
 from server.policy.reference.drop import with_early_drop
 from server.policy.reference.fixed import fixed
@@ -15,8 +17,6 @@ from server.policy.reference.model_switching import model_switching
 from server.policy.reference.proteus import proteus
 from server.policy.reference.ramsis import ramsis
 from server.policy.reference.slackfit import slackfit
-from server.policy.static import largest, most_accurate, pinned, static
-from server.policy.tuning import DEFAULT, NAMED
 
 DROP = "+drop"
 """Behind a reference's name: the same with early drop."""

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.catalog import Family, TensorSpec
-from server.rpc.wire import inference_pb2 as pb
-from server.runtime.jobs import Batch
+from server.runtime.dispatch.jobs import Batch
+from wire import inference_pb2 as pb
 
 _TYPED = {
     "bool": "bool_contents", "uint8": "uint_contents", "uint16": "uint_contents", "uint32": "uint_contents",

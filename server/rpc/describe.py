@@ -7,12 +7,12 @@ from typing import Any
 from models.catalog import TensorSpec
 from server.errors import NotReady, UnknownModel, Unsupported
 from server.metrics import Tally
-from server.rpc.call import Call, Handler
 from server.rpc.convert import parse
 from server.rpc.service import Hosted
+from server.rpc.transport.call import Call, Handler
 from server.rpc.unserved import Unserved
-from server.rpc.wire import inference_pb2 as pb
 from server.texts import shown
+from wire import inference_pb2 as pb
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _EXTENSIONS = ("model_configuration", "model_repository(index)", "statistics", "parameters")

@@ -9,8 +9,8 @@ from server.metrics import FamilyMetrics
 from server.rpc import sizes
 from server.rpc.convert import parse
 from server.rpc.outline import SMALL_BYTES, Outline, draw, elements
-from server.rpc.wire import inference_pb2 as pb
 from server.texts import shown
+from wire import inference_pb2 as pb
 
 _MOST_ID = 128
 """Characters of a request's id that an error repeats: the reason behind it must fit too."""

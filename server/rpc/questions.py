@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.errors import Overloaded
-from server.rpc.call import Call
 from server.rpc.convert import parse
 from server.rpc.status import ending_of
+from server.rpc.transport.call import Call
 
 MOST_PENDING = 16
 """Questions that may wait for the thread."""

@@ -4,7 +4,7 @@ from models.catalog import Family
 from server.errors import BadInput
 from server.rpc.answer_size import AnswerSize
 from server.rpc.demands import Demand
-from server.runtime.offers import Offer, Offers
+from server.runtime.dispatch.offers import Offer, Offers
 
 
 class RowBounds:

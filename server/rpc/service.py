@@ -11,18 +11,18 @@ from server.errors import ComputeFailed, Overloaded, RequestError
 from server.metrics import FamilyMetrics
 from server.rpc import answers, sizes
 from server.rpc.aside import LARGE_BYTES, Aside
-from server.rpc.call import Call, Handler
 from server.rpc.convert import Reader, Request
-from server.rpc.endings import Trailers
-from server.rpc.hosting import SMALL_BYTES
 from server.rpc.opening import Opening, named
-from server.rpc.packing import Packed
 from server.rpc.status import ending_of, status_of, trailers_of
 from server.rpc.streams import Stream, StreamReply
+from server.rpc.transport.call import Call, Handler
+from server.rpc.transport.endings import Trailers
+from server.rpc.transport.hosting import SMALL_BYTES
+from server.rpc.transport.packing import Packed
 from server.rpc.unserved import Unserved
-from server.runtime.candidates import Candidates
-from server.runtime.dispatcher import Dispatcher
-from server.runtime.jobs import Answer, Job
+from server.runtime.candidates.candidates import Candidates
+from server.runtime.dispatch.dispatcher import Dispatcher
+from server.runtime.dispatch.jobs import Answer, Job
 
 MOST_BYTES = 64 << 20
 """The largest message, unless the operator sets another."""

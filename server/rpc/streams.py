@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 
 from server.rpc import answers
-from server.rpc.call import Call
-from server.rpc.endings import STOPPING, Trailers
-from server.rpc.wire import inference_pb2 as pb
+from server.rpc.transport.call import Call
+from server.rpc.transport.endings import STOPPING, Trailers
+from wire import inference_pb2 as pb
 
 
 class Stream:

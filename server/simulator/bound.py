@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.policy.decision import ArmProfile
-from server.policy.hull import Point, hull
+from server.policy.dispatch.hull import Point, hull
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 from time import perf_counter
 from typing import NamedTuple
 
-from server.policy.admission import Admit
+from server.policy.arms.retune import Ran, Running
 from server.policy.decision import (
     Arm,
     ArmProfile,
@@ -18,10 +18,10 @@ from server.policy.decision import (
     Ticket,
     WaitUntil,
 )
-from server.policy.forecast import Arrivals, clump_rows, observe, rate_rps
-from server.policy.retune import Ran, Running
-from server.policy.standing import Standing
-from server.policy.tickets import Queue
+from server.policy.queueing.admission import Admit
+from server.policy.queueing.forecast import Arrivals, clump_rows, observe, rate_rps
+from server.policy.queueing.standing import Standing
+from server.policy.queueing.tickets import Queue
 from server.simulator.knowledge import Knowledge
 from server.simulator.noise import stretch
 from server.simulator.outcomes import Outcomes

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from server.policy import retune
-from server.policy.admission import admission
+from server.policy.arms import retune
 from server.policy.decision import ArmProfile, PolicyFactory
+from server.policy.queueing.admission import admission
 from server.simulator.noise import slowed_at, turns
 from server.simulator.setup import Setup
 

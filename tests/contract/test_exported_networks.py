@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models.backends.hazards import hazards_of
+from models.backends.rows.hazards import hazards_of
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 nn: Any = torch.nn

@@ -11,10 +11,10 @@ from models.backends import RUNTIMES, Way, is_installed, open_backend
 from models.backends.base import Backend, BackendError, Tensors
 from models.catalog import DATATYPES, Family
 from models.tolerances import compared
-from profiler.conformance import Conformance
-from profiler.extremes import extreme_rows, is_edge
+from profiler.measuring.conformance import Conformance
+from profiler.measuring.extremes import extreme_rows, is_edge
+from profiler.measuring.rows import joined, made, sample_rows, single
 from profiler.profiles import Vetted
-from profiler.rows import joined, made, sample_rows, single
 from tests import zoo
 
 EXHIBITS = {exhibit.name: exhibit for exhibit in zoo.exhibits()}

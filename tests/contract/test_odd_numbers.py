@@ -9,8 +9,8 @@ import pytest
 
 from models.backends import RUNTIMES, Way, is_installed, open_backend
 from models.backends.base import Backend, BackendError, Refused
-from profiler.conformance import Conformance
-from profiler.rows import sample_rows
+from profiler.measuring.conformance import Conformance
+from profiler.measuring.rows import sample_rows
 from tests import zoo
 from tests.contract.test_model_zoo import plain
 

@@ -159,7 +159,7 @@ class Timed:
         return self._eager_s if step == self.eager else (self._graph_s or 0.0)
 
     def steps(self) -> Any:
-        from models.backends.torch_cuda import Steps, common_sizes  # noqa: PLC0415
+        from models.backends.torch_runtime.cuda import Steps, common_sizes  # noqa: PLC0415
 
         return Steps(self.eager, self.capture, self.took_s, common_sizes(20))
 

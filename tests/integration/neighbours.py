@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.catalog import TensorSpec
-from server.rpc.wire import inference_pb2 as pb
 from tests.attacks import FAMILY, WIDE
 from tests.integration.families import ECHO, publish_scripted
 from tests.integration.serving import ROOT, SERVICE, Server, a_request, output, serving
+from wire import inference_pb2 as pb
 
 RATE_RPS = 40
 _WARM_UP_S = 0.5

@@ -11,16 +11,16 @@ import numpy as np
 
 from models.stems import Base, Package, Point
 from server.errors import BudgetTooSmall, UnknownTask
-from server.policy.sharing.plan import Choice, Plan, Scores
-from server.rpc.bounds import Bounds
-from server.rpc.front import Front
-from server.rpc.sharing import Tasks
-from server.rpc.sharing_desk import Served
 from server.rpc.status import status_of
-from server.rpc.wire import tasks_pb2 as pb
-from server.runtime.sharing.frames import Frame, FrameDone, Late, Listener, Result, StreamId
-from server.runtime.sharing.share import Share
-from server.runtime.sharing.views import PlanView, Traffic, Window
+from server.rpc.transport.bounds import Bounds
+from server.rpc.transport.front import Front
+from server.sharing.control.share import Share
+from server.sharing.planner.plan import Choice, Plan, Scores
+from server.sharing.rpc.desk import Served
+from server.sharing.rpc.service import Tasks
+from server.sharing.runtime.frames import Frame, FrameDone, Late, Listener, Result, StreamId
+from server.sharing.runtime.views import PlanView, Traffic, Window
+from wire import tasks_pb2 as pb
 
 SHAPE = (1, 2, 3)
 BASE = Base("tiny", SHAPE, "", "", (Point(0, "frames", SHAPE, ""),))

@@ -18,8 +18,8 @@ import numpy as np
 from grpc_health.v1 import health_pb2
 from numpy.typing import NDArray
 
-from server.rpc.wire import control_pb2
-from server.rpc.wire import inference_pb2 as pb
+from wire import control_pb2
+from wire import inference_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE = "/inference.GRPCInferenceService/"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from models.catalog import Family, Slo, TensorSpec
-from profiler.measure import GRID
+from profiler.measuring.measure import GRID
 from server.policy.decision import Arm, ArmProfile
 from server.policy.registry import policy
 from server.simulator.engine import Setup, simulate, tickets_at

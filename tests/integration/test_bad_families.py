@@ -18,7 +18,6 @@ from grpc_health.v1 import health_pb2
 
 from models.artifacts import publish_family
 from models.catalog import Accuracy, Variant
-from server.rpc.wire import control_pb2, inference_pb2
 from tests.integration.families import ECHO, MLP, expected_echo, publish_scripted, rows
 from tests.integration.serving import (
     ROOT,
@@ -29,6 +28,7 @@ from tests.integration.serving import (
     serving,
     surroundings,
 )
+from wire import control_pb2, inference_pb2
 
 BAD = (
     "bottomless", "broken", "damaged", "deep", "elsewhere", "endless", "gone", "huge", "latin", "lone", "unloadable",

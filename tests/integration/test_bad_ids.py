@@ -7,9 +7,9 @@ import grpc
 import numpy as np
 import pytest
 
-from server.rpc.wire import inference_pb2 as pb
 from tests import zoo
 from tests.integration.serving import Server, output, serving
+from wire import inference_pb2 as pb
 
 NAME = "embedding_of_two"
 

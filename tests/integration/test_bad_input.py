@@ -6,10 +6,10 @@ import grpc
 import numpy as np
 import pytest
 
-from server.rpc.wire import inference_pb2 as pb
 from tests.integration.bad_requests import BAD, CASES, GONE, NOT_SERVED, TOO_MUCH, Case
 from tests.integration.families import expected_echo, rows
 from tests.integration.serving import SERVICE, Server, a_request, output
+from wire import inference_pb2 as pb
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

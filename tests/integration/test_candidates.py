@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from models.catalog import Family
-from server.rpc.wire import control_pb2 as pb
 from tests.integration.families import (
     ECHO,
     WIDTH,
@@ -33,6 +32,7 @@ from tests.integration.serving import (
     serving,
 )
 from tests.integration.test_metrics import scrape, total
+from wire import control_pb2 as pb
 
 KEEN = {"GEARSHIFT_SHADOW_SHARE": "1", "GEARSHIFT_TRIAL_ROWS": "24"}
 """Every answer is copied, and few are enough."""

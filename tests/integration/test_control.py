@@ -17,9 +17,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from server.rpc.wire import control_pb2 as pb
 from tests.integration.families import ECHO, SLOW, publish_scripted, rows
 from tests.integration.serving import PATIENCE_S, ROOT, Server, a_request, eventually, serving
+from wire import control_pb2 as pb
 
 ANSWERS = {"GetDecisions": pb.GetDecisionsResponse, "GetPlan": pb.GetPlanResponse}
 EVERYTHING = {"GEARSHIFT_JOURNAL_EVERY": "1"}

@@ -19,7 +19,7 @@ from loadtest.errors import BadTarget
 from loadtest.fleet import drive_all
 from loadtest.inputs import Demand, build_pool
 from loadtest.pictures import Album, from_folder
-from loadtest.report import summarise
+from loadtest.reporting.report import summarise
 from loadtest.target import Target, discover
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,9 @@ import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.rpc.wire import inference_pb2 as pb
 from tests.integration.families import ECHO, publish_scripted, rows
 from tests.integration.serving import Server, a_request, eventually, serving
+from wire import inference_pb2 as pb
 
 OF = {"family": "echo"}
 

@@ -11,8 +11,6 @@ import grpc
 import numpy as np
 import pytest
 
-from server.rpc.wire import control_pb2
-from server.rpc.wire import inference_pb2 as pb
 from tests.attacks import STREAM, Raw, message, request
 from tests.integration.families import ECHO, publish_scripted
 from tests.integration.serving import (
@@ -24,6 +22,8 @@ from tests.integration.serving import (
     output,
     serving,
 )
+from wire import control_pb2
+from wire import inference_pb2 as pb
 
 ROW = np.full((1, 16), 3.0, np.float32)
 

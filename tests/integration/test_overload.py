@@ -9,7 +9,6 @@ import grpc
 import numpy as np
 import pytest
 
-from server.rpc.wire import inference_pb2 as pb
 from tests.integration.families import (
     ECHO,
     FRAIL,
@@ -20,6 +19,7 @@ from tests.integration.families import (
     rows,
 )
 from tests.integration.serving import Server, a_request, eventually, output, serving
+from wire import inference_pb2 as pb
 
 BATCH_S = 0.1
 """What a batch of `slow` takes; at most 4 rows go into one, so it carries 40 rows a second."""

@@ -15,8 +15,8 @@ from onnx import TensorProto, helper, numpy_helper
 from models.__main__ import main
 from models.artifacts import load_family, look_through
 from models.artifacts.digests import sha256_of
-from models.build import narrower
-from models.build.comparing import Judgement
+from models.build.narrowing import narrower
+from models.build.narrowing.comparing import Judgement
 from models.catalog import Accuracy, Family
 from tests.integration.serving import ROOT
 from tests.outside import outside

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from server.policy.tuning import NAMED
-from server.rpc.wire import control_pb2 as pb
+from server.policy.dispatch.tuning import NAMED
 from tests.integration.families import ECHO, publish_scripted, rows
 from tests.integration.serving import PATIENCE_S, Server, a_request, eventually, serving
+from wire import control_pb2 as pb
 
 REQUESTS = 300  # more than a rehearsal needs
 

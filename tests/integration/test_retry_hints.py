@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 import pytest
 
-from server.rpc.wire import inference_pb2 as pb
 from tests.integration.families import SLOW, publish_scripted, rows
 from tests.integration.serving import PATIENCE_S, SERVICE, Server, a_request, serving
+from wire import inference_pb2 as pb
 
 BATCH_S = 0.1
 """What a batch of up to 4 rows takes."""

@@ -16,7 +16,6 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.rpc.wire import tasks_pb2 as pb
 from tests.integration.families import ECHO, publish_scripted, rows
 from tests.integration.feed import Feed
 from tests.integration.serving import (
@@ -30,6 +29,7 @@ from tests.integration.serving import (
 )
 from tests.integration.test_metrics import fetch
 from tests.packages import SHAPE, STREAM_FPS, a_package, add_task, expected_score, flat_frames
+from wire import tasks_pb2 as pb
 
 LEVELS = {"a": 0.25, "b": 0.5, "c": 0.75}
 SHARED = {"GEARSHIFT_SHARE_PACKAGE": "tiny", "GEARSHIFT_SHARE_TASKS": "a,b"}

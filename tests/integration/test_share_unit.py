@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from server.config import Config
-from server.share_unit import ShareUnit
+from server.sharing.unit import ShareUnit
 from tests.packages import a_package
 
 

@@ -12,10 +12,10 @@ from tritonclient.utils import InferenceServerException
 
 from models.artifacts import remove_variants
 from models.catalog import Family, Slo, TensorSpec
-from server.rpc.wire import inference_pb2 as pb
 from tests.integration.families import WIDTH, expected_echo, publish_scripted, rows
 from tests.integration.serving import Server, a_request, count, eventually, serving
 from tests.integration.triton import an_input
+from wire import inference_pb2 as pb
 
 STEPS = Family(
     "steps", (TensorSpec("x", "FP32", (-1, WIDTH)),), (TensorSpec("y", "FP32", (-1, 4)),), (),

@@ -8,7 +8,6 @@ from pathlib import Path
 import grpc
 import pytest
 
-from server.rpc.wire import inference_pb2 as pb
 from tests.integration.families import (
     ECHO,
     SLOW,
@@ -17,6 +16,7 @@ from tests.integration.families import (
     rows,
 )
 from tests.integration.serving import Server, a_request, output, serving
+from wire import inference_pb2 as pb
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ import tritonclient.grpc as triton
 from numpy.typing import NDArray
 
 from models.tolerances import compared
-from profiler.extremes import extreme_rows, is_edge
-from profiler.rows import joined, made, single
-from server.rpc.wire import inference_pb2 as pb
+from profiler.measuring.extremes import extreme_rows, is_edge
+from profiler.measuring.rows import joined, made, single
 from tests import zoo
 from tests.integration.serving import ROOT, Server, serving, surroundings
 from tests.integration.test_metrics import scrape, total
+from wire import inference_pb2 as pb
 
 EXHIBITS = {exhibit.name: exhibit for exhibit in zoo.exhibits()}
 FAMILIES = {name: zoo.family_of(exhibit) for name, exhibit in EXHIBITS.items()}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from server.rpc.wire import inference_pb2
 from tests.integration.families import expected_echo, rows
 from tests.integration.serving import SERVICE, Server, a_request, count, eventually, output
 from tests.integration.triton import an_input, said
+from wire import inference_pb2
 
 SLO_MS = 150.0
 PAUSE_S = 0.4

@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 import pytest
 
-from server.rpc.bounds import Bounds
-from server.rpc.call import Call, Handler
-from server.rpc.front import Front
 from server.rpc.status import status_of
+from server.rpc.transport.bounds import Bounds
+from server.rpc.transport.call import Call, Handler
+from server.rpc.transport.front import Front
 
 PATIENCE_S = 30.0
 BIG = b"x" * 50_000

@@ -9,11 +9,10 @@ import grpc
 import numpy as np
 import pytest
 
-from server.rpc.sharing_in import MOST_WINDOWS
-from server.rpc.sharing_stream import MOST_UNSENT
-from server.rpc.stalls import Stallable
-from server.rpc.wire import tasks_pb2 as pb
-from server.runtime.sharing.views import PlanView
+from server.sharing.rpc.decode import MOST_WINDOWS
+from server.sharing.rpc.stalls import Stallable
+from server.sharing.rpc.stream import MOST_UNSENT
+from server.sharing.runtime.views import PlanView
 from tests.integration.feed import Feed
 from tests.integration.scripted_share import (
     PATIENCE_S,
@@ -25,6 +24,7 @@ from tests.integration.scripted_share import (
     bench,
     opening,
 )
+from wire import tasks_pb2 as pb
 
 
 def ids(answers: Any) -> list[int]:

@@ -16,7 +16,7 @@ from tests.integration.families import ECHO, publish_scripted
 from tests.integration.serving import Server
 from tests.integration.trained import FAMILY, publish, sidecar_file, train
 from trainer.errors import TrainError
-from trainer.frontier import NoServer, ask
+from trainer.sidecar.frontier import NoServer, ask
 
 TINY = ("cnn-w2-d1", 6000)
 

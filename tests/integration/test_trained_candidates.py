@@ -20,11 +20,11 @@ from trainer.errors import TrainError
 
 torch = pytest.importorskip("torch")
 
-from trainer.candidates import Samples, make_candidates  # noqa: E402 - needs torch
-from trainer.evaluate import evaluate, scores  # noqa: E402
-from trainer.export import check_parity, to_onnx  # noqa: E402
-from trainer.publish import CandidateFile, Run, Spent, publish  # noqa: E402
-from trainer.signature import signature  # noqa: E402
+from trainer.publish.candidates import Samples, make_candidates  # noqa: E402 - needs torch
+from trainer.publish.evaluate import evaluate, scores  # noqa: E402
+from trainer.publish.export import check_parity, to_onnx  # noqa: E402
+from trainer.publish.publish import CandidateFile, Run, Spent, publish  # noqa: E402
+from trainer.publish.signature import signature  # noqa: E402
 
 CLASSES = ("stripe", "column", "blank")
 SHAPES = signature("shapes", (1, 8, 8), CLASSES, Slo(0.02))
@@ -294,7 +294,7 @@ from pathlib import Path
 from models.catalog import Accuracy, Slo
 from trainer.errors import TrainError
 from trainer.publish import CandidateFile, Run, Spent, publish
-from trainer.signature import signature
+from trainer.publish.signature import signature
 root, path = map(Path, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 family = signature("shapes", (1, 8, 8), ("stripe", "column", "blank"), Slo(0.02))

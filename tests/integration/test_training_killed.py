@@ -22,8 +22,8 @@ import os, random, resource, signal, sys, time
 from pathlib import Path
 import torch
 from tests.killing import die_at
-from trainer import checkpoints
-import trainer.outcome, trainer.prepare
+from trainer.run import checkpoints
+import trainer.run.outcome, trainer.run.prepare
 from trainer.__main__ import main
 
 flags, checkpoint = sys.argv[2:], Path(sys.argv[1])
@@ -68,12 +68,12 @@ _KILLED_IN_EVERY_STEP_OF_A_SAVE = (
     _COMMON
     + """
 # For each operation on files of a save over a former checkpoint: kill before it, then resume.
-from trainer.options import given, parser, prices
-from trainer.settings import made
+from trainer.arguments import given, parser, prices
+from trainer.run.settings import made
 options = parser(None).parse_args(flags)
 
 def prepared():
-    return trainer.prepare.prepare(made(given(options)), torch.device("cpu"), prices(options.prices)).run
+    return trainer.run.prepare.prepare(made(given(options)), torch.device("cpu"), prices(options.prices)).run
 
 run = prepared()
 steps = run.steps()

@@ -9,10 +9,10 @@ import tritonclient.grpc as triton
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
-from server.rpc.wire import inference_pb2 as pb
 from tests.integration.families import expected_echo, expected_mlp, rows
 from tests.integration.serving import Server, eventually
 from tests.integration.triton import an_input, said
+from wire import inference_pb2 as pb
 
 
 @pytest.fixture(scope="module")

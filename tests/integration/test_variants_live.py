@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry
 from models.artifacts import load_family
 from models.catalog import Family
 from profiler import store
-from profiler.hardware import Hardware
+from profiler.hardware.fingerprint import Hardware
 from server.config import Config
 from server.errors import NotReady
 from server.metrics import Metrics
-from server.policy.candidacy import Ordered, Profiling, Trial
-from server.runtime.jobs import Answer, Job
-from server.runtime.tasks import Tasks
+from server.policy.candidates.candidacy import Ordered, Profiling, Trial
+from server.runtime.arms.tasks import Tasks
+from server.runtime.dispatch.jobs import Answer, Job
 from server.unit import CANDIDATES, Unit
 from tests.integration.families import ECHO, WIDTH, publish_scripted
 

@@ -16,9 +16,9 @@ from typing import Any
 import grpc
 import numpy as np
 
-from server.rpc.wire import inference_pb2
 from tests.integration.serving import SERVICE
 from tests.integration.traffic_family import NAME, TAGS, VISITOR, rows_of
+from wire import inference_pb2
 
 pb: Any = inference_pb2
 

@@ -12,10 +12,10 @@ from typing import Any
 import grpc
 import numpy as np
 
-from server.rpc.wire import control_pb2
-from server.rpc.wire import inference_pb2 as pb
 from tests.integration.serving import PATIENCE_S, ROOT, Server, eventually, surroundings
 from trainer.data import Split, load
+from wire import control_pb2
+from wire import inference_pb2 as pb
 
 FAMILY = "digits"
 KEEN = {"GEARSHIFT_SHADOW_SHARE": "1", "GEARSHIFT_TRIAL_ROWS": "24"}

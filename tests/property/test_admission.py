@@ -5,8 +5,8 @@ from heapq import heapify, heapreplace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from server.policy.admission import Admit, Refuse, admission, row_s
 from server.policy.decision import ArmProfile, Ticket
+from server.policy.queueing.admission import Admit, Refuse, admission, row_s
 from tests.builders import a_profile
 
 ARMS = st.lists(

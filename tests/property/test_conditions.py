@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.conditions import compare, step, watching
-from profiler.readings import Clock, Cores, CpuTime, GpuReading, Memory, Reading
+from profiler.hardware.conditions import compare, step, watching
+from profiler.hardware.readings import Clock, Cores, CpuTime, GpuReading, Memory, Reading
 
 SUMS = st.none() | st.floats(0.0, 1e9)
 HERTZ = st.none() | st.floats(0.0, 6e9)

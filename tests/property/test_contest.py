@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.policy.contest import Contest, Rules, judge
+from server.policy.rehearsal.contest import Contest, Rules, judge
 
 NAMES = ("calm", "burst", "drain")
 scores = st.fixed_dictionaries({name: st.floats(0.0, 1.0) for name in NAMES})

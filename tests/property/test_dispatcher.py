@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry
 
 from server.metrics import Metrics
 from server.policy import registry
-from server.policy.incidents import Failed, Probed
-from server.runtime.dispatcher import Dispatcher, Limits, Step, Trial
-from server.runtime.jobs import Answer, Batch, Job
-from server.runtime.waiting import MOST_RETRIES
+from server.policy.arms.incidents import Failed, Probed
+from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step, Trial
+from server.runtime.dispatch.jobs import Answer, Batch, Job
+from server.runtime.dispatch.waiting import MOST_RETRIES
 from tests.builders import a_profile
 
 EVENTS = st.lists(

@@ -6,8 +6,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.policy.choose import adaptive
 from server.policy.decision import ArmProfile, Idle, Outlook, Run, Ticket
+from server.policy.dispatch.choose import adaptive
 from tests.builders import an_outlook, three_arms, tickets
 from tests.strategies import NOW_S, arm_sets, queues
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.drift import SpeedScale, observe, scale, upper_factor
+from profiler.measuring.summary import points_of
 from profiler.profiles import Point, Profile, isotonic, repaired
-from profiler.summary import points_of
+from profiler.speed.drift import SpeedScale, observe, scale, upper_factor
 
 SECONDS = st.floats(1e-6, 1e3)
 

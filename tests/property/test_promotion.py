@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.policy import promotion
-from server.policy.candidacy import (
+from server.policy.candidates import promotion
+from server.policy.candidates.candidacy import (
     Claim,
     Compared,
     Event,
@@ -20,8 +20,8 @@ from server.policy.candidacy import (
     Timed,
     Unusable,
 )
+from server.policy.candidates.frontier import covered, gain_of, slowed
 from server.policy.decision import ArmProfile
-from server.policy.frontier import covered, gain_of, slowed
 from tests.builders import a_profile
 
 shares = st.floats(0.0, 1.0)

@@ -6,9 +6,8 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.policy import quarantine as q
-from server.policy.decision import Arm
-from server.policy.incidents import (
+from server.policy.arms import quarantine as q
+from server.policy.arms.incidents import (
     Event,
     Failed,
     Free,
@@ -20,6 +19,7 @@ from server.policy.incidents import (
     Ran,
     Returned,
 )
+from server.policy.decision import Arm
 
 ARMS = tuple(Arm(f"v{i}", "scripted") for i in range(3))
 ARM = st.sampled_from(ARMS)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from server.policy.decision import Ticket
-from server.policy.tickets import Queue
+from server.policy.queueing.tickets import Queue
 from tests.builders import a_ticket
 
 

@@ -16,8 +16,8 @@ from server.policy.decision import (
     Run,
     Ticket,
 )
+from server.policy.queueing.tickets import Queue
 from server.policy.registry import names, policy
-from server.policy.tickets import Queue
 from tests.strategies import NOW_S, arm_sets, queues
 
 OURS = {"adaptive", "largest", "static"}

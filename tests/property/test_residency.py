@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
+from server.policy.arms.mixing import Level, Offer
+from server.policy.arms.residency import Layout, Residency, Terms, plan
 from server.policy.decision import Arm
-from server.policy.mixing import Level, Offer
-from server.policy.residency import Layout, Residency, Terms, plan
 
 MIB = 1 << 20
 LAYOUTS = (Layout(1, 2), Layout(2, 1))

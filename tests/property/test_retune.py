@@ -6,9 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiler.curve import FLAT, MOST, bend, observe
-from server.policy import retune
-from server.policy.probing import Slack, Spent, next_probe
+from profiler.speed.curve import FLAT, MOST, bend, observe
+from server.policy.arms import retune
+from server.policy.arms.probing import Slack, Spent, next_probe
 from tests.builders import three_arms
 
 SECONDS = st.floats(1e-7, 1e4)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, printer
 
-from models.backends.hazards import hazards_of
+from models.backends.rows.hazards import hazards_of
 
 ort: Any = pytest.importorskip("onnxruntime")
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiler.notebook import Notebook
+from profiler.measuring.notebook import Notebook
+from profiler.measuring.sampling import Next, Terms
 from profiler.profiles import Profile
-from profiler.sampling import Next, Terms
 
 WARMUP = 1
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.policy.sharing.feedback import (
+from server.sharing.planner.feedback import (
     EVIDENCE_S,
     LASTING_S,
     MARGIN,
@@ -21,7 +21,7 @@ from server.policy.sharing.feedback import (
     look,
     moved,
 )
-from server.policy.sharing.workload import Costs
+from server.sharing.planner.workload import Costs
 
 COSTS = Costs({0: 0.0, 2: 0.01, 5: 0.03}, {("a", 2): 0.02, ("b", 5): 0.01})
 FACTORS = st.floats(0.2, 5.0)

@@ -6,9 +6,9 @@ from math import lcm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.policy.sharing.frames import due, schedule_of
-from server.policy.sharing.plan import Choice, Plan, Scores
-from server.policy.sharing.tree import stem_of
+from server.sharing.planner.frames import due, schedule_of
+from server.sharing.planner.plan import Choice, Plan, Scores
+from server.sharing.planner.tree import stem_of
 
 RATES = st.sampled_from((0.1, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0))
 CUTS = st.lists(st.tuples(st.sampled_from((0, 3, 5, 8)), RATES), min_size=1, max_size=6)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.policy.sharing.events import event_scores, event_table, report_chance
-from server.policy.sharing.measured import Window, measured_scores
-from server.policy.sharing.plan import Choice, Infeasible, Plan, Scores
-from server.policy.sharing.repair import accuracy, repaired
-from server.policy.sharing.rivals import greedy, max_sharing, no_sharing
-from server.policy.sharing.tree import cost_of
-from server.policy.sharing.workload import Branch, Task, Workload
+from server.sharing.planner.events import event_scores, event_table, report_chance
+from server.sharing.planner.measured import Window, measured_scores
+from server.sharing.planner.plan import Choice, Infeasible, Plan, Scores
+from server.sharing.planner.repair import accuracy, repaired
+from server.sharing.planner.search.rivals import greedy, max_sharing, no_sharing
+from server.sharing.planner.tree import cost_of
+from server.sharing.planner.workload import Branch, Task, Workload
 from tests.sharing import a_rule_set, chances, tasks, workloads
 
 RIVALS = [greedy, max_sharing, no_sharing]

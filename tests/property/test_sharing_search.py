@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from server.policy.sharing.events import event_table
-from server.policy.sharing.exact import solve
-from server.policy.sharing.options import mean_f1, with_choices
-from server.policy.sharing.plan import Choice, Infeasible, Plan
-from server.policy.sharing.search import plan
-from server.policy.sharing.tree import cost_of, stem_of
-from server.policy.sharing.workload import Costs, Task, Workload
+from server.sharing.planner.events import event_table
+from server.sharing.planner.options import mean_f1, with_choices
+from server.sharing.planner.plan import Choice, Infeasible, Plan
+from server.sharing.planner.search.exact import solve
+from server.sharing.planner.search.search import plan
+from server.sharing.planner.tree import cost_of, stem_of
+from server.sharing.planner.workload import Costs, Task, Workload
 from tests.sharing import workloads
 
 ROUNDING = 1e-6

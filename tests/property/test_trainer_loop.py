@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 
 from tests.training_fakes import a_run
-from trainer.cost import Prices
 from trainer.errors import TrainError
+from trainer.run.cost import Prices
 from trainer.selectors import SELECTORS
 
 

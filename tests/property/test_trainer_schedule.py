@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.cost import Ledger, Prices
-from trainer.schedule import DECAYS, learning_rate
+from trainer.run.cost import Ledger, Prices
+from trainer.run.schedule import DECAYS, learning_rate
 
 shares = st.floats(0.0, 1.0)
 warmups = st.floats(0.0, 0.9)

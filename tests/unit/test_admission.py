@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.policy.admission import MARGIN, Admit, Refuse, admission, row_s
 from server.policy.decision import Ticket
+from server.policy.queueing.admission import MARGIN, Admit, Refuse, admission, row_s
 from tests.builders import a_profile, a_ticket, three_arms
 
 

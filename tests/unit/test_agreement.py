@@ -3,8 +3,15 @@
 import pytest
 
 from models.catalog import Family, Slo, TensorSpec
-from server.policy import agreement
-from server.policy.agreement import REMEMBERED, Tally, added, is_contradicted, least, upper
+from server.policy.candidates import agreement
+from server.policy.candidates.agreement import (
+    REMEMBERED,
+    Tally,
+    added,
+    is_contradicted,
+    least,
+    upper,
+)
 
 X = (TensorSpec("x", "FP32", (-1, 4)),)
 

@@ -8,7 +8,7 @@ from server.errors import BadInput
 from server.policy.decision import Arm, ArmProfile
 from server.rpc import answers
 from server.rpc.answer_size import AnswerSize
-from server.runtime.jobs import Batch
+from server.runtime.dispatch.jobs import Batch
 
 ROWS, WIDTH = 3, 5000
 MIB = 1 << 20

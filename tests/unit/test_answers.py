@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from models.catalog import DATATYPES, Family, Slo, TensorSpec
 from server.rpc import answers
-from server.rpc.wire import inference_pb2 as pb
-from server.runtime.jobs import Batch
+from server.runtime.dispatch.jobs import Batch
 from tests.builders import a_profile
+from wire import inference_pb2 as pb
 
 FAMILY = Family("m", (), (), (), Slo(0.1))
 

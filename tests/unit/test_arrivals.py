@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from loadtest import arrivals
+from loadtest.arguments import parse
 from loadtest.errors import BadOption, BadTrace
 from loadtest.load import Replay, arrival_times
-from loadtest.options import parse
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer.assignment import Assignment, read
 from trainer.errors import TrainError
-from trainer.settings import made, tables, values
+from trainer.run.settings import made, tables, values
+from trainer.sidecar.assignment import Assignment, read
 
 NEEDED = """
 data = "digits"

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from server.policy.choose import adaptive
+from server.policy.dispatch.choose import adaptive
 from server.simulator.arrivals import poisson
 from server.simulator.bound import bound_awg
 from server.simulator.engine import simulate, tickets_at

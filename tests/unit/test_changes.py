@@ -2,7 +2,7 @@
 
 import pytest
 
-from profiler.changes import (
+from profiler.hardware.changes import (
     Change,
     ClockCapChanged,
     ClockChanged,

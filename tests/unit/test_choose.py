@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.policy.choose import adaptive
 from server.policy.decision import Idle, Run
+from server.policy.dispatch.choose import adaptive
 from tests.builders import a_profile, a_ticket, an_outlook, three_arms, tickets
 
 

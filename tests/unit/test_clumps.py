@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from server.policy.choose import adaptive
-from server.policy.clumps import clumping
 from server.policy.decision import Outlook, Run
+from server.policy.dispatch.choose import adaptive
+from server.policy.dispatch.clumps import clumping
 from tests.builders import a_profile, tickets
 
 LENGTHS_S = np.array([0.0, 0.005, 0.02, 0.05])

@@ -5,7 +5,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from models.build.comparing import Answers, judged, unusable, wilson
+from models.build.narrowing.comparing import Answers, judged, unusable, wilson
 from models.catalog import Accuracy
 
 FULL = Accuracy(0.9, "own test split", 5000, 0.01)

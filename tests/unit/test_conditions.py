@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from profiler.changes import (
+from profiler.hardware.changes import (
     Change,
     ClockCapChanged,
     ClockChanged,
@@ -21,8 +21,8 @@ from profiler.changes import (
     Steal,
     Throttled,
 )
-from profiler.conditions import BETTER_LOOKS, WORSE_LOOKS, compare, step, watching
-from profiler.readings import Clock, Cores, GpuReading, Reading
+from profiler.hardware.conditions import BETTER_LOOKS, WORSE_LOOKS, compare, step, watching
+from profiler.hardware.readings import Clock, Cores, GpuReading, Reading
 from tests.builders import a_reading
 
 

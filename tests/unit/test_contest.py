@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.policy.contest import Contest, Rules, judge
+from server.policy.rehearsal.contest import Contest, Rules, judge
 
 RULES = Rules(margin=0.002, windows=3, at_once=0.02)
 

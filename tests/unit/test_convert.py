@@ -8,7 +8,7 @@ import pytest
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from server.errors import BadInput, UnknownModel
 from server.rpc.convert import Reader, parse
-from server.rpc.wire import inference_pb2 as pb
+from wire import inference_pb2 as pb
 
 SIZES = {
     "FP16": 2,

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from server.policy.costs import costs, quickest
+from server.policy.dispatch.costs import costs, quickest
 from tests.builders import a_profile
 
 

@@ -5,7 +5,7 @@ from math import log, log2
 
 import pytest
 
-from profiler.curve import FLAT, MOST, Curve, bend, bent, evidence, forgotten, observe, risen
+from profiler.speed.curve import FLAT, MOST, Curve, bend, bent, evidence, forgotten, observe, risen
 
 
 def taught(truth: dict[int, float], rounds: int, sigma: float = 0.0) -> tuple[Curve, float]:

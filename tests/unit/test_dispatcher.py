@@ -9,11 +9,11 @@ from prometheus_client import CollectorRegistry
 
 from server.errors import ComputeFailed, DeadlineMissed, NotReady, Overloaded
 from server.metrics import FamilyMetrics, Metrics
-from server.policy.choose import adaptive
+from server.policy.arms.incidents import Failed, Overdue, Returned
 from server.policy.decision import ArmProfile, Decision, Outlook, Policy, PolicyFactory, Run, Ticket
-from server.policy.incidents import Failed, Overdue, Returned
-from server.runtime.dispatcher import Dispatcher, Limits, Step, Trial
-from server.runtime.jobs import Answer, Batch, Job
+from server.policy.dispatch.choose import adaptive
+from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step, Trial
+from server.runtime.dispatch.jobs import Answer, Batch, Job
 from tests.builders import a_profile, three_arms
 
 

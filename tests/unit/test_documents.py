@@ -17,9 +17,9 @@ from models.backends import open_backend
 from models.catalog import DATATYPES
 from scripts import policy_example
 from server.config import Config
-from server.policy.sharing.reading import read_workload
-from server.policy.sharing.search import plan
-from trainer.options import parser
+from server.sharing.planner.reading import read_workload
+from server.sharing.planner.search.search import plan
+from trainer.arguments import parser
 from trainer.tasks.options import parser as tasks_parser
 
 OWN = "docs/own-models.md"

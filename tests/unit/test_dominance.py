@@ -1,6 +1,6 @@
 """Who never pays here: slower at every batch size by more than the intervals, and no more accurate."""
 
-from profiler.dominance import Curve, beats, contested, dominated, frontier
+from profiler.measuring.dominance import Curve, beats, contested, dominated, frontier
 
 
 def a_curve(name: str, p50_s: dict[int, float], accuracy: float = 0.7, half: float = 0.02) -> Curve:

@@ -6,7 +6,7 @@ import timeit
 
 import pytest
 
-from profiler.drift import SpeedScale, adjusted, observe, overdue, scale, upper_factor
+from profiler.speed.drift import SpeedScale, adjusted, observe, overdue, scale, upper_factor
 
 PREDICTED_S = 0.010
 

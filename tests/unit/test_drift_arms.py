@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from profiler.drift import SpeedScale, evidence, observe, scale, upper_factor, widened
+from profiler.speed.drift import SpeedScale, evidence, observe, scale, upper_factor, widened
 
 ARMS = "abcd"
 CALM_SIGMA = 0.03

@@ -1,8 +1,8 @@
 """The steps a decision weighed, made again."""
 
-from server.policy.choose import adaptive
 from server.policy.decision import Run
-from server.policy.explain import candidates
+from server.policy.dispatch.choose import adaptive
+from server.policy.dispatch.explain import candidates
 from tests.builders import a_ticket, an_outlook, three_arms, tickets
 
 

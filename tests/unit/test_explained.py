@@ -6,8 +6,8 @@ import pytest
 
 from server.policy import registry
 from server.policy.decision import Drop, Idle, Run, WaitUntil
-from server.runtime.explained import line, weighed
-from server.runtime.journal import Record
+from server.runtime.dispatch.explained import line, weighed
+from server.runtime.dispatch.journal import Record
 from tests.builders import a_profile, a_ticket, an_outlook, cpu_arms, tickets
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from models.catalog import Family, Slo, TensorSpec
 from models.tolerances import is_tame
-from profiler.extremes import extreme_rows, is_edge
+from profiler.measuring.extremes import extreme_rows, is_edge
 
 
 def family(*inputs: TensorSpec) -> Family:

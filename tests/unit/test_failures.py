@@ -6,7 +6,7 @@ import pytest
 
 from models.backends.base import BackendError, objection
 from server.policy.decision import Arm
-from server.runtime.failures import EVERY_S, MOST_KINDS, Failures
+from server.runtime.workers.failures import EVERY_S, MOST_KINDS, Failures
 
 ARM = Arm("only", "onnxruntime")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.policy.fairness import Fairness, Tally, observe, values
+from server.policy.queueing.fairness import Fairness, Tally, observe, values
 
 
 def seen(weights: dict[str, float], **tallies: tuple[float, float]) -> dict[str, float]:

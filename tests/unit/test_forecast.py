@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from trainer.forecast import Seen, fitted, line
+from trainer.sidecar.forecast import Seen, fitted, line
 
 BUDGET = 1e5
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from server.rpc.wire import control_pb2
 from trainer import wire
 from trainer.errors import TrainError
-from trainer.frontier import read
+from trainer.sidecar.frontier import read
+from wire import control_pb2
 
 TOLD = {
     "variants": [

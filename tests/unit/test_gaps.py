@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.gaps import (
+from trainer.sidecar.gaps import (
     MOST_SEEDS,
     Demand,
     Option,

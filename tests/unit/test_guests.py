@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from server.rpc.guests import Guests
+from server.rpc.transport.guests import Guests
 
 NEEDY, GOOD = b"needy", b"good"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from profiler.cores import process_affinity
-from profiler.gpus import NoNvml
-from profiler.hardware import Hardware, detect, memory_bytes, usable_cores
-from profiler.readings import Gpu
+from profiler.hardware.cores import process_affinity
+from profiler.hardware.fingerprint import Hardware, detect, memory_bytes, usable_cores
+from profiler.hardware.gpus import NoNvml
+from profiler.hardware.readings import Gpu
 
 CPUINFO = (
     "processor\t: 0\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: Some CPU\nstepping\t: 1\n"
@@ -193,7 +193,7 @@ def test_a_hybrid_hierarchy_is_read_in_both_versions(tmp_path: Path):
 
 PINS_ONE_THREAD = """
 import os, threading
-from profiler.cores import process_affinity
+from profiler.hardware.cores import process_affinity
 whole = process_affinity()
 one = {min(whole)}
 pinned, done = threading.Event(), threading.Event()

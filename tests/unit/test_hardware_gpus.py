@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from profiler.gpus import NoNvml, open_nvml, parsed, present
-from profiler.nvml import RESTART_EVERY
-from profiler.readings import Gpu, GpuReading
+from profiler.hardware.gpus import NoNvml, open_nvml, parsed, present
+from profiler.hardware.nvml import RESTART_EVERY
+from profiler.hardware.readings import Gpu, GpuReading
 
 NUMBERS = {
     "NVML_CLOCK_SM": 1, "NVML_CLOCK_MEM": 2, "NVML_TEMPERATURE_GPU": 0, "NVML_VOLATILE_ECC": 0,

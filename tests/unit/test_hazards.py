@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from models.backends.base import BackendError
-from models.backends.hazards import hazards_of
+from models.backends.rows.hazards import hazards_of
 from tests.outside import outside
 from tests.zoo import graph
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from server.rpc.http import NotOurs, Operators
+from server.operators.http import NotOurs, Operators
 
 
 @contextmanager

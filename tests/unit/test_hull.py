@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.policy.hull import Point, hull, prices
+from server.policy.dispatch.hull import Point, hull, prices
 
 
 def test_points_below_the_line_of_their_neighbours_are_not_vertices():

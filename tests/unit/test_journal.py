@@ -1,7 +1,7 @@
 """The journal: which decisions are kept, and what is kept of them."""
 
 from server.policy.decision import ArmProfile, Decision, Drop, Idle, Outlook, Run
-from server.runtime.journal import DROPS_REST_S, KEPT, QUIET_S, Journal, Record
+from server.runtime.dispatch.journal import DROPS_REST_S, KEPT, QUIET_S, Journal, Record
 from tests.builders import a_profile, a_ticket
 
 ARM: ArmProfile = a_profile()

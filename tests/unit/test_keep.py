@@ -1,6 +1,6 @@
 """Which arms are held: what another beats in accuracy and latency alike is not."""
 
-from server.policy.keep import beats, worth_keeping
+from server.policy.arms.keep import beats, worth_keeping
 from tests.builders import a_profile
 
 SMALL = a_profile("small", 0.70, 0.003, 0.002)

@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Callable
 
-from profiler.changes import Change, CoresChanged
-from profiler.readings import Reading
-from server.runtime.lookout import Lookout
+from profiler.hardware.changes import Change, CoresChanged
+from profiler.hardware.readings import Reading
+from server.runtime.arms.lookout import Lookout
 from tests.builders import a_reading
 
 PATIENCE_S = 30.0

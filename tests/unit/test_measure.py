@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 from models.backends.base import BackendError, Tensors
 from models.backends.scripted import Script, ScriptedBackend
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
-from profiler.measure import Bench, Effort, Instruments, Loaded, Step, measure_arm, sample_inputs
-from profiler.sampling import Terms
+from profiler.measuring.measure import (
+    Bench,
+    Effort,
+    Instruments,
+    Loaded,
+    Step,
+    measure_arm,
+    sample_inputs,
+)
+from profiler.measuring.sampling import Terms
 
 VARIANT = Variant("tiny", "fp32", "tiny.scripted", "", Accuracy(0.5, "invented"))
 FAMILY = Family(

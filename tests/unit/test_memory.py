@@ -5,9 +5,9 @@ import json
 import pytest
 
 from trainer.errors import TrainError
-from trainer.frontier import Standing
-from trainer.gaps import Option, Point, Tried
-from trainer.memory import points, tried
+from trainer.sidecar.frontier import Standing
+from trainer.sidecar.gaps import Option, Point, Tried
+from trainer.sidecar.memory import points, tried
 
 SIZES = {"cnn-w2-d1": 1000, "cnn-w8-d2": 9000}
 

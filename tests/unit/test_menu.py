@@ -1,6 +1,6 @@
 """The steps on offer."""
 
-from server.policy.menu import menu, sizes
+from server.policy.dispatch.menu import menu, sizes
 from tests.builders import a_profile, three_arms
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from server.policy.choose import adaptive
 from server.policy.decision import Outlook, Run, Ticket
+from server.policy.dispatch.choose import adaptive
 from tests.builders import a_profile, a_ticket, three_arms
 
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.build.errors import BuildError
 from models.build.graphs import Graph
-from models.build.narrow import PRECISIONS, narrow, rounded
+from models.build.narrowing.narrow import PRECISIONS, narrow, rounded
 
 _SIDE = 6
 

@@ -4,8 +4,8 @@ from math import inf
 
 import pytest
 
-from server.policy.admission import Admit, admission
-from server.policy.offer import SPREAD, most_rows, most_waiting
+from server.policy.queueing.admission import Admit, admission
+from server.policy.queueing.offer import SPREAD, most_rows, most_waiting
 from tests.builders import a_profile, a_ticket, three_arms
 
 

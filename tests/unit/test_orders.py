@@ -6,9 +6,9 @@ import pytest
 
 from models.backends.base import BackendError
 from server.errors import BadInput, NotReady
-from server.policy.candidacy import Ordered
-from server.runtime.guarded import within
-from server.runtime.orders import Orders
+from server.policy.candidates.candidacy import Ordered
+from server.runtime.candidates.orders import Orders
+from server.runtime.workers.guarded import within
 
 PROMOTE = Ordered(promote=True)
 

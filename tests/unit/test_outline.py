@@ -7,9 +7,9 @@ import pytest
 
 from server.errors import BadInput, TooLarge
 from server.rpc.outline import SMALL_BYTES, Outline, draw, elements
-from server.rpc.packing import Packed, opened
-from server.rpc.wire import inference_pb2 as pb
+from server.rpc.transport.packing import Packed, opened
 from tests.attacks import bodies
+from wire import inference_pb2 as pb
 
 
 def a_request(**contents: list[int]) -> bytes:

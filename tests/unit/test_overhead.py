@@ -2,7 +2,7 @@
 
 import pytest
 
-from profiler import overhead
+from profiler.speed import overhead
 
 
 def seen(batches: list[tuple[int, float]]) -> overhead.Overhead:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from profiler.pace import Turn, pace
+from profiler.measuring.pace import Turn, pace
 
 ARMS = {f"v{i}": 0.002 * (i + 1) for i in range(8)}
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from server.errors import TooLarge
-from server.rpc.hosting import Handler
-from server.rpc.packing import Packed, opened
+from server.rpc.transport.hosting import Handler
+from server.rpc.transport.packing import Packed, opened
 
 MIB = 1 << 20
 

@@ -1,7 +1,7 @@
 """Which arms meet a demand, and the price of time."""
 
-from server.policy.plan import Planner
-from server.policy.tuning import DEFAULT
+from server.policy.dispatch.plan import Planner
+from server.policy.dispatch.tuning import DEFAULT
 from tests.builders import an_outlook, three_arms
 
 ALL = 0b111

@@ -13,9 +13,9 @@ import pytest
 
 from gearshift.cli import main as gearshift
 from gearshift.plan_tasks import main
-from server.policy.sharing.plan import Plan
-from server.policy.sharing.search import plan as planned
-from server.policy.sharing.workload import Workload
+from server.sharing.planner.plan import Plan
+from server.sharing.planner.search.search import plan as planned
+from server.sharing.planner.workload import Workload
 
 BRANCHES = {"0": [0.95, 0.02], "2": [0.94, 0.02], "3": [0.93, 0.03]}
 

@@ -7,13 +7,13 @@ import pytest
 
 pytest.importorskip("torch", reason="networks are counted by torch")
 
-from trainer.assignment import Assignment
 from trainer.data import Dataset, Split
 from trainer.errors import TrainError
-from trainer.frontier import Frontier, NoServer, Region, Standing
-from trainer.gaps import Tried
-from trainer.planning import Planner, told
-from trainer.sizing import multiplications
+from trainer.run.sizing import multiplications
+from trainer.sidecar.assignment import Assignment
+from trainer.sidecar.frontier import Frontier, NoServer, Region, Standing
+from trainer.sidecar.gaps import Tried
+from trainer.sidecar.planning import Planner, told
 
 ORIGIN = '{"network": "cnn-w2-d1", "budget": 20000, "units": 19000, "seed": 0}'
 SERVES = Standing("v", 0.6, ORIGIN, "serving", "", {1: 0.001})

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.policies_live_run import Figures, Run, arms_of
 from benchmarks.policies_live_table import markdown
-from server.rpc.wire import control_pb2
+from wire import control_pb2
 
 
 def a_plan(factor: float) -> control_pb2.Plan:

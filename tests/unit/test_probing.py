@@ -2,8 +2,18 @@
 
 import pytest
 
-from server.policy.probing import GAP_S, SHARE, Probe, Slack, Spent, after, next_probe, sizes, stale
-from server.policy.retune import Known, Ran, observe, renewed, with_arms
+from server.policy.arms.probing import (
+    GAP_S,
+    SHARE,
+    Probe,
+    Slack,
+    Spent,
+    after,
+    next_probe,
+    sizes,
+    stale,
+)
+from server.policy.arms.retune import Known, Ran, observe, renewed, with_arms
 from tests.builders import a_profile
 
 SMALL = a_profile("small", 0.7, 0.004)

@@ -9,9 +9,9 @@ import pytest
 from models.artifacts import load_family, publish_family
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from profiler.__main__ import main
-from profiler.hardware import detect
+from profiler.hardware.fingerprint import detect
 from profiler.profiles import MachineProfile, Point, Profile
-from profiler.table import rendered
+from profiler.reporting.table import rendered
 
 
 def a_repository(root: Path, script: str | dict[str, str] = "fixed_s = 0.0\n") -> Path:

@@ -2,8 +2,8 @@
 
 import pytest
 
+from profiler.measuring.summary import points_of
 from profiler.profiles import MachineProfile, Point, Profile, repaired
-from profiler.summary import points_of
 
 
 def a_point(batch: int, p50_s: float, n: int = 10) -> Point:

@@ -5,10 +5,10 @@ from math import inf
 
 import pytest
 
-from server.policy import promotion as p
-from server.policy import retune
-from server.policy.agreement import Tally
-from server.policy.candidacy import (
+from server.policy.arms import retune
+from server.policy.candidates import promotion as p
+from server.policy.candidates.agreement import Tally
+from server.policy.candidates.candidacy import (
     Claim,
     Compared,
     Event,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from server.policy.prospects import prospects
+from server.policy.dispatch.prospects import prospects
 from tests.builders import a_profile, three_arms
 
 

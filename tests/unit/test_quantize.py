@@ -5,9 +5,9 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from models.build.closeness import relative_error
+from models.build.narrowing.closeness import relative_error
+from models.build.narrowing.quantize import quantize, quantize_graph
 from models.build.networks import CORE_INPUT as INPUT
-from models.build.quantize import quantize, quantize_graph
 
 WIDTH = 16
 

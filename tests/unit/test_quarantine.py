@@ -4,9 +4,8 @@ from math import inf
 
 import pytest
 
-from server.policy import quarantine as q
-from server.policy.decision import Arm
-from server.policy.incidents import (
+from server.policy.arms import quarantine as q
+from server.policy.arms.incidents import (
     Back,
     Event,
     Failed,
@@ -21,6 +20,7 @@ from server.policy.incidents import (
     Stay,
     Verdict,
 )
+from server.policy.decision import Arm
 
 A, B, C = Arm("a", "scripted"), Arm("b", "scripted"), Arm("c", "scripted")
 ARMS = q.with_arms(q.State(), [A, B, C])

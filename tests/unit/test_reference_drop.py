@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from server.policy.decision import Finished, Idle, Outlook, Run, Ticket
+from server.policy.queueing.tickets import Queue
 from server.policy.reference.aimd import clipper
 from server.policy.reference.drop import with_early_drop
 from server.policy.reference.maxbatch import maxbatch
-from server.policy.tickets import Queue
 from tests.builders import a_profile, a_ticket, an_outlook, three_arms
 
 LATE_S, SPARE_S = 0.0031, 0.0033

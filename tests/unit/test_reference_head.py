@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from server.policy.decision import Idle, PolicyFactory, Run, Ticket
+from server.policy.dispatch.static import pinned
 from server.policy.reference.fixed import fixed
 from server.policy.reference.maxacc import maxacc
 from server.policy.reference.maxbatch import maxbatch
-from server.policy.static import pinned
 from tests.builders import a_ticket, an_outlook, three_arms, tickets
 
 

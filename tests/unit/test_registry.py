@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.policy.choose import adaptive
 from server.policy.decision import Finished, Outlook, Run, WaitUntil
+from server.policy.dispatch.choose import adaptive
 from server.policy.registry import names, policy
 from tests.builders import an_outlook, three_arms, tickets
 

@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
-from server.policy.choose import adaptive
 from server.policy.decision import ArmProfile
-from server.policy.static import largest
-from server.runtime.rehearsal import Rehearsal, Schedule, Stage
-from server.runtime.understudy import Recorder, Understudy, tickets
+from server.policy.dispatch.choose import adaptive
+from server.policy.dispatch.static import largest
+from server.runtime.rehearsal.rehearsal import Rehearsal, Schedule, Stage
+from server.runtime.rehearsal.understudy import Recorder, Understudy, tickets
 from server.simulator import replay
 from server.simulator.arrivals import poisson
 from server.simulator.engine import tickets_at
@@ -69,7 +69,7 @@ def test_under_overload_the_better_candidate_is_put_in_force():
 def test_a_process_that_dies_is_a_warning_each_time_and_changes_nothing():
     applied: list[str] = []
     warned = Warned()
-    logging.getLogger("server.runtime.rehearsal").addHandler(warned)
+    logging.getLogger("server.runtime.rehearsal.rehearsal").addHandler(warned)
 
     def arms() -> list[ArmProfile]:
         rehearsal.record(a_ticket())  # so that every round has something to replay
@@ -80,7 +80,7 @@ def test_a_process_that_dies_is_a_warning_each_time_and_changes_nothing():
     rehearsal.start()
     assert warned.twice.wait(PATIENCE_S)
     rehearsal.stop()
-    logging.getLogger("server.runtime.rehearsal").removeHandler(warned)
+    logging.getLogger("server.runtime.rehearsal.rehearsal").removeHandler(warned)
 
     assert applied == []
     assert rehearsal.contest.in_force == "adaptive"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.policy.choose import adaptive
-from server.policy.static import largest
+from server.policy.dispatch.choose import adaptive
+from server.policy.dispatch.static import largest
 from server.simulator.arrivals import poisson
 from server.simulator.engine import tickets_at
 from server.simulator.replay import Stage, replay

@@ -8,9 +8,9 @@ import pytest
 
 from loadtest.client import ClosedLoop, OpenLoop
 from loadtest.fleet import deal
-from loadtest.markdown import render
 from loadtest.records import COLUMNS, ROW, Cost, Records, merge
-from loadtest.report import recovery, summarise
+from loadtest.reporting.markdown import render
+from loadtest.reporting.report import recovery, summarise
 
 NAN = math.nan
 ARMS = (("big", "fp32", "ort"), ("small", "int8", "ort"))

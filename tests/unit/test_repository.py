@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.catalog import Family, Slo
-from server.runtime.repository import Repository
+from server.runtime.candidates.repository import Repository
 from tests.integration.families import ECHO, publish_scripted
 
 

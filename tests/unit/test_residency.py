@@ -2,9 +2,9 @@
 
 import pytest
 
+from server.policy.arms.mixing import Level, Offer, expected_awg
+from server.policy.arms.residency import Layout, Residency, Terms, layouts, plan, row_s
 from server.policy.decision import Arm
-from server.policy.mixing import Level, Offer, expected_awg
-from server.policy.residency import Layout, Residency, Terms, layouts, plan, row_s
 from tests.builders import a_profile
 
 ONE = Layout(1, 1)

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from server.policy.decision import Arm
-from server.policy.retune import (
+from server.policy.arms.retune import (
     Known,
     Ran,
     Running,
@@ -22,6 +21,7 @@ from server.policy.retune import (
     with_arms,
     without_arms,
 )
+from server.policy.decision import Arm
 from tests.builders import a_profile
 
 SMALL = a_profile("small", 0.7, 0.004)

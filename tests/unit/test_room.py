@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from models.backends import open_backend, reference_way
 from models.backends.base import Backend, BackendError, Tensors
 from models.catalog import Family, Slo, TensorSpec
-from profiler.conformance import Conformance
-from profiler.extremes import extreme_rows
-from profiler.room import Room
-from profiler.rows import SampleRows, sample_rows
+from profiler.measuring.conformance import Conformance
+from profiler.measuring.extremes import extreme_rows
+from profiler.measuring.room import Room
+from profiler.measuring.rows import SampleRows, sample_rows
 from tests import zoo
 
 MIB = 1 << 20

@@ -12,7 +12,7 @@ import pytest
 
 from models.backends.base import BackendError, Tensors
 from models.catalog import Family, Slo, TensorSpec
-from profiler.rows import SAMPLES, SampleError, SampleRows, sample_rows
+from profiler.measuring.rows import SAMPLES, SampleError, SampleRows, sample_rows
 
 IDS = Family("ids", (TensorSpec("ids", "INT64", (-1, 3)),), (), (), Slo(0.05), max_batch=8)
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from server.policy.decision import Arm, ArmProfile
-from server.runtime.jobs import Answer, Batch, Job
-from server.runtime.samples import HELD, MOST_ROWS, Samples, top
+from server.runtime.dispatch.jobs import Answer, Batch, Job
+from server.runtime.workers.samples import HELD, MOST_ROWS, Samples, top
 from tests.builders import a_profile
 
 QUICK, SHARP = a_profile("quick"), a_profile("sharp")

@@ -1,6 +1,6 @@
 """What is measured next: first turns of all, then bends, then wide intervals, and never what does not pay."""
 
-from profiler.sampling import Done, Next, Sampled, Seen, Terms, is_usable, plan
+from profiler.measuring.sampling import Done, Next, Sampled, Seen, Terms, is_usable, plan
 
 TERMS = Terms(bound_s=0.1)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from profiler import sensors
-from profiler.gpus import NoNvml
-from profiler.readings import Clock, GpuReading, Memory, Reading
+from profiler.hardware import sensors
+from profiler.hardware.gpus import NoNvml
+from profiler.hardware.readings import Clock, GpuReading, Memory, Reading
 
 TICK_S = 0.01
 """What one unit of /proc/stat is on every Linux in use."""

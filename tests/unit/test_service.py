@@ -10,17 +10,17 @@ from prometheus_client import CollectorRegistry
 
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from server.metrics import Metrics
-from server.policy.choose import adaptive
+from server.policy.dispatch.choose import adaptive
 from server.rpc import answers
 from server.rpc.convert import Reader, Request
 from server.rpc.service import Hosted, Service
 from server.rpc.unserved import Unserved
-from server.rpc.wire import inference_pb2
-from server.runtime.dispatcher import Dispatcher, Limits
-from server.runtime.jobs import Answer, Batch
-from server.runtime.running import Step
+from server.runtime.dispatch.dispatcher import Dispatcher, Limits
+from server.runtime.dispatch.jobs import Answer, Batch
+from server.runtime.dispatch.running import Step
 from tests.builders import a_profile
 from tests.integration.serving import eventually
+from wire import inference_pb2
 
 pb: Any = inference_pb2
 STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from server.metrics import ShareFigures, ShareMetrics, TaskFigures
+from server.sharing.metrics import ShareFigures, ShareMetrics, TaskFigures
 
 
 def exposed(registry: CollectorRegistry) -> list[str]:

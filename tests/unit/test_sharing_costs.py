@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from server.policy.sharing.costing import additive, measured
-from server.policy.sharing.events import report_chance
-from server.policy.sharing.measured import Window, measured_scores, reported
-from server.policy.sharing.plan import Choice, Scores
-from server.policy.sharing.repair import repaired
-from server.policy.sharing.tree import cost_of
-from server.policy.sharing.workload import Branch
+from server.sharing.planner.costing import additive, measured
+from server.sharing.planner.events import report_chance
+from server.sharing.planner.measured import Window, measured_scores, reported
+from server.sharing.planner.plan import Choice, Scores
+from server.sharing.planner.repair import repaired
+from server.sharing.planner.tree import cost_of
+from server.sharing.planner.workload import Branch
 from tests.sharing import LAYER_COSTS, a_task
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from models.stems.package import Base, Package, Point
-from server.policy.sharing.feedback import Own, Stretch
-from server.policy.sharing.frames import Due
-from server.policy.sharing.plan import Choice, Plan, Scores
-from server.runtime.sharing.engine import Engine, Ran
-from server.runtime.sharing.networks import Activation
-from server.runtime.sharing.program import Fused, Program
+from server.sharing.planner.feedback import Own, Stretch
+from server.sharing.planner.frames import Due
+from server.sharing.planner.plan import Choice, Plan, Scores
+from server.sharing.runtime.engine import Engine, Ran
+from server.sharing.runtime.networks import Activation
+from server.sharing.runtime.program import Fused, Program
 
 SHAPE = (1, 2, 2)
 PACKAGE = Package(

@@ -5,9 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from server.policy.sharing.events import analysed, event_scores, event_table, report_chance
-from server.policy.sharing.plan import Scores
-from server.policy.sharing.workload import Branch, Rules
+from server.sharing.planner.events import analysed, event_scores, event_table, report_chance
+from server.sharing.planner.plan import Scores
+from server.sharing.planner.workload import Branch, Rules
 from tests.sharing import a_rule_set, a_task
 
 HIT, CORRELATION = 0.7, 0.3

@@ -3,10 +3,10 @@
 import pytest
 
 from server.errors import BadInput
-from server.policy.sharing.feedback import Own, Part, Spent
-from server.runtime.sharing.ledger import WINDOW_S, Ledger, Round
-from server.runtime.sharing.reports import Reports
-from server.runtime.sharing.views import Window
+from server.sharing.planner.feedback import Own, Part, Spent
+from server.sharing.runtime.ledger import WINDOW_S, Ledger, Round
+from server.sharing.runtime.reports import Reports
+from server.sharing.runtime.views import Window
 
 
 def a_round(at_s: float, stem_frames: int = 2, busy_s: float = 0.1) -> Round:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from models.stems.package import Base, Head, Point, SharedTask
-from server.runtime.sharing.networks import Activation
-from server.runtime.sharing.pricing import BATCHES, Bounds, Gauge
+from server.sharing.control.pricing import BATCHES, Bounds, Gauge
+from server.sharing.runtime.networks import Activation
 
 SHAPE = (1, 2, 2)
 BASE = Base("tiny", SHAPE, "", "", tuple(Point(k, "", SHAPE, "") for k in (0, 2, 4)))

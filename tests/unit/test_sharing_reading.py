@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from server.policy.sharing.reading import BadWorkload, read_workload
-from server.policy.sharing.workload import Branch
+from server.sharing.planner.reading import BadWorkload, read_workload
+from server.sharing.planner.workload import Branch
 
 
 def _task(**changes: Any) -> dict[str, Any]:

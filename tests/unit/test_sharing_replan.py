@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from server.policy.sharing.costing import additive
-from server.policy.sharing.explain import explained
-from server.policy.sharing.options import with_choices
-from server.policy.sharing.plan import Choice, Plan
-from server.policy.sharing.replan import MARGIN, adapted, revalued, worth_switching
-from server.policy.sharing.search import plan
-from server.policy.sharing.workload import Branch, Rules, Task, Workload
+from server.sharing.planner.costing import additive
+from server.sharing.planner.explain import explained
+from server.sharing.planner.options import with_choices
+from server.sharing.planner.plan import Choice, Plan
+from server.sharing.planner.search.replan import MARGIN, adapted, revalued, worth_switching
+from server.sharing.planner.search.search import plan
+from server.sharing.planner.workload import Branch, Rules, Task, Workload
 from tests.sharing import LAYER_COSTS, a_rule_set, a_task, a_workload
 
 BRANCHES = (Branch(0, 0.95, 0.02), Branch(2, 0.9, 0.05), Branch(3, 0.8, 0.1))

@@ -7,11 +7,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-from server.policy.sharing.events import event_scores
-from server.policy.sharing.options import with_choices
-from server.policy.sharing.plan import Choice, Infeasible, Plan
-from server.policy.sharing.rivals import compared, greedy, max_sharing, no_sharing
-from server.policy.sharing.workload import Branch, Objective, Workload
+from server.sharing.planner.events import event_scores
+from server.sharing.planner.options import with_choices
+from server.sharing.planner.plan import Choice, Infeasible, Plan
+from server.sharing.planner.search.rivals import compared, greedy, max_sharing, no_sharing
+from server.sharing.planner.workload import Branch, Objective, Workload
 from tests.sharing import a_rule_set, a_task, a_workload
 
 BRANCHES = (Branch(0, 0.95, 0.02), Branch(2, 0.9, 0.05), Branch(3, 0.7, 0.15))
@@ -119,7 +119,7 @@ def test_a_rival_without_a_plan_says_why():
 
 
 def test_a_rival_that_is_not_solved_in_time_says_so(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("server.policy.sharing.rivals.PATIENCE_S", 0.0)
+    monkeypatch.setattr("server.sharing.planner.search.rivals.PATIENCE_S", 0.0)
     rng = np.random.default_rng(1)
     branches = [
         tuple(Branch(k, 0.9 - k * drop, 0.1 + k * drop) for k in range(4))

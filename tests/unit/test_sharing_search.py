@@ -6,13 +6,13 @@ from itertools import product
 import numpy as np
 import pytest
 
-from server.policy.sharing.exact import cheapest, solve
-from server.policy.sharing.knapsack import Knapsack, best_fill
-from server.policy.sharing.options import menu_of, options_of
-from server.policy.sharing.plan import Infeasible
-from server.policy.sharing.search import plan
-from server.policy.sharing.staircases import best_staircases, priced, worth_of
-from server.policy.sharing.workload import Branch, Costs, Workload
+from server.sharing.planner.options import menu_of, options_of
+from server.sharing.planner.plan import Infeasible
+from server.sharing.planner.search.exact import cheapest, solve
+from server.sharing.planner.search.knapsack import Knapsack, best_fill
+from server.sharing.planner.search.search import plan
+from server.sharing.planner.search.staircases import best_staircases, priced, worth_of
+from server.sharing.planner.workload import Branch, Costs, Workload
 from tests.sharing import a_rule_set, a_task, a_workload
 
 BRANCHES = (Branch(0, 0.95, 0.02), Branch(2, 0.9, 0.05), Branch(3, 0.8, 0.1))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from server.errors import NotReady, UnknownStream
-from server.runtime.sharing.frames import Frame, Late, Listener
-from server.runtime.sharing.streams import Streams, Taken
+from server.sharing.runtime.frames import Frame, Late, Listener
+from server.sharing.runtime.streams import Streams, Taken
 
 LATE_S, LIMIT = 0.2, 3
 

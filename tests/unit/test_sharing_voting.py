@@ -1,6 +1,6 @@
 """When a task's verdicts on frames become an event."""
 
-from server.policy.sharing.voting import Begun, Ended, Vote, vote
+from server.sharing.planner.voting import Begun, Ended, Vote, vote
 
 
 def events_of(verdicts: str, x_vote: int) -> list[Begun | Ended]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from server.policy.shed import shed, spare
+from server.policy.dispatch.shed import shed, spare
 
 
 def of(*values: float) -> np.ndarray:

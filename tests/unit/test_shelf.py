@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.catalog import Accuracy, Family, Slo, Variant
-from profiler.hardware import Hardware
+from profiler.hardware.fingerprint import Hardware
 from profiler.profiles import Point, Profile
 from server.policy.decision import Arm
-from server.runtime.shelf import Shelf
+from server.runtime.arms.shelf import Shelf
 
 HARDWARE = Hardware("Some CPU", 2, ("avx2",), 16, (), ("onnxruntime 1.31.1",))
 ARM = Arm("b", "onnxruntime")

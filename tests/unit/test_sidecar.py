@@ -10,8 +10,8 @@ pytest.importorskip("torch", reason="a sidecar trains")
 import torch
 
 from tests.training import SMALL, write_stripes
-from trainer.assignment import Assignment, Pace
-from trainer.sidecar import Sidecar
+from trainer.sidecar.assignment import Assignment, Pace
+from trainer.sidecar.loop import Sidecar
 from trainer.stopping import Signals
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from server.rpc.stalls import Stallable, Stalls
+from server.sharing.rpc.stalls import Stallable, Stalls
 
 PATIENCE_S = 30.0
 

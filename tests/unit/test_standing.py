@@ -1,6 +1,6 @@
 """How the classes have fared."""
 
-from server.policy.standing import EVERY_S, Standing
+from server.policy.queueing.standing import EVERY_S, Standing
 
 
 def test_without_weights_every_answer_is_worth_the_same():

@@ -8,7 +8,7 @@ import pytest
 
 from gearshift.asking import plain
 from gearshift.status_text import told
-from server.rpc.wire import control_pb2
+from wire import control_pb2
 
 pb: Any = control_pb2
 ARM = pb.ArmPlan(

@@ -11,7 +11,7 @@ import pytest
 
 from models.catalog import Accuracy, Family, Slo, Variant
 from profiler import store
-from profiler.hardware import Hardware
+from profiler.hardware.fingerprint import Hardware
 from profiler.profiles import MachineProfile, Point, Profile
 
 HARDWARE = Hardware("Some CPU", 2, ("avx2",), 16, (), ("onnxruntime 1.31.1",))

@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402 - wants torch
 from models import trainable  # noqa: E402
 from tests.unit.test_task_stream import KINDS, pictures, still  # noqa: E402
 from trainer.errors import TrainError  # noqa: E402
-from trainer.pixels import floats  # noqa: E402
+from trainer.run.pixels import floats  # noqa: E402
 from trainer.tasks import finetune  # noqa: E402
 from trainer.tasks.cuts import as_layers, asked_points, content_hash, points_of, stem_of  # noqa: E402
 from trainer.tasks.finetune import Heads, Lesson, Tuning, fine_tuned, step_count  # noqa: E402

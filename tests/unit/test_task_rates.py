@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from server.policy.sharing.events import event_scores
-from server.policy.sharing.workload import Branch, Rules, Task
+from server.sharing.planner.events import event_scores
+from server.sharing.planner.workload import Branch, Rules, Task
 from trainer.tasks.rates import (
     best_threshold,
     f1_of,

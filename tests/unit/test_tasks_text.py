@@ -5,7 +5,7 @@ from typing import Any
 
 from gearshift import tasks_text
 from gearshift.asking import plain
-from server.rpc.wire import tasks_pb2
+from wire import tasks_pb2
 
 pb: Any = tasks_pb2
 CHOICE = pb.TaskChoice(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.policy.tickets import Queue
+from server.policy.queueing.tickets import Queue
 from tests.builders import a_ticket
 
 

@@ -10,10 +10,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.training import PRICES, a_prepared, frozen, write_stripes  # noqa: E402 - wants torch
-from trainer import checkpoints  # noqa: E402
-from trainer.cost import Prices  # noqa: E402
 from trainer.errors import TrainError  # noqa: E402
-from trainer.loop import Run  # noqa: E402
+from trainer.run import checkpoints  # noqa: E402
+from trainer.run.cost import Prices  # noqa: E402
+from trainer.run.loop import Run  # noqa: E402
 
 
 def a_run(folder: Path, prices: Prices = PRICES, steps: int = 0, **values: Any) -> Run:

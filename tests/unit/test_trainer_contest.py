@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from trainer.contest import command, named
-from trainer.cost import Prices
+from trainer.arguments import parser
+from trainer.compare.contest import command, named
+from trainer.compare.grid import Point
+from trainer.compare.pricelist import PRICES, in_units, listed, parted, told
 from trainer.errors import TrainError
-from trainer.grid import Point
-from trainer.options import parser
-from trainer.pricelist import PRICES, in_units, listed, parted, told
-from trainer.settings import HELD_OUT, Recipe, Selection, Settings
+from trainer.run.cost import Prices
+from trainer.run.settings import HELD_OUT, Recipe, Selection, Settings
 
 SETTINGS = Settings("digits", 1000.0, "cnn-w2-d1", selection=Selection(way="plain"))
 FAST = Prices(step=4.0, selection=1.0, bookkeeping=0.02, unit_s=1e-5)

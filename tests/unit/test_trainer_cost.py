@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.cost import Ledger, Prices
+from trainer.run.cost import Ledger, Prices
 
 PRICES = Prices(step=4.0, selection=0.5, bookkeeping=0.125, unit_s=1e-5)
 

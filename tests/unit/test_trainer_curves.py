@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from trainer.curves import (
+from trainer.compare.curves import (
     Curve,
     Summary,
     backprops_at,
@@ -16,8 +16,8 @@ from trainer.curves import (
     shape,
     summary,
 )
-from trainer.outcomes import Finished, Outcome, Point
-from trainer.speedups import levels, log_speedup, speedup
+from trainer.compare.outcomes import Finished, Outcome, Point
+from trainer.compare.speedups import levels, log_speedup, speedup
 
 BUDGETS = (1e5, 2e5, 4e5, 8e5, 1.6e6)
 NAN = float("nan")

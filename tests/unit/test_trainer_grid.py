@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from trainer.compare.grid import Lanes, Point, Runs, order, run_all
 from trainer.errors import TrainError
-from trainer.grid import Lanes, Point, Runs, order, run_all
 
 POINTS = [Point(s, b, n) for s in ("uniform", "stale:n=2") for b in (100.0, 200.0) for n in (1, 2)]
 ONE, OTHER = POINTS[0], POINTS[1]
@@ -175,7 +175,7 @@ signal.pause()
 def test_a_run_that_will_not_end_when_asked_to_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("trainer.grid._PATIENCE_S", 0.0)
+    monkeypatch.setattr("trainer.compare.grid._PATIENCE_S", 0.0)
     pid = tmp_path / "pid"
     stubborn = f"""
 import os, pathlib, signal

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.training import a_prepared, frozen, write_stripes  # noqa: E402 - wants torch
-from trainer.learner import Learner  # noqa: E402
+from trainer.run.learner import Learner  # noqa: E402
 
 IDS = np.arange(8)
 ONES = np.ones(8, np.float32)

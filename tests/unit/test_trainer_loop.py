@@ -6,9 +6,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.training_fakes import Nothing, Weighing, a_run  # noqa: E402 - wants torch
-from trainer.cost import Prices  # noqa: E402
 from trainer.errors import TrainError  # noqa: E402
-from trainer.loop import JUDGED_SHARE, MOST_JUDGING  # noqa: E402
+from trainer.run.cost import Prices  # noqa: E402
+from trainer.run.loop import JUDGED_SHARE, MOST_JUDGING  # noqa: E402
 from trainer.selectors import SELECTORS  # noqa: E402
 from trainer.selectors.selective import Looks, Selective  # noqa: E402
 from trainer.selectors.shapes import HARDEST, MIDDLE, Shape  # noqa: E402

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from trainer.data import Split  # noqa: E402 - wants torch
-from trainer.pixels import Pixels, augmented, floats  # noqa: E402
+from trainer.run.pixels import Pixels, augmented, floats  # noqa: E402
 
 N, SIDE = 64, 16
 REACH = SIDE // 8

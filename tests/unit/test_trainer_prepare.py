@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from tests.training import a_prepared, frozen, write_stripes  # noqa: E402 - wants torch
 from trainer.errors import TrainError  # noqa: E402
-from trainer.prepare import Prepared  # noqa: E402
+from trainer.run.prepare import Prepared  # noqa: E402
 
 
 def labels_of(prepared: Prepared) -> np.ndarray:

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from tests.training import a_prepared, frozen, some_settings, write_stripes  # noqa: E402 - wants torch
 from trainer.__main__ import main  # noqa: E402
-from trainer.pricing import measure  # noqa: E402
+from trainer.run.pricing import measure  # noqa: E402
 from trainer.selectors import SELECTORS  # noqa: E402
 
 

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import compare as command
-from trainer import plot
-from trainer.compare import Comparison, compare
+from trainer.compare import compare as command
+from trainer.compare import plot
+from trainer.compare.compare import Comparison, compare
+from trainer.compare.findings import Findings, findings
+from trainer.compare.outcomes import Finished, Outcome, Point
+from trainer.compare.report import About, markdown
+from trainer.compare.sentences import in_short
 from trainer.errors import TrainError
-from trainer.findings import Findings, findings
-from trainer.outcomes import Finished, Outcome, Point
-from trainer.report import About, markdown
-from trainer.sentences import in_short
 
 BUDGETS = (1e5, 2e5, 4e5, 8e5)
 ABOUT = About(

@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.training import a_prepared, frozen, scrambled, write_stripes  # noqa: E402 - wants torch
-from trainer import checkpoints  # noqa: E402
+from trainer.run import checkpoints  # noqa: E402
+from trainer.run.settings import WAYS  # noqa: E402
 from trainer.selectors import SELECTORS  # noqa: E402
-from trainer.settings import WAYS  # noqa: E402
 
 CUTS = (9, 60)
 """Steps after which runs are cut off: in the first epoch and in the midst of the second."""

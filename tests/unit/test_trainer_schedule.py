@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.schedule import DECAYS, learning_rate
+from trainer.run.schedule import DECAYS, learning_rate
 
 
 @pytest.mark.parametrize("decay", DECAYS)

@@ -8,8 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.training import a_prepared, write_stripes  # noqa: E402 - wants torch
-from trainer.learner import Learner  # noqa: E402
-from trainer.scoring import scorer  # noqa: E402
+from trainer.run.learner import Learner  # noqa: E402
+from trainer.run.scoring import scorer  # noqa: E402
 
 IDS = np.arange(300)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from trainer.errors import TrainError
-from trainer.settings import HELD_OUT, Recipe, Selection, Settings, made, read
+from trainer.run.settings import HELD_OUT, Recipe, Selection, Settings, made, read
 
 WHOLE = """
 data = "digits"

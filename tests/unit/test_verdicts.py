@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.catalog import Accuracy, Variant
-from server.runtime.verdicts import Verdict, Verdicts
+from server.runtime.candidates.verdicts import Verdict, Verdicts
 
 SHARP = Variant("sharp", "fp32", "sharp.onnx", "a" * 64, Accuracy(0.8, "test"))
 PROMOTED = Verdict("here", "sharp", "a" * 64, "promoted", "leads", 64, 60)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from server.runtime import residency
-from server.runtime.residency import Berth, Residency
+from server.runtime.arms import residency
+from server.runtime.arms.residency import Berth, Residency
 from tests import zoo
 
 LONG = (

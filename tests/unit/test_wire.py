@@ -12,11 +12,11 @@ from google.protobuf import descriptor_pool
 
 from server.errors import BadInput, Overloaded, RequestError
 from server.rpc.status import CODES, status_of, trailers_of
-from server.rpc.wire import POOL, control_pb2, tasks_pb2
-from server.rpc.wire import inference_pb2 as pb
+from wire import POOL, control_pb2, tasks_pb2
+from wire import inference_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[2]
-WIRE = Path("server/rpc/wire")
+WIRE = Path("wire")
 
 
 def leaves(tree: type[RequestError]) -> set[type[RequestError]]:

@@ -3,12 +3,12 @@
 import torch
 from torch import nn
 
-from trainer.cost import Prices
 from trainer.data import Dataset
 from trainer.errors import TrainError
-from trainer.outcome import Shown, finish
-from trainer.prepare import Prepared, prepare
-from trainer.settings import made
+from trainer.run.cost import Prices
+from trainer.run.outcome import Shown, finish
+from trainer.run.prepare import Prepared, prepare
+from trainer.run.settings import made
 from trainer.tasks.asked import Parts, Work, of_base
 from trainer.tasks.cuts import as_layers
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.build.graphs import OPSET
 from trainer.errors import TrainError
-from trainer.signature import INPUT
+from trainer.publish.signature import INPUT
 from trainer.tasks.cuts import stem_of
 
 ACTIVATION = "activation"
@@ -67,7 +67,7 @@ class _Staged(nn.Module):
 
 
 def _export(module: nn.Module, example: Tensor, path: Path, names: Sequence[str]) -> None:
-    """By the older exporter, for the reason that `trainer.export` gives."""
+    """By the older exporter, for the reason that `trainer.publish.export` gives."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

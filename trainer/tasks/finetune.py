@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from trainer.errors import Diverged
-from trainer.learner import ROWS, decayed
-from trainer.pixels import floats
-from trainer.schedule import learning_rate
-from trainer.sizing import layer_multiplications
+from trainer.run.learner import ROWS, decayed
+from trainer.run.pixels import floats
+from trainer.run.schedule import learning_rate
+from trainer.run.sizing import layer_multiplications
 from trainer.tasks.cuts import fresh_head, stem_of, thawed
 from trainer.tasks.kinds import Wanted
 from trainer.tasks.stream import Frames

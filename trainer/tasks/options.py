@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.artifacts import default_repository
-from trainer.settings import AUGMENTATIONS
+from trainer.run.settings import AUGMENTATIONS
 from trainer.tasks.asked import Asked, Base, Heads, Held, Scenes
 
 _FLAGS = {

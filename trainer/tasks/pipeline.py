@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from models.stems import Package
 from trainer.data import load
-from trainer.deliver import check_writable
+from trainer.publish.deliver import check_writable
 from trainer.tasks.asked import Asked, Parts, Work, checked, parts_of
 from trainer.tasks.base import prepared_base, trained_base
 from trainer.tasks.cuts import as_layers, asked_points

@@ -13,8 +13,8 @@ from server.policy.decision import (
     PolicyFactory,
     Ticket,
 )
+from server.policy.queueing.tickets import Queue
 from server.policy.reference.head import by_demand
-from server.policy.tickets import Queue
 
 
 def with_early_drop(factory: PolicyFactory) -> PolicyFactory:

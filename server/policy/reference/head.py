@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from server.policy.decision import ArmProfile, Decision, Drop, Idle, Outlook, Policy, Run, Ticket
-from server.policy.tickets import Queue
+from server.policy.queueing.tickets import Queue
 
 T = TypeVar("T")
 

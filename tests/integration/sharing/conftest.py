@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.runtime.sharing.share import Share
+from server.sharing.control.share import Share
 from tests.packages import a_package
 from tests.shares import TASKS, Clock, PricedFolder, a_share
 

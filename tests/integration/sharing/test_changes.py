@@ -15,10 +15,10 @@ from server.errors import (
     UnknownStream,
     UnknownTask,
 )
-from server.runtime.sharing.frames import Frame
-from server.runtime.sharing.networks import Folder
-from server.runtime.sharing.setup import Setup
-from server.runtime.sharing.share import Share
+from server.sharing.control.setup import Setup
+from server.sharing.control.share import Share
+from server.sharing.runtime.frames import Frame
+from server.sharing.runtime.networks import Folder
 from tests.packages import add_task
 from tests.shares import (
     FPS,

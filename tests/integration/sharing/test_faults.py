@@ -5,9 +5,9 @@ import pytest
 
 from models.backends.base import BackendError
 from server.errors import ComputeFailed
-from server.runtime.sharing.frames import Frame
-from server.runtime.sharing.setup import HUNG_S
-from server.runtime.sharing.share import Share
+from server.sharing.control.setup import HUNG_S
+from server.sharing.control.share import Share
+from server.sharing.runtime.frames import Frame
 from tests.shares import (
     FPS,
     PATIENCE_S,

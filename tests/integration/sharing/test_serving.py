@@ -8,10 +8,10 @@ import pytest
 from server.errors import (
     BadInput,
 )
-from server.policy.sharing.voting import Begun, Ended
-from server.runtime.sharing.frames import Frame
-from server.runtime.sharing.share import Share
-from server.runtime.sharing.views import Window
+from server.sharing.control.share import Share
+from server.sharing.planner.voting import Begun, Ended
+from server.sharing.runtime.frames import Frame
+from server.sharing.runtime.views import Window
 from tests.packages import flat_frames
 from tests.shares import (
     FPS,

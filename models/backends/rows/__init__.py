@@ -1,0 +1,1 @@
+"""Whether the rows of a batch are kept apart by a graph, followed operator by operator."""

@@ -1,0 +1,256 @@
+"""Whether an ONNX graph keeps the rows of a batch apart, told by following where they are from operator to operator.
+
+Rows tried beside each other show most of what runs over them, but not what begins at some value only. What is not known
+to keep rows apart is taken for what does not.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from models.backends.graph_nodes import graph_inputs
+from models.backends.rows.rules import rule_of
+from models.backends.rows.shapes import ROWS, shapes_of
+from models.backends.rows.state import Rows, State, Step, Unproven
+
+_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
+"""Whose operators are known."""
+_SHAPES_ONLY = {"Shape", "Size"}
+_SHAPED = {"Expand", "Reshape", "Resize", "Upsample"}
+"""Operators that may be told how many rows there are."""
+_SIZES = {"ConstantOfShape": (0,), "Expand": (1,)}
+"""Operator -> its inputs that are lengths: with the number of rows among them, what it gives is alike for each row."""
+
+
+_MOST_TURNS = 8
+"""Until it is known where the rows are in what a loop carries."""
+
+
+def across_rows(model: onnx.ModelProto, constants: Mapping[str, NDArray[Any]]) -> str:
+    """The first operator that is not known to keep rows apart, in words; empty where all do. `model` is changed."""
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
+    dims, known = shapes_of(model, constants)
+    state = State(
+        {v.name: Rows(0, len(v.type.tensor_type.shape.dim)) for v in graph_inputs(model.graph)},
+        dims,
+        known,
+        next((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), 1),
+    )
+    for node in nodes:
+        try:
+            _follow(node, state)
+        except Unproven as error:
+            return _words(node.op_type, error)
+    for output in model.graph.output:
+        rows = state.rows.get(output.name)
+        if output.name in state.counted or (rows and (rows.axis or not rows.are_bare)):
+            return f"output {output.name!r} has not one row for each row of the inputs"
+    return ""
+
+
+def _words(operator: str, error: Unproven) -> str:
+    if error.mixes:
+        return f"its {operator} runs over the rows of a batch"
+    return f"it is not known that its {operator} keeps the rows of a batch apart"
+
+
+def _follow(node: onnx.NodeProto, state: State) -> None:
+    """Add what is known of its outputs. Raises Unproven."""
+    if node.op_type == "CastLike":  # of the second input only the type counts
+        node = helper.make_node("Cast", node.input[:1], node.output)
+    step = Step.of(node, state)
+    if node.op_type in _SHAPES_ONLY:
+        _measure(node, state)
+    elif step.bodies and _takes_rows(node.input, step.bodies, state):
+        _place(node, state, _run(step))
+    elif step.content:
+        _place(node, state, _ruled(step))
+    else:
+        _follow_plain(node, state)
+
+
+def _place(node: onnx.NodeProto, state: State, found: Sequence[Rows | None]) -> None:
+    """Note what was found of its outputs; nothing is known of the rest."""
+    state.counted.update(name for name in node.output[len(found) :] if name)
+    for name, rows in zip(node.output, found, strict=False):
+        if name and rows is not None:
+            state.rows[name] = rows
+        elif name:
+            state.counted.add(name)
+
+
+def _ruled(step: Step) -> Sequence[Rows]:
+    rule = rule_of(step.node.op_type)
+    if rule is None or step.node.domain not in _DOMAINS:
+        raise Unproven
+    if any(0 in (step.state.dims.get(name) or ()) for name in step.node.input):
+        raise Unproven  # runtimes make something of what is empty
+    plain = set(step.node.input) - step.state.rows.keys()
+    if plain & step.state.counted and step.node.op_type not in _SHAPED:
+        raise Unproven
+    try:
+        found = rule(step)
+    except (
+        IndexError,
+        KeyError,
+        ValueError,
+        ZeroDivisionError,
+    ) as error:  # no valid graph, or one read wrongly
+        raise Unproven from error
+    return [found] * len(step.node.output) if isinstance(found, Rows) else found
+
+
+def _takes_rows(names: Iterable[str], bodies: Sequence[onnx.GraphProto], state: State) -> bool:
+    """Whether any of these values holds rows, or one that the bodies take from outside."""
+    return any(name in state.rows for name in names) or any(
+        _takes_rows(node.input, Step.of(node, state).bodies, state)
+        for body in bodies
+        for node in body.node
+    )
+
+
+def _run(step: Step) -> Sequence[Rows | None]:
+    """Control flow: its bodies are followed with what they are given."""
+    match step.node.op_type:
+        case "If":
+            _check_control(step, [0])
+            ends = [_inside(body, step.state, {}) for body in step.bodies]
+            if any(end != ends[0] for end in ends):
+                raise Unproven
+            return ends[0]
+        case "Loop":
+            _check_control(step, [0, 1])
+            kept, made = _turns(step, list(step.node.input[2:]), [None, None], [], skip=1)
+            return [*kept, *(None if m is None else m.moved(m.axis + 1, m.rank + 1) for m in made)]
+        case "Scan":
+            return _scan(step)
+        case _:
+            raise Unproven
+
+
+def _check_control(step: Step, which: Sequence[int]) -> None:
+    names = {step.input(i) for i in which}
+    if names & (step.state.rows.keys() | step.state.counted):
+        raise Unproven
+
+
+def _scan(step: Step) -> Sequence[Rows | None]:
+    n = step.given["num_scan_inputs"]
+    given, axes = list(step.node.input), step.given.get("scan_input_axes", [0] * n)
+    if step.given.get("scan_output_axes"):
+        raise Unproven
+    slices: list[Rows | None] = []
+    for name, axis in zip(given[-n:], axes, strict=True):
+        rows = step.state.rows.get(name)
+        if rows is not None and rows.axis == axis % rows.rank:
+            raise Unproven(mixes=True)
+        at = rows and rows.axis - (rows.axis > axis % rows.rank)
+        slices.append(None if rows is None or at is None else rows.moved(at, rows.rank - 1))
+    kept, made = _turns(step, given[:-n], [], slices, skip=0)
+    return [*kept, *(None if m is None else m.moved(m.axis + 1, m.rank + 1) for m in made)]
+
+
+def _turns(
+    step: Step,
+    carried: Sequence[str],
+    before: Sequence[None],
+    after: Sequence[Rows | None],
+    *,
+    skip: int,
+) -> tuple[Sequence[Rows | None], Sequence[Rows | None]]:
+    """Where rows are in what a loop carries and in what each turn gives; the body takes `before`, these, `after`."""
+    if set(carried) & (step.state.counted | step.state.uniform.keys()):
+        raise Unproven
+    body, known = step.bodies[0], [step.state.rows.get(name) for name in carried]
+    for _ in range(_MOST_TURNS):
+        given = zip(body.input, [*before, *known, *after], strict=True)
+        found = _inside(body, step.state, {v.name: rows for v, rows in given if rows is not None})
+        kept, made = found[skip : skip + len(known)], found[skip + len(known) :]
+        if list(kept) == known:
+            return kept, made
+        for name, old, new in zip(carried, known, kept, strict=True):
+            if old is None and new is not None:
+                step.check_plain([name], new.rank, new.axis)
+            elif old != new:
+                raise Unproven
+        known = list(kept)
+    raise Unproven
+
+
+def _inside(
+    body: onnx.GraphProto, state: State, given: Mapping[str, Rows]
+) -> Sequence[Rows | None]:
+    """Where rows are in what a body gives."""
+    inner = state.copy()
+    inner.rows |= given
+    for node in body.node:
+        _follow(node, inner)
+    return [inner.rows.get(output.name) for output in body.output]
+
+
+def _measure(node: onnx.NodeProto, state: State) -> None:
+    """A shape: which of its numbers says how many rows there are."""
+    rows, output = state.rows.get(node.input[0]), node.output[0]
+    rows = rows or state.uniform.get(node.input[0])
+    if rows is None:
+        if node.input[0] in state.counted:
+            state.counted.add(output)
+        return
+    given = {a.name: a.i for a in node.attribute}
+    places = list(range(rows.rank))[given.get("start", 0) : given.get("end", rows.rank)]
+    if node.op_type == "Size" or rows.axis in places:
+        state.counted.add(output)
+    if node.op_type == "Shape" and rows.axis in places:
+        state.shape_of[output] = places.index(rows.axis), len(places)
+
+
+def _follow_plain(node: onnx.NodeProto, state: State) -> None:
+    """An operator that takes nothing of what rows hold."""
+    sizes = {node.input[i] for i in _SIZES.get(node.op_type, ()) if i < len(node.input)}
+    taken = set(node.input)
+    if Step.of(node, state).bodies and (state.counted or state.uniform):
+        state.counted.update(node.output)
+    if not taken & (state.counted | state.uniform.keys()) or _passes_by(node, state):
+        return
+    found = None if (taken - sizes) & state.counted else _alike(node, state, sizes)
+    if found is None:
+        state.counted.update(node.output)
+    else:
+        state.uniform |= dict.fromkeys(node.output, found)
+
+
+def _alike(node: onnx.NodeProto, state: State, sizes: Collection[str]) -> Rows | None:
+    """Where something as long as the rows, and alike for each, has them; None where that is not known."""
+    if sizes:
+        dims = state.dims.get(node.output[0]) or ()
+        along = [(axis, n // ROWS) for axis, n in enumerate(dims) if n and n % ROWS == 0]
+        return Rows(along[0][0], len(dims), along[0][1]) if len(along) == 1 else None
+    inner = replace(state, rows=state.uniform, uniform={})
+    try:
+        found = _ruled(Step.of(node, inner))
+    except Unproven:
+        return None
+    return found[0] if all(one == found[0] for one in found) else None
+
+
+def _passes_by(node: onnx.NodeProto, state: State) -> bool:
+    """Whether it takes lengths out of a shape that do not say how many rows there are."""
+    place, length = state.shape_of.get(node.input[0], (None, 0)) if node.input else (None, 0)
+    if place is None:
+        return False
+    values = [state.constants.get(name) for name in node.input[1:]]
+    if any(
+        v is None or name in state.counted for v, name in zip(values, node.input[1:], strict=True)
+    ):
+        return False
+    numbers = [[int(n) for n in value.ravel()] for value in values if value is not None]
+    if node.op_type == "Gather":
+        return place not in [n % length for n in numbers[0]]
+    if node.op_type == "Slice" and len(numbers) > 1 and len(numbers[0]) == 1:
+        pace = numbers[3][0] if len(numbers) > 3 else 1
+        return place not in range(length)[numbers[0][0] : numbers[1][0] : pace]
+    return False

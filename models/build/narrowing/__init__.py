@@ -1,0 +1,1 @@
+"""Networks in narrower precisions: written, calibrated, compared on held-out rows."""

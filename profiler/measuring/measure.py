@@ -1,0 +1,242 @@
+"""Open arms and run them in turns, as `sampling.py` plans, until their latencies are known or the time is spent.
+
+Clock, backends and gate are passed in. The gate is entered around every single run, so that a live
+server can let its own batches go between two of them.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.backends import Way, open_backend
+from models.backends.base import Backend, BackendError, Slot, Tensors
+from models.catalog import Family, Variant
+from profiler.measuring.notebook import Notebook
+from profiler.measuring.rows import RANGES, SampleRows, made
+from profiler.measuring.sampling import GRID, Done, Next, Terms
+from profiler.profiles import UNVETTED, Profile, Vetted
+
+__all__ = [
+    "GRID", "Bench", "Effort", "Instruments", "Loaded", "Step",
+    "load", "measure_arm", "resident_bytes", "sample_inputs",
+]  # fmt: skip
+
+BOUND_SLOS = 1.5
+"""No batch is measured that is foreseen to take longer than so many SLOs: it could not be answered in time."""
+
+COLD_OF = 3
+"""In a turn of so many runs or more the first, which finds the caches full of another arm's, is no sample."""
+
+_SEED = 20240229
+"""Of the random pictures: every arm and every start sees the same ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """When to stop: `budget_s` is the time for all arms together; `terms` what must be known, and how well."""
+
+    budget_s: float = 20.0
+    terms: Terms = field(default_factory=Terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What the measuring stands on: a monotonic clock (s) and the gate around each run."""
+
+    clock: Callable[[], float] = time.perf_counter
+    gate: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An open backend, how it was opened and what that cost."""
+
+    backend: Backend
+    threads: int
+    device: str = "cpu"
+    load_s: float = 0.0
+    rss_before_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A turn that ended: which arm, how many rows, how long each run took (s); why it failed, or nothing.
+
+    `usable`: the arm has its batch 1 and its large batch by now: `Bench.profile` can be served with.
+    """
+
+    arm: str
+    batch: int
+    took_s: tuple[float, ...]
+    usable: bool
+    failed: str = ""
+
+
+class Bench:
+    """Arms of one family that are measured together. The time runs from the first turn; loading is the caller's.
+
+    An arm is called by its label (`Profile.label`: variant@backend). `failed` tells which cannot run at all, and why.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        effort: Effort = Effort(),
+        instruments: Instruments = Instruments(),
+        rows: SampleRows | None = None,
+    ) -> None:
+        self.failed: dict[str, str] = {}
+        self._family = family
+        self._effort = effort
+        self._instruments = instruments
+        self._backends: dict[str, Backend] = {}
+        self._notes = Notebook(effort.terms, family.max_batch)
+        self.rows = rows or SampleRows(family)
+        self._spent_s = 0.0
+
+    def add(self, loaded: Loaded, variant: Variant, vetted: Vetted = UNVETTED) -> str:
+        """Take an open arm in; returns its label. The backend stays the caller's: nothing here closes it.
+
+        What was `vetted` is kept in its profile, and decides whether it runs more than one row at a time.
+        """
+        grown = resident_bytes() - loaded.rss_before_bytes if loaded.rss_before_bytes else 0
+        blank = Profile(
+            variant.name, variant.precision, loaded.backend.name, loaded.device, loaded.threads, (),
+            load_s=loaded.load_s, memory_bytes=max(0, grown), vetted=vetted,
+        )  # fmt: skip
+        self._backends[blank.label] = loaded.backend
+        self._notes.add(blank, variant.accuracy.value)
+        return blank.label
+
+    def first_steps(self, arm: str) -> Iterator[Step]:
+        """Only what makes this one arm usable, at once: a start that must serve does not wait for the other arms."""
+        while self._notes.is_running(arm):
+            step = self._step(lambda: self._notes.first(arm))
+            if step is None:
+                return
+            yield step
+
+    def steps(self) -> Iterator[Step]:
+        """Turns of all arms until the plan is done; more arms may be added between two of them."""
+        while (step := self._step(self.plan)) is not None:
+            yield step
+
+    def limit(self, bound_s: float) -> None:
+        """From now on run no batch that is foreseen to take longer (s): where requests come, they wait for its end."""
+        self._notes.limit(bound_s)
+
+    def plan(self) -> Next | Done:
+        """What `steps` would do next, or why nothing."""
+        return self._notes.plan(self.left_s)
+
+    @property
+    def left_s(self) -> float:
+        """What is left of the budget (s); below zero where the last turn took longer than foreseen."""
+        return self._effort.budget_s - self._spent_s
+
+    def charge(self, spent_s: float) -> None:
+        """Take so much (s) off the budget: what loading cost, say."""
+        self._spent_s += spent_s
+
+    def profile(self, arm: str) -> Profile | None:
+        """What is known of this arm now, in the machine's middle speed of the session; None before its first turn."""
+        return self._notes.profile(arm)
+
+    def profiles(self) -> tuple[Profile, ...]:
+        """All arms' that have one, each with a note where it does not pay here, in the order they were added."""
+        return self._notes.profiles()
+
+    def _step(self, plan: Callable[[], Next | Done]) -> Step | None:
+        """The turn that `plan` names, written down; planning counts as time spent too."""
+        start_s = self._instruments.clock()
+        turn = plan()
+        if isinstance(turn, Done):
+            return None
+        took_s, failed = self._runs(turn)
+        spent_s = self._instruments.clock() - start_s
+        self._spent_s += spent_s
+        if took_s:
+            self._notes.write(turn, start_s, took_s, spent_s)
+        if failed:
+            self._notes.end_below(turn, failed)
+            if turn.batch == 1:
+                self.failed[turn.name] = failed
+        return Step(turn.name, turn.batch, took_s, self._notes.is_usable(turn.name), failed)
+
+    def _runs(self, turn: Next) -> tuple[tuple[float, ...], str]:
+        """The runs' times (s), and why they ended early. The first run ever at a batch size is no sample."""
+        rows = self.rows.first(turn.batch)
+        took_s: list[float] = []
+        try:
+            if self._notes.is_new(turn):
+                self._run(turn.name, rows)
+            while len(took_s) < turn.runs:
+                took_s.append(self._run(turn.name, rows))
+        except (BackendError, MemoryError) as error:
+            return (), f"{error or type(error).__name__}"
+        return tuple(took_s[1:] if len(took_s) >= COLD_OF else took_s), ""
+
+    def _run(self, arm: str, rows: Tensors) -> float:
+        with self._instruments.gate():
+            start_s = self._instruments.clock()
+            self._backends[arm].run(rows)
+            return self._instruments.clock() - start_s
+
+
+def load(
+    folder: Path, family: Family, variant: Variant, slot: Slot, way: Way | None = None
+) -> Loaded:
+    """Open `variant` and time it; the slot's device is the way's. Raises BackendError, also for want of memory."""
+    before = resident_bytes()
+    start_s = time.perf_counter()
+    try:
+        opened = open_backend(
+            folder, family, variant, threads=slot.threads, way=way, instances=slot.instances
+        )
+    except MemoryError as error:
+        raise BackendError(
+            f"{variant.name} does not fit into memory; free some, or leave it out"
+        ) from error
+    load_s = time.perf_counter() - start_s
+    device = way.device if way else "cpu"
+    return Loaded(opened, slot.threads, device, load_s, before)
+
+
+def measure_arm(
+    loaded: Loaded,
+    family: Family,
+    variant: Variant,
+    effort: Effort = Effort(),
+    instruments: Instruments = Instruments(),
+) -> Profile:
+    """One arm's profile, alone. Raises BackendError if it cannot run at all."""
+    bench = Bench(family, effort, instruments)
+    arm = bench.add(loaded, variant)
+    for _ in bench.steps():
+        pass
+    profile = bench.profile(arm)
+    if profile is None:
+        raise BackendError(bench.failed[arm])
+    return profile
+
+
+def sample_inputs(family: Family, rows: int) -> dict[str, NDArray[np.generic]]:
+    """Random rows for every input: [0, 1) for floats, up to 255 for integers."""
+    rng = np.random.default_rng(_SEED)
+    return {spec.name: made(rng, spec, rows, RANGES[0]) for spec in family.inputs}
+
+
+def resident_bytes() -> int:
+    """Memory this process holds in RAM; 0 where the system does not say."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        return 0
+    return 0

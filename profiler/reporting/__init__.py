@@ -1,0 +1,1 @@
+"""Profiles for people: tables, plots, reasons, differences."""

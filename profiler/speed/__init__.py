@@ -1,0 +1,1 @@
+"""How fast machine and arms run now, against their profiles: learnt batch by batch. Pure."""

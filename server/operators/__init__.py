@@ -1,0 +1,1 @@
+"""The operators' port: metrics, liveness and readiness over HTTP."""

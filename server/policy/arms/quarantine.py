@@ -1,0 +1,271 @@
+"""Which arms are out of use because they fail, hang or crawl, and when they are tried again. Pure.
+
+A frozen state and an event in, the state after it and verdicts out. The shell tells what befell an arm and carries the
+verdicts out. An input can fail on any arm, so a failed batch counts against the arm only where the shell's canary (a
+row of known-good input) failed there too. A slow batch counts unless the machine as a whole was slow. One hiccup of a
+shared machine looks the same as an arm gone slow, so the first time out is short and a probe decides.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import NamedTuple
+
+from server.policy.arms.incidents import (
+    Back,
+    Event,
+    Failed,
+    Free,
+    Hung,
+    Out,
+    Overdue,
+    Probe,
+    Probed,
+    Ran,
+    Returned,
+    Stay,
+    Verdict,
+)
+from server.policy.decision import Arm
+
+SLOW_FACTOR = 8.0
+"""A batch that takes this multiple of its prediction is slow: drift follows what is less, and believes it."""
+SLOW_LEAST_S = 0.01
+"""And at least this much longer (s): below it, the scheduler of a shared machine is the likelier cause."""
+HUNG_FACTOR, HUNG_LEAST_S = 10.0, 2.0
+"""A run is hung after this multiple of its prediction and this long (s): it is given up even on the last arm."""
+PROBE_FACTOR, PROBE_SLACK_S = 3.0, 0.002
+"""A probe may take this multiple of its prediction or this much longer (s): its caches are cold."""
+FIRST_S, MOST_S = 0.1, 60.0
+"""An arm's first time out and its longest (s); each offence and each bad probe doubles it."""
+MERCY_S = 30.0
+"""So long in use (s) without an offence halves the next time out."""
+GOOD_PROBES = 3
+"""In a row, before an arm that offended again comes back; after a first offence one is enough."""
+PROBE_REST_S = 0.05
+PATIENCE_S = 2.0
+"""A probe due for so long (s) goes ahead of waiting requests: a server that is never idle must get its arms back."""
+LAST_RESORT_S = 1.0
+"""Where no arm is in use, each is tried this often (s): nobody is kept waiting by it."""
+FLUKES, FLUKES_WITHIN_S = 3, 10.0
+"""So many batches that failed though the canary and each of their jobs passed alone: the arm cannot batch."""
+REMEMBERED = 16
+"""Batches that tell whether the machine as a whole is slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One arm's record. `reason` is empty while it is in use; `since_s`: when that changed; `stuck`: runs given up.
+
+    `backoff_s` is its last time out, 0 if there was none; `flukes`: when (s) the last ones were.
+    """
+
+    reason: str = ""
+    since_s: float = 0.0
+    until_s: float = 0.0
+    backoff_s: float = 0.0
+    probing: bool = False
+    good: int = 0
+    stuck: int = 0
+    flukes: tuple[float, ...] = ()
+
+
+class Seen(NamedTuple):
+    """What one batch tells of the machine."""
+
+    arm: Arm
+    slow: bool
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Every known arm's case, and the latest batches, oldest first."""
+
+    cases: Mapping[Arm, Case] = field(default_factory=dict[Arm, Case])
+    recent: tuple[Seen, ...] = ()
+
+
+Step = tuple[State, tuple[Verdict, ...]]
+"""The state after an event, and what is to be done; mostly nothing."""
+
+
+def with_arms(state: State, arms: Iterable[Arm]) -> State:
+    """The state that knows exactly these arms; those it knew keep their cases."""
+    return replace(state, cases={arm: state.cases.get(arm, Case()) for arm in arms})
+
+
+def out(state: State) -> dict[Arm, Case]:
+    """The arms not in use now."""
+    return {arm: case for arm, case in state.cases.items() if case.reason}
+
+
+def slow_after_s(predicted_s: float) -> float:
+    """From how long on (s) a batch is slow."""
+    return max(SLOW_FACTOR * predicted_s, predicted_s + SLOW_LEAST_S)
+
+
+def hung_after_s(predicted_s: float) -> float:
+    """From how long on (s) a run is hung."""
+    return max(HUNG_FACTOR * predicted_s, HUNG_LEAST_S)
+
+
+def due_s(state: State, arm: Arm) -> float:
+    """When (s) an arm that is out is tried again; infinite while a run is stuck in it or a probe is under way."""
+    case = state.cases[arm]
+    if case.stuck or case.probing:
+        return inf
+    if any(not other.reason for other in state.cases.values()):
+        return case.until_s
+    return case.until_s - max(0.0, case.backoff_s - LAST_RESORT_S)
+
+
+def next_due_s(state: State) -> float:
+    """When (s) the next probe is due; infinite where none is."""
+    return min((due_s(state, arm) for arm in out(state)), default=inf)
+
+
+def step(state: State, event: Event, now_s: float) -> Step:
+    """The state after `event`. What befalls an arm that is not known (any more) changes nothing."""
+    if isinstance(event, Free):
+        return _free(state, event.waiting, now_s)
+    if event.arm not in state.cases:
+        return state, ()
+    return _befell(state, event, now_s)
+
+
+def _befell(
+    state: State, event: Ran | Failed | Overdue | Hung | Probed | Returned, now_s: float
+) -> Step:
+    match event:
+        case Ran():
+            return _ran(state, event, now_s)
+        case Failed():
+            return _failed(state, event, now_s)
+        case Overdue():
+            return _overdue(state, event, now_s)
+        case Hung():
+            return _hung(state, event, now_s)
+        case Probed():
+            return _probed(state, event, now_s)
+        case Returned(arm):
+            stuck = max(0, state.cases[arm].stuck - 1)
+            return _with(state, arm, replace(state.cases[arm], stuck=stuck)), ()
+
+
+def _ran(state: State, ran: Ran, now_s: float) -> Step:
+    if ran.retried:
+        return state, ()
+    slow = ran.took_s >= slow_after_s(ran.predicted_s)
+    state = _seen(state, Seen(ran.arm, slow, now_s))
+    return _blamed(state, ran.arm, "slow", ran.took_s, now_s) if slow else (state, ())
+
+
+def _overdue(state: State, run: Overdue, now_s: float) -> Step:
+    """A retried job's run is given up only where the arm is out anyway: one input must not take out arm after arm."""
+    verdicts: tuple[Verdict, ...] = ()
+    if state.cases[run.arm].probing:
+        state, verdicts = _stay(state, run.arm, now_s)
+    elif not run.retried:
+        state = _seen(state, Seen(run.arm, True, now_s))
+        state, verdicts = _blamed(state, run.arm, "overdue", run.elapsed_s, now_s)
+    return (_stuck(state, run.arm) if state.cases[run.arm].reason else state), verdicts
+
+
+def _hung(state: State, run: Hung, now_s: float) -> Step:
+    state = _stuck(state, run.arm)
+    if run.retried or state.cases[run.arm].reason:
+        return state, ()
+    return _put_out(state, run.arm, "hung", now_s)
+
+
+def _failed(state: State, failed: Failed, now_s: float) -> Step:
+    case = state.cases[failed.arm]
+    if case.reason or (failed.canary_passed and not failed.alone):
+        return state, ()
+    if not failed.canary_passed:
+        return _put_out(state, failed.arm, "failed", now_s)
+    flukes = (*(at_s for at_s in case.flukes if at_s > now_s - FLUKES_WITHIN_S), now_s)
+    if len(flukes) >= FLUKES:
+        return _put_out(state, failed.arm, "flaky", now_s)
+    return _with(state, failed.arm, replace(case, flukes=flukes)), ()
+
+
+def _blamed(state: State, arm: Arm, reason: str, took_s: float, now_s: float) -> Step:
+    """A slow batch: the arm goes out, unless it is the last in use or all are slow; then those out for it return."""
+    since_s = now_s - 2.0 * took_s
+    others = [seen.slow for seen in state.recent if seen.arm != arm and seen.at_s >= since_s]
+    if 2 * sum(others) > len(others):
+        return _all_back(state, since_s, now_s)
+    in_use = [known for known, case in state.cases.items() if not case.reason]
+    if arm not in in_use or len(in_use) == 1:
+        return state, ()
+    return _put_out(state, arm, reason, now_s)
+
+
+def _all_back(state: State, since_s: float, now_s: float) -> Step:
+    """It was the machine: whoever went out as slow since then is in use again."""
+    verdicts: list[Verdict] = []
+    for arm, case in out(state).items():
+        if case.reason in {"slow", "overdue"} and case.since_s >= since_s and not case.stuck:
+            state = _with(state, arm, _returning(case, now_s))
+            verdicts.append(Back(arm, now_s - case.since_s))
+    return state, tuple(verdicts)
+
+
+def _free(state: State, waiting: bool, now_s: float) -> Step:
+    """The arm due longest is probed: at once where nobody waits or no arm is in use, else after some patience."""
+    cases = out(state)
+    patience_s = PATIENCE_S if waiting and len(cases) < len(state.cases) else 0.0
+    due = min(cases, key=lambda arm: due_s(state, arm), default=None)
+    if due is None or due_s(state, due) + patience_s > now_s:
+        return state, ()
+    return _with(state, due, replace(cases[due], probing=True)), (Probe(due),)
+
+
+def _probed(state: State, probed: Probed, now_s: float) -> Step:
+    arm, case = probed.arm, replace(state.cases[probed.arm], probing=False)
+    state = _with(state, arm, case)
+    if not case.reason:  # it came back meanwhile
+        return state, ()
+    most_s = max(PROBE_FACTOR * probed.predicted_s, probed.predicted_s + PROBE_SLACK_S)
+    if not probed.ok or probed.took_s > most_s:
+        return _stay(state, arm, now_s)
+    good = case.good + 1
+    if good >= (GOOD_PROBES if case.backoff_s > FIRST_S else 1):
+        return _with(state, arm, _returning(case, now_s)), (Back(arm, now_s - case.since_s),)
+    return _with(state, arm, replace(case, good=good, until_s=now_s + PROBE_REST_S)), ()
+
+
+def _put_out(state: State, arm: Arm, reason: str, now_s: float) -> Step:
+    case = state.cases[arm]
+    forgiven_s = case.backoff_s * 0.5 ** ((now_s - case.since_s) / MERCY_S)
+    backoff_s = min(MOST_S, max(FIRST_S, 2.0 * forgiven_s))
+    until_s = now_s + backoff_s
+    gone = Case(reason, now_s, until_s, backoff_s, stuck=case.stuck)
+    return _with(state, arm, gone), (Out(arm, reason, until_s),)
+
+
+def _stay(state: State, arm: Arm, now_s: float) -> Step:
+    case = state.cases[arm]
+    backoff_s = min(MOST_S, 2.0 * case.backoff_s)
+    until_s = now_s + backoff_s
+    longer = replace(case, until_s=until_s, backoff_s=backoff_s, probing=False, good=0)
+    return _with(state, arm, longer), (Stay(arm, case.reason, until_s),)
+
+
+def _returning(case: Case, now_s: float) -> Case:
+    return Case(since_s=now_s, backoff_s=case.backoff_s, stuck=case.stuck)
+
+
+def _stuck(state: State, arm: Arm) -> State:
+    case = state.cases[arm]
+    return _with(state, arm, replace(case, stuck=case.stuck + 1))
+
+
+def _seen(state: State, seen: Seen) -> State:
+    return replace(state, recent=(*state.recent[1 - REMEMBERED :], seen))
+
+
+def _with(state: State, arm: Arm, case: Case) -> State:
+    return replace(state, cases={**state.cases, arm: case})

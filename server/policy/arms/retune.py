@@ -1,0 +1,225 @@
+"""What the policy is told of each arm's cost: its profile at the present speed, and when a change is news. Pure.
+
+A frozen state in and out: the live tuner and the simulator feed it every finished batch, shadow runs too.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import NamedTuple
+
+from profiler.speed import curve, drift
+from profiler.speed import overhead as serving
+from server.policy.decision import Arm, ArmProfile
+
+NEWS = 0.05
+"""Relative change of an arm's cost that is worth new tables: about what repeated batches differ by."""
+URGENT = 0.2
+"""A change that is not made to wait for REST_S."""
+REST_S = 0.05
+"""At least this long between two rebuilds (s): making tables costs a few decisions' time."""
+
+
+class Running(NamedTuple):
+    """A batch that has been in the backend for `elapsed_s`, and still is."""
+
+    arm: Arm
+    rows: int
+    elapsed_s: float
+
+
+class Ran(NamedTuple):
+    """A batch that ended at `ended_s`: `took_s` in the backend, its worker busy with it for `busy_s`.
+
+    A `shadow` run answers nobody: it tells of the arm's speed and of nothing else.
+    """
+
+    arm: Arm
+    rows: int
+    took_s: float
+    busy_s: float
+    ended_s: float
+    shadow: bool = False
+
+
+class LastRun(NamedTuple):
+    """When (s) an arm last ran, and the machine's level (log) then."""
+
+    ended_s: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """`profiled`: each arm's stored tables, unscaled; `told`: the tables the policy decides with.
+
+    `estimated` are those before they were made monotone. `speed` and `overhead` are what was learnt since, `last` tells
+    when from whom; before `rested_s` only urgent news counts.
+    """
+
+    profiled: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
+    estimated: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
+    told: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
+    speed: drift.SpeedScale = field(default_factory=drift.SpeedScale)
+    overhead: serving.Overhead = field(default_factory=serving.Overhead)
+    last: Mapping[Arm, LastRun] = field(default_factory=dict[Arm, LastRun])
+    rested_s: float = 0.0
+
+
+def with_arms(state: Known, arms: Iterable[ArmProfile]) -> Known:
+    """The state that knows these profiles too; what was learnt of the machine's speed holds for them."""
+    state = replace(
+        state, profiled={**state.profiled, **{profile.arm: profile for profile in arms}}
+    )
+    return _telling(state, state.speed)
+
+
+def without_arms(state: Known, arms: Iterable[Arm]) -> Known:
+    """The state that does not know these arms any more; what they taught of the machine stays."""
+    gone = set(arms)
+    kept = {arm: profile for arm, profile in state.profiled.items() if arm not in gone}
+    last = {arm: run for arm, run in state.last.items() if arm not in gone}
+    state = replace(state, profiled=kept, last=last)
+    return _telling(state, state.speed)
+
+
+def like(state: Known, other: Known) -> Known:
+    """`state` with the arms that `other` knows: those that came and went meanwhile."""
+    state = without_arms(state, [arm for arm in state.profiled if arm not in other.profiled])
+    return with_arms(state, [p for arm, p in other.profiled.items() if arm not in state.profiled])
+
+
+def measured(state: Known, arms: Iterable[ArmProfile]) -> Known:
+    """The state with these profiles measured just now: what was learnt against the former ones is forgotten."""
+    return with_arms(Known(state.profiled, overhead=state.overhead), arms)
+
+
+def is_starved(state: Known, slo_s: float) -> bool:
+    """Whether what was learnt keeps everybody out: by it no arm answers a row within `slo_s`, by its profile one does.
+
+    Nothing would ever run then, and nothing be learnt that says otherwise.
+    """
+    told = [arm.upper_s[1] for arm in state.told.values()]
+    profiled = [arm.upper_s[1] for arm in state.profiled.values()]
+    return bool(told) and min(told) > slo_s >= min(profiled)
+
+
+def last_ran_s(state: Known) -> float:
+    """When (s) the last batch or shadow ended; minus infinity where there was none."""
+    return max((run.ended_s for run in state.last.values()), default=-inf)
+
+
+def forgotten(state: Known) -> Known:
+    """The state that has learnt nothing: every arm costs what its profile says."""
+    return with_arms(Known(), state.profiled.values())
+
+
+def arms_now(state: Known) -> tuple[ArmProfile, ...]:
+    """Every known arm at the present speed, with what serving adds to a batch."""
+    return tuple(_telling(state, state.speed).told.values())
+
+
+def renewed(state: Known, factor: float) -> Known:
+    """The state on hardware that has changed: old costs for now, with margins `factor` (>= 1) wider, no arm known well.
+
+    Live batches and shadow runs narrow the margins again; see `probing` for what to run first.
+    """
+    state = replace(state, speed=drift.widened(state.speed, factor), last={})
+    return _telling(state, state.speed)
+
+
+def observe(
+    state: Known, ran: Ran, running: Sequence[Running] | None = None
+) -> tuple[Known, tuple[ArmProfile, ...] | None]:
+    """The state after a batch, and all arms anew where their costs have moved enough to tell the policy.
+
+    `running`: what other workers are at, None where that is not known. An overdue batch tells of a slow-down before
+    it ends; where there is no other, one batch that took far too long is believed until the next says otherwise.
+    Raises KeyError for an arm that was never made known.
+    """
+    arm, rows = ran.arm, ran.rows
+    speed = drift.observe(state.speed, arm, state.profiled[arm].mean_s[rows], ran.took_s, rows)
+    if running and speed.doubt > 0.0:
+        speed = _with_overdue(speed, state.profiled, running)
+    believed = drift.suspecting(speed) if running == () else speed
+    state = Known(
+        state.profiled,
+        state.estimated,
+        state.told,
+        speed,
+        _overhead(state.overhead, ran),
+        {**state.last, arm: LastRun(ran.ended_s, speed.level)},
+        state.rested_s,
+    )
+    moved = _moved(state, believed, ran)
+    if moved <= NEWS or (moved <= URGENT and ran.ended_s < state.rested_s):
+        return state, None
+    state = replace(_telling(state, believed), rested_s=ran.ended_s + REST_S)
+    return state, tuple(state.told.values())
+
+
+def scale(state: Known, arm: Arm) -> float:
+    """Latency of `arm` now over its profile's, over all batch sizes; serving's own share left out."""
+    return drift.scale(state.speed, arm)
+
+
+def predicted_s(state: Known, arm: Arm, rows: int) -> float:
+    """What such a batch is expected to take in the backend now."""
+    return state.profiled[arm].mean_s[rows] * drift.scale(state.speed, arm, rows)
+
+
+def _with_overdue(
+    speed: drift.SpeedScale, profiled: Mapping[Arm, ArmProfile], running: Iterable[Running]
+) -> drift.SpeedScale:
+    for batch in (b for b in running if b.arm in profiled):  # an arm that was let go may still run
+        mean_s = profiled[batch.arm].mean_s[batch.rows]
+        speed = drift.overdue(speed, batch.arm, mean_s, batch.elapsed_s, batch.rows)
+    return speed
+
+
+def _overhead(state: serving.Overhead, ran: Ran) -> serving.Overhead:
+    added_s = ran.busy_s - ran.took_s
+    if ran.shadow or not (added_s or state.weight):
+        return state
+    return serving.observe(state, ran.rows, added_s)
+
+
+def _moved(state: Known, speed: drift.SpeedScale, ran: Ran) -> float:
+    """How far (relative) the cost of such a batch is from what the policy was told, mean or upper estimate.
+
+    From the estimate it was told of, that is: where monotone tables differ from it, telling again would not help.
+    """
+    told, profile, rows = state.estimated[ran.arm], state.profiled[ran.arm], ran.rows
+    factor, margin, own = drift.factors(speed, ran.arm, rows)
+    added_s = 0.0
+    if state.overhead.weight:
+        added_s = serving.at(serving.line(state.overhead), rows)
+    mean_s = profile.mean_s[rows]
+    upper_s = max(mean_s * margin, profile.upper_s[rows] * own)
+    mean = abs((mean_s * factor + added_s) / told.mean_s[rows] - 1.0)
+    return max(mean, abs((upper_s + added_s) / told.upper_s[rows] - 1.0))
+
+
+def _telling(state: Known, speed: drift.SpeedScale) -> Known:
+    """The state in which the policy is told of all arms at this speed."""
+    line = serving.line(state.overhead)
+    estimated = {arm: _now(profile, speed, line) for arm, profile in state.profiled.items()}
+    told = {arm: _risen(profile) for arm, profile in estimated.items()}
+    return replace(state, estimated=estimated, told=told)
+
+
+def _now(profile: ArmProfile, speed: drift.SpeedScale, line: tuple[float, float]) -> ArmProfile:
+    mean_s, upper_s = drift.adjusted(speed, profile.arm, profile.mean_s, profile.upper_s)
+    if line != (0.0, 0.0):
+        added_s = (0.0, *[serving.at(line, rows) for rows in range(1, len(mean_s))])
+        mean_s, upper_s = _sum(mean_s, added_s), _sum(upper_s, added_s)
+    return ArmProfile(profile.arm, profile.accuracy, mean_s, upper_s)
+
+
+def _risen(arm: ArmProfile) -> ArmProfile:
+    """A larger batch never costs less: monotone tables."""
+    return replace(arm, mean_s=curve.risen(arm.mean_s), upper_s=curve.risen(arm.upper_s))
+
+
+def _sum(a: Sequence[float], b: Sequence[float]) -> tuple[float, ...]:
+    return tuple([x + y for x, y in zip(a, b, strict=True)])

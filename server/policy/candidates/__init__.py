@@ -1,0 +1,1 @@
+"""What becomes of a published candidate: tried, promoted, rolled back. Pure."""

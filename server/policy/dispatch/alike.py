@@ -1,0 +1,119 @@
+"""The decision where all waiting tickets have one row and accept the same arms: the usual case, made to be quick."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.policy.decision import Decision, Drop, Idle, Outlook, Run
+from server.policy.dispatch.clumps import Clumping, clumping
+from server.policy.dispatch.menu import Floats, Ints, Menu
+from server.policy.dispatch.plan import Plan, Planner, slo_between
+from server.policy.dispatch.prospects import Prospects
+from server.policy.dispatch.shed import spare
+from server.policy.queueing.tickets import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The tickets considered: those from `late` on, up to `first` of which cannot be reached.
+
+    `spare_s[i]` is the latest clock time to start on ticket i and those behind it; infinite behind the last one.
+    """
+
+    late: int
+    first: int
+    deadlines: Floats
+    spare_s: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that steps are weighed by."""
+
+    line: Line
+    plan: Plan
+    menu: Menu
+    prospects: Prospects
+    clumping: Clumping | None
+
+
+def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
+    """The best step for tickets that accept the arms of `mask`. Late ones are dropped, and those out of reach."""
+    if queue.deadlines[-1] < now_s + planner.quickest_s(mask, 1):
+        return Idle(tuple([Drop(ticket, "late") for ticket in queue]))
+    scene = survey(queue, mask, planner, outlook, now_s)
+    menu, late = scene.menu, scene.line.late
+    worth, begin = weighed(scene)
+    best = int(worth.argmax())
+    start = late + int(begin[best])
+    end = start + int(menu.size[best])
+    shed = queue[late:start]
+    drops = [Drop(ticket, "late") for ticket in queue[:late]]
+    drops += [Drop(ticket, "shed") for ticket in shed]
+    reason = "overload" if shed else "drain" if end == len(queue) else "partial"
+    terms = scene.plan.terms(queue.rows - late, outlook)
+    arm = menu.arms[menu.arm[best]]
+    return Run(arm, tuple(queue[start:end]), reason, tuple(drops), terms)
+
+
+def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Scene:
+    """The tickets that are not late, and the terms for serving them. At least one must not be late."""
+    late = bisect_left(queue.deadlines, now_s + planner.quickest_s(mask, 1))
+    deadlines = np.array(queue.deadlines[late : late + planner.look])
+    count = len(deadlines)
+    slo_s = slo_between(queue[late], queue[late + count - 1])
+    table = planner.costs(mask, slo_s)
+    row_s = planner.row_s(table, outlook) / outlook.workers
+    lag_s = planner.lag_s(table, count, outlook)
+    spare_s = spare(deadlines, row_s * planner.ordinals[:count], lag_s)
+    first = min(int(spare_s.searchsorted(now_s)), count - 1)
+    return Scene(
+        Line(late, first, deadlines, spare_s),
+        planner.plan(table, slo_s, 0 if first else count, outlook, now_s),
+        planner.menu(mask),
+        planner.prospects(mask, slo_s),
+        clumping(outlook, row_s, slo_s),
+    )
+
+
+def weighed(scene: Scene) -> tuple[Floats, Ints]:
+    """For every entry of the menu that the line can fill: its worth, and where in the line it begins.
+
+    The worth is the accuracy it earns and what those behind it can still get, less the price of its time, less what it
+    puts out of reach and what it risks. A large batch may begin behind tickets that it would make late: those are given
+    up. Minus infinity where none of that size is in time.
+    """
+    line, plan, menu = scene.line, scene.plan, scene.menu
+    count = len(line.deadlines)
+    begin, end = _windows(line, plan, menu)
+    mean_s = menu.mean_s[: len(begin)]
+    worth = menu.accuracy[: len(begin)] - plan.price * mean_s
+    worth[end > count] = -np.inf
+    end = np.minimum(end, count)
+    left, done_s = count - end, plan.now_s + plan.busy_share * mean_s
+    stay: float | Floats = plan.stay
+    if stay > scene.prospects.least:
+        slack_s = line.deadlines[np.minimum(end, count - 1)] - (done_s + plan.guard_s)
+        stay = np.minimum(stay, scene.prospects.at(left, slack_s))
+    worth += left * stay
+    worth -= plan.lost / plan.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
+    if scene.clumping is not None:
+        worth -= plan.lost * scene.clumping.lost(mean_s)
+    return worth, begin
+
+
+def _windows(line: Line, plan: Plan, menu: Menu) -> tuple[Ints, Ints]:
+    """Where each entry's batch begins in the line, the first ticket that it makes not late, and ends.
+
+    The fastest arm for one row always begins with the first: that is in time if it starts at once, without the guard.
+    """
+    count, first = len(line.deadlines), line.first
+    rows = min(count - first, menu.most)
+    size, start_s = menu.size[: menu.count[rows]], plan.now_s + plan.guard_s
+    if line.deadlines[first] >= start_s + menu.slowest_s[rows]:
+        return np.full(len(size), first), size + first
+    begin = line.deadlines.searchsorted(menu.upper_s[: len(size)] + start_s)
+    begin = np.maximum(begin, first)
+    begin[menu.alone] = first
+    return begin, begin + size

@@ -1,0 +1,54 @@
+"""The adaptive policy: each batch is the step worth most accuracy in time, time being priced by how scarce it is.
+
+Building a policy makes its tables; a decision looks at the head of the queue, drops what is hopeless, sheds what cannot
+all be served, and weighs every (arm, batch size). It never waits while a ticket does. See docs/policy.md.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from server.policy.decision import ArmProfile, Decision, Idle, Outlook, Policy, Ticket
+from server.policy.dispatch import alike, mixed
+from server.policy.dispatch.plan import Planner
+from server.policy.dispatch.tuning import DEFAULT, Tuning
+from server.policy.queueing.tickets import Queue
+
+
+def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
+    """Build the policy for `arms`. Raises ValueError when there is none."""
+    if not arms:
+        raise ValueError("a policy needs at least one profiled arm; profile the family first")
+    planner = Planner(arms, tuning)
+
+    def decide(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
+        if not tickets:
+            return Idle()
+        queue = tickets if isinstance(tickets, Queue) else Queue.of(tickets)
+        mask = common_mask(queue, planner)
+        if mask is None:
+            return mixed.decide(queue, planner, outlook, now_s)
+        step = alike.decide(queue, mask, planner, outlook, now_s)
+        if _sheds(step) and _differ(queue, outlook.values):
+            return mixed.decide(queue, planner, outlook, now_s)
+        return step
+
+    return decide
+
+
+def common_mask(queue: Queue, planner: Planner) -> int | None:
+    """The arms that every waiting ticket accepts, where all have one row and accept the same ones."""
+    mask = -1
+    for rows, min_accuracy, variant, _ in queue.demands:
+        own = planner.mask(min_accuracy, variant)
+        if rows != 1 or mask not in (-1, own):
+            return None
+        mask = own
+    return mask
+
+
+def _sheds(step: Decision) -> bool:
+    return bool(step.dropped) and step.dropped[-1].reason == "shed"
+
+
+def _differ(queue: Queue, values: Mapping[str, float]) -> bool:
+    """Whether it matters who goes: answers to some waiting classes are worth more than to others."""
+    return bool(values) and len({values.get(demand[3], 1.0) for demand in queue.demands}) > 1

@@ -1,0 +1,83 @@
+"""Why a decision was what it was: the steps the adaptive policy weighed, made again from what it saw."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from server.policy.decision import ArmProfile, Outlook, Ticket
+from server.policy.dispatch import alike, mixed
+from server.policy.dispatch.choose import common_mask
+from server.policy.dispatch.menu import Floats
+from server.policy.dispatch.plan import Planner
+from server.policy.dispatch.tuning import DEFAULT, Tuning
+from server.policy.queueing.tickets import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One step that could have been taken: its worth less the best one's (in accuracies), its upper latency (s).
+
+    A step that would not be `in_time` has no worth and comes last.
+    """
+
+    variant: str
+    rows: int
+    worth: float
+    latency_s: float
+    in_time: bool
+
+
+def candidates(
+    arms: Sequence[ArmProfile],
+    tickets: Sequence[Ticket],
+    outlook: Outlook,
+    now_s: float,
+    tuning: Tuning = DEFAULT,
+) -> tuple[Candidate, ...]:
+    """Every step weighed for `tickets` (earliest deadline first) at `now_s`, best first; none where all are late."""
+    queue, planner = Queue.of(tickets), Planner(arms, tuning)
+    mask = common_mask(queue, planner)
+    if mask is None:
+        found = _mixed(queue, planner, outlook, now_s)
+    elif queue.deadlines and queue.deadlines[-1] >= now_s + planner.quickest_s(mask, 1):
+        found = _alike(queue, mask, planner, outlook, now_s)
+    else:
+        found = ()
+    return tuple(sorted(found, key=lambda c: (not c.in_time, -c.worth, c.latency_s)))
+
+
+def _alike(
+    queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float
+) -> Iterator[Candidate]:
+    scene = alike.survey(queue, mask, planner, outlook, now_s)
+    worth, begin = alike.weighed(scene)
+    menu = scene.menu
+    arms = [menu.arms[int(i)] for i in menu.arm[: len(begin)]]
+    return _listed(arms, menu.size[: len(begin)].tolist(), worth - worth.max())
+
+
+def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Iterator[Candidate]:
+    scene = mixed.survey(queue, planner, outlook, now_s)
+    if not scene.crowd.tickets:
+        return iter(())
+    batches = mixed.weighed(scene.crowd, scene.plan, planner)
+    which, upto = np.nonzero(batches.accepts)
+    arms = [batches.arms[int(i)] for i in which]
+    rows = batches.rows[which, upto]
+    fit = [r <= arm.max_batch for r, arm in zip(rows, arms, strict=True)]
+    worth = batches.worth[which, upto]
+    best = worth.max()
+    worth = worth - best if isfinite(best) else worth
+    return _listed(
+        [arm for arm, ok in zip(arms, fit, strict=True) if ok], rows[fit].tolist(), worth[fit]
+    )
+
+
+def _listed(arms: Iterable[ArmProfile], rows: Iterable[int], worth: Floats) -> Iterator[Candidate]:
+    for arm, size, value in zip(arms, rows, worth.tolist(), strict=True):
+        in_time = isfinite(value)
+        yield Candidate(
+            arm.arm.variant, size, value if in_time else 0.0, arm.upper_s[size], in_time
+        )

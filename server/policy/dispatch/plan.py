@@ -1,0 +1,173 @@
+"""What time is worth now: how much of it each row can have until the deadlines, and the price that follows from it."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import hypot, inf, log2
+
+import numpy as np
+
+from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
+from server.policy.dispatch.costs import Costs, costs, quickest
+from server.policy.dispatch.menu import Menu, latencies, menu
+from server.policy.dispatch.prospects import Prospects, prospects
+from server.policy.dispatch.tuning import Tuning
+
+SLO_RANGE_S = (1e-4, 10.0)
+"""Latency bounds outside this range are planned for as if at its ends."""
+LOOK_AHEAD = 128
+"""Tickets considered per decision, or two of the largest batches if that is more: bounds a decision's time.
+
+What lies behind them is met as the queue moves.
+"""
+STEPS_PER_OCTAVE = 4
+"""Tables are made per latency bound, rounded to a quarter of an octave, and kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The terms on which steps are compared.
+
+    `stay` is what a waiting row is worth, `lost` what an unreachable one costs. A batch of mean latency L occupies
+    `busy_share * L` of the time the workers share, and `row_s` of that time serves a row at best.
+    """
+
+    now_s: float
+    affordable_s: float
+    price: float
+    stay: float
+    lost: float
+    row_s: float
+    busy_share: float
+    guard_s: float
+
+    def terms(self, waiting: int, outlook: Outlook) -> Terms:
+        """The same for those who ask why."""
+        return Terms(waiting, outlook.rate_rps, self.affordable_s, self.price, self.stay)
+
+
+class Planner:
+    """The tables of one set of arms; they grow by use and never change a result. A mask has bit i set for arm i."""
+
+    def __init__(self, arms: Sequence[ArmProfile], tuning: Tuning) -> None:
+        self.arms = list(arms)
+        self.tuning = tuning
+        self.most = max(arm.max_batch for arm in arms)
+        self.look = max(LOOK_AHEAD, 2 * self.most)
+        self.ordinals = np.arange(1.0, self.look + 1.0)
+        self.tables = latencies(self.arms)
+        self._floors = sorted({arm.accuracy for arm in arms})
+        self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
+        self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}
+        self._costs: dict[tuple[int, int], Costs] = {}
+        self._menus: dict[int, Menu] = {}
+        self._prospects: dict[tuple[int, int], Prospects] = {}
+        self._quickest: dict[int, list[float]] = {}
+
+    def mask(self, min_accuracy: float, variant: str | None) -> int:
+        """The arms that meet a demand."""
+        found = self._above[bisect_left(self._floors, min_accuracy)]
+        return found if variant is None else found & self._pinned.get(variant, 0)
+
+    def plan(self, table: Costs, slo_s: float, rows: int, outlook: Outlook, now_s: float) -> Plan:
+        """The terms for serving `rows` waiting rows at the costs of `table`; 0 rows: more wait than can be served."""
+        tuning, workers = self.tuning, outlook.workers
+        affordable_s = self._affordable_s(rows, slo_s, outlook) if rows else 0.0
+        price = table.prices.at(affordable_s)
+        return Plan(
+            now_s=now_s,
+            affordable_s=affordable_s,
+            price=price,
+            stay=max([v.accuracy - price * v.cost_s for v in table.vertices]),
+            lost=tuning.lost_weight * table.vertices[0].accuracy,
+            row_s=self.row_s(table, outlook) / workers,
+            busy_share=1.0 / workers,
+            guard_s=tuning.guard * slo_s,
+        )
+
+    def _affordable_s(self, rows: int, slo_s: float, outlook: Outlook) -> float:
+        """Worker time (s) each row can have, be it for those waiting to be done within the SLO or for the pace to hold.
+
+        The two needs add up as squares: well below its bound, a backlog hardly matters.
+        """
+        tuning, workers = self.tuning, outlook.workers
+        weight = tuning.backlog_weight * (1.0 + tuning.crew * (1.0 - 1.0 / workers))
+        share = tuning.load_share * (1.0 + tuning.steady / outlook.clump_rows**2)
+        needed_rps = hypot(weight * (rows - 1) / slo_s, outlook.rate_rps / share)
+        return workers / needed_rps if needed_rps else inf
+
+    def row_s(self, table: Costs, outlook: Outlook) -> float:
+        """The least worker time (s) per row, as the shed test plans with."""
+        return table.row_s * (1.0 + (self.tuning.shed_cost - 1.0) * self._streaming(outlook))
+
+    def lag_s(self, table: Costs, rows: int, outlook: Outlook) -> float:
+        """How much later (s) than the shared work says a row is done: a batch ends as a whole, on one worker.
+
+        `rows` wait, and the workers share them out.
+        """
+        batch_s, workers = table.batch_s, outlook.workers
+        whole_s = batch_s[min(len(batch_s) - 1, -(-rows // workers))]
+        lag = 1.0 - (1.0 - self.tuning.lag) / workers
+        return whole_s * lag * self._streaming(outlook)
+
+    def _streaming(self, outlook: Outlook) -> float:
+        """1 where rows stream in behind those that wait; less where they come in clumps, with silence behind them.
+
+        In a stream, who is left over is in the way of who comes next. Of a clump, as many as can be are served.
+        """
+        return min(1.0, self.tuning.clump_rows / outlook.clump_rows)
+
+    def costs(self, mask: int, slo_s: float) -> Costs:
+        """The table for the arms of `mask` (not empty) under about `slo_s`."""
+        key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s)))
+        found = self._costs.get(key)
+        if found is None:
+            found = costs(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
+            self._costs[key] = found
+        return found
+
+    def prospects(self, mask: int, slo_s: float) -> Prospects:
+        """What waiting tickets that accept the arms of `mask` (not empty) can still get under about `slo_s`."""
+        key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s)))
+        found = self._prospects.get(key)
+        if found is None:
+            found = prospects(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
+            self._prospects[key] = found
+        return found
+
+    def menu(self, mask: int) -> Menu:
+        """The steps that the arms of `mask` (not empty) offer."""
+        found = self._menus.get(mask)
+        if found is None:
+            found = self._menus[mask] = menu(self._subset(mask))
+        return found
+
+    def quickest_s(self, mask: int, rows: int) -> float:
+        """The least time (s, upper estimate) in which an arm of `mask` answers `rows` rows; infinite if none can."""
+        found = self._quickest.get(mask)
+        if found is None:
+            arms = self._subset(mask)
+            most = max((arm.max_batch for arm in arms), default=0)
+            found = self._quickest[mask] = [quickest(arms, b) for b in range(most + 1)]
+        return found[rows] if rows < len(found) else inf
+
+    def _subset(self, mask: int) -> list[ArmProfile]:
+        return [arm for i, arm in enumerate(self.arms) if mask >> i & 1]
+
+
+def slo_between(first: Ticket, last: Ticket) -> float:
+    """The latency bound (s) to plan with: half-way between those of two tickets."""
+    spans = first.deadline_s - first.arrival_s + last.deadline_s - last.arrival_s
+    return min(max(0.5 * spans, SLO_RANGE_S[0]), SLO_RANGE_S[1])
+
+
+def _rounded(step: int) -> float:
+    return 2.0 ** (step / STEPS_PER_OCTAVE)
+
+
+def _mask(arms: Sequence[ArmProfile], holds: Callable[[ArmProfile], bool]) -> int:
+    return sum(1 << i for i, arm in enumerate(arms) if holds(arm))
+
+
+def _variants(arms: Sequence[ArmProfile]) -> set[str]:
+    return {arm.arm.variant for arm in arms}

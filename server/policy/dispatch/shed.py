@@ -1,0 +1,43 @@
+"""How far the best throughput of all workers reaches into the queue, and who must go where it does not reach all."""
+
+from heapq import heappop, heappush
+from itertools import count
+
+import numpy as np
+
+from server.policy.dispatch.menu import Floats
+
+
+def spare(deadlines: Floats, work_s: Floats, lag_s: float) -> Floats:
+    """The latest clock time (s) to start on tickets i, i+1, ... so that each is in time; one entry more, infinite.
+
+    `work_s[i]` is the time until ticket i is done if all before it are served, `lag_s` what comes on top of it.
+    """
+    latest = np.empty(len(deadlines) + 1)
+    latest[-1] = np.inf
+    latest[:-1] = np.minimum.accumulate((deadlines - work_s)[::-1])[::-1]
+    latest -= lag_s
+    latest[1:-1] += work_s[:-1]
+    return latest
+
+
+def shed(deadlines: Floats, own_s: Floats, values: Floats, limit_s: float) -> list[int]:
+    """Indices of the tickets to give up, so that the others can be done in time from `limit_s` on.
+
+    `own_s[i]` is the work of ticket i, `values[i]` what serving it is worth. Wherever the work up to a deadline does
+    not fit, the one worth least for its time goes, the earliest among equals (Moore and Hodgson's rule, 1968, by
+    value).
+    """
+    kept: list[tuple[float, int, int]] = []
+    gone: list[int] = []
+    order, end_s = count(), limit_s
+    for i, (deadline_s, work_s, value) in enumerate(
+        zip(deadlines.tolist(), own_s.tolist(), values.tolist(), strict=True)
+    ):
+        heappush(kept, (value / work_s, next(order), i))
+        end_s += work_s
+        while end_s > deadline_s and len(kept) > 1:
+            _, _, least = heappop(kept)
+            gone.append(least)
+            end_s -= float(own_s[least])
+    return gone

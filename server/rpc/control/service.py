@@ -1,0 +1,94 @@
+"""gearshift.v1.Control: what was decided lately and why, the state it was decided in, candidates. For operators.
+
+Explaining asks the policy again, so answers are made on a thread of their own, a few at a time, never on the front's.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from server.errors import BadInput, UnknownModel
+from server.policy.candidates.candidacy import Ordered
+from server.rpc.control import explanation, standing
+from server.rpc.questions import Later, Questions
+from server.rpc.service import Hosted
+from server.rpc.transport.call import Handler
+from server.rpc.unserved import Unserved
+from server.runtime.dispatch.explained import weighed
+from server.texts import shown
+from wire import control_pb2 as pb
+
+SERVICE = "gearshift.v1.Control"
+MOST_REASON = 500
+"""Characters of an operator's reason that are kept."""
+USUAL_COUNT, MOST_COUNT = 10, 100
+"""Decisions told where the request names no count, and at most."""
+
+
+class Control:
+    """Answers for the families as they are hosted now."""
+
+    def __init__(self, hosted: Mapping[str, Hosted], unserved: Unserved) -> None:
+        self._hosted = hosted
+        self._unserved = unserved
+        self._questions = Questions("control")
+
+    def handlers(self) -> dict[str, Handler]:
+        """Method path -> handler."""
+        answers: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+            "GetDecisions": (pb.GetDecisionsRequest, self._decisions),
+            "GetPlan": (pb.GetPlanRequest, self._plan),
+            "GetFrontier": (pb.GetFrontierRequest, self._frontier),
+            "Promote": (pb.PromoteRequest, self._promote),
+            "RollBack": (pb.RollBackRequest, self._roll_back),
+        }
+        unary = self._questions.unary
+        return {f"/{SERVICE}/{name}": Handler(unary(*one)) for name, one in answers.items()}
+
+    def close(self) -> None:
+        """Answer what was asked and end the thread. After the front has stopped."""
+        self._questions.close()
+
+    def _decisions(self, request: Any) -> Any:
+        journal = self._family(request.family).dispatcher.journal
+        if not 0 <= request.count <= MOST_COUNT:
+            raise BadInput(
+                f"count {request.count} is not between 1 and {MOST_COUNT} (0: {USUAL_COUNT})"
+            )
+        records = journal.last(request.count or USUAL_COUNT)
+        now_s = time.monotonic()
+        return pb.GetDecisionsResponse(
+            decisions=[explanation.decision(record, weighed(record), now_s) for record in records]
+        )
+
+    def _plan(self, request: Any) -> Any:
+        names = (
+            [request.family]
+            if request.family
+            else [n for n in self._hosted if n not in self._unserved]
+        )
+        chosen = [self._family(name) for name in names]
+        return pb.GetPlanResponse(plans=[explanation.plan(one) for one in chosen])
+
+    def _frontier(self, request: Any) -> Any:
+        return standing.frontier(self._family(request.family))
+
+    def _promote(self, request: Any) -> Later:
+        hosted, name = self._family(request.family), request.variant
+        done = hosted.candidates.order(name, Ordered(promote=True))
+        return Later(done, lambda: pb.PromoteResponse(variant=standing.standing(hosted, name)))
+
+    def _roll_back(self, request: Any) -> Later:
+        hosted, name = self._family(request.family), request.variant
+        reason = shown(request.reason, MOST_REASON)  # it goes into the log and a file
+        done = hosted.candidates.order(name, Ordered(promote=False, reason=reason))
+        return Later(done, lambda: pb.RollBackResponse(variant=standing.standing(hosted, name)))
+
+    def _family(self, name: str) -> Hosted:
+        if name in self._unserved:
+            raise self._unserved.error(name)
+        hosted = self._hosted.get(name)
+        if hosted is None:
+            known = ", ".join(sorted(self._hosted))
+            raise UnknownModel(f"no family is called '{shown(name)}' here; there is {known}")
+        return hosted

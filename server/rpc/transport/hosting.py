@@ -1,0 +1,67 @@
+"""What a call needs of whoever accepted it, and what serves its method."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import grpc
+
+from server.errors import TooLarge
+from server.rpc.transport.endings import Trailers
+from server.rpc.transport.guests import Guests
+from server.rpc.transport.packing import Packed, most_unpacked, opened
+
+if TYPE_CHECKING:  # they need each other
+    from server.rpc.transport.call import Call
+
+SMALL_BYTES = 64 << 10
+"""The largest message that a method takes, unless its handler says otherwise."""
+_INLINE_BYTES = 256 << 10
+"""A compressed message that is larger than this is not unpacked on the front's thread, where that can be helped."""
+
+
+class Host(Protocol):
+    """What a call needs of whoever accepted it."""
+
+    lock: threading.RLock
+    guests: Guests
+    ending_of: Callable[[BaseException], tuple[grpc.StatusCode, str, Trailers]]
+    """How a call ends for a handler's error."""
+    woken_s: float
+    """When something came last that had not waited for other work; on time.monotonic's clock."""
+    most_bytes: int
+    """Of one message."""
+
+    def ended(self, call: "Call") -> None:
+        """The call is over, for whatever reason."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What serves a method: `function(call, message)`, called for every message; a stream's last message is None.
+
+    Messages above `most_bytes` are refused. One that `unpacks` is given large compressed messages still Packed.
+    """
+
+    function: Callable[["Call", Any], None]
+    streaming: bool = False
+    most_bytes: int = SMALL_BYTES
+    unpacks: bool = False
+
+    def checked(self, message: bytes) -> bytes | Packed:
+        """The message, no larger than this method takes. Raises TooLarge."""
+        if len(message) > self.most_bytes:
+            raise TooLarge(
+                f"message of {len(message)} bytes; this method takes at most {self.most_bytes} here"
+            )
+        inline = (
+            min(self.most_bytes, _INLINE_BYTES)
+            if self.unpacks
+            else most_unpacked(len(message), self.most_bytes)
+        )
+        found = opened(message, inline)
+        if isinstance(found, Packed) and not self.unpacks:
+            return found.unpack(self.most_bytes)  # which raises
+        return found

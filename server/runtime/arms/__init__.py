@@ -1,0 +1,1 @@
+"""Which arms a family holds: opened, measured, followed, let go."""

@@ -1,0 +1,47 @@
+"""Looks at the hardware every now and then and tells what has changed, on a thread of its own. It decides nothing."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from profiler.hardware import conditions
+from profiler.hardware.changes import Change
+from profiler.hardware.readings import Reading
+from profiler.hardware.sensors import read
+
+_log = logging.getLogger(__name__)
+
+
+class Lookout:
+    """Reads every `period_s` and calls `react` with what is to be told, from its own thread."""
+
+    def __init__(
+        self,
+        period_s: float,
+        react: Callable[[tuple[Change, ...]], None],
+        look: Callable[[], Reading] = read,
+    ) -> None:
+        self._period_s = period_s
+        self._react = react
+        self._look = look
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look; the first reading is what later ones are compared with."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; returns when a reaction under way has ended."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        state = conditions.watching(self._look())
+        while not self._stop.wait(self._period_s):
+            state, changes = conditions.step(state, self._look())
+            for change in changes:
+                _log.warning("hardware: %s", change.told())
+            if changes:
+                self._react(changes)

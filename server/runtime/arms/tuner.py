@@ -1,0 +1,245 @@
+"""Which arms a family has: opens, measures and holds those that are worth memory, and lets the others go.
+
+All but `stop` and `drop_devices` runs on the tuner's thread while the server serves. What the arms cost, and what the
+policy is told of it, is `server.runtime.arms.knowledge`'s affair.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterable
+
+from models.backends import no_way
+from models.backends.base import BackendError
+from models.catalog import Family, Variant
+from profiler.measuring.measure import Bench, Loaded
+from profiler.profiles import Profile
+from server.policy.arms.keep import worth_keeping
+from server.policy.decision import Arm, ArmProfile
+from server.runtime.arms.knowledge import Knowledge
+from server.runtime.arms.residency import Candidate, Residency
+from server.runtime.arms.slots import Slots
+from server.runtime.dispatch.dispatcher import Dispatcher
+
+_log = logging.getLogger(__name__)
+
+
+class Tuner:
+    """Fills the residency, and has what is in it known."""
+
+    def __init__(
+        self,
+        family: Family,
+        residency: Residency,
+        knowledge: Knowledge,
+        slots: Slots,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self._family = family
+        self._residency = residency
+        self._knowledge = knowledge
+        self._slots = slots
+        self._dispatcher = dispatcher
+        self._leaving: set[Arm] = set()
+        self._leaving_lock = threading.Lock()
+        self._stop = threading.Event()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more is prepared."""
+        return self._stop.is_set()
+
+    @property
+    def arms(self) -> Collection[Arm]:
+        """Those that the policy may choose."""
+        return self._knowledge.known.profiled.keys()
+
+    def stop(self) -> None:
+        """Prepare nothing more."""
+        self._stop.set()
+
+    def prepare(self, budget_s: float) -> None:
+        """Make every arm worth having eligible, smallest artefact first; measure those without a profile here.
+
+        Returns early after `stop`. Raises BackendError when not one of them can be served with.
+        """
+        found = self._residency.candidates()
+        stored = {c.arm: p for c in found if (p := self._knowledge.profile(c.arm)) is not None}
+        kept = _worth(map(self._knowledge.table, stored.values()))
+        self._say_unrun(self._family.variants, found)
+        self._fill(found, {arm: p for arm, p in stored.items() if arm in kept}, stored, budget_s)
+        if not self._stop.is_set():
+            self._check_ready(len(found))
+
+    def take_in(self, variants: Collection[str], budget_s: float) -> None:
+        """Open, and where that is needed measure, every arm of these variants; hold what is worth it then."""
+        found = [c for c in self._residency.candidates() if c.variant.name in variants]
+        stored = {c.arm: p for c in found if (p := self._knowledge.profile(c.arm)) is not None}
+        self._say_unrun([v for v in self._family.variants if v.name in variants], found)
+        self._fill(found, stored, stored, budget_s)
+
+    def enlist(self, arms: Iterable[tuple[Candidate, Profile, Loaded]]) -> None:
+        """Let the policy choose from these too, which are open and measured; hold what is worth it then."""
+        for candidate, profile, loaded in arms:
+            self._use(candidate, profile, loaded)
+        self.settle()
+
+    def adopt(self, family: Family) -> None:
+        """The variants that may be served are others now."""
+        self._family = family
+        self._knowledge.adopt(family)
+
+    def drop(self, variants: Collection[str]) -> None:
+        """Let go of every arm of these variants."""
+        self._let_go(lambda arm: arm.variant in variants)
+
+    def drop_devices(self) -> None:
+        """Let go of every arm that is not on the CPU. Any thread."""
+        self._let_go(lambda arm: arm.device != "cpu")
+
+    def settle(self) -> None:
+        """Hold the arms that are worth it, no others; what is worth it follows from all profiles there are.
+
+        Of arms in use that were not measured on this hardware yet, what held before is all there is.
+        """
+        knowledge, failed = self._knowledge, self._residency.failed
+        found = {c.arm: c for c in self._residency.candidates() if c.arm not in failed}
+        profiles = {arm: p for arm in found if (p := knowledge.profile(arm)) is not None}
+        unmeasured = [t for arm, t in knowledge.known.profiled.items() if arm not in profiles]
+        kept = _worth([*map(knowledge.table, profiles.values()), *unmeasured])
+        for arm in kept - self._residency.loaded.keys():
+            self._use(found[arm], profiles[arm])
+        for arm in self._let_go(lambda arm: arm not in kept):
+            _log.info("%s: %s on %s is not kept: others are as accurate and faster",
+                      self._family.name, arm.variant, arm.backend)  # fmt: skip
+
+    def sweep(self) -> None:
+        """Let go of arms that the policy does not know any more, once nothing runs on them."""
+        running = {run.arm for run in self._dispatcher.running()}
+        chosen = {profile.arm for profile in self._dispatcher.arms}  # a pinned policy keeps its own
+        known = self._knowledge.known.profiled.keys()
+        with self._leaving_lock:
+            self._leaving -= known
+            released = self._leaving - running - chosen
+            self._leaving -= released
+        for arm in released:
+            self._residency.release(arm)
+
+    def resize(self, threads: int, instances: int) -> None:
+        """Open every arm anew for so many threads a run and runs at a time, one after the other, while all serve.
+
+        With other threads other profiles hold: what is stored of them, else what held before, with more margin.
+        """
+        former = self._residency.berth.threads
+        for arm in self._residency.resize(threads, instances):
+            _log.info("%s: %s on %s now runs on %d thread(s), %d at a time",
+                      self._family.name, arm.variant, arm.backend, threads, instances)  # fmt: skip
+        if threads != former:
+            self._knowledge.resized()
+
+    def _let_go(self, which: Callable[[Arm], bool]) -> list[Arm]:
+        """Those leave memory at a later `sweep`."""
+        gone = self._knowledge.forget(which)
+        with self._leaving_lock:
+            self._leaving.update(gone)
+        return gone
+
+    def _fill(
+        self,
+        found: Iterable[Candidate],
+        used: dict[Arm, Profile],
+        stored: Collection[Arm],
+        budget_s: float,
+    ) -> None:
+        """Use those of the candidates that are to be, measure what has no stored profile, hold what is worth it."""
+        unknown: list[Candidate] = []
+        for candidate in found:
+            if candidate.arm not in stored:
+                unknown.append(candidate)
+            elif candidate.arm in used and not self._stop.is_set():
+                self._use(candidate, used[candidate.arm])
+        if unknown and not self._stop.is_set():
+            self._measure(unknown, budget_s)
+        if not self._stop.is_set():
+            self.settle()
+
+    def _use(self, candidate: Candidate, profile: Profile, loaded: Loaded | None = None) -> None:
+        """Load and warm it, then let the policy choose it."""
+        arm, loaded = candidate.arm, loaded or self._residency.open(candidate)
+        self._residency.heed(arm, profile.vetted)
+        table, slo_s = self._knowledge.table(profile), self._family.slo.latency_s
+        within = [b for b in range(1, table.max_batch + 1) if table.mean_s[b] <= slo_s]
+        if loaded is None or not self._residency.warm(arm, loaded.backend, max(within, default=1)):
+            return
+        self._residency.admit(arm, loaded.backend)
+        self._knowledge.tell(table)
+
+    def _measure(self, unknown: list[Candidate], budget_s: float) -> None:
+        """Each becomes eligible as soon as its profile can be served with; then all are measured better, in turns."""
+        slots = self._slots
+        rows = self._residency.rows
+        bench = Bench(self._family, slots.effort(budget_s), slots.instruments(), rows)
+        for candidate in unknown:
+            self._measure_first(candidate, bench)
+            if self._stop.is_set():
+                return
+        self._residency.vetted_all()
+        self._go_through(bench, bench.steps())
+        self._knowledge.learn(bench.profiles(), whole=not slots.are_disputed)
+
+    def _measure_first(self, candidate: Candidate, bench: Bench) -> None:
+        """What makes the arm eligible."""
+        arm, loaded = candidate.arm, self._residency.open(candidate)
+        if loaded is None:
+            return
+        if (vetted := self._residency.vet(candidate, loaded.backend)) is None:
+            return
+        _log.info("%s: measuring %s on %s", self._family.name, arm.variant, arm.backend)
+        # What is compiled at first use is compiled now: not with the workers held, as measured runs are.
+        if not self._residency.warm(arm, loaded.backend, min(4, self._family.max_batch)):
+            return
+        bench.charge(loaded.load_s)
+        label = bench.add(loaded, candidate.variant, vetted)
+        self._go_through(bench, bench.first_steps(label))
+        if self._stop.is_set():
+            return
+        if (profile := bench.profile(label)) is None:
+            self._residency.fail(arm, bench.failed[label])
+            return
+        self._knowledge.shelf.keep(profile)
+        self._use(candidate, profile, loaded)
+
+    def _go_through(self, bench: Bench, steps: Iterable[object]) -> None:
+        """Take the steps one by one, each as far as requests allow now, until the server is to stop."""
+        bench.limit(self._slots.bound_s())
+        for _ in steps:
+            if self._stop.is_set():
+                return
+            bench.limit(self._slots.bound_s())
+
+    def _say_unrun(self, variants: Iterable[Variant], found: Collection[Candidate]) -> None:
+        runnable = {c.variant.name for c in found}
+        for variant in variants:
+            if variant.name not in runnable:
+                reason = no_way(variant, self._residency.berth.only)
+                _log.warning("%s: %s is left out: %s", self._family.name, variant.name, reason)
+
+    def _check_ready(self, possible: int) -> None:
+        name, loaded, failed = self._family.name, self._residency.loaded, self._residency.failed
+        if not loaded:
+            only = self._residency.berth.only
+            reasons = [*failed.values(), *(no_way(v, only) for v in self._family.variants)]
+            raise BackendError(f"no variant of {name} can be loaded: {reasons[0]}")
+        if self._knowledge.unfit and not self._dispatcher.arms:
+            raise BackendError(f"{name} cannot be served: {self._knowledge.unfit}")
+        _log.info("%s: %d of %d arms ready", name, len(self._knowledge.known.profiled), possible)
+
+
+def _worth(found: Iterable[ArmProfile]) -> frozenset[Arm]:
+    """The arms to hold: those that can be the best choice, and for each variant the best way to run it."""
+    tables = list(found)
+    best: dict[str, ArmProfile] = {}
+    for table in tables:
+        rival = best.setdefault(table.arm.variant, table)
+        if table.mean_s[1] < rival.mean_s[1]:
+            best[table.arm.variant] = table
+    return worth_keeping(tables) | {table.arm for table in best.values()}

@@ -1,0 +1,1 @@
+"""Published candidates beside live traffic: found, measured, tried, promoted or rolled back."""

@@ -1,0 +1,133 @@
+"""Runs a candidate on rows that others have answered, and others on rows that it has, in moments nobody waits for."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.backends.base import BackendError
+from models.catalog import Family
+from server.policy.arms import probing
+from server.policy.arms.quarantine import hung_after_s
+from server.policy.candidates.agreement import scores_of
+from server.policy.candidates.candidacy import Compared, Event, Timed, Unusable
+from server.runtime.candidates.seats import Seat
+from server.runtime.dispatch.dispatcher import Dispatcher
+from server.runtime.dispatch.jobs import Arrays
+from server.runtime.workers.buffers import checked
+from server.runtime.workers.guarded import within
+from server.runtime.workers.samples import Sample, Samples, top
+
+_log = logging.getLogger(__name__)
+
+MOST_ROWS = 8
+"""In one run: small, so that a worker that wants its core waits for little."""
+PATIENCE_S = 1.0
+"""Rows held so long (s) are run though requests may come: a server that is never idle must come to a verdict too."""
+SHARE = 0.02
+"""Of all workers' time, that such runs may take."""
+
+
+class Comparison:
+    """One family's. `turn` takes no longer than one run of each of two arms."""
+
+    def __init__(self, family: Family, dispatcher: Dispatcher, samples: Samples) -> None:
+        self._family = family
+        self._dispatcher = dispatcher
+        self._samples = samples
+        self._scores = scores_of(family)
+        self._free_s = 0.0
+
+    def turn(self, ours: Seat, references: Sequence[Seat]) -> list[Event]:
+        """What live rows tell of `ours`, now; nothing where there are none, or it is no moment for it.
+
+        Where neither `ours` nor one of the `references` has answered the rows, the first reference runs on them too.
+        """
+        begun_s = time.monotonic()
+        oldest = self._samples.oldest()
+        if oldest is None or not references or begun_s < self._free_s:
+            return []
+        most = min(MOST_ROWS, *(seat.arm.max_batch for seat in (ours, *references)))
+        if not self._may(ours.arm.upper_s[most], begun_s - oldest.taken_s):
+            return []
+        taken = self._samples.take(most, lambda sample: sample.arm == oldest.arm)
+        if not taken:
+            return []
+        arrived = self._dispatcher.load().arrived
+        events = self._compared(ours, references, taken)
+        if events and isinstance(events[0], Compared) and self._is_quiet(arrived):
+            events += self._timed(ours, taken, arrived)
+        ended_s = time.monotonic()
+        rest_s = (ended_s - begun_s) / (SHARE * self._dispatcher.limits.workers)
+        self._free_s = ended_s + rest_s
+        return events
+
+    def _compared(
+        self, ours: Seat, references: Sequence[Seat], taken: Sequence[Sample]
+    ) -> list[Event]:
+        answered = next((s for s in references if s.arm.arm == taken[0].arm), None)
+        theirs = answered or references[0]
+        said = np.concatenate([s.classes for s in taken if s.classes is not None] or [_NO_CLASSES])
+        inputs, rows = _together(taken), sum(sample.rows for sample in taken)
+        by_us, by_them = said, said
+        if answered is None:
+            try:
+                by_them = self._run(theirs, inputs, rows)
+            except (BackendError, MemoryError):
+                return []  # nobody else can say whether these rows can be answered at all
+        if taken[0].arm != ours.arm.arm:
+            try:
+                by_us = self._run(ours, inputs, rows)
+            except (BackendError, MemoryError) as error:
+                other = theirs.arm.arm.variant
+                return [Unusable(f"it failed on live rows that {other} answered: {error}")]
+        if self._scores is None:
+            return [Compared(rows, None, theirs.claim)]
+        agreed = int(((by_us == by_them) & (by_us >= 0)).sum())
+        return [Compared(rows, agreed, theirs.claim)]
+
+    def _timed(self, ours: Seat, taken: Sequence[Sample], arrived: int) -> list[Event]:
+        """The same again, its caches warm now as in use; forgotten where a request came meanwhile."""
+        if ours.foreseen_s is None:
+            return []
+        inputs, rows = _together(taken), sum(sample.rows for sample in taken)
+        try:
+            _, took_s = _called(ours, inputs, rows)
+        except (BackendError, MemoryError) as error:
+            return [Unusable(f"it failed on live rows that it had answered before: {error}")]
+        return [Timed(took_s / ours.foreseen_s(rows))] if self._is_quiet(arrived) else []
+
+    def _run(self, seat: Seat, inputs: Arrays, rows: int) -> NDArray[np.intp]:
+        outputs = checked(_called(seat, inputs, rows)[0], rows, self._family, seat.arm.arm.variant)
+        return top(outputs[self._scores]) if self._scores else _NO_CLASSES
+
+    def _may(self, takes_s: float, held_s: float) -> bool:
+        slack = self._dispatcher.slack(self._family.slo.latency_s)
+        quiet = slack.idle and not slack.waiting and probing.risk(slack, takes_s) <= probing.RISK
+        return bool(quiet) or held_s >= PATIENCE_S
+
+    def _is_quiet(self, arrived: int) -> bool:
+        load = self._dispatcher.load()
+        return load.arrived == arrived and not load.running
+
+
+def _called(seat: Seat, inputs: Arrays, rows: int) -> tuple[Arrays, float]:
+    """The outputs, and how long (s) the backend took."""
+
+    def run() -> tuple[Arrays, float]:
+        begun_s = time.monotonic()
+        outputs = seat.backend.run(inputs)
+        return outputs, time.monotonic() - begun_s
+
+    limit_s = hung_after_s(seat.arm.mean_s[rows])
+    return within(limit_s, run, f"a run of {seat.arm.arm.variant}")
+
+
+def _together(taken: Sequence[Sample]) -> Arrays:
+    names = taken[0].inputs
+    return {name: np.concatenate([sample.inputs[name] for sample in taken]) for name in names}
+
+
+_NO_CLASSES: NDArray[np.intp] = np.empty(0, np.intp)

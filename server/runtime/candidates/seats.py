@@ -1,0 +1,63 @@
+"""Where variants can be run beside live traffic: the arms in use, and what they claim."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from models.backends.base import Backend
+from models.catalog import Family
+from server.policy.candidates.candidacy import Claim
+from server.policy.decision import Arm, ArmProfile
+from server.runtime.arms.knowledge import Knowledge
+from server.runtime.arms.residency import Residency
+from server.runtime.arms.slots import Slots
+from server.runtime.dispatch.dispatcher import Dispatcher
+from server.runtime.workers.samples import Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An arm that can be run: what it costs now, what its variant claims, and its backend.
+
+    `foreseen_s`: what a run of so many rows should take in the backend now, where runs are to be timed.
+    """
+
+    arm: ArmProfile
+    claim: Claim
+    backend: Backend
+    foreseen_s: Callable[[int], float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a family is served with."""
+
+    residency: Residency
+    knowledge: Knowledge
+    slots: Slots
+    dispatcher: Dispatcher
+    samples: Samples
+
+    def seats(self, family: Family) -> list[Seat]:
+        """Every arm in use of the family's variants."""
+        told, loaded = self.knowledge.known.told, self.residency.loaded
+        quarantine = self.dispatcher.quarantine
+        return [
+            Seat(profile, _claim(family, arm), loaded[arm])
+            for arm, profile in told.items()
+            if arm in loaded and not quarantine.is_out(arm)
+        ]
+
+    def references(self, family: Family, doubted: Collection[str]) -> list[Seat]:
+        """Arms in use of variants that nobody doubts, the most accurate first."""
+        seats = [s for s in self.seats(family) if s.arm.arm.variant not in doubted]
+        return sorted(seats, key=lambda s: (-s.arm.accuracy, s.arm.mean_s[1]))
+
+    def serving(self, family: Family, variant: str) -> Seat | None:
+        """The arm in use that answers one row of this variant fastest."""
+        seats = [s for s in self.seats(family) if s.arm.arm.variant == variant]
+        return min(seats, key=lambda s: s.arm.mean_s[1], default=None)
+
+
+def _claim(family: Family, arm: Arm) -> Claim:
+    variant = family.variant(arm.variant)
+    return Claim(variant.accuracy.value, variant.accuracy.interval) if variant else Claim(0.0)

@@ -1,0 +1,247 @@
+"""One per family: owns the queue, asks the policy, hands batches to workers and answers to the transport.
+
+A monitor: `submit` and `cancel` come from the transport's thread, `next_step` from the workers'; one short lock guards
+the queue, and no answer is delivered and no batch run while it is held. It decides nothing: the policy does.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from server.errors import NotReady, RequestError
+from server.metrics import FamilyMetrics
+from server.policy.arms import retune
+from server.policy.arms.probing import Slack
+from server.policy.decision import ArmProfile, PolicyFactory, Ticket
+from server.runtime.dispatch import tables
+from server.runtime.dispatch.deciding import Deciding
+from server.runtime.dispatch.jobs import Answer, Deliver, Job
+from server.runtime.dispatch.journal import Journal
+from server.runtime.dispatch.limits import Limits, Load
+from server.runtime.dispatch.quarantine import Quarantine
+from server.runtime.dispatch.replies import Replies
+from server.runtime.dispatch.running import Running, Step, Trial
+from server.runtime.dispatch.traffic import Traffic
+from server.runtime.dispatch.waiting import Waiting, may_go
+
+__all__ = ["Dispatcher", "Limits", "Load", "Step", "Trial"]
+
+
+class Dispatcher:
+    """The queue of one family and everything that may touch it."""
+
+    def __init__(
+        self,
+        name: str,
+        factory: PolicyFactory,
+        limits: Limits,
+        metrics: FamilyMetrics,
+        journal: Journal | None = None,
+    ) -> None:
+        self.name = name
+        self.limits = limits
+        self.journal = journal or Journal()
+        self.quarantine = Quarantine(name, metrics, self._rearm)
+        self.policy = ""
+        """Name of the policy in force, for those who ask."""
+        self._factory = factory
+        self._metrics = metrics
+        self._watch: Callable[[Ticket], None] = lambda _ticket: None
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._quiet = threading.Condition(lock)
+        """Told when nobody waits and nothing runs."""
+        self._building = threading.RLock()
+        self._rearming = 0
+        self._waiting = Waiting(name, limits, self.quarantine)
+        self._running = Running()
+        self._traffic = Traffic(limits)
+        self._replies = Replies(self._traffic.standing, metrics)
+        self._deciding = Deciding(
+            self._waiting, self._running, self._traffic, self.journal, metrics
+        )
+        self._announce: Callable[[], None] = lambda: None
+        self._closing = False
+
+    def answer_to(self, deliver: Deliver) -> None:
+        """Where answers go; set once, before the first job."""
+        self._replies.deliver = deliver
+
+    def show(self, watch: Callable[[Ticket], None]) -> None:
+        """Let `watch` see every ticket, refused ones too; set once. It must be quick: the lock is held."""
+        self._watch = watch
+
+    def announce(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever an arm went out of use or came back: readiness may be another; set once."""
+        self._announce = changed
+
+    @property
+    def arms(self) -> tuple[ArmProfile, ...]:
+        """What the policy may choose from now."""
+        return self._waiting.tables.arms
+
+    @property
+    def depth(self) -> int:
+        """Tickets waiting."""
+        return len(self._waiting)
+
+    def load(self) -> Load:
+        """How busy the family is now."""
+        with self._changed:
+            rate_rps, queue = self._traffic.rate_rps(time.monotonic()), self._waiting.queue
+            arrived = self._traffic.arrived
+            return Load(len(self._running), len(queue), queue.rows, rate_rps, arrived)
+
+    def running(self) -> tuple[retune.Running, ...]:
+        """What workers are at now."""
+        return self._running.now(time.monotonic())
+
+    def slack(self, slo_s: float) -> Slack:
+        """How much of an idle moment this is."""
+        with self._changed:
+            workers, idle = self.limits.workers, self.limits.workers - len(self._running)
+            rate_rps, waiting = self._traffic.rate_rps(time.monotonic()), self._waiting.queue.rows
+            return Slack(rate_rps, workers, max(0, idle), waiting, slo_s)
+
+    def await_idle(self, patience_s: float) -> bool:
+        """Return when nobody waits and nothing runs, or when `patience_s` are over; whether it is so."""
+        with self._changed:
+            return self._quiet.wait_for(lambda: not self._waiting and not self._running, patience_s)
+
+    def resize(self, workers: int) -> None:
+        """Let so many workers serve at a time from the next decision on; the others wait."""
+        with self._building:
+            with self._changed:
+                self.limits = replace(self.limits, workers=workers)
+                self._traffic.workers = workers
+            if self._waiting.told:
+                self.apply(self._waiting.told)
+
+    def use(self, policy: str, factory: PolicyFactory) -> None:
+        """Let the policy of this name decide, from the next decision on. Raises ValueError as `apply` does."""
+        with self._building:
+            self.policy, self._factory = policy, factory
+            if self._waiting.told:
+                self.apply(self._waiting.told)
+
+    def apply(self, arms: Sequence[ArmProfile]) -> None:
+        """Let the policy choose from these arms at these costs, but for those in quarantine, from the next decision on.
+
+        Raises ValueError where the policy cannot work with them (its variant is not among them).
+        """
+        with self._building:  # one after the other, and not under the lock that requests wait for
+            self.quarantine.know(profile.arm for profile in arms)
+            usable = [p for p in arms if not self.quarantine.is_out(p.arm)]
+            built = tables.build_without(self._factory, arms, usable, self.limits)
+            with self._changed:
+                stranded = self._waiting.use(arms, built, time.monotonic())
+                self._metrics.arms_ready(len(built.arms))
+                self._changed.notify_all()
+        self._replies.unrun(stranded)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Queue jobs; those that admission refuses are answered before this returns."""
+        now_s = time.monotonic()
+        with self._changed:
+            errors = [(job, self._admit(job, now_s)) for job in jobs]
+            self._changed.notify(self.limits.workers)
+        self._replies.unrun([Answer(job, error=e) for job, e in errors if e is not None])
+
+    def requeue(self, step: Step) -> None:
+        """Its arm let `step` down: what it owes goes to other arms where they can still be in time, or is answered."""
+        self._return(self._running.take(step))
+
+    def give_up(self, step: Step) -> None:
+        """Nobody waits for `step` any longer: what others can serve in time goes to them; it goes on owing the rest."""
+        used, now_s = self._waiting.tables, time.monotonic()
+        self._return(self._running.give_up(step, lambda job: may_go(job, used, now_s)))
+
+    def cancel(self, job: Job) -> bool:
+        """Forget a waiting job, unanswered: its client has gone. False where it runs already or was answered."""
+        with self._changed:
+            if not self._waiting.remove(job):
+                return False
+        self._metrics.unrun(job.slo_class, "cancelled")
+        return True
+
+    def next_step(self) -> Step | Trial | None:
+        """Block until there is work for the calling worker; None when closed and drained."""
+        begun_s = time.monotonic()
+        while True:
+            with self._changed:
+                if self._closing and not self._waiting:
+                    return None
+                trial = self.quarantine.trial(self._waiting.told, waiting=bool(self._waiting))
+                if trial is not None:
+                    return trial
+                step, dropped, wait_s = self._decide(begun_s)
+                if step is None and not dropped:
+                    if not self._waiting and not self._running:
+                        self._quiet.notify_all()
+                    self._changed.wait(self.quarantine.until_trial_s(wait_s))
+                    begun_s = time.monotonic()
+                    continue
+            self._replies.unrun(dropped)
+            if step is not None:
+                return step
+
+    def finish(self, step: Step, answers: Sequence[Answer]) -> None:
+        """Take a step's answers back to their clients. Late ones are answered too, and counted as late."""
+        answers = self._running.settle(step, answers)
+        given = self._replies.step(answers)
+        now_s = time.monotonic()
+        self._running.end(step, answers[0].batch if answers else None, now_s)
+        self._replies.count(given, now_s)
+
+    def close(self) -> None:
+        """Refuse new jobs; workers end when the waiting ones are answered."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """Answer every job that still waits: the drain's time is up."""
+        with self._changed:
+            left = [Answer(job, error=NotReady("the server stopped before this request was run"))
+                    for job in self._waiting.clear()]  # fmt: skip
+            self._changed.notify_all()
+        self._replies.unrun(left)
+
+    def _rearm(self) -> None:
+        """The quarantine has changed. Until the tables are made anew nothing is decided with the old ones."""
+        with self._changed:
+            self._rearming += 1
+        try:
+            with self._building:
+                self.apply(self._waiting.told)
+        finally:
+            with self._changed:
+                self._rearming -= 1
+                self._changed.notify_all()
+        self._announce()
+
+    def _admit(self, job: Job, now_s: float) -> RequestError | None:
+        if self._closing:
+            return NotReady("the server is stopping; try another replica")
+        if not self._waiting.told:
+            return NotReady(f"model '{self.name}' is loading; try again shortly")
+        self._traffic.came(job.rows, now_s)
+        ticket = self._waiting.ticket(job)
+        self._watch(ticket)
+        return self._waiting.admit(job, ticket, now_s)
+
+    def _return(self, jobs: Sequence[Job]) -> None:
+        now_s = time.monotonic()
+        with self._changed:
+            errors = [(job, self._waiting.again(job, now_s)) for job in jobs]
+            self._changed.notify(self.limits.workers)
+        refused = [Answer(job, error=error) for job, error in errors if error is not None]
+        self._metrics.retried(len(jobs) - len(refused))
+        self._replies.unrun(refused)
+
+    def _decide(self, begun_s: float) -> tuple[Step | None, list[Answer], float | None]:
+        """Called under the lock."""
+        if self._rearming:
+            return None, [], None
+        return self._deciding.decide(self.policy, begun_s)

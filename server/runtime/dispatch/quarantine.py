@@ -1,0 +1,117 @@
+"""Keeps a family's quarantine: feeds the pure rules, says what they decide in the log and the metrics, passes it on."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from math import isfinite
+
+from server.metrics import FamilyMetrics
+from server.policy.arms import quarantine as rules
+from server.policy.arms.incidents import Back, Event, Free, Out, Probe, Returned, Stay, Verdict
+from server.policy.decision import Arm, ArmProfile
+from server.runtime.dispatch.running import Trial
+
+_log = logging.getLogger(__name__)
+
+_REASONS = {
+    "failed": "a batch failed on it, and so did known-good input",
+    "flaky": "batches fail on it whose requests pass one by one",
+    "slow": "a batch took many times its prediction, and the machine is not slow as a whole",
+    "overdue": "a batch runs for many times its prediction, and the machine is not slow as a whole",
+    "hung": "a batch does not return",
+}
+
+
+class Quarantine:
+    """Which arms are out of use. Any thread may tell what befell an arm.
+
+    `changed` is called, without the lock, when the arms in use are others than before, or a probe is due that was not.
+    """
+
+    def __init__(self, family: str, metrics: FamilyMetrics, changed: Callable[[], None]) -> None:
+        self._family = family
+        self._metrics = metrics
+        self._changed = changed
+        self._heard: Callable[[Out | Stay], None] = _unheard
+        self._lock = threading.Lock()
+        self.state = rules.State()
+        """A value: read it as often as you like."""
+
+    def know(self, arms: Iterable[Arm]) -> None:
+        """These are the family's arms now."""
+        with self._lock:
+            self.state = rules.with_arms(self.state, arms)
+            known = tuple(self.state.cases)
+        for arm in known:
+            self._metrics.may_be_quarantined(arm.variant, arm.backend, _REASONS)
+
+    def listen(self, heard: Callable[[Out | Stay], None]) -> None:
+        """Let `heard` know of every arm that goes out of use, or stays so after a probe; set once. It must be quick."""
+        self._heard = heard
+
+    def is_out(self, arm: Arm) -> bool:
+        """Whether `arm` is out of use now."""
+        case = self.state.cases.get(arm)
+        return case is not None and bool(case.reason)
+
+    def tell(self, event: Event) -> None:
+        """Something befell an arm; when this returns, the dispatcher has been told what follows."""
+        verdicts = self._step(event)
+        for verdict in verdicts:
+            self._announce(verdict)
+            if isinstance(verdict, Out | Stay):
+                self._heard(verdict)
+        if isinstance(event, Returned) or any(isinstance(v, Out | Back) for v in verdicts):
+            self._changed()
+
+    def trial(self, told: Iterable[ArmProfile], *, waiting: bool) -> Trial | None:
+        """The arm of those told that the calling worker is to probe now; `waiting`: requests wait for the worker."""
+        if rules.next_due_s(self.state) > time.monotonic():
+            return None
+        verdicts = self._step(Free(waiting))
+        arm = next((v.arm for v in verdicts if isinstance(v, Probe)), None)
+        return next((Trial(profile) for profile in told if profile.arm == arm), None)
+
+    def until_trial_s(self, wait_s: float | None) -> float | None:
+        """How long an idle worker may sleep that has `wait_s` by itself; None: until it is woken."""
+        due_s = rules.next_due_s(self.state)
+        if not isfinite(due_s):
+            return wait_s
+        trial_s = max(0.0, due_s - time.monotonic())
+        return trial_s if wait_s is None else min(wait_s, trial_s)
+
+    def _step(self, event: Event) -> tuple[Verdict, ...]:
+        with self._lock:
+            self.state, verdicts = rules.step(self.state, event, time.monotonic())
+        return verdicts
+
+    def _announce(self, verdict: Verdict) -> None:
+        state, now_s = self.state, time.monotonic()
+        left = len(state.cases) - len(rules.out(state))
+        self._metrics.quarantined(len(state.cases) - left)
+        match verdict:
+            case Out(arm, reason, until_s):
+                self._metrics.quarantine(arm.variant, arm.backend, reason)
+                text = "%s: %s is out of use: %s; %d other arms go on, it is tried again in %.1f s"
+                _log.warning(
+                    text, self._family, _named(arm), _REASONS[reason], left, until_s - now_s
+                )
+            case Stay(arm, reason, until_s):
+                text = (
+                    "%s: %s stays out of use (%s): its probe was bad; it is tried again in %.1f s"
+                )
+                _log.warning(text, self._family, _named(arm), reason, until_s - now_s)
+            case Back(arm, out_s):
+                text = "%s: %s is in use again after %.1f s"
+                _log.info(text, self._family, _named(arm), out_s)
+            case Probe():
+                pass
+
+
+def _named(arm: Arm) -> str:
+    return f"{arm.variant} on {arm.backend} ({arm.device})"
+
+
+def _unheard(_verdict: Out | Stay) -> None:
+    pass

@@ -1,0 +1,48 @@
+"""Answers on their way back to clients, each counted by how its request ended. No lock is held meanwhile."""
+
+from collections.abc import Sequence
+
+from server.metrics import FamilyMetrics
+from server.policy.queueing.standing import Standing
+from server.runtime.dispatch import outcomes
+from server.runtime.dispatch.jobs import Answer, Deliver
+
+
+class Replies:
+    """`deliver` takes answers to the transport; `standing` learns how each class fares."""
+
+    def __init__(self, standing: Standing, metrics: FamilyMetrics) -> None:
+        self.deliver: Deliver = _nowhere
+        self._standing = standing
+        self._metrics = metrics
+
+    def unrun(self, answers: Sequence[Answer]) -> None:
+        """Deliver and count answers of requests that did not run."""
+        if answers:
+            self.deliver(answers)
+            self._count_unrun(answers)
+
+    def step(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Deliver a step's answers; returns what became of them, to be counted."""
+        withheld = {id(one.job): one for one in self.deliver(answers) or ()}
+        return [withheld.get(id(a.job), a) for a in answers] if withheld else answers
+
+    def count(self, answers: Sequence[Answer], now_s: float) -> None:
+        """A step's answers were delivered just now."""
+        served = [outcomes.served(a, a.batch, now_s) for a in answers if a.batch is not None]
+        for one in served:
+            self._standing.ended(one.slo_class, in_time=one.in_time)
+        if served:
+            self._metrics.answered(served)
+        self._count_unrun([answer for answer in answers if answer.error is not None])
+
+    def _count_unrun(self, answers: Sequence[Answer]) -> None:
+        for answer in answers:
+            job, outcome = answer.job, outcomes.outcome(answer.error)
+            if outcome != "invalid":  # that says nothing of how the class fares
+                self._standing.ended(job.slo_class, in_time=False)
+            self._metrics.unrun(job.slo_class, outcome, job.deadline_s - job.arrival_s)
+
+
+def _nowhere(_answers: Sequence[Answer]) -> None:
+    raise RuntimeError("answer_to() was not called")

@@ -1,0 +1,104 @@
+"""The steps that workers are at, whose jobs they still owe, and the batches that ended since the policy was asked."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from server.policy.arms import retune
+from server.policy.decision import ArmProfile, Finished
+from server.runtime.dispatch.jobs import Answer, Batch, Job
+
+MOST_ENDED = 64
+"""Finished batches kept for a policy that is not asked for a while."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What a worker does next: run these jobs together on this arm. `begun_s` is when it began to ask."""
+
+    arm: ArmProfile
+    jobs: tuple[Job, ...]
+    rows: int
+    begun_s: float
+
+    @property
+    def retried(self) -> bool:
+        """Whether one of the jobs was let down by another arm before."""
+        return any(job.retries for job in self.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What an idle worker does: run one row of known-good input on this arm, which is out of use, and tell."""
+
+    arm: ArmProfile
+
+
+class Running:
+    """Each job of a step is owed by the step's worker until it is answered or taken away, whichever comes first.
+
+    All methods may be called from any thread; the lock is held for moments and no other is taken under it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owed: dict[Step, tuple[Job, ...]] = {}
+        self._given_up: set[Step] = set()
+        self._ended: deque[Finished] = deque(maxlen=MOST_ENDED)
+
+    def __len__(self) -> int:
+        return len(self._owed) - len(self._given_up)
+
+    def begin(self, step: Step) -> Step:
+        """`step` goes to a worker."""
+        with self._lock:
+            self._owed[step] = step.jobs
+        return step
+
+    def settle(self, step: Step, answers: Sequence[Answer]) -> Sequence[Answer]:
+        """Those of a step's answers that are still owed; from now on it owes none."""
+        with self._lock:
+            owed = self._owed.get(step, ())
+            if owed:
+                self._owed[step] = ()
+        return answers if owed is step.jobs else [a for a in answers if a.job in owed]
+
+    def end(self, step: Step, batch: Batch | None, now_s: float) -> None:
+        """A step is over. It counts as a batch where all its jobs ran in one and it was not given up."""
+        with self._lock:
+            known = self._owed.pop(step, None) is not None
+            if step in self._given_up:
+                self._given_up.discard(step)
+            elif known and batch is not None and batch.rows == step.rows:
+                self._ended.append(Finished(step.arm.arm, step.rows, now_s - step.begun_s))
+
+    def take(self, step: Step) -> tuple[Job, ...]:
+        """All jobs that `step` still owes; from now on it owes none."""
+        with self._lock:
+            self._given_up.discard(step)
+            return self._owed.pop(step, ())
+
+    def give_up(self, step: Step, servable: Callable[[Job], bool]) -> list[Job]:
+        """The jobs that `step` still owes and others can serve; it goes on owing the rest, and counts no more."""
+        with self._lock:
+            owed = self._owed.get(step)
+            if owed is None:
+                return []
+            taken = [job for job in owed if servable(job)]
+            self._owed[step] = tuple([job for job in owed if job not in taken])
+            self._given_up.add(step)
+            return taken
+
+    def now(self, at_s: float) -> tuple[retune.Running, ...]:
+        """What workers are at as of `at_s`, and for how long."""
+        with self._lock:
+            steps = [step for step in self._owed if step not in self._given_up]
+        return tuple(
+            [retune.Running(s.arm.arm, s.rows, max(at_s - s.begun_s, 1e-9)) for s in steps]
+        )
+
+    def take_ended(self) -> tuple[Finished, ...]:
+        """What ended since the last call."""
+        ended = self._ended
+        return tuple([ended.popleft() for _ in range(len(ended))]) if ended else ()

@@ -1,0 +1,37 @@
+"""What came and how it fared: the shell's knowledge that a policy is told beside its queue."""
+
+from server.policy.decision import Finished, Outlook
+from server.policy.queueing import forecast
+from server.policy.queueing.standing import Standing
+from server.runtime.dispatch.limits import Limits
+
+
+class Traffic:
+    """Written and read under the dispatcher's lock, but for `standing`'s ends."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.arrived = 0
+        """Rows offered since the start."""
+        self.standing = Standing(limits.weights)
+        self.workers = limits.workers
+        self._arrivals = forecast.Arrivals()
+
+    def came(self, rows: int, now_s: float) -> None:
+        """A request of so many rows was offered."""
+        self._arrivals = forecast.observe(self._arrivals, rows, now_s)
+        self.arrived += rows
+
+    def rate_rps(self, now_s: float) -> float:
+        """Rows a second expected soon."""
+        return forecast.rate_rps(self._arrivals, now_s)
+
+    def outlook(self, finished: tuple[Finished, ...], now_s: float) -> Outlook:
+        """What the policy is told; `finished`: the batches since it was last asked."""
+        return Outlook(
+            self.rate_rps(now_s),
+            self.workers,
+            self.arrived,
+            finished,
+            self.standing.values(now_s),
+            forecast.clump_rows(self._arrivals),
+        )

@@ -1,0 +1,130 @@
+"""The jobs that wait: who may, on what tables it is decided, and by which tickets the policy sees them.
+
+Guarded by the dispatcher's lock.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from server.errors import NotReady, RequestError
+from server.policy.decision import ArmProfile, Ticket
+from server.policy.queueing import admission
+from server.policy.queueing.tickets import Queue
+from server.runtime.dispatch import outcomes
+from server.runtime.dispatch.jobs import Answer, Job
+from server.runtime.dispatch.limits import Limits
+from server.runtime.dispatch.quarantine import Quarantine
+from server.runtime.dispatch.tables import Tables
+
+MOST_RETRIES = 2
+"""Times a job goes back to the queue because an arm let it down."""
+
+
+class Waiting:
+    """A queue of tickets, the job behind each, and the tables in force. `told`: all arms, also those out of use."""
+
+    def __init__(self, family: str, limits: Limits, quarantine: Quarantine) -> None:
+        self.queue = Queue()
+        self.told: tuple[ArmProfile, ...] = ()
+        self.tables = Tables()
+        self.family = family
+        self._limits = limits
+        self._quarantine = quarantine
+        self._ids = itertools.count()
+        self._jobs: dict[int, Job] = {}  # by ticket id
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def use(self, told: Sequence[ArmProfile], tables: Tables, now_s: float) -> list[Answer]:
+        """Put new tables in force; the answers to those who wait for arms out of use or gone, no other being good."""
+        gone = {profile.arm for profile in self.told} - {profile.arm for profile in told}
+        self.told, self.tables = tuple(told), tables
+        if len(tables.arms) == len(self.told) and not gone:
+            return []
+        answers: list[Answer] = []
+        for job in list(self._jobs.values()):
+            if job.ticket is None or tables.accept(job.ticket):
+                continue
+            error = self._out_of_use(job.ticket, now_s) or self._gone(job.ticket, now_s)
+            if error is not None:
+                self.remove(job)
+                answers.append(Answer(job, error=error))
+        return answers
+
+    def ticket(self, job: Job) -> Ticket:
+        """A new ticket for `job`: due early enough for the answer's way to the client."""
+        due_s = job.deadline_s - self._limits.reply_margin_s
+        return Ticket(
+            next(self._ids), job.arrival_s, due_s, job.rows, job.min_accuracy, job.variant, job.slo_class
+        )  # fmt: skip
+
+    def admit(self, job: Job, ticket: Ticket, now_s: float) -> RequestError | None:
+        """Let a new job wait, or say why not."""
+        verdict = self.tables.admit(ticket, self.queue.rows, now_s, self.queue.deadlines)
+        return self._settled(job, ticket, verdict, now_s)
+
+    def again(self, job: Job, now_s: float) -> RequestError | None:
+        """Let a job wait that an arm let down, however many do, or say why not."""
+        assert job.ticket is not None  # it was in a step
+        if now_s > job.ticket.deadline_s:
+            return outcomes.late(self.family, job, now_s)
+        if job.retries >= MOST_RETRIES:
+            return outcomes.let_down(self.family, job.retries)
+        job.retries += 1
+        return self._settled(job, job.ticket, self.tables.admit(job.ticket, 0, now_s), now_s)
+
+    def remove(self, job: Job) -> bool:
+        """Take one job out. False if it does not wait."""
+        ticket = job.ticket
+        if ticket is None or self._jobs.pop(ticket.id, None) is None:
+            return False
+        self.queue.remove(ticket)
+        return True
+
+    def take(self, tickets: Iterable[Ticket]) -> list[Job]:
+        """Take out a decision's tickets; their jobs in the same order. Raises KeyError as Queue.pop does."""
+        gone = list(tickets)
+        self.queue.pop(gone)
+        return [self._jobs.pop(ticket.id) for ticket in gone]
+
+    def clear(self) -> list[Job]:
+        """Take out all."""
+        jobs = list(self._jobs.values())
+        self.queue, self._jobs = Queue(), {}
+        return jobs
+
+    def _settled(
+        self, job: Job, ticket: Ticket, verdict: admission.Verdict, now_s: float
+    ) -> RequestError | None:
+        if isinstance(verdict, admission.Refuse):
+            none_runs_it = verdict.reason in ("unservable", "too_large")
+            out = self._out_of_use(ticket, now_s) if none_runs_it else None
+            return out or outcomes.refusal(self.family, verdict)
+        job.ticket = ticket
+        self.queue.push(ticket)
+        self._jobs[ticket.id] = job
+        return None
+
+    def _gone(self, ticket: Ticket, now_s: float) -> RequestError | None:
+        """None where an arm is left that would do, were the policy in force content with it."""
+        if any(ticket.accepts(p) and ticket.rows <= p.max_batch for p in self.told):
+            return None
+        verdict = self.tables.admit(ticket, 0, now_s)
+        return (
+            outcomes.refusal(self.family, verdict)
+            if isinstance(verdict, admission.Refuse)
+            else None
+        )
+
+    def _out_of_use(self, ticket: Ticket, now_s: float) -> NotReady | None:
+        able = (p for p in self.told if ticket.accepts(p) and ticket.rows <= p.max_batch)
+        accepted = [profile.arm for profile in able]
+        return outcomes.out_of_use(self.family, self._quarantine.state, accepted, now_s)
+
+
+def may_go(job: Job, tables: Tables, now_s: float) -> bool:
+    """Whether a job may be tried again, and some arm would still answer it in time."""
+    if job.retries >= MOST_RETRIES or job.ticket is None:
+        return False
+    return isinstance(tables.admit(job.ticket, 0, now_s), admission.Admit)

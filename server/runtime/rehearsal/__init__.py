@@ -1,0 +1,1 @@
+"""Replays of the last requests in a process of their own."""

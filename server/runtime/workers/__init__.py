@@ -1,0 +1,1 @@
+"""Threads that run batches on backends, and what watches over them."""

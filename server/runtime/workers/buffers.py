@@ -1,0 +1,67 @@
+"""From jobs to the arrays of one batch, and from a batch's outputs back to its jobs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.backends.base import BackendError
+from models.catalog import DATATYPES, Family
+from server.runtime.dispatch.jobs import Answer, Arrays, Batch, Job
+
+
+class Buffers:
+    """One preallocated array per input, filled row by row; a single job's arrays are used as they are."""
+
+    def __init__(self, family: Family) -> None:
+        self._arrays: dict[str, NDArray[np.generic]] = {
+            spec.name: np.empty((family.max_batch, *spec.shape[1:]), DATATYPES[spec.datatype])
+            for spec in family.inputs
+        }
+
+    def gather(self, jobs: Sequence[Job], rows: int) -> Arrays:
+        """The jobs' rows, one after the other; good until the next call."""
+        if len(jobs) == 1:
+            return jobs[0].inputs
+        for name, whole in self._arrays.items():
+            at = 0
+            for job in jobs:
+                whole[at : at + job.rows] = job.inputs[name]
+                at += job.rows
+        return {name: whole[:rows] for name, whole in self._arrays.items()}
+
+
+def too_large(family: Family) -> str:
+    """Why there is no memory for the largest batch's inputs, which every worker holds; empty where there is."""
+    try:
+        Buffers(family)
+    except (MemoryError, ValueError) as error:
+        return (
+            f"family {family.name} cannot be served: there is no memory for max_batch = {family.max_batch} rows of its "
+            f"inputs ({error}); correct max_batch or the shapes in its manifest"
+        )
+    return ""
+
+
+def checked(outputs: Arrays, rows: int, family: Family, variant: str) -> Arrays:
+    """`outputs`, which are as the family's signature says for so many rows. Raises BackendError."""
+    for spec in family.outputs:
+        array = outputs[spec.name]
+        if array.shape != (rows, *spec.shape[1:]) or array.dtype != DATATYPES[spec.datatype]:
+            raise BackendError(
+                f"output {spec.name!r} of {variant} is {array.dtype} {list(array.shape)} for {rows} rows, "
+                f"the family says {spec.datatype} {list(spec.shape)}"
+            )
+    return outputs
+
+
+def scatter(jobs: Sequence[Job], outputs: Arrays, batch: Batch) -> list[Answer]:
+    """Each job's rows of the outputs, as its answer."""
+    answers: list[Answer] = []
+    at = 0
+    for job in jobs:
+        end = at + job.rows
+        part = {name: array[at:end] for name, array in outputs.items()}
+        answers.append(Answer(job, part, batch))
+        at = end
+    return answers

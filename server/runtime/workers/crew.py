@@ -1,0 +1,61 @@
+"""A family's workers, and whoever takes the place of one that does not come back from its backend."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from server.runtime.workers.executor import Post, Worker
+from server.runtime.workers.failures import Failures
+from server.runtime.workers.watch import Watch
+
+_log = logging.getLogger(__name__)
+
+
+class Crew:
+    """One worker for each `gate` that is made."""
+
+    def __init__(self, post: Post, gate: Callable[[], threading.Lock]) -> None:
+        self._post = post
+        self._gate = gate
+        self._watch = Watch(post.dispatcher)
+        self._failures = Failures(post.family.name)
+        self._workers: list[Worker] = []
+        self._places = 0
+
+    def start(self, workers: int) -> None:
+        """Begin to work, so many of them."""
+        self._watch.start()
+        self.grow(workers)
+
+    def grow(self, workers: int) -> None:
+        """Be so many at least; how many of them serve at a time is the dispatcher's affair."""
+        while self._places < workers:
+            self._places += 1
+            worker = self._worker(self._gate())
+            self._workers.append(worker)
+            worker.start()
+
+    def tick(self) -> None:
+        """Let the log have how often batches failed, where it is time to. Any thread."""
+        self._failures.tick()
+
+    def join(self) -> None:
+        """Wait until all work is done, the dispatcher being closed; not for workers that were replaced."""
+        for worker in self._workers:  # grows while a worker is waited for that does not come back
+            worker.done.wait()
+        self._watch.stop()
+        self._watch.join()
+
+    def _worker(self, gate: threading.Lock) -> Worker:
+        return Worker(self._post, gate, self._watch, self._failures, self._replace)
+
+    def _replace(self, lost: Worker) -> None:
+        _log.warning(
+            "%s: a worker does not come back from its backend; another takes its place",
+            self._post.family.name,
+        )
+        lost.gate.release()
+        successor = self._worker(lost.gate)
+        self._workers.append(successor)
+        successor.start()
+        lost.done.set()

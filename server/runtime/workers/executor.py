@@ -1,0 +1,224 @@
+"""Worker threads: take a step, gather its rows, run them on a loaded backend, scatter the outputs.
+
+They touch nothing but their step, their own batch buffers and the backend; what is loaded is the residency's affair.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from models.backends.base import Backend, objection
+from models.catalog import Family
+from profiler.measuring.rows import SampleRows
+from server.errors import BadInput, ComputeFailed, RequestError
+from server.policy.arms.incidents import Failed, Probed, Ran
+from server.policy.decision import Arm
+from server.runtime.dispatch.dispatcher import Dispatcher, Step, Trial
+from server.runtime.dispatch.jobs import Answer, Arrays, Batch, Job
+from server.runtime.workers.buffers import Buffers, checked, scatter
+from server.runtime.workers.failures import Failures
+from server.runtime.workers.samples import Samples
+from server.runtime.workers.watch import Watch
+from server.texts import shown
+
+_MOST_SAID = 400
+"""Characters of a runtime's words that a client sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where a family's workers stand: what they serve, what is loaded, and who learns from what they did.
+
+    `observe` sees every finished batch and how long (s) its worker was busy with it; `samples` takes rows of some;
+    `rows` are known to run.
+    """
+
+    family: Family
+    dispatcher: Dispatcher
+    loaded: Mapping[Arm, Backend]
+    precisions: Mapping[str, str]
+    samples: Samples
+    observe: Callable[[Batch, float], None]
+    rows: SampleRows
+
+
+class Worker(threading.Thread):
+    """Runs batches of one family until its dispatcher is closed and drained, or until it was replaced.
+
+    `gate` is held while a batch runs, so that a measurement never shares the core with one. `replaced` is called from
+    the watch when this worker does not come back from its backend; the gate is then the replacement's.
+    """
+
+    def __init__(
+        self,
+        post: Post,
+        gate: threading.Lock,
+        watch: Watch,
+        failures: Failures,
+        replaced: Callable[["Worker"], None],
+    ) -> None:
+        super().__init__(name=f"worker-{post.family.name}", daemon=True)
+        self.gate = gate
+        self.done = threading.Event()
+        """Nobody need wait for it: it has ended, or was replaced."""
+        self._post = post
+        self._watch = watch
+        self._failures = failures
+        self._replaced = replaced
+        self._lost = False
+        self._held_up_s = 0.0
+        self._dispatcher = post.dispatcher
+        self._buffers = Buffers(post.family)
+
+    def run(self) -> None:
+        """Work until there is no more. Every job of every step gets its answer, whatever the backend does."""
+        try:
+            while not self._lost and (task := self._dispatcher.next_step()) is not None:
+                if isinstance(task, Step):
+                    self._serve(task)
+                else:
+                    self._probe(task)
+        finally:
+            self.done.set()
+
+    def _serve(self, step: Step) -> None:
+        with self._turn():
+            answers = self._answers(step)
+        if answers is None:
+            self._dispatcher.requeue(step)
+            return
+        batch = answers[0].batch
+        if self._lost or batch is None or batch.rows != step.rows:
+            self._dispatcher.finish(
+                step, answers
+            )  # what was given up or run apart says nothing of speed
+            return
+        batch = self._judged(step, batch)
+        self._dispatcher.finish(step, answers)
+        if self._post.samples.wanted:
+            self._post.samples.offer(answers)
+        self._post.observe(batch, time.monotonic() - step.begun_s - self._held_up_s)
+
+    def _judged(self, step: Step, batch: Batch) -> Batch:
+        """Let the quarantine see how long a batch took; where it was the arm's fault, nobody is to learn from it."""
+        arm, took_s = step.arm.arm, batch.ended_s - batch.started_s
+        quarantine = self._dispatcher.quarantine
+        quarantine.tell(Ran(arm, step.arm.mean_s[step.rows], took_s, step.retried))
+        return replace(batch, telling=False) if quarantine.is_out(arm) else batch
+
+    def _answers(self, step: Step) -> list[Answer] | None:
+        """The answers of a step; None where the arm let it down, so that its jobs are to go elsewhere."""
+        try:
+            return self._run(step, step.jobs)
+        except Exception as error:  # noqa: BLE001 - one bad batch must not end the worker: its jobs still need answers
+            self._failures.tell(step.arm.arm, step.rows, error)
+        if self._lost:
+            return None
+        arm, quarantine = step.arm.arm, self._dispatcher.quarantine
+        if not self._canary_passes(step) and not self._lost:
+            quarantine.tell(Failed(arm, canary_passed=False))
+        if self._lost or quarantine.is_out(arm):
+            return None
+        answers = self._apart(step)
+        if answers is not None:
+            well = all(answer.error is None for answer in answers)
+            quarantine.tell(Failed(arm, canary_passed=True, alone=well))
+        return answers
+
+    def _apart(self, step: Step) -> list[Answer] | None:
+        """A neighbour's fault is not theirs: each job alone. None where one of them does not come back."""
+        answers: list[Answer] = []
+        for job in step.jobs:
+            try:
+                answers += self._run(step, (job,))
+            except Exception as error:  # noqa: BLE001 - as above: the next job may be well
+                self._failures.tell(step.arm.arm, job.rows, error)
+                answers.append(Answer(job, error=self._reason(step, job, error)))
+            if self._lost:
+                return None
+        return answers
+
+    def _reason(self, step: Step, job: Job, error: Exception | None) -> RequestError:
+        """Why a job fails by itself on an arm that runs known-good input: for what is in a row, where one fails alone.
+
+        That row is looked for by halves, which takes no more runs of rows than the job has.
+        """
+        first, end = 0, job.rows
+        while end - first > 1 and objection(error) and not self._lost:
+            middle = (first + end) // 2
+            failed = self._failure(step, job, first, middle)
+            first, end, error = (first, middle, failed) if failed else (middle, end, error)
+        if not self._lost and 0 < first == end - 1:  # its half failed as a whole, or was not run
+            error = self._failure(step, job, first, end)
+        if self._lost or not (said := objection(error)):
+            variant = step.arm.arm.variant
+            return ComputeFailed(f"variant {variant} failed; the server's log has the cause")
+        which = f"row {first} of this request" if job.rows > 1 else "this request"
+        family = self._post.family.name
+        return BadInput(f"model '{family}' failed on {which}: {shown(said, _MOST_SAID)}")
+
+    def _failure(self, step: Step, job: Job, first: int, end: int) -> Exception | None:
+        """What comes of some of a job's rows alone; None where they run."""
+        try:
+            self._call(step, end - first, {n: a[first:end] for n, a in job.inputs.items()})
+        except Exception as error:  # noqa: BLE001 - as above
+            return error
+        return None
+
+    def _run(self, step: Step, jobs: tuple[Job, ...]) -> list[Answer]:
+        rows = sum(job.rows for job in jobs)
+        started_s = time.monotonic()
+        inputs = self._buffers.gather(jobs, rows)
+        gathered_s = time.monotonic()
+        outputs = self._call(step, rows, inputs)
+        ended_s = time.monotonic()
+        precision = self._post.precisions[step.arm.arm.variant]
+        return scatter(
+            jobs, outputs, Batch(step.arm, precision, rows, started_s, gathered_s, ended_s)
+        )
+
+    def _canary_passes(self, task: Step | Trial) -> bool:
+        """Whether known-good input runs on the arm."""
+        try:
+            self._call(task, 1, self._post.rows.first(1))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the arm is to blame
+            self._failures.tell(task.arm.arm, 1, error)
+            return False
+        return True
+
+    def _probe(self, trial: Trial) -> None:
+        with self._turn():
+            if (
+                trial.arm.arm not in self._post.loaded
+            ):  # let go while this worker waited for its turn
+                return
+            started_s = time.monotonic()
+            ok = self._canary_passes(trial)
+            took_s = time.monotonic() - started_s
+        if not self._lost:
+            arm = trial.arm
+            self._dispatcher.quarantine.tell(Probed(arm.arm, ok, arm.mean_s[1], took_s))
+
+    def _call(self, task: Step | Trial, rows: int, inputs: Arrays) -> Arrays:
+        arm = task.arm.arm
+        run = self._watch.begin(task, rows, lambda: self._replaced(self))
+        try:
+            return checked(self._post.loaded[arm].run(inputs), rows, self._post.family, arm.variant)
+        finally:
+            self._lost = not self._watch.end(run)
+
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        """Hold the gate, unless it has become the replacement's meanwhile."""
+        asked_s = time.monotonic()
+        self.gate.acquire()
+        self._held_up_s = (
+            time.monotonic() - asked_s
+        )  # by a measurement: no part of what a batch costs
+        try:
+            yield
+        finally:
+            if not self._lost:
+                self.gate.release()

@@ -1,0 +1,127 @@
+"""Watches runs that go on for too long: a worker inside a backend that does not return can tell nobody."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+from server.policy.arms import quarantine as rules
+from server.policy.arms.incidents import Hung, Overdue, Returned
+from server.runtime.dispatch.dispatcher import Dispatcher, Step, Trial
+
+LATE_S = 0.01
+"""A watch that wakes so much too late was held up itself: so was the run, by as much, and it is no sign of the arm."""
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One call of a backend, for `task`. `replace` starts another worker in place of the one that is inside."""
+
+    task: Step | Trial
+    replace: Callable[[], None]
+    began_s: float
+    look_s: float
+    hung_s: float
+    given_up: bool = False
+
+    @property
+    def retried(self) -> bool:
+        """Whether its input may be to blame."""
+        return isinstance(self.task, Step) and self.task.retried
+
+
+class Watch(threading.Thread):
+    """Gives up runs that the quarantine says to, and those that hang: jobs go elsewhere, workers are replaced.
+
+    A blocked call of a runtime cannot be cancelled: its thread ends when it returns, and its result is dropped.
+    """
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__(name=f"watch-{dispatcher.name}", daemon=True)
+        self._dispatcher = dispatcher
+        self._runs: set[Run] = set()
+        self._changed = threading.Condition(threading.Lock())
+        self._wake_s = inf
+        self._stopped = False
+
+    def begin(self, task: Step | Trial, rows: int, replace: Callable[[], None]) -> Run:
+        """A run of so many rows begins now."""
+        now_s, predicted_s = time.monotonic(), task.arm.mean_s[rows]
+        look_s = now_s + rules.slow_after_s(predicted_s)
+        run = Run(task, replace, now_s, look_s, now_s + rules.hung_after_s(predicted_s))
+        with self._changed:
+            self._runs.add(run)
+            if look_s < self._wake_s:
+                self._changed.notify()
+        return run
+
+    def end(self, run: Run) -> bool:
+        """The run is over. False where it was given up: then another worker is in this one's place."""
+        with self._changed:
+            self._runs.discard(run)
+            kept = not run.given_up
+        if not kept:
+            self._dispatcher.quarantine.tell(Returned(run.task.arm.arm))
+        return kept
+
+    def run(self) -> None:
+        """Until stopped, look at each run when it becomes overdue, and when it counts as hung."""
+        while (due := self._due()) is not None:
+            for run in due:
+                self._look(run)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+    def _due(self) -> list[Run] | None:
+        """Wait for runs to look at; None once stopped."""
+        with self._changed:
+            while not self._stopped:
+                now_s = time.monotonic()
+                self._forgive(now_s - self._wake_s)
+                due = [run for run in self._runs if run.look_s <= now_s]
+                if due:
+                    self._wake_s = inf
+                    return due
+                self._wake_s = min((run.look_s for run in self._runs), default=inf)
+                self._changed.wait(None if self._wake_s == inf else self._wake_s - now_s)
+        return None
+
+    def _forgive(self, late_s: float) -> None:
+        if late_s > LATE_S:
+            for run in self._runs:
+                run.look_s += late_s
+                run.hung_s += late_s
+
+    def _look(self, run: Run) -> None:
+        now_s, arm, quarantine = time.monotonic(), run.task.arm.arm, self._dispatcher.quarantine
+        hung = now_s >= run.hung_s
+        if not run.given_up:
+            elapsed_s = now_s - run.began_s
+            quarantine.tell(
+                Hung(arm, run.retried) if hung else Overdue(arm, elapsed_s, run.retried)
+            )
+            if hung or quarantine.is_out(arm):
+                self._give_up(run)
+        elif isinstance(run.task, Step):
+            self._dispatcher.requeue(run.task)
+        run.look_s = inf if hung else run.hung_s
+
+    def _give_up(self, run: Run) -> None:
+        with self._changed:
+            run.given_up = run in self._runs
+        if not run.given_up:  # it ended just now
+            self._dispatcher.quarantine.tell(Returned(run.task.arm.arm))
+            return
+        if isinstance(run.task, Step):
+            now = (
+                self._dispatcher.requeue
+                if time.monotonic() >= run.hung_s
+                else self._dispatcher.give_up
+            )
+            now(run.task)
+        run.replace()

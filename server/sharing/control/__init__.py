@@ -1,0 +1,1 @@
+"""What is in service: every change planned, loaded, measured, then swapped in."""

@@ -1,0 +1,1 @@
+"""Plans sought: fast, exactly, and as others do. Pure."""

@@ -1,0 +1,1 @@
+"""gearshift.v1.Tasks over the front: decode, encode, streams."""

@@ -1,0 +1,1 @@
+"""Selectors compared at equal cost: runs, curves, figures, report."""

@@ -1,0 +1,176 @@
+"""A comparison of selectors as Markdown. Pure: findings in, text out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.compare.curves import CONFIDENCE, CONFIDENCE_TOLD, Summary
+from trainer.compare.findings import Findings
+from trainer.compare.sentences import in_short
+from trainer.compare.speedups import Level, Speedup
+
+Table = Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the report says of the comparison itself; `protocol` is Markdown, `machine` one line."""
+
+    title: str
+    protocol: str
+    command_line: str
+    machine: str
+
+
+def markdown(about: About, found: Findings, plot: str) -> str:
+    """The whole report; `plot` is the picture's path as seen from the report."""
+    return "\n".join([
+        f"# {about.title}", "", about.protocol, "",
+        f"Machine: {about.machine}.", "", f"Command: `{about.command_line}`", "",
+        "## In short", "", *(f"- {line}" for line in in_short(found)), "",
+        f"![Test error against training cost]({plot})", "",
+        *_errors(found), *_speedups(found), *_differences(found), *_levels(found),
+        *_absent(found), *_reading(found), "",
+    ])  # fmt: skip
+
+
+def _errors(found: Findings) -> list[str]:
+    head = [
+        "budget (units)", "selector", "test error, % ± sd (seeds)", "units", "forwards", "backprops", "keep rate", "f",
+        "cpu s", "cpu s per million units",
+    ]  # fmt: skip
+    rows = [_row(found, s, budget) for budget in found.budgets for s in found.curves]
+    return ["## Error at equal cost", "", *_table(head, rows), ""]
+
+
+def _row(found: Findings, selector: str, budget: float) -> list[str]:
+    def mean(name: str, form: str) -> str:
+        told = found.figure(selector, budget, lambda o: getattr(o, name))
+        return "" if told is None else form.format(told.mean)
+
+    error = found.figure(selector, budget, lambda o: o.test_error)
+    pace = found.figure(
+        selector, budget, lambda o: 1e6 * o.cpu_seconds / o.units if o.units else None
+    )
+    return [
+        f"{budget:,.0f}", f"`{selector}`", "no run" if error is None else _percent(error),
+        *(mean(name, "{:,.0f}") for name in ("units", "forwards", "backprops")),
+        mean("keep_rate", "{:.3f}"), mean("f", "{:.3f}"), mean("cpu_seconds", "{:,.1f}"),
+        "" if pace is None else f"{pace.mean:,.1f}",
+    ]  # fmt: skip
+
+
+def _percent(error: Summary) -> str:
+    spread = "" if error.sd is None else f" ± {100 * error.sd:.2f}"
+    return f"{100 * error.mean:.2f}{spread} ({error.n})"
+
+
+def _speedups(found: Findings) -> list[str]:
+    head = [
+        "selector", "against", "speed-up, median", "range over levels", f"{CONFIDENCE_TOLD} interval",
+        "where only one gets", "backprops saved at equal error", "... at the largest budget",
+    ]  # fmt: skip
+    rows = [
+        [f"`{m.ours}`", f"`{m.theirs}`", *_speedup(m.speedup), _times(m.speedup.backprops_ratio),
+         _times(_saved(found, m.ours, m.theirs))]
+        for m in found.matches
+    ]  # fmt: skip
+    return ["## Speed-up at equal test error", "", *_table(head, rows), ""] if rows else []
+
+
+def _speedup(s: Speedup) -> list[str]:
+    exact = sum(not v.side for v in s.levels)
+    return [
+        "no common error" if s.ratio is None else f"**{s.ratio:.2f}x**",
+        "" if s.span is None else f"{s.span[0]:.2f} to {s.span[1]:.2f} ({exact} levels)",
+        "" if s.interval is None else _interval(s.interval),
+        ", ".join(_bounds(s)),
+    ]
+
+
+def _bounds(s: Speedup) -> list[str]:
+    """Those that say which of the two is cheaper; all where there is nothing else."""
+    least, most = s.at_least, s.at_most
+    return [
+        *([f"more than {least:.2f}x"] if least and (least > 1.0 or s.ratio is None) else []),
+        *([f"less than {most:.2f}x"] if most and (most < 1.0 or s.ratio is None) else []),
+    ]
+
+
+def _interval(interval: tuple[float, float]) -> str:
+    high = "no limit" if math.isinf(interval[1]) else f"{interval[1]:.2f}"
+    return f"{interval[0]:.2f} to {high}"
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}x"
+
+
+def _saved(found: Findings, ours: str, theirs: str) -> float | None:
+    """Backprops of theirs over ours at the largest budget."""
+    a, b = (found.figure(s, found.budgets[-1], lambda o: o.backprops) for s in (ours, theirs))
+    return b.mean / a.mean if a and b and a.mean else None
+
+
+def _differences(found: Findings) -> list[str]:
+    rows = [
+        [f"`{m.ours}`", f"`{m.theirs}`", *map(_difference, m.differences)] for m in found.matches
+    ]
+    head = ["selector", "against", *(f"{b:,.0f} units" for b in found.budgets)]
+    return [
+        "## Difference of error at equal cost", "",
+        "Percentage points ± standard error, seed by seed (seeds); below zero: the selector is better. Bold: its "
+        f"{CONFIDENCE_TOLD} interval leaves out zero.", "", *_table(head, rows), "",
+    ] if rows else []  # fmt: skip
+
+
+def _difference(d: Summary | None) -> str:
+    if d is None:
+        return ""
+    if d.sd is None or d.interval is None:
+        return f"{100 * d.mean:+.2f} ({d.n})"
+    text = f"{100 * d.mean:+.2f} ± {100 * d.sd / math.sqrt(d.n):.2f} ({d.n})"
+    return f"**{text}**" if d.interval[0] > 0.0 or d.interval[1] < 0.0 else text
+
+
+def _levels(found: Findings) -> list[str]:
+    rows = [
+        [f"`{m.ours}`", f"{100 * v.error:.2f}", f"{v.cost:,.0f}", f"{v.their_cost:,.0f}", _ratio(v)]
+        for m in found.matches if m.theirs == found.baseline for v in m.speedup.levels
+    ]  # fmt: skip
+    head = ["selector", "test error, %", "its cost (units)", f"cost of `{found.baseline}`", "ratio"]
+    return ["## Level by level", "", *_table(head, rows), ""] if rows else []
+
+
+def _ratio(level: Level) -> str:
+    return f"{('less than ', '', 'more than ')[level.side + 1]}{level.ratio:.2f}x"
+
+
+def _absent(found: Findings) -> list[str]:
+    rows = [
+        [f"`{p.selector}`", f"{p.budget:,.0f}", str(p.seed), " ".join(why.replace("|", "/").split())]
+        for p, why in found.absent.items()
+    ]  # fmt: skip
+    told = "Means above leave these out; where runs of one selector diverge, that flatters it."
+    head = ["selector", "budget", "seed", "why"]
+    return ["## Runs without a result", "", told, "", *_table(head, rows), ""] if rows else []
+
+
+def _reading(found: Findings) -> list[str]:
+    return [
+        "## How to read it", "",
+        "- Speed-up: ratio of budgets at equal test error, interpolated (log cost over error) on mean curves made "
+        "falling (isotonic regression), at each mean error of either. Where one selector does not get to the other's "
+        "error within the budgets, the ratio is bounded only: more than, less than.",
+        f"- Intervals ({CONFIDENCE_TOLD}) are over seeds: Student's t with the bootstrap's standard error "
+        "(`speedups.py`). They say how other seeds would fare on this test set, not on other data, and are not "
+        "widened for the number of selectors compared: of "
+        f"{len(found.matches)} comparisons, about {(1 - CONFIDENCE) * len(found.matches):.1f} would seem significant "
+        "by chance alone.",
+        "- The cheapest selector was picked on the same runs, which flatters it a little.",
+        "- Backprops saved counts examples, not cost: the selection's own forward passes are in the units.",
+    ]  # fmt: skip
+
+
+def _table(head: Sequence[str], rows: Table) -> list[str]:
+    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows)]

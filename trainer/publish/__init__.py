@@ -1,0 +1,1 @@
+"""A trained network exported, proven equal, judged in every precision and published."""

@@ -1,0 +1,1 @@
+"""The sidecar: what a server lacks, trained and published beside it."""
