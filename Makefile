@@ -26,7 +26,7 @@ tasks: trainer  ## Train and publish the task package share-demo on Fashion-MNIS
 	$(BIN)/gearshift train-tasks --data $(or $(DATA),fashion-mnist) --publish --threads 1
 
 mainstream: tasks  ## Tasks arriving one by one on real streams, beside sharing all and sharing nothing (about 15 minutes)
-	$(BIN)/python benchmarks/share_live.py
+	$(BIN)/python benchmarks/sharing/share_live.py
 
 serve: models  ## Serve the embedded default family on real weights, gRPC :8001, HTTP :8002
 	$(BIN)/gearshift serve
@@ -42,7 +42,7 @@ check: venv  ## Lint, strict types, layers, unit and property tests (one to two 
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/unit tests/property
+	$(BIN)/python -m pytest -q tests/unit tests/property tests/architecture
 
 proto: venv  ## Regenerate wire from proto/
 	$(BIN)/python scripts/generate_wire.py
@@ -51,13 +51,13 @@ loadtest: venv  ## Drive a running server with real images for ten seconds
 	$(BIN)/gearshift loadtest --duration-s 10
 
 bench: models  ## Adaptive against every static choice (about an hour)
-	$(BIN)/python benchmarks/adaptive_vs_static.py
+	$(BIN)/python benchmarks/serving/adaptive_vs_static.py
 
 policies: venv  ## Every policy in the simulator: traces, loads, workers, two profiles (about half an hour)
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/policies.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/policies/policies.py
 
 policieslive: models  ## The same policies live on this machine, beside the simulator's prediction (about half an hour)
-	$(BIN)/python benchmarks/policies_live.py
+	$(BIN)/python benchmarks/policies/policies_live.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -1,7 +1,7 @@
 """The worked example of docs/policy.md: its figures as Markdown on standard output, its picture into docs/.
 
 Six requests wait, one came every 4 ms, the last 4 ms ago; 250 a second are expected; the SLO is 47.2 ms; the arms are
-the small CPU's of tests/builders.py.
+the small CPU's of tests/support/builders.py.
 """
 
 import sys
@@ -17,7 +17,7 @@ from server.policy.dispatch.explain import Candidate, candidates
 from server.policy.dispatch.plan import Plan, Planner
 from server.policy.dispatch.tuning import DEFAULT
 from server.policy.queueing.tickets import Queue
-from tests.builders import a_ticket, cpu_arms
+from tests.support.builders import a_ticket, cpu_arms
 
 SLO_S = 0.0472
 NOW_S = 0.024

@@ -32,7 +32,7 @@ NIGHTLY = (
     "test_train_command.py::test_what_could_not_be_published_is_refused_before_anything_is_trained[flags4",
     "test_train_command.py::test_what_could_not_be_published_is_refused_before_anything_is_trained[flags5",
 )
-"""How the names of these tests begin, in tests/integration."""
+"""How the names of these tests begin."""
 
 
 def pytest_configure() -> None:
@@ -45,5 +45,5 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark them."""
     for item in items:
-        if item.nodeid.removeprefix("tests/integration/").startswith(NIGHTLY):
+        if item.nodeid.rpartition("/")[2].startswith(NIGHTLY):
             item.add_marker(pytest.mark.nightly)

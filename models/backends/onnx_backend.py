@@ -201,7 +201,7 @@ def _options(slot: Slot) -> Any:
     options.log_severity_level = _ONLY_FATAL
     if slot.device == "cpu":
         options.add_session_config_entry("session.use_env_allocators", "1")
-    # A spinning thread takes the core that the front or a second arm needs (benchmarks/threads.py).
+    # A spinning thread takes the core that the front or a second arm needs (benchmarks/serving/threads.py).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 

@@ -31,7 +31,7 @@ _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16", "int8": "INT8"}
 
 SIZES = (4, 3, 2, 1)
 """Rows a compiled graph may take; larger batches run as several of the largest. A graph for any number of rows adapts
-itself at every change, which costs a millisecond; time per row hardly falls beyond four (benchmarks/shapes.py)."""
+itself at every change, which costs a millisecond; time per row hardly falls beyond four (benchmarks: shapes.py)."""
 LIGHT_SIZES = (32, 16, 8, *SIZES)
 """The same where a row takes less than LIGHT_S: there a run's own cost is worth sharing among more rows."""
 LIGHT_S = 1e-3

@@ -2,7 +2,7 @@
 
 Engines hold for one TensorRT version, one GPU model and one artefact: all three are in the cache entry's name, its
 content has a digest of its own, and an entry that is damaged or does not load is set aside and built anew. Written
-against the documented API of TensorRT 10 and proved on a stand-in only (tests/tensorrt_stand_in.py): the parsing, the
+against the documented API of TensorRT 10 and proved on a stand-in only (tensorrt_stand_in.py): the parsing, the
 kernels chosen, how long a build takes and what the engines cost are unproven until scripts/gpu_check.sh runs on a GPU.
 
 Engines are not refittable: a candidate's new weights are another artefact and get another engine. Refitting

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models import backends
-from tests.tensorrt_stand_in import HostStream, StandIn
+from tests.support.tensorrt_stand_in import HostStream, StandIn
 
 _MODULES = ("tensorrt", "models.backends.tensorrt_engine", "models.backends.tensorrt_backend")
 

@@ -15,7 +15,7 @@ from profiler.measuring.conformance import Conformance
 from profiler.measuring.extremes import extreme_rows, is_edge
 from profiler.measuring.rows import joined, made, sample_rows, single
 from profiler.profiles import Vetted
-from tests import zoo
+from tests.support import zoo
 
 EXHIBITS = {exhibit.name: exhibit for exhibit in zoo.exhibits()}
 RUNTIME_NAMES = ("onnxruntime", "openvino", "torch")

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from models.backends import Way, open_backend, ways
 from models.backends.base import Backend, BackendError
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
-from tests.tensorrt_stand_in import StandIn
+from tests.support.tensorrt_stand_in import StandIn
 
 WIDTH = 4
 VARIANT = Variant("pair", "fp32", "pair.onnx", "", Accuracy(0.5, "invented"))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.families import ECHO, FRAIL, MARKER, PAIR, publish_mlp, publish_scripted
-from tests.integration.serving import Server, serving
+from tests.support.serving.families import ECHO, FRAIL, MARKER, PAIR, publish_mlp, publish_scripted
+from tests.support.serving.server import Server, serving
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from server.simulator.arrivals import poisson
 from server.simulator.classes import SloClass, tickets_of
 from server.simulator.engine import simulate
 from server.simulator.setup import Setup
-from tests.builders import cpu_arms
+from tests.support.builders import cpu_arms
 
 SLO_S = 0.0472
 CAPACITY_RPS = 440.0  # of the smallest arm, in batches

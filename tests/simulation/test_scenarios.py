@@ -9,7 +9,7 @@ from server.simulator.arrivals import poisson, steps
 from server.simulator.engine import Setup, simulate, tickets_at
 from server.simulator.noise import Noise, Spell
 from server.simulator.outcomes import Outcomes
-from tests.builders import a_profile, cpu_arms
+from tests.support.builders import a_profile, cpu_arms
 
 SLO_S = 0.0472  # four times the largest variant's time for one row
 LARGEST_RPS = 85.0  # what the largest can carry

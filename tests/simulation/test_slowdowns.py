@@ -12,7 +12,7 @@ from server.simulator.engine import simulate, tickets_at
 from server.simulator.noise import Spell
 from server.simulator.outcomes import Outcomes
 from server.simulator.setup import Follow, Setup
-from tests.builders import cpu_arms
+from tests.support.builders import cpu_arms
 
 SLO_S = 0.0472
 LARGEST_RPS = 85.0

@@ -13,7 +13,7 @@ from server.simulator.arrivals import poisson
 from server.simulator.engine import simulate, tickets_at
 from server.simulator.outcomes import Outcomes
 from server.simulator.setup import Follow, Setup
-from tests.builders import cpu_arms
+from tests.support.builders import cpu_arms
 
 SLO_S = 0.0472
 DURATION_S = 20.0

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from server.sharing.control.share import Share
-from tests.packages import a_package
-from tests.shares import TASKS, Clock, PricedFolder, a_share
+from tests.support.sharing.packages import a_package
+from tests.support.sharing.shares import TASKS, Clock, PricedFolder, a_share
 
 
 @pytest.fixture

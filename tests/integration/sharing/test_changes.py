@@ -19,8 +19,8 @@ from server.sharing.control.setup import Setup
 from server.sharing.control.share import Share
 from server.sharing.runtime.frames import Frame
 from server.sharing.runtime.networks import Folder
-from tests.packages import add_task
-from tests.shares import (
+from tests.support.sharing.packages import add_task
+from tests.support.sharing.shares import (
     FPS,
     PATIENCE_S,
     ROOMY_S,

@@ -8,7 +8,7 @@ from server.errors import ComputeFailed
 from server.sharing.control.setup import HUNG_S
 from server.sharing.control.share import Share
 from server.sharing.runtime.frames import Frame
-from tests.shares import (
+from tests.support.sharing.shares import (
     FPS,
     PATIENCE_S,
     SHARED_S,

@@ -12,8 +12,8 @@ from server.sharing.control.share import Share
 from server.sharing.planner.voting import Begun, Ended
 from server.sharing.runtime.frames import Frame
 from server.sharing.runtime.views import Window
-from tests.packages import flat_frames
-from tests.shares import (
+from tests.support.sharing.packages import flat_frames
+from tests.support.sharing.shares import (
     FPS,
     PATIENCE_S,
     ROOMY_S,

@@ -1,0 +1,265 @@
+"""Adaptive against every static choice over a sweep of Poisson load, side by side on one server, and a load step.
+
+A static choice is the same server and the same policy with one variant pinned: early drop and its own best batch
+included. At every load the choices are run one after the other, so that a drift of the machine's speed meets all.
+Capacities are measured first, with the variant pinned: the answers a second that are in time when more is offered than
+can be served. They include everything the server does.
+"""
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from benchmarks import rig
+from models.artifacts import default_repository, load_family
+from profiler import store
+from profiler.hardware import fingerprint as hardware
+
+LARGEST, SMALLEST = "efficientnet_lite2-fp32", "mobilenet_v2-int8"
+
+
+def main() -> int:
+    """Run, plot, write benchmarks/results/adaptive_vs_static.{json,md,png}."""
+    options = _options()
+    slo_ms = options.slo_ms or 4e3 * _batch_one_s(LARGEST)
+    with rig.serving("--slo-ms", f"{slo_ms:.1f}", "--families", "imagenet") as server:
+        names = _variants()
+        capacity = {name: _capacity(server, name, slo_ms) for name in names}
+        print("capacity (rps):", {k: round(v, 1) for k, v in capacity.items()}, flush=True)
+        statics = _worth_running(names, capacity)
+        low, high = 0.5 * capacity[LARGEST], 1.2 * capacity[SMALLEST]
+        loads = [low + (high - low) * i / (options.points - 1) for i in range(options.points)]
+        points = [_point(server, rate, slo_ms, statics, options) for rate in loads]
+        steps = [_step(server, capacity[LARGEST], slo_ms, seed) for seed in range(options.steps)]
+    result = {
+        "machine": rig.machine(), "slo_ms": slo_ms, "seconds_per_run": options.seconds, "capacity_rps": capacity,
+        "accuracy": {v.name: v.accuracy.value for v in _family().variants}, "statics": statics, "points": points,
+        "steps": steps,
+    }  # fmt: skip
+    result["summary"] = summarised(result)
+    rig.write("adaptive_vs_static", result, markdown(result))
+    plot(result, rig.RESULTS / "adaptive_vs_static.png")
+    return 0
+
+
+def summarised(result: dict[str, Any]) -> dict[str, Any]:
+    """The figures the comparison is about, in points (x 100) of accuracy-weighted goodput."""
+    points, capacity = result["points"], result["capacity_rps"]
+    smallest = capacity[SMALLEST]
+    gaps = [
+        100 * (p["adaptive"]["awg"] - max(p[s]["awg"] for s in result["statics"])) for p in points
+    ]
+    leads = [
+        100 * (p["adaptive"]["awg"] - p[s]["awg"])
+        for p in points for s in result["statics"] if p["rate_rps"] > capacity[s]
+    ]  # fmt: skip
+    adaptive = statistics.mean(p["adaptive"]["awg"] for p in points)
+    largest = statistics.mean(p[LARGEST]["awg"] for p in points)
+    past = [p for p in points if p["rate_rps"] > smallest]
+    least = result["accuracy"][SMALLEST]
+    return {
+        "gap_to_best_static_points": gaps,
+        "worst_gap_points": min(gaps),
+        "least_lead_over_overloaded_static_points": min(leads, default=None),
+        "mean_awg_over_always_largest": adaptive / largest,
+        "least_attainment_where_smallest_holds_99": min(
+            p["adaptive"]["attainment"] for p in points if p[SMALLEST]["attainment"] >= 0.99
+        ),
+        "awg_over_capacity_by_load_past_it": [
+            p["adaptive"]["awg"] / (least * smallest / p["rate_rps"]) for p in past
+        ],
+        "recovered_after_step_s": [s["recovered_after_s"] for s in result["steps"]],
+    }
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The tables."""
+    names = ["adaptive", *result["statics"]]
+    machine, summary = result["machine"], result["summary"]
+    lines = [
+        "# Adaptive against static choices", "",
+        f"{machine['cpu']}, server pinned to core {machine['server_core']}, client to core {machine['client_core']}; "
+        f"SLO {result['slo_ms']:.1f} ms; {result['seconds_per_run']} s a run; {machine['date']}.",
+        "Command: `python benchmarks/serving/adaptive_vs_static.py`.", "",
+        "Accuracy-weighted goodput x 100 (attainment %):", "",
+        "| load (rps) | " + " | ".join(names) + " |", "|" + " --- |" * (len(names) + 1),
+    ]  # fmt: skip
+    for p in result["points"]:
+        cells = [f"{100 * p[n]['awg']:.1f} ({100 * p[n]['attainment']:.1f})" for n in names]
+        lines.append(f"| {p['rate_rps']:.0f} | " + " | ".join(cells) + " |")
+    lines += ["", "| figure | value |", "| --- | --- |"]
+    lines += [f"| {key.replace('_', ' ')} | {_text(value)} |" for key, value in summary.items()]
+    lines += ["", "| variant | capacity (rps in time) | accuracy |", "| --- | --- | --- |"]
+    lines += [
+        f"| {n} | {c:.1f} | {result['accuracy'][n]:.3f} |"
+        for n, c in result["capacity_rps"].items()
+    ]
+    cpu = [p["adaptive"]["client_cpu_percent"] for p in result["points"]]
+    lines += ["", f"The client used at most {max(cpu):.0f} % of its core in the adaptive runs.", ""]
+    return "\n".join(lines)
+
+
+def plot(result: dict[str, Any], path: Path) -> None:
+    """Accuracy-weighted goodput and attainment over load."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), sharex=True)
+    rates = [p["rate_rps"] for p in result["points"]]
+    for axis, key, title in (
+        (axes[0], "awg", "accuracy-weighted goodput"),
+        (axes[1], "attainment", "attainment"),
+    ):
+        for name in result["statics"]:
+            axis.plot(
+                rates,
+                [p[name][key] for p in result["points"]],
+                "--",
+                marker=".",
+                label=f"static {name}",
+                alpha=0.8,
+            )
+        axis.plot(
+            rates,
+            [p["adaptive"][key] for p in result["points"]],
+            "k",
+            marker="o",
+            lw=2,
+            label="adaptive",
+        )
+        axis.set(
+            xlabel="offered load (rps)",
+            title=f"{title}, SLO {result['slo_ms']:.0f} ms",
+            ylim=(0, 1.02),
+        )
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=7, loc="lower left")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def _point(
+    server: rig.Server, rate: float, slo_ms: float, statics: list[str], options: argparse.Namespace
+) -> dict[str, Any]:
+    point: dict[str, Any] = {"rate_rps": rate}
+    for name in ["adaptive", *statics]:
+        pin = [] if name == "adaptive" else ["--variant", name]
+        report = rig.load(
+            server, "--rate-rps", f"{rate:.2f}", "--duration-s", str(options.seconds), "--warmup-s", "3",
+            "--slo-ms", f"{slo_ms:.1f}", "--seed", "1", *pin,
+        )  # fmt: skip
+        point[name] = _kept(report)
+        print(f"{rate:6.0f} rps {name:26} awg {100 * point[name]['awg']:5.1f} "
+              f"attainment {100 * point[name]['attainment']:5.1f}", flush=True)  # fmt: skip
+    return point
+
+
+def _kept(report: dict[str, Any]) -> dict[str, Any]:
+    kept = {
+        key: report[key]
+        for key in ("offered", "attainment", "effective_accuracy", "awg", "latency_ms", "outcomes")
+    }
+    kept["variants"] = report["variants"]
+    kept["client_cpu_percent"] = report["client"]["cpu_percent"]
+    kept["client_lateness_ms"] = report["client"]["lateness_ms"]
+    return kept
+
+
+def _step(server: rig.Server, capacity: float, slo_ms: float, seed: int) -> dict[str, Any]:
+    """0.5x to 2x of the largest variant's capacity."""
+    report = rig.load(
+        server, "--schedule", f"10:{0.5 * capacity:.1f},10:{2 * capacity:.1f}", "--slo-ms", f"{slo_ms:.1f}",
+        "--seed", str(seed),
+    )  # fmt: skip
+    up = report["recovery"][-1]
+    print(
+        f"step to {2 * capacity:.0f} rps: attainment back after {up['recovered_after_s']} s",
+        flush=True,
+    )
+    return {**up, "attainment": report["attainment"], "awg": report["awg"]}
+
+
+def _capacity(server: rig.Server, variant: str, slo_ms: float) -> float:
+    """In-time answers a second at 1.2x of what a closed loop of 8 gets."""
+    pin = ("--variant", variant, "--warmup-s", "1")
+    closed = rig.load(
+        server,
+        "--mode",
+        "closed",
+        "--concurrency",
+        "8",
+        "--duration-s",
+        "3",
+        "--slo-ms",
+        "5000",
+        *pin,
+    )
+    rate = f"{1.2 * closed['throughput_rps']:.1f}"
+    report = rig.load(
+        server, "--rate-rps", rate, "--duration-s", "8", "--slo-ms", f"{slo_ms:.1f}", *pin
+    )
+    return float(report["goodput_rps"])
+
+
+def _worth_running(names: list[str], capacity: dict[str, float]) -> list[str]:
+    """Static choices that no other one beats in both accuracy and measured capacity; most accurate first."""
+    accuracy = {v.name: v.accuracy.value for v in _family().variants}
+    kept = [
+        n for n in names
+        if not any(accuracy[m] >= accuracy[n] and capacity[m] > 1.02 * capacity[n] for m in names if m != n)
+    ]  # fmt: skip
+    return sorted(kept, key=lambda n: -accuracy[n])
+
+
+def _family() -> Any:
+    return load_family(default_repository() / "imagenet", verify=False)
+
+
+def _variants() -> list[str]:
+    return [v.name for v in _family().variants]
+
+
+def _batch_one_s(variant: str) -> float:
+    """Median batch-1 latency from the stored profile of one core; measured by a short start if there is none."""
+    with rig.serving("--families", "imagenet"):
+        pass
+    cpu = hardware.usable_cores(affinity=1)
+    for path in sorted(
+        store.default_folder().glob("imagenet-*.json"),
+        key=lambda p: p.stat().st_mtime,
+        reverse=True,
+    ):
+        import json
+
+        content = json.loads(path.read_text())
+        if content["hardware"]["cores"] == str(cpu):
+            row = next(p for p in content["profiles"] if p["variant"] == variant)
+            return float(row["points"][0]["p50_s"])
+    raise RuntimeError("no stored profile for one core; run `taskset -c 0 gearshift profile` first")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_text(v) for v in value) or "none"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--points", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=5, help="repetitions of the load step")
+    parser.add_argument(
+        "--slo-ms", type=float, default=0.0, help="default: 4x the largest fp32's batch-1 latency"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""A real Prometheus, set up as deploy/ says, scrapes the real server and answers queries about it."""
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from socket import create_server
+from typing import Any
+
+import pytest
+
+from tests.support.serving.families import rows
+from tests.support.serving.server import ROOT, Server, a_request, serving
+from tests.support.sharing.packages import a_package
+
+PROMETHEUS = shutil.which("prometheus")
+PROMTOOL = shutil.which("promtool")
+pytestmark = pytest.mark.skipif(
+    PROMETHEUS is None or PROMTOOL is None,
+    reason="needs prometheus and promtool on PATH (on Debian: apt-get install prometheus)",
+)
+WAIT_S = 30.0
+
+
+@pytest.fixture
+def scraping(server: Server, tmp_path: Path) -> Iterator[str]:
+    """The address of a Prometheus that scrapes `server` once a second with the committed configuration."""
+    text = (ROOT / "deploy" / "prometheus.yml").read_text()
+    assert "127.0.0.1:8002" in text
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        text.replace("127.0.0.1:8002", f"127.0.0.1:{server.http_port}").replace(": 5s", ": 1s")
+    )
+    shutil.copy(ROOT / "deploy" / "alerts.yml", tmp_path)
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        str(PROMETHEUS), f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address={address}", "--log.level=error",
+    ]  # fmt: skip
+    with subprocess.Popen(command) as process:
+        yield f"http://{address}"
+        process.terminate()
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def query(address: str, expression: str) -> dict[str, float]:
+    """`slo_class/outcome` -> value of each series of an instant query; none while Prometheus starts."""
+    url = f"{address}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            found: Any = json.load(answer)
+    except (urllib.error.URLError, ConnectionError):
+        return {}
+    return {
+        "/".join(row["metric"].get(k, "") for k in ("slo_class", "outcome")): float(row["value"][1])
+        for row in found["data"]["result"]
+    }
+
+
+def await_value(address: str, expression: str, key: str, least: float) -> float:
+    """The value of one series once it is at least `least`. Fails when half a minute is over."""
+    stop_s = time.monotonic() + WAIT_S
+    while time.monotonic() < stop_s:
+        found = query(address, expression).get(key, -1.0)
+        if found >= least:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{expression} has no {key} of {least} after {WAIT_S} s")
+
+
+def test_prometheus_scrapes_the_server_and_answers_queries(server: Server, scraping: str):
+    for _ in range(7):
+        server.infer(a_request("mlp", rows(0.5), slo_class="interactive"))
+
+    requests = 'gearshift_requests_total{family="mlp"}'
+    accuracy = "gearshift_in_time_accuracy_total / gearshift_in_time_answers_total"
+    assert await_value(scraping, requests, "interactive/ok", 7) >= 7
+    assert await_value(scraping, 'up{job="gearshift"}', "/", 1) == 1
+    assert await_value(scraping, f"max({accuracy} > 0)", "/", 0.6) < 0.91
+    assert await_value(scraping, "count(gearshift_ready_arms > 0)", "/", 4) == 4
+
+
+@pytest.mark.parametrize(
+    "check", [["config", "deploy/prometheus.yml"], ["rules", "deploy/alerts.yml"]]
+)
+def test_promtool_accepts_what_is_deployed(check: list[str]):
+    done = subprocess.run(
+        [str(PROMTOOL), "check", *check], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("alert", "at", "values", "fires"),
+    [
+        ("GearshiftTrialStuck", "2h10m", ("1x180", "0x180", "0+60x180"), True),
+        ("GearshiftTrialStuck", "1h50m", ("0x60 1x120", "0x180", "0+60x180"), False),
+        ("GearshiftTrialStuck", "2h10m", ("1x180", "0x100 1x80", "0+60x180"), False),
+        ("GearshiftTrialStuck", "2h10m", ("1x180", "0x180", "0x180"), False),
+        ("GearshiftCandidateRolledBack", "1h45m", ("0x180", "0x100 1x80", "0x180"), True),
+        ("GearshiftCandidateRolledBack", "2h", ("0x180", "0x100 1x80", "0x180"), False),
+        ("GearshiftCandidatesKeepFailing", "2h", ("0x180", "0x100 1x80", "0x180"), False),
+        ("GearshiftCandidatesKeepFailing", "2h", ("0x180", "0x80 1x10 2x10 3x80", "0x180"), True),
+    ],
+)
+def test_alerts_on_candidates_fire_when_they_are_to(
+    tmp_path: Path, alert: str, at: str, values: tuple[str, str, str], fires: bool
+):
+    """`values`, one a minute: candidates on trial, rollbacks, requests."""
+    where = 'family="m", instance="i"'
+    names = (
+        f'gearshift_candidates{{{where}, state="trial"}}',
+        f'gearshift_promotions_total{{{where}, verdict="rolled_back"}}',
+        f'gearshift_requests_total{{{where}, outcome="ok"}}',
+    )
+    expr = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
+    samples = [{"labels": "{}", "value": 1}] if fires else []
+    question = {"expr": expr, "eval_time": at, "exp_samples": samples}
+    inputs = [{"series": n, "values": v} for n, v in zip(names, values, strict=True)]
+    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": [question]}
+    path = tmp_path / "test.yml"
+    path.write_text(
+        json.dumps({"rule_files": [str(ROOT / "deploy" / "alerts.yml")], "tests": [test]})
+    )
+
+    done = subprocess.run(
+        [str(PROMTOOL), "test", "rules", str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alerts_and_server_speak_of_the_same_series(server: Server, tmp_path: Path):
+    a_package(tmp_path / "models")
+    with serving(tmp_path / "models", tmp_path, GEARSHIFT_SHARE_PACKAGE="tiny") as sharing:
+        served = "".join(_exposed(one) for one in (server, sharing))
+    rules = (ROOT / "deploy" / "alerts.yml").read_text()
+
+    # A labelled series must be there before its first event, at 0: an alert on its increase needs that. What clients'
+    # labels tell is no count, and not known before they come.
+    words = rules.replace("(", " ").replace("{", " ").replace("[", " ").split()
+    for name in {word for word in words if word.startswith("gearshift_")}:
+        assert f"\n{name}" in served or f"\n# TYPE {name} gauge" in served
+
+
+def _exposed(server: Server) -> str:
+    url = f"http://127.0.0.1:{server.http_port}/metrics"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return answer.read().decode()

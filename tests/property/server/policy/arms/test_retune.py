@@ -1,0 +1,81 @@
+"""Whatever batches take, the policy is told of costs that are positive, finite, and never less for a larger batch."""
+
+import math
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiler.speed.curve import FLAT, MOST, bend, observe
+from server.policy.arms import retune
+from server.policy.arms.probing import Slack, Spent, next_probe
+from tests.support.builders import three_arms
+
+SECONDS = st.floats(1e-7, 1e4)
+RAN = st.tuples(st.integers(0, 2), st.integers(1, 16), SECONDS, SECONDS, st.booleans())
+
+
+@given(st.lists(RAN, max_size=80), st.booleans())
+def test_told_tables_rise_and_stay_positive_and_finite(
+    runs: list[tuple[int, int, float, float, bool]], renewed: bool
+):
+    arms = three_arms()
+    state = retune.with_arms(retune.Known(), arms)
+
+    for i, (arm, rows, took_s, added_s, shadow) in enumerate(runs):
+        ran = retune.Ran(arms[arm].arm, rows, took_s, took_s + added_s, 0.1 * i, shadow)
+        state, _ = retune.observe(state, ran, ())
+    if renewed:
+        state = retune.renewed(state, 1.5)
+
+    for told in (*state.told.values(), *retune.arms_now(state)):
+        for table in (told.mean_s, told.upper_s):
+            assert all(0.0 < s < math.inf for s in table[1:])
+            assert all(a <= b * (1.0 + 1e-9) for a, b in pairwise(table))
+        pairs = zip(told.mean_s, told.upper_s, strict=True)
+        assert all(mean <= upper * (1.0 + 1e-9) for mean, upper in pairs)
+
+
+@given(st.lists(st.tuples(st.integers(1, 16), st.floats(0.5, 2.0)), min_size=1, max_size=16))
+def test_with_exact_batches_every_prediction_becomes_exact(truths: list[tuple[int, float]]):
+    """At powers of two: between them a line is what a curve can do."""
+    factors = {1 << (rows.bit_length() - 1): factor for rows, factor in truths}
+    arm = three_arms()[0]
+    state = retune.with_arms(retune.Known(), [arm])
+
+    for i in range(400):
+        for rows, factor in factors.items():
+            took_s = factor * arm.mean_s[rows]
+            state, _ = retune.observe(state, retune.Ran(arm.arm, rows, took_s, took_s, 0.1 * i))
+
+    for rows, factor in factors.items():
+        predicted_s = retune.predicted_s(state, arm.arm, rows)
+        assert math.isclose(predicted_s, factor * arm.mean_s[rows], rel_tol=0.1)
+
+
+@given(st.lists(st.tuples(st.integers(1, 500), st.floats(-50.0, 50.0)), max_size=80))
+def test_a_curve_stays_within_its_bound(batches: list[tuple[int, float]]):
+    curve = FLAT
+
+    for rows, residual in batches:
+        curve, shift = observe(curve, rows, residual)
+        assert math.isfinite(shift)
+
+    assert all(abs(bend(curve, rows)) <= MOST for rows in (1, 3, 64, 1000))
+
+
+@given(
+    st.floats(0.0, 1e4), st.integers(1, 8), st.integers(0, 8), st.integers(0, 9), st.floats(0.001, 1.0)
+)  # fmt: skip
+def test_no_shadow_runs_while_somebody_waits_or_all_work(
+    rate_rps: float, workers: int, idle: int, waiting: int, slo_s: float
+):
+    known = retune.with_arms(retune.Known(), three_arms())
+
+    probe = next_probe(known, Slack(rate_rps, workers, idle, waiting, slo_s), Spent(), 0.0)
+
+    if waiting or not idle:
+        assert probe is None
+    elif not rate_rps:
+        assert probe is not None
+        assert 1 <= probe.rows <= 16

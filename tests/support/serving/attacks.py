@@ -1,0 +1,309 @@
+"""What a careless or hostile client may do to a server: each attack in a process of its own, for so many seconds.
+
+python -m tests.support.serving.attacks NAME GRPC_PORT HTTP_PORT SECONDS
+"""
+
+import itertools
+import os
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import grpc
+
+MIB = 1 << 20
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
+FAMILY = "wide"
+"""The family under attack: an input `x` of FP32 [-1, 16], an output `y` of FP32 [-1, WIDE]."""
+WIDE = 120_000
+
+
+def field(number: int, payload: bytes) -> bytes:
+    """A length-delimited protobuf field."""
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def varint(value: int) -> bytes:
+    """A protobuf varint."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*out, value))
+
+
+def request(model: str = FAMILY, shape: bytes = b"\x01\x10", contents: bytes = b"") -> bytes:
+    """A ModelInferRequest of one row, made by hand."""
+    tensor = field(1, b"x") + field(2, b"FP32") + field(3, shape)
+    raw = b"" if contents else field(7, bytes(64))
+    return (
+        field(1, model.encode())
+        + field(5, tensor + (field(5, contents) if contents else b""))
+        + raw
+    )
+
+
+def bodies(size: int) -> dict[str, bytes]:
+    """Requests of about `size` bytes that cost much to build, or to tell of."""
+    name = field(1, FAMILY.encode())
+    return {
+        "empty inputs": name + b"*\0" * (size // 2),
+        "empty outputs": name + b"2\0" * (size // 2),
+        "empty raw contents": name + b":\0" * (size // 2),
+        "empty parameters": name + b'"\0' * (size // 2),
+        "dimensions": request(shape=b"\x01" * size),
+        "typed contents": request(contents=field(3, b"\x01" * size)),
+        "unpacked contents": request(contents=b"\x18\x01" * (size // 2)),
+        "empty texts": request(contents=b"B\0" * (size // 2)),
+        "model name": field(1, b"m" * size),
+        "id": name + field(3, b"\x1b" * size),
+        "datatype": name + field(5, field(1, b"x") + field(2, b"d" * size)),
+        "unknown fields": name + b"\xf8\x07\x01" * (size // 3),
+        "parameters of a tensor": name + field(5, field(1, b"x") + b'"\0' * (size // 2)),
+    }  # fmt: skip
+
+
+def _channel(port: int, *options: tuple[str, int]) -> grpc.Channel:
+    usual = (("grpc.max_send_message_length", -1), ("grpc.use_local_subchannel_pool", 1))
+    return grpc.insecure_channel(f"127.0.0.1:{port}", [*usual, *options])
+
+
+def _send(port: int, until_s: float, calls: Iterator[tuple[str, bytes, grpc.Compression]]) -> None:
+    with _channel(port) as channel:
+        for path, body, compression in calls:
+            if time.monotonic() > until_s:
+                return
+            with suppress(grpc.RpcError):
+                channel.unary_unary(path)(body, timeout=30, compression=compression)
+
+
+def large_requests(port: int, _http: int, until_s: float) -> None:
+    """62 MiB of one kind after the other, and the same as large as the family's own limit lets through."""
+    sizes = (62 * MIB, 900_000)
+    plain = grpc.Compression.NoCompression
+    turns = ((INFER, bodies(size)[kind], plain) for kind in bodies(0) for size in sizes)
+    _send(port, until_s, itertools.chain(turns, _small(plain)))
+
+
+def _small(compression: grpc.Compression) -> Iterator[tuple[str, bytes, grpc.Compression]]:
+    small = bodies(900_000)
+    return itertools.cycle((INFER, body, compression) for body in small.values())
+
+
+def packed_requests(port: int, _http: int, until_s: float) -> None:
+    """A few KiB of gzip or deflate that unpack to 32 MiB."""
+    packed = bodies(32 * MIB)
+    kinds = (grpc.Compression.Gzip, grpc.Compression.Deflate)
+    few = [
+        (INFER, packed[kind], way) for kind in ("empty inputs", "dimensions", "id") for way in kinds
+    ]
+    _send(port, until_s, itertools.cycle(few))
+
+
+def large_questions(port: int, _http: int, until_s: float) -> None:
+    """62 MiB to methods that take a name."""
+    body = b"\x0a\x00" * (31 * MIB)
+    paths = (
+        "/inference.GRPCInferenceService/ModelMetadata",
+        "/grpc.health.v1.Health/Check",
+        "/gearshift.v1.Control/GetPlan",
+        "/gearshift.v1.Tasks/AddTask",
+    )
+    few = [
+        (path, data, grpc.Compression.NoCompression)
+        for path in paths
+        for data in (body, body[:900_000])
+    ]
+    _send(port, until_s, itertools.cycle(few))
+
+
+def idle_streams(port: int, _http: int, until_s: float) -> None:
+    """As many streams as the server takes, on many connections, and nothing said on them."""
+    rawest: list[Raw] = []
+    while time.monotonic() < until_s:
+        if len(rawest) < 150:
+            rawest.append(Raw(port))
+            for _ in range(130):
+                rawest[-1].open(STREAM)
+        for raw in rawest:
+            raw.hear()
+        time.sleep(0.015)
+
+
+def rapid_reset(port: int, _http: int, until_s: float) -> None:
+    """Streams opened and reset on one connection as fast as it goes; another one when the server ends it."""
+    while time.monotonic() < until_s:
+        raw = Raw(port)
+        with suppress(OSError):
+            while time.monotonic() < until_s and raw.hear():
+                raw.reset_many(INFER, 200, message(request()))
+        raw.close()
+
+
+def unread_answers(port: int, _http: int, until_s: float) -> None:
+    """4,000 requests with large answers on one connection that takes none of them."""
+    _take_nothing(port, until_s, connections=1, calls=4000)
+
+
+def unread_by_many(port: int, _http: int, until_s: float) -> None:
+    """The same from many connections at once."""
+    _take_nothing(port, until_s, connections=40, calls=130)
+
+
+def _take_nothing(port: int, until_s: float, *, connections: int, calls: int) -> None:
+    rawest: list[Raw] = []
+    while time.monotonic() < until_s:
+        if len(rawest) < connections:
+            rawest.append(Raw(port, window=0))
+        for raw in rawest:
+            with suppress(OSError):
+                raw.hear()
+                for _ in range(20 if raw.calls < calls else 0):
+                    raw.open(INFER, message(request()), end=True)
+        time.sleep(0.005)
+
+
+def unread_streams(port: int, _http: int, until_s: float) -> None:
+    """The same on streams: requests are written, answers never read."""
+    rawest = [Raw(port, window=0) for _ in range(8)]
+    ids = [raw.open(STREAM) for raw in rawest]
+    while time.monotonic() < until_s:
+        for raw, stream in zip(rawest, ids, strict=True):
+            with suppress(OSError):
+                raw.hear()
+                raw.write(stream, message(request()) * 50)
+        time.sleep(0.01)
+
+
+def idle_visits(_port: int, http: int, until_s: float) -> None:
+    """Connections to the operators' port: silent, slow, endless, or asking and not reading."""
+    says = (
+        b"",
+        b"GET /metrics HT",
+        b"GET /metrics HTTP/1.1\r\nX: ",
+        b"GET /metrics HTTP/1.1\r\n\r\n" * 50,
+    )
+    held: list[socket.socket] = []
+    while time.monotonic() < until_s:
+        for said in says:
+            with suppress(OSError):
+                held.append(socket.create_connection(("127.0.0.1", http), timeout=0.2))
+                held[-1].sendall(said)
+        if len(held) > 400:
+            held.pop(0).close()
+        time.sleep(0.002)
+
+
+def message(body: bytes) -> bytes:
+    """A gRPC message of this body."""
+    return b"\0" + struct.pack(">I", len(body)) + body
+
+
+class Raw:
+    """HTTP/2 by hand, without the manners of a gRPC client. `window`: what it lets each stream send to it."""
+
+    def __init__(self, port: int, window: int = 65_535) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._next = 1
+        self._heard = b""
+        settings = struct.pack(">HI", 4, window)
+        self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, settings))
+        self._socket.settimeout(1.0)
+        self._socket.recv(4096)
+        self._socket.sendall(_frame(4, 1, 0, b""))
+        self._socket.setblocking(False)
+
+    @property
+    def calls(self) -> int:
+        """Calls begun so far."""
+        return self._next // 2
+
+    def open(self, path: str, body: bytes = b"", *, end: bool = False) -> int:
+        """A new call, its message and its end where given; its id."""
+        stream, self._next = self._next, self._next + 2
+        self._write(
+            _frame(1, 4, stream, _headers(path))
+            + (_frame(0, int(end), stream, body) if body else b"")
+        )
+        return stream
+
+    def write(self, stream: int, body: bytes) -> None:
+        """More of a call."""
+        self._write(_frame(0, 0, stream, body))
+
+    def reset_many(self, path: str, count: int, body: bytes) -> None:
+        """So many calls, each reset at once."""
+        out = bytearray()
+        for stream in range(self._next, self._next + 2 * count, 2):
+            out += _frame(1, 4, stream, _headers(path)) + _frame(0, 1, stream, body)
+            out += _frame(3, 0, stream, struct.pack(">I", 8))
+        self._next += 2 * count
+        self._socket.settimeout(1.0)
+        self._socket.sendall(out)
+
+    def hear(self) -> bool:
+        """Throw away what has come; False once the other side has ended the connection."""
+        self._socket.setblocking(False)
+        with suppress(BlockingIOError):
+            while data := self._socket.recv(65_536):
+                self._heard = (self._heard + data)[-65_536:]
+                if b"\x00\x00\x08\x06\x00" in data:  # answer a ping
+                    at = data.index(b"\x00\x00\x08\x06\x00") + 9
+                    self._write(_frame(6, 1, 0, data[at : at + 8].ljust(8, b"\0")))
+                    self._socket.setblocking(False)
+            return False
+        return True
+
+    def heard(self) -> bytes:
+        """The last of what has come."""
+        self.hear()
+        return self._heard
+
+    def close(self) -> None:
+        """Leave."""
+        self._socket.close()
+
+    def _write(self, data: bytes) -> None:
+        self._socket.settimeout(0.05)
+        self._socket.sendall(data)
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(payload))[1:]
+        + bytes((kind, flags))
+        + struct.pack(">I", stream)
+        + payload
+    )
+
+
+def _headers(path: str) -> bytes:
+    """Literal headers, never indexed."""
+    fields = ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"),
+              ("te", "trailers"), ("content-type", "application/grpc"))  # fmt: skip
+    return b"".join(
+        b"\x10" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
+        for name, value in fields
+    )
+
+
+ATTACKS: dict[str, Callable[[int, int, float], None]] = {
+    one.__name__: one
+    for one in (large_requests, packed_requests, large_questions, idle_streams, rapid_reset, unread_answers,
+                unread_by_many, unread_streams, idle_visits)
+}  # fmt: skip
+
+
+def main() -> None:
+    """Run one; niced, so that on few cores the server and its good neighbour are not short of them for that alone."""
+    name, port, http, seconds = sys.argv[1:]
+    os.nice(10)
+    ATTACKS[name](int(port), int(http), time.monotonic() + float(seconds))
+
+
+if __name__ == "__main__":
+    main()

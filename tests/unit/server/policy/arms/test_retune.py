@@ -1,0 +1,209 @@
+"""What the policy is told of costs: nothing while they hold, everything when they move."""
+
+from dataclasses import replace
+
+import pytest
+
+from server.policy.arms.retune import (
+    Known,
+    Ran,
+    Running,
+    arms_now,
+    forgotten,
+    is_starved,
+    last_ran_s,
+    like,
+    measured,
+    observe,
+    predicted_s,
+    renewed,
+    scale,
+    with_arms,
+    without_arms,
+)
+from server.policy.decision import Arm
+from tests.support.builders import a_profile
+
+SMALL = a_profile("small", 0.7, 0.004)
+LARGE = a_profile("large", 0.8, 0.012)
+
+
+def calm(batches: int = 100) -> Known:
+    """Knows both arms and has seen them run as profiled."""
+    state = with_arms(Known(), [SMALL, LARGE])
+    for i in range(batches):
+        state, _ = observe(state, ran(at_s=0.01 * i))
+    return state
+
+
+def ran(speed: float = 1.0, at_s: float = 10.0, added_s: float = 0.0, rows: int = 2) -> Ran:
+    took_s = LARGE.mean_s[rows] * speed
+    return Ran(LARGE.arm, rows, took_s, took_s + added_s, at_s)
+
+
+def test_an_arm_is_known_as_profiled_until_something_ran():
+    state = with_arms(Known(), [SMALL])
+
+    assert [arm.mean_s for arm in arms_now(state)] == [SMALL.mean_s]
+
+
+def test_batches_that_take_what_they_should_are_no_news():
+    state = calm(600)  # by then the margin has shrunk to what so steady a machine needs
+
+    for i in range(200):
+        state, arms = observe(state, ran(at_s=10.0 + i))
+        assert arms is None
+
+
+def test_a_machine_at_half_its_speed_is_news_after_two_batches_for_every_arm():
+    state, first = observe(calm(), ran(speed=2.0))
+    state, second = observe(state, ran(speed=2.0, at_s=10.03))
+
+    assert first is None
+    assert second is not None
+    small = next(arm for arm in second if arm.arm == SMALL.arm)
+    assert small.mean_s[1] == pytest.approx(2.0 * SMALL.mean_s[1], rel=0.05)
+    assert small.upper_s[1] > small.mean_s[1]
+    assert scale(state, SMALL.arm) == pytest.approx(2.0, rel=0.05)
+    assert predicted_s(state, SMALL.arm, 1) == pytest.approx(small.mean_s[1])
+
+
+def test_with_another_batch_overdue_one_is_enough():
+    running = [Running(SMALL.arm, 1, 1.9 * SMALL.mean_s[1])]
+
+    _, arms = observe(calm(), ran(speed=2.0), running)
+
+    assert arms is not None
+
+
+def test_a_sole_worker_believes_one_slow_batch_until_the_next_says_otherwise():
+    state, slow = observe(calm(), ran(speed=2.0), ())
+    _, again = observe(state, ran(speed=1.0, at_s=10.03), ())
+
+    assert slow is not None
+    assert again is not None
+    assert slow[0].mean_s[1] > 1.5 * SMALL.mean_s[1]
+    assert again[0].mean_s[1] == pytest.approx(SMALL.mean_s[1], rel=0.03)
+
+
+def test_small_news_rests_for_a_moment():
+    state = replace(calm(), rested_s=100.0)
+    state = replace(state, speed=replace(state.speed, level=0.1))
+
+    state, early = observe(state, ran(speed=1.1, at_s=99.0))
+    _, later = observe(state, ran(speed=1.1, at_s=101.0))
+
+    assert early is None
+    assert later is not None
+
+
+def test_what_serving_adds_is_part_of_every_cost():
+    state = calm(0)
+    for i in range(100):
+        state, _ = observe(state, ran(at_s=0.1 * i, added_s=0.002))
+
+    small = next(arm for arm in arms_now(state) if arm.arm == SMALL.arm)
+    assert small.mean_s[2] == pytest.approx(SMALL.mean_s[2] + 0.002, rel=0.02)
+
+
+def test_an_arm_that_was_never_made_known_is_refused():
+    with pytest.raises(KeyError):
+        observe(calm(), Ran(Arm("other", "scripted"), 1, 0.01, 0.01, 0.0))
+
+
+def test_two_backends_of_one_variant_are_learnt_apart():
+    other = replace(LARGE, arm=Arm("large", "other"))
+    state = with_arms(Known(), [LARGE, other])
+    for i in range(200):
+        state, _ = observe(state, ran(at_s=0.02 * i))
+        took_s = 1.5 * other.mean_s[2]
+        state, _ = observe(state, Ran(other.arm, 2, took_s, took_s, 0.02 * i + 0.01))
+
+    assert predicted_s(state, LARGE.arm, 2) == pytest.approx(LARGE.mean_s[2], rel=0.03)
+    assert predicted_s(state, other.arm, 2) == pytest.approx(1.5 * other.mean_s[2], rel=0.03)
+
+
+def test_a_size_that_costs_more_than_profiled_is_told_and_larger_ones_never_cost_less():
+    state = with_arms(Known(), [LARGE])
+    for i in range(300):
+        for rows, speed in ((1, 1.0), (8, 1.5), (9, 1.0), (16, 1.0)):
+            state, _ = observe(state, ran(speed, at_s=0.1 * i, rows=rows))
+
+    told = arms_now(state)[0].mean_s
+    assert told[1] == pytest.approx(LARGE.mean_s[1], rel=0.05)
+    assert told[8] > 1.2 * LARGE.mean_s[8]
+    assert list(told) == sorted(told)
+
+
+def test_where_truth_falls_in_the_batch_the_policy_is_not_told_again_and_again():
+    state, told = with_arms(Known(), [LARGE]), 0
+    for i in range(600):
+        for rows, speed in ((4, 2.0), (5, 2.0), (8, 0.8)):
+            state, arms = observe(state, ran(speed, at_s=0.2 * i, rows=rows))
+            told += arms is not None and i >= 300
+
+    assert told == 0
+
+
+def test_a_shadow_run_tells_of_speed_and_not_of_what_serving_adds():
+    state = with_arms(Known(), [LARGE])
+
+    state, _ = observe(state, ran(speed=1.1, added_s=0.5)._replace(shadow=True))
+
+    assert scale(state, LARGE.arm) > 1.0
+    assert state.overhead.weight == 0.0
+    assert state.last[LARGE.arm].ended_s == 10.0
+
+
+def test_on_other_hardware_margins_are_wider_and_no_arm_is_known_well():
+    before = calm(300)
+
+    after = renewed(before, 1.5)
+
+    assert after.told[LARGE.arm].mean_s == pytest.approx(before.told[LARGE.arm].mean_s, rel=0.06)
+    assert after.told[LARGE.arm].upper_s[2] > 1.3 * before.told[LARGE.arm].upper_s[2]
+    assert not after.last
+
+
+def test_an_arm_that_goes_takes_nothing_with_it_but_its_tables():
+    state = without_arms(calm(), [SMALL.arm])
+
+    assert set(state.told) == set(state.profiled) == {LARGE.arm}
+    assert state.speed == calm().speed
+
+
+def test_what_was_measured_just_now_is_believed_as_it_is():
+    slow, _ = observe(calm(), ran(speed=2.0))
+    slow, _ = observe(slow, ran(speed=2.0, at_s=10.03))
+    fresh = a_profile("large", 0.8, 0.024)
+
+    state = measured(slow, [fresh])
+
+    assert state.told[LARGE.arm].mean_s == fresh.mean_s
+    assert scale(state, LARGE.arm) == 1.0
+
+
+def test_former_knowledge_takes_on_the_arms_of_today():
+    before, today = calm(), with_arms(Known(), [LARGE, a_profile("new", 0.75, 0.006)])
+
+    state = like(before, today)
+
+    assert set(state.told) == set(today.told)
+    assert state.speed == before.speed
+
+
+def test_what_was_learnt_must_not_keep_everybody_out_for_ever():
+    state = with_arms(Known(), [SMALL, LARGE])
+    state, _ = observe(state, ran(added_s=1.0))
+    state, _ = observe(state, ran(added_s=1.0, at_s=11.0))
+
+    assert is_starved(state, 0.05)
+    again = forgotten(state)
+
+    assert not is_starved(again, 0.05)
+    assert again.told[SMALL.arm].mean_s == SMALL.mean_s
+    assert last_ran_s(state) == 11.0
+
+
+def test_a_bound_that_no_profile_meets_is_no_starvation():
+    assert not is_starved(with_arms(Known(), [SMALL, LARGE]), 0.001)

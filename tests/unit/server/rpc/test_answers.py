@@ -1,0 +1,67 @@
+"""Answers to bytes: what a batch shares and what is one answer's own make one message."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.catalog import DATATYPES, Family, Slo, TensorSpec
+from server.rpc import answers
+from server.runtime.dispatch.jobs import Batch
+from tests.support.builders import a_profile
+from wire import inference_pb2 as pb
+
+FAMILY = Family("m", (), (), (), Slo(0.1))
+
+
+def encoded(datatype: str, array: NDArray[Any]) -> bytes:
+    """One answer of a batch of 8 rows that took 5 ms."""
+    batch = Batch(
+        a_profile("small", 0.75), "int8", 8, started_s=1.0, gathered_s=1.001, ended_s=1.006
+    )
+    spec = TensorSpec("y", datatype, (-1, *array.shape[1:]))
+    common = answers.shared(FAMILY, batch, [spec], len(array))
+    return answers.whole(common, "id 1", 0.25, [array])
+
+
+def test_both_parts_make_one_message():
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+    message: Any = pb.ModelInferResponse.FromString(encoded("FP32", array))
+
+    assert (message.model_name, message.model_version, message.id) == ("m", "1", "id 1")
+    assert list(message.outputs[0].shape) == [2, 3]
+    assert list(message.raw_output_contents) == [array.tobytes()]
+    told = {k: getattr(v, v.WhichOneof("parameter_choice")) for k, v in message.parameters.items()}
+    assert told == {
+        "variant": "small",
+        "precision": "int8",
+        "backend": "scripted",
+        "accuracy": 0.75,
+        "batch_size": 8,
+        "compute_ms": pytest.approx(5.0),
+        "queue_ms": 250.0,
+    }
+
+
+@pytest.mark.parametrize("datatype", sorted(set(DATATYPES) - {"FP16"}))
+def test_a_typed_answer_has_typed_contents_and_nothing_raw(datatype: str):
+    array = np.array([[0, 1, 1]]).astype(DATATYPES[datatype])
+
+    message: Any = pb.ModelInferResponse.FromString(
+        answers.typed(encoded(datatype, array), [array])
+    )
+
+    ((_, values),) = message.outputs[0].contents.ListFields()
+    assert list(values) == [0, 1, 1]
+    assert not message.raw_output_contents
+    assert message.parameters["variant"].string_param == "small"
+
+
+def test_half_precision_stays_raw():
+    array = np.array([[1.5]], np.float16)
+
+    message = encoded("FP16", array)
+
+    assert answers.typed(message, [array]) == message

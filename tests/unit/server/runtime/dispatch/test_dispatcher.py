@@ -1,0 +1,465 @@
+"""The dispatcher as a value in one thread: every job gets one answer, or a place in a step, and never both."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from server.errors import ComputeFailed, DeadlineMissed, NotReady, Overloaded
+from server.metrics import FamilyMetrics, Metrics
+from server.policy.arms.incidents import Failed, Overdue, Returned
+from server.policy.decision import ArmProfile, Decision, Outlook, Policy, PolicyFactory, Run, Ticket
+from server.policy.dispatch.choose import adaptive
+from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step, Trial
+from server.runtime.dispatch.jobs import Answer, Batch, Job
+from tests.support.builders import a_profile, three_arms
+
+
+class Desk:
+    """A dispatcher, the answers that it has given, and what it has counted."""
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        arms: Sequence[ArmProfile] | None = None,
+        factory: PolicyFactory = adaptive,
+    ) -> None:
+        self.registry = CollectorRegistry()
+        metrics: FamilyMetrics = Metrics(self.registry, []).family("m")
+        self.answers: list[Answer] = []
+        self.dispatcher = Dispatcher("m", factory, limits or Limits(), metrics)
+        self.dispatcher.answer_to(self.answers.extend)
+        chosen = [a_profile(first_s=0.001, more_s=0.0001)] if arms is None else arms
+        if chosen:
+            self.dispatcher.apply(chosen)
+
+    def submit(self, *jobs: Job) -> None:
+        """Submit together."""
+        self.dispatcher.submit(jobs)
+
+    def outcomes(self) -> dict[str, float]:
+        """Requests by outcome."""
+        return {
+            sample.labels["outcome"]: sample.value
+            for metric in self.registry.collect()
+            for sample in metric.samples
+            if sample.name == "gearshift_requests_total"
+        }
+
+
+def a_job(slo_s: float = 60.0, rows: int = 1, variant: str | None = None) -> Job:
+    """A job that arrives now."""
+    now_s = time.monotonic()
+    return Job({}, rows, now_s, now_s + slo_s, 0.0, variant, "default", origin=None)
+
+
+def test_jobs_that_wait_go_into_one_step_in_the_order_of_their_deadlines():
+    desk = Desk()
+    later, sooner = a_job(slo_s=60.0), a_job(slo_s=50.0)
+
+    desk.submit(later, sooner)
+    step = desk.dispatcher.next_step()
+
+    assert step is not None
+    assert step.jobs == (sooner, later)
+    assert step.rows == 2
+    assert (desk.answers, desk.dispatcher.depth) == ([], 0)
+
+
+def test_before_any_arm_is_ready_jobs_are_told_so():
+    desk = Desk(arms=[])
+
+    desk.submit(a_job())
+
+    (answer,) = desk.answers
+    assert isinstance(answer.error, NotReady)
+    assert "model 'm' is loading" in str(answer.error)
+    assert desk.outcomes() == {"not_ready": 1}
+
+
+def test_what_exceeds_the_capacity_is_refused_at_once():
+    desk = Desk(Limits(capacity_rows=3))
+
+    desk.submit(*(a_job() for _ in range(5)))
+
+    assert [type(answer.error) for answer in desk.answers] == [Overloaded, Overloaded]
+    assert desk.dispatcher.depth == 3
+    assert desk.outcomes() == {"shed": 2}
+
+
+def test_what_cannot_be_in_time_is_refused_at_once():
+    desk = Desk()
+
+    desk.submit(a_job(slo_s=0.0005))
+
+    assert [type(answer.error) for answer in desk.answers] == [DeadlineMissed]
+    assert desk.outcomes() == {"expired": 1}
+
+
+def test_the_reply_margin_is_kept_back_from_every_deadline():
+    desk = Desk(Limits(reply_margin_s=10.0))
+
+    desk.submit(a_job(slo_s=9.0), a_job(slo_s=20.0))
+
+    assert [type(answer.error) for answer in desk.answers] == [DeadlineMissed]
+    assert desk.dispatcher.depth == 1
+
+
+def test_who_waits_for_a_variant_that_is_let_go_is_told_so_at_once_and_the_others_wait_on():
+    small, middle, large = three_arms()
+    desk = Desk(arms=[small, middle, large])
+    desk.submit(a_job(variant="middle"), a_job(variant="large"), a_job())
+
+    desk.dispatcher.apply([small, large])
+    desk.dispatcher.apply([small, large])
+
+    (answer,) = desk.answers
+    assert isinstance(answer.error, NotReady)
+    assert "variant 'middle' is not available now" in str(answer.error)
+    assert (desk.dispatcher.depth, desk.outcomes()) == (2, {"not_ready": 1})
+
+
+def test_a_cancelled_job_is_neither_run_nor_answered():
+    desk = Desk()
+    kept, gone = a_job(), a_job()
+    desk.submit(kept, gone)
+
+    assert desk.dispatcher.cancel(gone)
+    step = desk.dispatcher.next_step()
+
+    assert step is not None
+    assert step.jobs == (kept,)
+    assert desk.answers == []
+    assert desk.outcomes() == {"cancelled": 1}
+
+
+def test_a_job_is_cancelled_once_and_only_while_it_waits():
+    desk = Desk()
+    job, stranger = a_job(), a_job()
+    desk.submit(job)
+    desk.dispatcher.next_step()
+
+    assert not desk.dispatcher.cancel(job)
+    assert not desk.dispatcher.cancel(stranger)
+
+
+def test_finish_delivers_and_counts_each_answer_once():
+    desk = Desk()
+    desk.submit(a_job(), a_job(slo_s=30.0))
+    step = desk.dispatcher.next_step()
+    assert step is not None
+    now_s = time.monotonic()
+    batch = Batch(step.arm, "fp32", 2, now_s, now_s, now_s + 0.001)
+
+    desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
+
+    assert [answer.job for answer in desk.answers] == list(step.jobs)
+    assert desk.outcomes() == {"ok": 2}
+
+
+def test_a_closed_dispatcher_refuses_new_jobs_drains_and_ends():
+    desk = Desk()
+    waiting = a_job()
+    desk.submit(waiting)
+
+    desk.dispatcher.close()
+    desk.submit(a_job())
+    step = desk.dispatcher.next_step()
+
+    assert step is not None
+    assert step.jobs == (waiting,)
+    assert desk.dispatcher.next_step() is None
+    assert [type(answer.error) for answer in desk.answers] == [NotReady]
+
+
+def test_abandoning_answers_every_job_that_still_waits():
+    desk = Desk()
+    jobs = [a_job() for _ in range(3)]
+    desk.submit(*jobs)
+
+    desk.dispatcher.close()
+    desk.dispatcher.abandon()
+
+    assert {id(answer.job) for answer in desk.answers} == {id(job) for job in jobs}
+    assert all(isinstance(answer.error, NotReady) for answer in desk.answers)
+    assert desk.dispatcher.next_step() is None
+
+
+def test_a_variant_that_is_not_there_yet_is_not_ready():
+    desk = Desk()
+
+    desk.submit(a_job(variant="other"))
+
+    (answer,) = desk.answers
+    assert isinstance(answer.error, NotReady)
+    assert "variant 'other' is not available now" in str(answer.error)
+
+
+def test_arms_that_the_policy_cannot_use_change_nothing():
+    desk = Desk()
+    before = desk.dispatcher.arms
+
+    with pytest.raises(ValueError, match="at least one"):
+        desk.dispatcher.apply([])
+
+    assert desk.dispatcher.arms == before
+
+
+def test_a_shed_job_is_told_when_to_ask_again():
+    desk = Desk(arms=[a_profile(first_s=1.0, more_s=0.01, max_batch=4)])
+    desk.submit(*(a_job(slo_s=2.0) for _ in range(12)))
+
+    step = desk.dispatcher.next_step()
+
+    assert step is not None
+    shed = [answer.error for answer in desk.answers]
+    assert len(shed) + len(step.jobs) + desk.dispatcher.depth == 12
+    assert {type(error) for error in shed} == {Overloaded}
+    (hint,) = {error.retry_s for error in shed if error is not None}
+    assert hint == pytest.approx((len(step.jobs) + desk.dispatcher.depth) * 1.03 / 4)
+
+
+def test_what_cannot_be_answered_with_all_ahead_of_it_is_refused_at_arrival():
+    desk = Desk(arms=[a_profile(first_s=0.1, more_s=0.1)])
+
+    desk.submit(*(a_job(slo_s=1.02) for _ in range(40)))
+
+    assert desk.dispatcher.depth == 21  # twice the ten that can be done, and the one that met them
+    error = desk.answers[0].error
+    assert isinstance(error, Overloaded)
+    assert error.retry_s == pytest.approx(2.1)
+    assert "what waits now takes about 2100 ms" in str(error)
+
+
+def test_the_policy_is_told_what_arrived_and_what_ended_since_it_was_last_asked():
+    seen: list[Outlook] = []
+    desk = Desk(Limits(workers=2, capacity_rows=3), factory=lambda arms: _watched(arms, seen))
+    desk.submit(a_job(rows=2), a_job(rows=2))  # the second is refused: it counts as arrived
+    first = desk.dispatcher.next_step()
+    assert first is not None
+    finish(desk, first)
+    desk.submit(a_job())
+    second = desk.dispatcher.next_step()
+    desk.submit(a_job())
+    third = desk.dispatcher.next_step()
+
+    assert second is not None
+    assert third is not None
+    assert [outlook.arrived for outlook in seen] == [4, 5, 6]
+    (ended,) = seen[1].finished
+    assert (ended.arm, ended.rows) == (first.arm.arm, 2)
+    assert 0.0 < ended.latency_s < 60.0
+    assert (seen[0].finished, seen[2].finished) == ((), ())
+    assert desk.dispatcher.load().running == 2
+
+
+def test_a_step_whose_jobs_were_run_apart_tells_nothing_of_speed():
+    ended: list[Outlook] = []
+    desk = Desk(factory=lambda arms: _watched(arms, ended))
+    desk.submit(a_job(), a_job())
+    step = desk.dispatcher.next_step()
+    assert step is not None
+
+    apart = Batch(step.arm, "fp32", 1, step.begun_s, step.begun_s, step.begun_s)
+    desk.dispatcher.finish(step, [Answer(job, {}, apart) for job in step.jobs])
+    desk.submit(a_job())
+    desk.dispatcher.next_step()
+
+    assert ended[-1].finished == ()
+    assert desk.dispatcher.load().running == 1  # the later one
+
+
+def test_a_decision_is_kept_with_what_it_was_made_from():
+    desk = Desk()
+    desk.submit(a_job(), a_job(rows=2))
+
+    step = desk.dispatcher.next_step()
+
+    (record,) = desk.dispatcher.journal.last(5)
+    assert step is not None
+    assert isinstance(record.decision, Run)
+    assert record.tickets == record.decision.tickets
+    assert (record.waiting, record.outlook.arrived, record.arms) == (2, 3, desk.dispatcher.arms)
+    assert 0.0 < record.took_s < 1.0
+
+
+def test_the_load_tells_tickets_rows_and_forecast():
+    desk = Desk()
+
+    desk.submit(a_job(), a_job(rows=2))
+    load = desk.dispatcher.load()
+
+    assert (load.running, load.tickets, load.rows, load.arrived) == (0, 2, 3, 3)
+    assert load.rate_rps > 0.0
+
+
+def taken(desk: Desk) -> Step:
+    """The next step, which must be one."""
+    step = desk.dispatcher.next_step()
+    assert isinstance(step, Step)
+    return step
+
+
+def test_what_an_arm_let_down_goes_to_another_one_with_its_deadline_kept():
+    desk = Desk(arms=three_arms())
+    job = a_job()
+    desk.submit(job)
+    first = taken(desk)
+    ticket = job.ticket
+
+    desk.dispatcher.quarantine.tell(Failed(first.arm.arm, canary_passed=False))
+    desk.dispatcher.requeue(first)
+    second = taken(desk)
+    finish(desk, second)
+
+    assert second.jobs == (job,)
+    assert second.arm.arm != first.arm.arm
+    assert (job.ticket, job.retries) == (ticket, 1)
+    assert [answer.error for answer in desk.answers] == [None]
+    assert desk.dispatcher.load().arrived == 1
+
+
+def test_after_two_retries_a_job_is_given_up():
+    desk = Desk(arms=three_arms())
+    desk.submit(a_job())
+
+    for _ in range(3):
+        desk.dispatcher.requeue(taken(desk))
+
+    (answer,) = desk.answers
+    assert isinstance(answer.error, ComputeFailed)
+    assert desk.dispatcher.depth == 0
+
+
+def test_a_pinned_job_whose_arm_is_out_is_told_so_waiting_running_or_new():
+    desk = Desk(arms=three_arms())
+    desk.submit(a_job(variant="large"))
+    step = taken(desk)
+    desk.submit(a_job(variant="large"), a_job())
+
+    desk.dispatcher.quarantine.tell(Failed(step.arm.arm, canary_passed=False))
+    desk.dispatcher.requeue(step)
+    desk.submit(a_job(variant="large"))
+
+    assert [type(answer.error) for answer in desk.answers] == [NotReady] * 3
+    for answer in desk.answers:
+        assert "large on scripted (cpu) failed, tried again in 0.1 s" in str(answer.error)
+        assert answer.error is not None
+        assert 0.0 < (answer.error.retry_s or 0.0) <= 0.1
+    assert desk.dispatcher.depth == 1
+
+
+def test_the_last_arm_out_answers_all_that_wait_and_is_probed_when_due():
+    desk = Desk()
+    desk.submit(a_job())
+    step = taken(desk)
+    desk.submit(a_job())
+
+    desk.dispatcher.quarantine.tell(Failed(step.arm.arm, canary_passed=False))
+    desk.dispatcher.requeue(step)
+    trial = desk.dispatcher.next_step()
+
+    assert [type(answer.error) for answer in desk.answers] == [NotReady] * 2
+    assert desk.dispatcher.arms == ()
+    assert trial == Trial(step.arm)
+
+
+def test_an_idle_worker_is_woken_for_a_probe_when_the_run_that_hung_returns():
+    desk = Desk(arms=three_arms())
+    desk.submit(a_job())
+    step = taken(desk)
+    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
+    desk.dispatcher.requeue(step)
+    finish(desk, taken(desk))
+    tasks: list[object] = []
+    idle = threading.Thread(target=lambda: tasks.append(desk.dispatcher.next_step()))
+
+    idle.start()
+    desk.dispatcher.quarantine.tell(Returned(step.arm.arm))
+    idle.join(60.0)
+
+    assert tasks == [Trial(step.arm)]
+
+
+def test_what_a_lost_worker_owes_is_answered_once_by_whoever_is_first():
+    desk = Desk(arms=three_arms())
+    pinned, free = a_job(variant="large"), a_job()
+    desk.submit(pinned, free)
+    step = taken(desk)
+    assert set(step.jobs) == {pinned, free}
+
+    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
+    desk.dispatcher.give_up(step)
+    other = taken(desk)
+    finish(desk, other)
+    finish(desk, step)
+
+    assert other.jobs == (free,)
+    assert [answer.job for answer in desk.answers] == [free, pinned]
+
+
+def test_a_lost_worker_that_is_given_up_for_good_answers_nothing():
+    desk = Desk(arms=three_arms())
+    desk.submit(a_job(variant="large"))
+    step = taken(desk)
+
+    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
+    desk.dispatcher.give_up(step)
+    desk.dispatcher.requeue(step)
+    finish(desk, step)
+
+    assert [type(answer.error) for answer in desk.answers] == [NotReady]
+
+
+def finish(desk: Desk, step: Step) -> None:
+    """A worker ran this step's jobs together."""
+    now_s = time.monotonic()
+    batch = Batch(step.arm, "fp32", step.rows, now_s, now_s, now_s)
+    desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
+
+
+def _watched(arms: Sequence[ArmProfile], seen: list[Outlook]) -> Policy:
+    """The adaptive policy, and a note of every outlook it was given."""
+    decide = adaptive(arms)
+
+    def watched(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
+        seen.append(outlook)
+        return decide(tickets, outlook, now_s)
+
+    return watched
+
+
+def test_no_more_steps_are_given_out_than_workers_may_serve():
+    desk = Desk(Limits(workers=2))
+    desk.dispatcher.resize(1)
+    desk.submit(a_job())
+    first = desk.dispatcher.next_step()
+    desk.submit(a_job())
+
+    taken: list[object] = []
+    other = threading.Thread(target=lambda: taken.append(desk.dispatcher.next_step()))
+    other.start()
+    assert first is not None
+    assert taken == []
+    assert desk.dispatcher.slack(1.0).idle == 0
+    desk.dispatcher.resize(2)
+    other.join(60.0)
+
+    assert len(taken) == 1
+    assert desk.dispatcher.load().running == 2
+
+
+def test_idle_is_when_nobody_waits_and_nothing_runs():
+    desk = Desk()
+    assert desk.dispatcher.await_idle(0.0)
+
+    desk.submit(a_job())
+    assert not desk.dispatcher.await_idle(0.0)
+    step = desk.dispatcher.next_step()
+    assert not desk.dispatcher.await_idle(0.0)
+    assert step is not None
+    finish(desk, step)
+
+    assert desk.dispatcher.await_idle(0.0)
