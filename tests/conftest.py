@@ -45,5 +45,5 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark them."""
     for item in items:
-        if item.nodeid.rpartition("/")[2].startswith(NIGHTLY):
+        if f"{item.path.name}::{item.name}".startswith(NIGHTLY):
             item.add_marker(pytest.mark.nightly)
