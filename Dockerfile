@@ -11,6 +11,7 @@ COPY models models
 COPY loadtest loadtest
 COPY trainer trainer
 COPY surroundings surroundings
+COPY wire wire
 RUN python -m venv /app/.venv \
  && /app/.venv/bin/pip install --no-cache-dir -c constraints.txt -e . \
  && XDG_CACHE_HOME=/app/cache /app/.venv/bin/gearshift models build \
