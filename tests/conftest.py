@@ -6,8 +6,12 @@ And which tests `make nightly` runs besides those that are marked: `make test` t
 import signal
 
 import pytest
+from hypothesis import settings
 
 import surroundings  # noqa: F401 - before any library that it keeps quiet
+
+settings.register_profile("unhurried", deadline=None)  # other work on the machine fails no test
+settings.load_profile("unhurried")
 
 NIGHTLY = (
     # Whole training runs; what they go through is tested step by step as well.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.catalog import Family, TensorSpec
-from server.runtime.dispatch.jobs import Batch
+from server.engine.values import Execution
 from wire import inference_pb2 as pb
 
 _TYPED = {
@@ -30,16 +30,18 @@ def _final() -> bytes:
     return response.SerializeToString()
 
 
-def shared(family: Family, batch: Batch, outputs: Sequence[TensorSpec], rows: int) -> bytes:
-    """What all answers of `batch` with these outputs and this many rows have in common."""
+def shared(family: Family, execution: Execution, outputs: Sequence[TensorSpec], rows: int) -> bytes:
+    """What all answers computed alike, with these outputs and this many rows, have in common."""
     response: Any = pb.ModelInferResponse(model_name=family.name, model_version="1")
     parameters = response.parameters
-    parameters["variant"].string_param = batch.arm.arm.variant
-    parameters["precision"].string_param = batch.precision
-    parameters["backend"].string_param = batch.arm.arm.backend
-    parameters["accuracy"].double_param = batch.arm.accuracy
-    parameters["batch_size"].int64_param = batch.rows
-    parameters["compute_ms"].double_param = batch.compute_s * 1e3
+    parameters["variant"].string_param = execution.variant
+    parameters["precision"].string_param = execution.precision
+    parameters["backend"].string_param = execution.backend
+    parameters["accuracy"].double_param = execution.accuracy
+    parameters["batch_size"].int64_param = execution.batch_size
+    parameters["compute_ms"].double_param = execution.compute_s * 1e3
+    if execution.variants:
+        parameters["variants"].string_param = ",".join(execution.variants)
     for spec in outputs:
         response.outputs.add(name=spec.name, datatype=spec.datatype, shape=(rows, *spec.shape[1:]))
     return response.SerializeToString()

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from models.catalog import TensorSpec
+from models.catalog import Slo, TensorSpec
+from server.engine.description import Offer, described, offer_of
+from server.engine.served import ServedFamily
+from server.engine.unserved import Unserved
 from server.errors import NotReady, UnknownModel, Unsupported
 from server.metrics import Tally
-from server.rpc.convert import parse
-from server.rpc.service import Hosted
+from server.rpc.decode import parse
 from server.rpc.transport.call import Call, Handler
-from server.rpc.unserved import Unserved
 from server.texts import shown
 from wire import inference_pb2 as pb
 
@@ -19,12 +20,12 @@ _EXTENSIONS = ("model_configuration", "model_repository(index)", "statistics", "
 
 
 class Describe:
-    """Answers from the families as they are hosted now."""
+    """Answers from the families as they are now."""
 
     def __init__(
-        self, hosted: Mapping[str, Hosted], unserved: Unserved, ready: Callable[[], bool]
+        self, families: Mapping[str, ServedFamily], unserved: Unserved, ready: Callable[[], bool]
     ) -> None:
-        self._hosted = hosted
+        self._families = families
         self._unserved = unserved
         self._ready = ready
 
@@ -45,20 +46,20 @@ class Describe:
         }
         return {_SERVICE + name: Handler(_unary(*answer)) for name, answer in answers.items()}
 
-    def _family(self, request: Any) -> Hosted:
-        hosted = None if request.name in self._unserved else self._hosted.get(request.name)
-        if hosted is None:
+    def _family(self, request: Any) -> ServedFamily:
+        served = None if request.name in self._unserved else self._families.get(request.name)
+        if served is None:
             raise self._unserved.error(request.name, request.version)
-        hosted.reader.pinned(request.version)
-        return hosted
+        served.checks.pinned(request.version)
+        return served
 
     def _model_ready(self, request: Any) -> Any:
         try:
-            hosted = self._family(request)
+            served = self._family(request)
         except (UnknownModel, NotReady):
             return pb.ModelReadyResponse(ready=False)
-        arms = hosted.dispatcher.arms
-        pinned = hosted.reader.pinned(request.version)
+        arms = served.dispatcher.arms
+        pinned = served.checks.pinned(request.version)
         return pb.ModelReadyResponse(ready=any(pinned in (None, arm.arm.variant) for arm in arms))
 
     def _server_metadata(self, _: Any) -> Any:
@@ -79,23 +80,22 @@ class Describe:
         return response
 
     def _config(self, request: Any) -> Any:
-        hosted = self._family(request)
-        family = hosted.family
+        served = self._family(request)
+        family = served.family
         response: Any = pb.ModelConfigResponse()
         config = response.config
         config.name, config.backend, config.platform = family.name, "gearshift", "gearshift"
-        pinned = hosted.reader.pinned(request.version)
-        config.max_batch_size = hosted.reader.bounds.max_batch(pinned)
-        _offer(config, hosted, pinned)
+        pinned = served.checks.pinned(request.version)
+        _offer(config, family.slo, offer_of(served, pinned))
         for specs, field in ((family.inputs, config.input), (family.outputs, config.output)):
             for spec in specs:
                 field.add(name=spec.name, data_type=_data_type(spec), dims=spec.shape[1:])
         return response
 
     def _statistics(self, request: Any) -> Any:
-        hosted = [self._family(request)] if request.name else list(self._hosted.values())
+        served = [self._family(request)] if request.name else list(self._families.values())
         response: Any = pb.ModelStatisticsResponse()
-        for one in hosted:
+        for one in served:
             _fill(response.model_stats.add(name=one.family.name, version="1"), one.metrics.tally)
         return response
 
@@ -105,17 +105,10 @@ class Describe:
                 f"repository '{shown(request.repository_name)}' is not known; leave the name empty"
             )
         response: Any = pb.RepositoryIndexResponse()
-        if not request.ready:
-            for name, reason in self._unserved.reasons.items():
-                response.models.add(name=name, version="1", state="UNAVAILABLE", reason=reason)
-        for name, hosted in self._hosted.items():
-            if name in self._unserved:
-                continue
-            ready = bool(hosted.dispatcher.arms)
-            if ready or not request.ready:
-                reason = "" if ready else "loading and profiling"
+        for one in described(self._families, self._unserved):
+            if one.state == "ready" or not request.ready:
                 response.models.add(
-                    name=name, version="1", state="READY" if ready else "LOADING", reason=reason
+                    name=one.name, version="1", state=one.state.upper(), reason=one.reason
                 )
         return response
 
@@ -127,19 +120,19 @@ def _unary(request_type: Any, answer: Callable[[Any], Any]) -> Callable[[Call, b
     return function
 
 
-def _offer(config: Any, hosted: Hosted, pinned: str | None) -> None:
+def _offer(config: Any, slo: Slo, offer: Offer) -> None:
     """What becomes of requests that ask for no SLO: until when they are answered, and how many may wait."""
-    slo, limits, bounds = hosted.family.slo, hosted.dispatcher.limits, hosted.reader.bounds
+    config.max_batch_size = offer.max_batch
     policy = config.dynamic_batching.default_queue_policy
     policy.timeout_action = pb.ModelQueuePolicy.REJECT
     policy.default_timeout_microseconds = round(slo.latency_s * 1e6)
     policy.allow_timeout_override = True
-    policy.max_queue_size = bounds.max_waiting() or limits.capacity_rows
+    policy.max_queue_size = offer.max_waiting
     told = {
         "slo_ms": f"{slo.latency_s * 1e3:g}",
         "min_accuracy": f"{slo.min_accuracy:g}",
-        "queue_capacity": str(limits.capacity_rows),
-        "max_batch_with_time": str(bounds.max_batch_with_time(pinned)),
+        "queue_capacity": str(offer.capacity_rows),
+        "max_batch_with_time": str(offer.max_batch_with_time),
     }
     for key, value in told.items():
         config.parameters[key].string_value = value

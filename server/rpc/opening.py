@@ -1,13 +1,12 @@
 """Bytes -> ModelInfer request, once their outline shows that building it costs no more than it may."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from models.catalog import Family
+from server.engine.served import ServedFamily
 from server.errors import BadInput, RequestError, TooLarge
-from server.metrics import FamilyMetrics
 from server.rpc import sizes
-from server.rpc.convert import parse
+from server.rpc.decode import parse
 from server.rpc.outline import SMALL_BYTES, Outline, draw, elements
 from server.texts import shown
 from wire import inference_pb2 as pb
@@ -16,25 +15,22 @@ _MOST_ID = 128
 """Characters of a request's id that an error repeats: the reason behind it must fit too."""
 
 
-class _Host(Protocol):
-    family: Family
-    metrics: FamilyMetrics
-
-
 class Opening:
-    """Knows what each family's requests may hold."""
+    """Knows what each family's requests may hold. `refused` is told of whom a request was that holds more."""
 
     def __init__(
         self,
-        hosted: Mapping[str, _Host],
+        families: Mapping[str, ServedFamily],
         most_bytes: int,
         unknown: Callable[[str], RequestError],
+        refused: Callable[[str], None],
     ) -> None:
         self._unknown = unknown
-        self._hosted = hosted
+        self._refused = refused
+        self._families = families
         self._limits = {
             name: (sizes.request_bytes(one.family, most_bytes), sizes.request_elements(one.family))
-            for name, one in hosted.items()
+            for name, one in families.items()
         }
 
     def message(self, data: bytes) -> Any:
@@ -45,8 +41,7 @@ class Opening:
                 draw(data, found)
                 self._check(data, found)
             except RequestError as error:
-                if found.model in self._hosted:
-                    self._hosted[found.model].metrics.unrun("default", "invalid")
+                self._refused(found.model)
                 raise type(error)(named(found.id, str(error))) from error
         return parse(pb.ModelInferRequest, data)
 
@@ -54,7 +49,7 @@ class Opening:
         if found.model not in self._limits:
             raise self._unknown(found.model)
         most_bytes, most_elements = self._limits[found.model]
-        wanted, got = len(self._hosted[found.model].family.inputs), len(found.inputs)
+        wanted, got = len(self._families[found.model].family.inputs), len(found.inputs)
         if got > wanted:
             raise BadInput(
                 f"expected {wanted} inputs but got {got} inputs for model '{found.model}'. "

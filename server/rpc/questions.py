@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.errors import Overloaded
-from server.rpc.convert import parse
+from server.rpc.decode import parse
 from server.rpc.status import ending_of
 from server.rpc.transport.call import Call
 

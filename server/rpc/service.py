@@ -1,17 +1,21 @@
-"""ModelInfer and ModelStreamInfer: convert, submit, convert. What arrives while the front is busy goes on together."""
+"""ModelInfer and ModelStreamInfer: decode, take in, encode. What arrives while the front is busy goes on together."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import grpc
 
-from models.catalog import Family, TensorSpec
+from server.engine.checks import Checked
+from server.engine.intake import Intake
+from server.engine.served import ServedFamily
+from server.engine.unserved import Unserved
+from server.engine.values import Answer, Request
 from server.errors import ComputeFailed, Overloaded, RequestError
-from server.metrics import FamilyMetrics
-from server.rpc import answers, sizes
+from server.rpc import answers, decode, sizes
+from server.rpc.answer_size import AnswerSize
 from server.rpc.aside import LARGE_BYTES, Aside
-from server.rpc.convert import Reader, Request
 from server.rpc.opening import Opening, named
 from server.rpc.status import ending_of, status_of, trailers_of
 from server.rpc.streams import Stream, StreamReply
@@ -19,10 +23,9 @@ from server.rpc.transport.call import Call, Handler
 from server.rpc.transport.endings import Trailers
 from server.rpc.transport.hosting import SMALL_BYTES
 from server.rpc.transport.packing import Packed
-from server.rpc.unserved import Unserved
-from server.runtime.candidates.candidates import Candidates
-from server.runtime.dispatch.dispatcher import Dispatcher
-from server.runtime.dispatch.jobs import Answer, Job
+from server.runtime.dispatch.jobs import Job
+
+_log = logging.getLogger(__name__)
 
 MOST_BYTES = 64 << 20
 """The largest message, unless the operator sets another."""
@@ -38,57 +41,43 @@ class Reply(Protocol):
         """Why an answer need not be made, as this client takes none; "": it must."""
         ...
 
-    def reply(self, message: bytes) -> None:
-        """A serialised ModelInferResponse."""
+    def reply(self, message: bytes, trailers: Trailers = (), /) -> None:
+        """A serialised ModelInferResponse, and metadata that goes with it where the transport can carry it."""
         ...
 
     def fail(self, code: grpc.StatusCode, details: str, trailers: Trailers = (), /) -> None:
-        """An error instead, and metadata that goes with it where the transport can carry it."""
+        """An error instead, with metadata likewise."""
         ...
-
-
-@dataclass(slots=True, eq=False)
-class Hosted:
-    """One family as the transport sees it; `family` holds the variants that serve now, `candidates` tells of others."""
-
-    family: Family
-    reader: Reader
-    dispatcher: Dispatcher
-    metrics: FamilyMetrics
-    candidates: Candidates
-
-    def adopt(self, family: Family) -> None:
-        """The variants that serve are others now. Any thread: each is one assignment."""
-        self.reader.adopt(family)
-        self.family = family
-
-    @property
-    def outputs(self) -> dict[str, TensorSpec]:
-        """Output name -> its spec."""
-        return {spec.name: spec for spec in self.family.outputs}
 
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """What a job's answer needs to find its way back."""
+    """What an answer needs to find its way back: `raw` is how its outputs are to be encoded."""
 
     to: Reply
-    request: Request
-    hosted: Hosted
+    raw: bool
 
 
 class Service:
     """Requests of all families, on the front's thread; answers from any."""
 
     def __init__(
-        self, hosted: Mapping[str, Hosted], unserved: Unserved, most_bytes: int = MOST_BYTES
+        self,
+        families: Mapping[str, ServedFamily],
+        unserved: Unserved,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
-        self._hosted = hosted
-        self._unserved = unserved
-        self._inbox: dict[str, list[Job]] = {name: [] for name in hosted}
-        known = [sizes.request_bytes(one.family, most_bytes) for one in hosted.values()]
+        self._families = families
+        self._answer_sizes = {
+            name: AnswerSize(one.family, most_bytes) for name, one in families.items()
+        }
+        for one in families.values():
+            if shortfall := AnswerSize(one.published, most_bytes).shortfall():
+                _log.warning("%s", shortfall)
+        self._intake = Intake(families, unserved, self.deliver, self._check_answer)
+        known = [sizes.request_bytes(one.family, most_bytes) for one in families.values()]
         self._most_bytes = max(known, default=SMALL_BYTES)
-        self._opening = Opening(hosted, most_bytes, unserved.error)
+        self._opening = Opening(families, most_bytes, unserved.error, self._intake.refused)
         self._aside = Aside(self._most_bytes)
 
     def handlers(self) -> dict[str, Handler]:
@@ -107,35 +96,29 @@ class Service:
         self._aside.close()
 
     def flush(self) -> None:
-        """Hand what has been collected to the dispatchers."""
-        for name, jobs in self._inbox.items():
-            if jobs:
-                self._inbox[name] = []
-                self._hosted[name].dispatcher.submit(jobs)
+        """Hand what has been collected to the engine."""
+        self._intake.flush()
 
-    def deliver(self, given: Sequence[Answer]) -> Sequence[Answer]:
+    def deliver(self, given: Sequence[Answer]) -> None:
         """Encode answers and send them. The answers of one batch share most of their bytes.
 
-        Returns those that were withheld, with the error that went out instead.
+        Those that are withheld get the error that went out instead.
         """
-        shared: dict[tuple[tuple[str, ...], int], bytes] = {}
-        withheld = list[Answer]()
+        shared: dict[tuple[int, tuple[str, ...], int], bytes] = {}
         for answer in given:
-            origin: Any = answer.job.origin
-            error = answer.error
-            if error is None:
+            origin: Any = answer.request.origin
+            if answer.error is None:
                 try:
                     if not (why := origin.to.unread):
-                        origin.to.reply(_encode(answer, origin, shared))
+                        origin.to.reply(self._encode(answer, shared), answer.trailers)
                         continue
-                    error = Overloaded(why)
+                    answer.error = Overloaded(why)
                 except Exception as failure:  # noqa: BLE001 - one answer that cannot be encoded must not cost its neighbours theirs
                     foreseen = isinstance(failure, RequestError)
-                    error = failure if foreseen else ComputeFailed(status_of(failure)[1])
-                withheld.append(Answer(answer.job, error=error))
+                    answer.error = failure if foreseen else ComputeFailed(status_of(failure)[1])
+            error = answer.error
             code, details = status_of(error)
-            origin.to.fail(code, named(origin.request.id, details), trailers_of(error))
-        return withheld
+            origin.to.fail(code, named(answer.request.id, details), trailers_of(error))
 
     def _infer(self, call: Call, data: bytes | Packed | None) -> None:
         arrival_s = call.arrival_s
@@ -191,77 +174,58 @@ class Service:
             message = self._opening.message(data)
             if isinstance(to, StreamReply):
                 to.request_id = message.id
-            job, hosted = self._checked(call, arrival_s, to, message)
+            job = self._checked(call, arrival_s, to, message)
             with call.lock:  # its client may leave meanwhile
                 if not call.is_open:
                     return
-                to.on_cancel = lambda: self._withdraw(hosted, job)
-            hosted.dispatcher.submit([job])
+                to.on_cancel = lambda: self._intake.cancel(job)
+            self._intake.submit(job)
         except Exception as error:  # noqa: BLE001 - whoever asked must be answered, and the thread go on
             to.fail(*ending_of(error))
 
     def _accept(self, call: Call, arrival_s: float, to: Reply, message: Any) -> None:
         """Take in a message that came at `arrival_s`. Raises RequestError."""
-        job, hosted = self._checked(call, arrival_s, to, message)
-        to.on_cancel = lambda: self._withdraw(hosted, job)
-        self._inbox[message.model_name].append(job)
+        job = self._checked(call, arrival_s, to, message)
+        to.on_cancel = lambda: self._intake.cancel(job)
+        self._intake.collect(job)
 
-    def _checked(self, call: Call, arrival_s: float, to: Reply, message: Any) -> tuple[Job, Hosted]:
-        """What a message asks for, and of whom. Raises RequestError."""
-        name = message.model_name
-        hosted = None if name in self._unserved else self._hosted.get(name)
+    def _checked(self, call: Call, arrival_s: float, to: Reply, message: Any) -> Job:
+        """What a message asks for. Raises RequestError."""
+        origin = _Origin(to, bool(message.raw_input_contents))
         try:
-            if hosted is None:
-                raise self._unserved.error(name)
-            request = hosted.reader.read(message)
+            return self._intake.check(self._decoded(message, arrival_s, call.deadline_s, origin))
         except RequestError as error:
-            if hosted is not None:
-                hosted.metrics.unrun("default", "invalid")
             raise type(error)(named(message.id, str(error))) from error
-        return _job(call, arrival_s, _Origin(to, request, hosted)), hosted
 
-    def _withdraw(self, hosted: Hosted, job: Job) -> None:
-        """The client of `job` has gone. On the front's thread, as everything that touches the inbox."""
-        inbox = self._inbox[hosted.family.name]
-        if job in inbox:
-            inbox.remove(job)
-            hosted.metrics.unrun(job.slo_class, "cancelled")
-        else:
-            hosted.dispatcher.cancel(job)
+    def _decoded(
+        self, message: Any, arrival_s: float, deadline_s: float | None, origin: _Origin
+    ) -> Request:
+        self._intake.family(message.model_name)  # who asks for none is told that first
+        try:
+            return decode.request(message, arrival_s, deadline_s, origin)
+        except RequestError:
+            self._intake.refused(message.model_name)
+            raise
 
+    def _check_answer(self, request: Request, checked: Checked) -> None:
+        origin: Any = request.origin
+        sizes_of = self._answer_sizes[request.model]
+        sizes_of.check(checked.rows, checked.outputs, request.id, raw=origin.raw)
 
-def _job(call: Call, arrival_s: float, origin: _Origin) -> Job:
-    """Its bounds count from when its message came, but for the call's own deadline."""
-    request = origin.request
-    demand = request.demand
-    deadline_s = arrival_s + demand.slo.latency_s
-    if demand.timeout_s is not None:
-        deadline_s = min(deadline_s, arrival_s + demand.timeout_s)
-    if call.deadline_s is not None:
-        deadline_s = min(deadline_s, call.deadline_s)
-    return Job(
-        request.inputs,
-        request.rows,
-        arrival_s,
-        deadline_s,
-        demand.slo.min_accuracy,
-        demand.variant,
-        demand.slo.name,
-        origin,
-    )
-
-
-def _encode(
-    answer: Answer, origin: _Origin, shared: dict[tuple[tuple[str, ...], int], bytes]
-) -> bytes:
-    assert answer.outputs is not None and answer.batch is not None  # noqa: PT018 - an answer without error has both
-    job, request, batch = answer.job, origin.request, answer.batch
-    key = (request.outputs, job.rows)
-    common = shared.get(key)
-    if common is None:
-        specs = origin.hosted.outputs
-        wanted = [specs[name] for name in request.outputs]
-        common = shared[key] = answers.shared(origin.hosted.family, batch, wanted, job.rows)
-    arrays = [answer.outputs[name] for name in request.outputs]
-    message = answers.whole(common, request.id, batch.started_s - job.arrival_s, arrays)
-    return message if request.raw else answers.typed(message, arrays)
+    def _encode(
+        self, answer: Answer, shared: dict[tuple[int, tuple[str, ...], int], bytes]
+    ) -> bytes:
+        request, execution = answer.request, answer.execution
+        assert execution is not None  # an answer without error has been computed
+        names = tuple(answer.outputs)
+        key = (id(execution), names, answer.rows)
+        common = shared.get(key)
+        if common is None:
+            family = self._families[request.model]
+            specs = family.outputs
+            wanted = [specs[name] for name in names]
+            common = shared[key] = answers.shared(family.family, execution, wanted, answer.rows)
+        arrays = list(answer.outputs.values())
+        message = answers.whole(common, request.id, answer.queue_s, arrays)
+        origin: Any = request.origin
+        return message if origin.raw else answers.typed(message, arrays)

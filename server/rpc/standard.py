@@ -9,7 +9,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from server.rpc.convert import parse
+from server.rpc.decode import parse
 from server.rpc.transport.call import Call, Handler
 from server.texts import shown
 

@@ -79,7 +79,7 @@ class StreamReply:
         """Why an answer need not be made; "": it must."""
         return self.stream.unread
 
-    def reply(self, message: bytes) -> None:
+    def reply(self, message: bytes, _trailers: Trailers = (), /) -> None:
         """One response, marked as this request's last."""
         self.stream.put(self, answers.streamed(message))
 

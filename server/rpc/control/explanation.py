@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from server.engine.served import ServedFamily
 from server.metrics import WINDOW_S
 from server.policy.arms import quarantine
 from server.policy.decision import ArmProfile, Idle, Run, Terms, Ticket, WaitUntil
 from server.policy.dispatch.explain import Candidate
-from server.rpc.service import Hosted
 from server.runtime.dispatch.journal import Record
 from wire import control_pb2 as pb
 
@@ -37,14 +37,14 @@ def decision(record: Record, weighed: Sequence[Candidate], now_s: float) -> Any:
     return message
 
 
-def plan(hosted: Hosted) -> Any:
+def plan(served: ServedFamily) -> Any:
     """A Plan: the family's arms, load and results as they are now."""
-    dispatcher, metrics, slo = hosted.dispatcher, hosted.metrics, hosted.family.slo
+    dispatcher, metrics, slo = served.dispatcher, served.metrics, served.family.slo
     arms = sorted(dispatcher.arms, key=lambda arm: -arm.accuracy)
     load, recent = dispatcher.load(), metrics.recent()
     return pb.Plan(
-        family=hosted.family.name,
-        policy=hosted.dispatcher.policy,
+        family=served.family.name,
+        policy=served.dispatcher.policy,
         arms=[_arm(arm, metrics.speed_of(arm.arm)) for arm in arms],
         load=pb.Load(
             workers=dispatcher.limits.workers,
@@ -65,7 +65,7 @@ def plan(hosted: Hosted) -> Any:
         outcomes=metrics.outcomes(),
         slo_ms=slo.latency_s * 1e3,
         min_accuracy=slo.min_accuracy,
-        out_of_use=_out_of_use(hosted),
+        out_of_use=_out_of_use(served),
     )
 
 
@@ -130,8 +130,8 @@ def latencies(arm: ArmProfile) -> list[Any]:
     ]
 
 
-def _out_of_use(hosted: Hosted) -> list[Any]:
-    state, now_s = hosted.dispatcher.quarantine.state, time.monotonic()
+def _out_of_use(served: ServedFamily) -> list[Any]:
+    state, now_s = served.dispatcher.quarantine.state, time.monotonic()
     return [
         pb.OutOfUse(
             variant=arm.variant,

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from server.engine.served import ServedFamily
+from server.engine.unserved import Unserved
 from server.errors import BadInput, UnknownModel
 from server.policy.candidates.candidacy import Ordered
 from server.rpc.control import explanation, standing
 from server.rpc.questions import Later, Questions
-from server.rpc.service import Hosted
 from server.rpc.transport.call import Handler
-from server.rpc.unserved import Unserved
 from server.runtime.dispatch.explained import weighed
 from server.texts import shown
 from wire import control_pb2 as pb
@@ -26,10 +26,10 @@ USUAL_COUNT, MOST_COUNT = 10, 100
 
 
 class Control:
-    """Answers for the families as they are hosted now."""
+    """Answers for the families as they are now."""
 
-    def __init__(self, hosted: Mapping[str, Hosted], unserved: Unserved) -> None:
-        self._hosted = hosted
+    def __init__(self, families: Mapping[str, ServedFamily], unserved: Unserved) -> None:
+        self._families = families
         self._unserved = unserved
         self._questions = Questions("control")
 
@@ -65,7 +65,7 @@ class Control:
         names = (
             [request.family]
             if request.family
-            else [n for n in self._hosted if n not in self._unserved]
+            else [n for n in self._families if n not in self._unserved]
         )
         chosen = [self._family(name) for name in names]
         return pb.GetPlanResponse(plans=[explanation.plan(one) for one in chosen])
@@ -74,21 +74,21 @@ class Control:
         return standing.frontier(self._family(request.family))
 
     def _promote(self, request: Any) -> Later:
-        hosted, name = self._family(request.family), request.variant
-        done = hosted.candidates.order(name, Ordered(promote=True))
-        return Later(done, lambda: pb.PromoteResponse(variant=standing.standing(hosted, name)))
+        served, name = self._family(request.family), request.variant
+        done = served.candidates.order(name, Ordered(promote=True))
+        return Later(done, lambda: pb.PromoteResponse(variant=standing.standing(served, name)))
 
     def _roll_back(self, request: Any) -> Later:
-        hosted, name = self._family(request.family), request.variant
+        served, name = self._family(request.family), request.variant
         reason = shown(request.reason, MOST_REASON)  # it goes into the log and a file
-        done = hosted.candidates.order(name, Ordered(promote=False, reason=reason))
-        return Later(done, lambda: pb.RollBackResponse(variant=standing.standing(hosted, name)))
+        done = served.candidates.order(name, Ordered(promote=False, reason=reason))
+        return Later(done, lambda: pb.RollBackResponse(variant=standing.standing(served, name)))
 
-    def _family(self, name: str) -> Hosted:
+    def _family(self, name: str) -> ServedFamily:
         if name in self._unserved:
             raise self._unserved.error(name)
-        hosted = self._hosted.get(name)
-        if hosted is None:
-            known = ", ".join(sorted(self._hosted))
+        served = self._families.get(name)
+        if served is None:
+            known = ", ".join(sorted(self._families))
             raise UnknownModel(f"no family is called '{shown(name)}' here; there is {known}")
-        return hosted
+        return served

@@ -5,42 +5,42 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from models.catalog import Variant
+from server.engine.served import ServedFamily
 from server.metrics import Region
 from server.policy.candidates import promotion
 from server.policy.candidates.candidacy import Promoted
 from server.policy.decision import ArmProfile
 from server.rpc.control.explanation import latencies
-from server.rpc.service import Hosted
 from server.runtime.candidates.book import NAMES, Entry, reason_of
 from wire import control_pb2 as pb
 
 
-def frontier(hosted: Hosted) -> Any:
+def frontier(served: ServedFamily) -> Any:
     """A GetFrontierResponse: the family's variants and its recent requests as they are now."""
-    shares = hosted.metrics.shares()
-    told = [_standing(hosted, v, shares.get(v.name, 0.0)) for v in _all(hosted)]
+    shares = served.metrics.shares()
+    told = [_standing(served, v, shares.get(v.name, 0.0)) for v in _all(served)]
     told.sort(key=lambda one: (one.state != "serving", -one.accuracy))
-    regions, window_s = hosted.metrics.regions()
+    regions, window_s = served.metrics.regions()
     lately = [_region(one) for one in regions]
     return pb.GetFrontierResponse(variants=told, regions=lately, window_s=window_s)
 
 
-def standing(hosted: Hosted, name: str) -> Any:
+def standing(served: ServedFamily, name: str) -> Any:
     """The VariantStanding of one; an empty one where it has gone meanwhile."""
-    share = hosted.metrics.shares().get(name, 0.0)
-    found = (v for v in _all(hosted) if v.name == name)
-    return next((_standing(hosted, v, share) for v in found), pb.VariantStanding(name=name))
+    share = served.metrics.shares().get(name, 0.0)
+    found = (v for v in _all(served) if v.name == name)
+    return next((_standing(served, v, share) for v in found), pb.VariantStanding(name=name))
 
 
-def _all(hosted: Hosted) -> list[Variant]:
+def _all(served: ServedFamily) -> list[Variant]:
     """All that is published, and what still serves of what was."""
-    published = hosted.candidates.known.variants
+    published = served.candidates.known.variants
     names = {v.name for v in published}
-    return [*published, *(v for v in hosted.family.variants if v.name not in names)]
+    return [*published, *(v for v in served.family.variants if v.name not in names)]
 
 
-def _standing(hosted: Hosted, variant: Variant, share: float) -> Any:
-    entry, accuracy = hosted.candidates.book.entries.get(variant.name), variant.accuracy
+def _standing(served: ServedFamily, variant: Variant, share: float) -> Any:
+    entry, accuracy = served.candidates.book.entries.get(variant.name), variant.accuracy
     message: Any = pb.VariantStanding(
         name=variant.name,
         precision=variant.precision,
@@ -55,7 +55,7 @@ def _standing(hosted: Hosted, variant: Variant, share: float) -> Any:
     )
     if entry is not None:
         _fill_life(message, entry)
-    _fill_arm(message, _arms(hosted, variant.name))
+    _fill_arm(message, _arms(served, variant.name))
     return message
 
 
@@ -70,9 +70,9 @@ def _fill_life(message: Any, entry: Entry) -> None:
     message.least_agreement = tally.due / tally.rows if tally.rows else 0.0
 
 
-def _arms(hosted: Hosted, variant: str) -> Sequence[ArmProfile]:
-    serving = [arm for arm in hosted.dispatcher.arms if arm.arm.variant == variant]
-    return serving or hosted.candidates.foreseen(variant)
+def _arms(served: ServedFamily, variant: str) -> Sequence[ArmProfile]:
+    serving = [arm for arm in served.dispatcher.arms if arm.arm.variant == variant]
+    return serving or served.candidates.foreseen(variant)
 
 
 def _fill_arm(message: Any, arms: Iterable[ArmProfile]) -> None:

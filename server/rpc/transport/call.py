@@ -90,8 +90,8 @@ class Call:
         self.on_taken: Callable[[], object] | None = None
         self.state: object = None
 
-    def reply(self, message: bytes) -> None:
-        """Answer a unary call with one message and OK."""
+    def reply(self, message: bytes, trailers: Trailers = ()) -> None:
+        """Answer a unary call with one message and OK, and metadata that goes with it."""
         if len(message) > self._host.most_bytes:
             self.fail(*too_long(len(message), self._host.most_bytes))
             return
@@ -100,17 +100,17 @@ class Call:
                 return
             crowded = self._guests.hold(self, len(message))  # until the call is over
             if len(message) <= _QUICK_BYTES:
-                self._answer(message)
+                self._answer(message, trailers)
         if len(message) > _QUICK_BYTES:
-            self._answer(message)
+            self._answer(message, trailers)
         for call, why in crowded:
             call.give_up(why)
 
-    def _answer(self, message: bytes) -> None:
+    def _answer(self, message: bytes, trailers: Trailers) -> None:
         self._start(
             INITIAL_METADATA,
             cygrpc.SendMessageOperation(message, NO_FLAGS),
-            cygrpc.SendStatusFromServerOperation((), cygrpc.StatusCode.ok, b"", NO_FLAGS),
+            cygrpc.SendStatusFromServerOperation(trailers, cygrpc.StatusCode.ok, b"", NO_FLAGS),
         )
 
     @property

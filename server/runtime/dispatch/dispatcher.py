@@ -6,17 +6,17 @@ the queue, and no answer is delivered and no batch run while it is held. It deci
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from server.errors import NotReady, RequestError
 from server.metrics import FamilyMetrics
 from server.policy.arms import retune
 from server.policy.arms.probing import Slack
-from server.policy.decision import ArmProfile, PolicyFactory, Ticket
+from server.policy.decision import ArmProfile, PolicyFactory
 from server.runtime.dispatch import tables
 from server.runtime.dispatch.deciding import Deciding
-from server.runtime.dispatch.jobs import Answer, Deliver, Job
+from server.runtime.dispatch.jobs import Answer, Job, Listeners
 from server.runtime.dispatch.journal import Journal
 from server.runtime.dispatch.limits import Limits, Load
 from server.runtime.dispatch.quarantine import Quarantine
@@ -37,17 +37,16 @@ class Dispatcher:
         factory: PolicyFactory,
         limits: Limits,
         metrics: FamilyMetrics,
-        journal: Journal | None = None,
+        listeners: Listeners,
     ) -> None:
         self.name = name
         self.limits = limits
-        self.journal = journal or Journal()
+        self.journal = Journal(limits.journal_every)
         self.quarantine = Quarantine(name, metrics, self._rearm)
         self.policy = ""
         """Name of the policy in force, for those who ask."""
         self._factory = factory
         self._metrics = metrics
-        self._watch: Callable[[Ticket], None] = lambda _ticket: None
         lock = threading.Lock()
         self._changed = threading.Condition(lock)
         self._quiet = threading.Condition(lock)
@@ -57,24 +56,12 @@ class Dispatcher:
         self._waiting = Waiting(name, limits, self.quarantine)
         self._running = Running()
         self._traffic = Traffic(limits)
-        self._replies = Replies(self._traffic.standing, metrics)
+        self._replies = Replies(self._traffic.standing, metrics, listeners.deliver)
         self._deciding = Deciding(
             self._waiting, self._running, self._traffic, self.journal, metrics
         )
-        self._announce: Callable[[], None] = lambda: None
+        self._listeners = listeners
         self._closing = False
-
-    def answer_to(self, deliver: Deliver) -> None:
-        """Where answers go; set once, before the first job."""
-        self._replies.deliver = deliver
-
-    def show(self, watch: Callable[[Ticket], None]) -> None:
-        """Let `watch` see every ticket, refused ones too; set once. It must be quick: the lock is held."""
-        self._watch = watch
-
-    def announce(self, changed: Callable[[], None]) -> None:
-        """Call `changed` whenever an arm went out of use or came back: readiness may be another; set once."""
-        self._announce = changed
 
     @property
     def arms(self) -> tuple[ArmProfile, ...]:
@@ -219,7 +206,7 @@ class Dispatcher:
             with self._changed:
                 self._rearming -= 1
                 self._changed.notify_all()
-        self._announce()
+        self._listeners.changed()
 
     def _admit(self, job: Job, now_s: float) -> RequestError | None:
         if self._closing:
@@ -228,7 +215,7 @@ class Dispatcher:
             return NotReady(f"model '{self.name}' is loading; try again shortly")
         self._traffic.came(job.rows, now_s)
         ticket = self._waiting.ticket(job)
-        self._watch(ticket)
+        self._listeners.seen(ticket)
         return self._waiting.admit(job, ticket, now_s)
 
     def _return(self, jobs: Sequence[Job]) -> None:

@@ -32,7 +32,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """How a batch was run: the same for all its answers. `telling`: what it took says something of its arm's speed."""
+    """How a batch was run: the same for all its answers. `telling`: what it took says something of its arm's speed.
+
+    Of a request that was split `variants` names all that took part.
+    """
 
     arm: ArmProfile
     precision: str
@@ -41,6 +44,7 @@ class Batch:
     gathered_s: float
     ended_s: float
     telling: bool = True
+    variants: tuple[str, ...] = ()
 
     @property
     def compute_s(self) -> float:
@@ -59,4 +63,21 @@ class Answer:
 
 
 Deliver = Callable[[Sequence[Answer]], Sequence[Answer] | None]
-"""Takes answers back to their transport, from whichever thread has them."""
+"""Takes answers to who asked, from whichever thread has them; returns those withheld, with the error given instead."""
+
+
+def _nothing(*_: object) -> None:
+    """Nobody is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told what a dispatcher does. All but `seen` are called without its lock.
+
+    `changed`: an arm went out of use or came back, so readiness may be another; `seen`: a ticket came, it may be
+    refused; quick, as the lock is held.
+    """
+
+    deliver: Deliver = _nothing
+    changed: Callable[[], None] = _nothing
+    seen: Callable[[Ticket], None] = _nothing

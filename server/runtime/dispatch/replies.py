@@ -9,22 +9,22 @@ from server.runtime.dispatch.jobs import Answer, Deliver
 
 
 class Replies:
-    """`deliver` takes answers to the transport; `standing` learns how each class fares."""
+    """`deliver` takes answers to who asked; `standing` learns how each class fares."""
 
-    def __init__(self, standing: Standing, metrics: FamilyMetrics) -> None:
-        self.deliver: Deliver = _nowhere
+    def __init__(self, standing: Standing, metrics: FamilyMetrics, deliver: Deliver) -> None:
+        self._deliver = deliver
         self._standing = standing
         self._metrics = metrics
 
     def unrun(self, answers: Sequence[Answer]) -> None:
         """Deliver and count answers of requests that did not run."""
         if answers:
-            self.deliver(answers)
+            self._deliver(answers)
             self._count_unrun(answers)
 
     def step(self, answers: Sequence[Answer]) -> Sequence[Answer]:
         """Deliver a step's answers; returns what became of them, to be counted."""
-        withheld = {id(one.job): one for one in self.deliver(answers) or ()}
+        withheld = {id(one.job): one for one in self._deliver(answers) or ()}
         return [withheld.get(id(a.job), a) for a in answers] if withheld else answers
 
     def count(self, answers: Sequence[Answer], now_s: float) -> None:
@@ -42,7 +42,3 @@ class Replies:
             if outcome != "invalid":  # that says nothing of how the class fares
                 self._standing.ended(job.slo_class, in_time=False)
             self._metrics.unrun(job.slo_class, outcome, job.deadline_s - job.arrival_s)
-
-
-def _nowhere(_answers: Sequence[Answer]) -> None:
-    raise RuntimeError("answer_to() was not called")

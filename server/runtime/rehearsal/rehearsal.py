@@ -7,7 +7,7 @@ import logging
 import pickle
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
@@ -34,11 +34,12 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The family's side: what runs there now, and how to put a candidate in force by its name."""
+    """The family's side: what runs there now, how to put a candidate in force by its name, what requests came."""
 
     family: str
     arms: Callable[[], Sequence[ArmProfile]]
     apply: Callable[[str], None]
+    recorder: Recorder = field(default_factory=Recorder)
 
 
 class Rehearsal:
@@ -53,7 +54,7 @@ class Rehearsal:
         self._stage = stage
         self._replay = replay
         self._schedule = schedule or Schedule()
-        self._recorder = Recorder()
+        self._recorder = stage.recorder
         self._understudy: Understudy | None = None
         self._replayed = 0
         self._rest_s = self._schedule.period_s

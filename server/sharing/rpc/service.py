@@ -9,7 +9,7 @@ from models.artifacts import ArtifactError
 from models.backends.base import BackendError
 from models.stems.package import Package
 from server.errors import BadInput, BadPackage, NoPackage, NotReady
-from server.rpc.convert import parse
+from server.rpc.decode import parse
 from server.rpc.questions import Questions
 from server.rpc.status import status_of
 from server.rpc.transport.call import Call, Handler

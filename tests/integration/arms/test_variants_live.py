@@ -17,12 +17,13 @@ from models.catalog import Family
 from profiler import store
 from profiler.hardware.fingerprint import Hardware
 from server.config import Config
+from server.engine.parts import Neighbours
+from server.engine.unit import CANDIDATES, Unit
 from server.errors import NotReady
 from server.metrics import Metrics
 from server.policy.candidates.candidacy import Ordered, Profiling, Trial
 from server.runtime.arms.tasks import Tasks
 from server.runtime.dispatch.jobs import Answer, Job
-from server.unit import CANDIDATES, Unit
 from tests.support.serving.families import ECHO, WIDTH, publish_scripted
 
 HERE = Hardware("Some CPU", 2, ("avx2",), 16, (), ("scripted",))
@@ -43,9 +44,10 @@ class Rig:
             shadow_share=1.0, trial_rows=1, profile_budget_s=2.0, policy=policy,
         )  # fmt: skip
         found = load_family(self._models / "echo")
-        self.unit = Unit(found, config, HERE, Metrics(CollectorRegistry(), []))
         self.answers: list[Answer] = []
-        self.unit.start(self.answers.extend)
+        alone = Neighbours(self.answers.extend, lambda: None, lambda _family: 1 << 20)
+        self.unit = Unit(found, config, HERE, Metrics(CollectorRegistry(), []), alone)
+        self.unit.start()
         self.unit.prepare()
 
     def publish(self, scripts: dict[str, str], *candidates: str) -> Family:
@@ -55,11 +57,11 @@ class Rig:
 
     def arms(self) -> set[str]:
         """Variants that the policy may choose."""
-        return {arm.arm.variant for arm in self.unit.hosted.dispatcher.arms}
+        return {arm.arm.variant for arm in self.unit.served.dispatcher.arms}
 
     def order(self, *, promote: bool) -> None:
         """An operator's word on `sharp`, carried out in the next tick."""
-        done = self.unit.hosted.candidates.order("sharp", Ordered(promote))
+        done = self.unit.served.candidates.order("sharp", Ordered(promote))
         self.unit.tick()
         done.result(0.0)
 
@@ -72,14 +74,14 @@ class Rig:
 
     def stage(self) -> object:
         """How far `sharp` has come."""
-        return self.unit.hosted.candidates.book.entries["sharp"].life.stage
+        return self.unit.served.candidates.book.entries["sharp"].life.stage
 
     def ask(self) -> Answer:
         """One request, answered."""
         before, now_s = len(self.answers), time.monotonic()
         row = {"x": np.ones((1, WIDTH), np.float32)}
         job = Job(row, 1, now_s, now_s + 2.0, 0.0, None, "default", None)
-        self.unit.hosted.dispatcher.submit([job])
+        self.unit.served.dispatcher.submit([job])
         self.tick_until(lambda: len(self.answers) > before)
         return self.answers[-1]
 
@@ -137,7 +139,7 @@ def test_the_arm_that_a_policy_is_pinned_to_goes_on_when_it_is_no_longer_publish
     rig = rigged(policy="static:quick")
     rig.order(promote=True)
     rig.publish({"sharp": SHARP})
-    rig.tick_until(lambda: [v.name for v in rig.unit.hosted.family.variants] == ["sharp"])
+    rig.tick_until(lambda: [v.name for v in rig.unit.served.family.variants] == ["sharp"])
     rig.unit.tick()
 
     answer = rig.ask()
@@ -173,7 +175,7 @@ def test_a_candidate_that_cannot_be_run_once_it_is_promoted_does_not_count_as_se
 
     assert rig.verdicts() == ["rolled_back"]
     assert "it cannot be run: " in str(rig.stage())
-    assert {v.name for v in rig.unit.hosted.family.variants} == {"quick"}
+    assert {v.name for v in rig.unit.served.family.variants} == {"quick"}
 
 
 def test_who_is_being_promoted_when_the_server_stops_is_not_said_to_be_unfit(
@@ -181,7 +183,7 @@ def test_who_is_being_promoted_when_the_server_stops_is_not_said_to_be_unfit(
 ):
     caplog.set_level(logging.INFO)
     rig = rigged()
-    done = rig.unit.hosted.candidates.order("sharp", Ordered(promote=True))
+    done = rig.unit.served.candidates.order("sharp", Ordered(promote=True))
     ticking = threading.Thread(target=rig.unit.tick)
     assert isinstance(rig.stage(), Profiling)
 

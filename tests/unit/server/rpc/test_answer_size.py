@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from models.catalog import DATATYPES, Accuracy, Family, Slo, TensorSpec, Variant
+from server.engine.values import Execution
 from server.errors import BadInput
-from server.policy.decision import Arm, ArmProfile
 from server.rpc import answers
 from server.rpc.answer_size import AnswerSize
-from server.runtime.dispatch.jobs import Batch
 
 ROWS, WIDTH = 3, 5000
 MIB = 1 << 20
@@ -23,9 +22,9 @@ def a_family(*datatypes: str) -> Family:
 
 def an_answer(family: Family, *, raw: bool) -> bytes:
     """An answer whose every value takes the most room that its datatype allows, without its id."""
-    arm = ArmProfile(Arm("only", "scripted"), 0.8, (0.0, 1.0), (0.0, 1.0))
+    execution = Execution("only", "fp32", "scripted", 0.8, ROWS, 1.0)
     arrays = [np.full((ROWS, WIDTH), _longest(spec.datatype)) for spec in family.outputs]
-    common = answers.shared(family, Batch(arm, "fp32", ROWS, 0.0, 0.0, 1.0), family.outputs, ROWS)
+    common = answers.shared(family, execution, family.outputs, ROWS)
     message = answers.whole(common, "", 0.1, arrays)
     return message if raw else answers.typed(message, arrays)
 

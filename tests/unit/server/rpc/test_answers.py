@@ -7,9 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from models.catalog import DATATYPES, Family, Slo, TensorSpec
+from server.engine.values import Execution
 from server.rpc import answers
-from server.runtime.dispatch.jobs import Batch
-from tests.support.builders import a_profile
 from wire import inference_pb2 as pb
 
 FAMILY = Family("m", (), (), (), Slo(0.1))
@@ -17,11 +16,9 @@ FAMILY = Family("m", (), (), (), Slo(0.1))
 
 def encoded(datatype: str, array: NDArray[Any]) -> bytes:
     """One answer of a batch of 8 rows that took 5 ms."""
-    batch = Batch(
-        a_profile("small", 0.75), "int8", 8, started_s=1.0, gathered_s=1.001, ended_s=1.006
-    )
+    execution = Execution("small", "int8", "scripted", 0.75, 8, 0.005)
     spec = TensorSpec("y", datatype, (-1, *array.shape[1:]))
-    common = answers.shared(FAMILY, batch, [spec], len(array))
+    common = answers.shared(FAMILY, execution, [spec], len(array))
     return answers.whole(common, "id 1", 0.25, [array])
 
 

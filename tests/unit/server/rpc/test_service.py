@@ -9,14 +9,17 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+from server.engine.checks import Checked, Checks
+from server.engine.intake import deliver
+from server.engine.served import ServedFamily
+from server.engine.unserved import Unserved
+from server.engine.values import Request
 from server.metrics import Metrics
 from server.policy.dispatch.choose import adaptive
 from server.rpc import answers
-from server.rpc.convert import Reader, Request
-from server.rpc.service import Hosted, Service
-from server.rpc.unserved import Unserved
+from server.rpc.service import Service
 from server.runtime.dispatch.dispatcher import Dispatcher, Limits
-from server.runtime.dispatch.jobs import Answer, Batch
+from server.runtime.dispatch.jobs import Answer, Batch, Listeners
 from server.runtime.dispatch.running import Step
 from tests.support.builders import a_profile
 from tests.support.serving.server import eventually
@@ -55,14 +58,14 @@ class Line:
         self.ended.append((code, details))
 
 
-class Fragile(Reader):
-    """A reader that has a fault: it breaks over requests called `break`."""
+class Fragile(Checks):
+    """Checks that have a fault: they break over requests called `break`."""
 
-    def read(self, message: Any) -> Request:
+    def check(self, request: Request) -> Checked:
         """As it should, but for those."""
-        if message.id == "break":
+        if request.id == "break":
             raise ZeroDivisionError
-        return super().read(message)
+        return super().check(request)
 
 
 def a_service(seen: list[Any], registry: CollectorRegistry | None = None) -> Service:
@@ -71,15 +74,12 @@ def a_service(seen: list[Any], registry: CollectorRegistry | None = None) -> Ser
     variants = (Variant("small", "fp32", "", "", Accuracy(0.7, "made up")),)
     family = Family("m", *specs, variants, Slo(0.05))
     metrics = Metrics(registry or CollectorRegistry(), []).family("m")
-    dispatcher = Dispatcher("m", adaptive, Limits(), metrics)
+    listeners = Listeners(deliver, seen=seen.append)
+    dispatcher = Dispatcher("m", adaptive, Limits(), metrics, listeners)
     dispatcher.apply([a_profile()])
-    dispatcher.show(seen.append)
-    reader = Fragile(family, family.slo, {}, finite=True)
-    service = Service(
-        {"m": Hosted(family, reader, dispatcher, metrics, cast("Any", None))}, Unserved()
-    )
-    dispatcher.answer_to(service.deliver)
-    return service
+    checks = Fragile(family, {}, finite=True)
+    served = ServedFamily(family, family, checks, dispatcher, metrics, cast("Any", None))
+    return Service({"m": served}, Unserved())
 
 
 def a_message(request_id: str, **parameters: int) -> bytes:
@@ -143,7 +143,7 @@ def test_an_answer_that_nobody_reads_is_not_made_and_counts_as_shed():
     line.arrival_s = time.monotonic()
     service.handlers()[STREAM].function(cast("Any", line), a_message("r"))
     service.flush()
-    hosted = service._hosted["m"]  # noqa: SLF001 - a worker of the test's own
+    hosted = service._families["m"]  # noqa: SLF001 - a worker of the test's own
     step = hosted.dispatcher.next_step()
     assert isinstance(step, Step)
     line.unread = "read answers as they come"

@@ -11,7 +11,7 @@ from server.metrics import Metrics
 from server.policy import registry
 from server.policy.arms.incidents import Failed, Probed
 from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step, Trial
-from server.runtime.dispatch.jobs import Answer, Batch, Job
+from server.runtime.dispatch.jobs import Answer, Batch, Job, Listeners
 from server.runtime.dispatch.waiting import MOST_RETRIES
 from tests.support.builders import a_profile
 
@@ -43,13 +43,14 @@ class Ledger:
 
     def __init__(self) -> None:
         metrics = Metrics(CollectorRegistry(), []).family("m")
-        self.dispatcher = Dispatcher("m", registry.policy("adaptive"), Limits(64, 30), metrics)
         self.jobs: list[Job] = []
         self.answered: Counter[int] = Counter()
         self.run: Counter[int] = Counter()
         self.cancelled: set[int] = set()
         self.steps: list[Step] = []
-        self.dispatcher.answer_to(lambda answers: self.answered.update(id(a.job) for a in answers))
+        listeners = Listeners(lambda answers: self.answered.update(id(a.job) for a in answers))
+        policy = registry.policy("adaptive")
+        self.dispatcher = Dispatcher("m", policy, Limits(64, 30), metrics, listeners)
         self.dispatcher.apply(ARMS)
 
     def happen(self, name: str, argument: object) -> None:

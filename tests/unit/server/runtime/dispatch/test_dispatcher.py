@@ -13,7 +13,7 @@ from server.policy.arms.incidents import Failed, Overdue, Returned
 from server.policy.decision import ArmProfile, Decision, Outlook, Policy, PolicyFactory, Run, Ticket
 from server.policy.dispatch.choose import adaptive
 from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step, Trial
-from server.runtime.dispatch.jobs import Answer, Batch, Job
+from server.runtime.dispatch.jobs import Answer, Batch, Job, Listeners
 from tests.support.builders import a_profile, three_arms
 
 
@@ -29,8 +29,8 @@ class Desk:
         self.registry = CollectorRegistry()
         metrics: FamilyMetrics = Metrics(self.registry, []).family("m")
         self.answers: list[Answer] = []
-        self.dispatcher = Dispatcher("m", factory, limits or Limits(), metrics)
-        self.dispatcher.answer_to(self.answers.extend)
+        listeners = Listeners(self.answers.extend)
+        self.dispatcher = Dispatcher("m", factory, limits or Limits(), metrics, listeners)
         chosen = [a_profile(first_s=0.001, more_s=0.0001)] if arms is None else arms
         if chosen:
             self.dispatcher.apply(chosen)

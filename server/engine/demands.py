@@ -1,13 +1,19 @@
-"""Request parameters -> what a request asks for: its SLO, its class, a pinned variant. Checked here."""
+"""Request parameters -> what a request asks for: its SLO, its class, a pinned variant. Checked here.
+
+Read: `slo_ms`, `min_accuracy`, `slo_class`, `variant`, and Triton's `priority` and `timeout` (microseconds).
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from models.catalog import Family, Slo
+from server.engine.values import Scalar
 from server.errors import BadInput, UnknownModel
 from server.texts import shown
+
+Parameters = Mapping[str, Scalar | None]
+"""A request's; None is one that was named without a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class Demands:
         """The family has other variants now."""
         self._family = family
 
-    def read(self, parameters: Any, variant: str | None) -> Demand:
+    def read(self, parameters: Parameters, variant: str | None) -> Demand:
         """The demand in a request's parameters; `variant` is what its version pins. Raises BadInput or UnknownModel."""
         slo = self._slo
         latency_s = _number(parameters, "slo_ms", slo.latency_s * 1e3) / 1e3
@@ -60,7 +66,7 @@ class Demands:
             Slo(latency_s, least, slo.percentile, name), variant, timeout_us / 1e6 or None
         )
 
-    def _class_of(self, parameters: Any) -> str:
+    def _class_of(self, parameters: Parameters) -> str:
         """The class that `priority` means: 0 the family's own, 1 the heaviest, 2 the next, ..., the lightest."""
         priority = _number(parameters, "priority", 0.0)
         if priority < 0 or priority != int(priority):
@@ -84,22 +90,33 @@ class Demands:
             )
 
 
-def _number(parameters: Any, key: str, default: float) -> float:
+def _number(parameters: Parameters, key: str, default: float) -> float:
     if key not in parameters:
         return default
-    kind = parameters[key].WhichOneof("parameter_choice")
-    if kind not in ("double_param", "int64_param", "uint64_param"):
-        raise BadInput(f"parameter '{key}' must be a number, got {kind or 'nothing'}")
-    value = float(getattr(parameters[key], kind))
+    given = parameters[key]
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise BadInput(f"parameter '{key}' must be a number, got {_kind(given)}")
+    try:
+        value = float(given)
+    except OverflowError:
+        value = math.inf
     if not math.isfinite(value):
         raise BadInput(f"parameter '{key}' must be finite, got {value}")
     return value
 
 
-def _string(parameters: Any, key: str, default: str) -> str:
+def _string(parameters: Parameters, key: str, default: str) -> str:
     if key not in parameters:
         return default
-    kind = parameters[key].WhichOneof("parameter_choice")
-    if kind != "string_param":
-        raise BadInput(f"parameter '{key}' must be a string, got {kind or 'nothing'}")
-    return parameters[key].string_param
+    given = parameters[key]
+    if not isinstance(given, str):
+        raise BadInput(f"parameter '{key}' must be a string, got {_kind(given)}")
+    return given
+
+
+def _kind(given: object) -> str:
+    if given is None:
+        return "nothing"
+    if isinstance(given, str):
+        return "a string"
+    return "a truth value" if isinstance(given, bool) else "a number"

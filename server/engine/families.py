@@ -16,10 +16,11 @@ from models.artifacts import (
 from models.catalog import Family, Slo
 from profiler.hardware.fingerprint import Hardware
 from server.config import Config
+from server.engine.parts import Neighbours
+from server.engine.unit import Unit
+from server.engine.unserved import Unserved
 from server.errors import BadConfiguration
 from server.metrics import Metrics
-from server.rpc.unserved import Unserved
-from server.unit import Unit
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +28,14 @@ _log = logging.getLogger(__name__)
 class Families:
     """A unit for every family that can be served. Raises BadConfiguration where none can, or, if strict, not all."""
 
-    def __init__(self, found: Found, config: Config, hardware: Hardware, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        found: Found,
+        config: Config,
+        hardware: Hardware,
+        metrics: Metrics,
+        neighbours: Neighbours,
+    ) -> None:
         self._strict = config.strict
         self._others = bool(config.share_package)
         self._metrics = metrics
@@ -37,7 +45,7 @@ class Families:
             self._leave_out(name, reason)
         for name, family in found.families.items():
             try:
-                self.units[name] = Unit(family, config, hardware, metrics)
+                self.units[name] = Unit(family, config, hardware, metrics, neighbours)
             except BadConfiguration as error:
                 self._leave_out(name, str(error))
                 continue
@@ -54,7 +62,8 @@ class Families:
 
     def is_up(self, name: str) -> bool:
         """Whether the family of this name serves."""
-        return name not in self.unserved and self.units[name].is_ready
+        unit = self.units.get(name)
+        return unit is not None and name not in self.unserved and unit.is_ready
 
     @property
     def is_ready(self) -> bool:

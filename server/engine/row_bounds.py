@@ -1,20 +1,24 @@
-"""How large a request may be beyond its signature: as many rows as some arm runs, and an answer that can be sent."""
+"""How large a request may be beyond its signature: as many rows as arms run in time, and as fronts can answer."""
+
+import sys
 
 from models.catalog import Family
+from server.engine.demands import Demand
 from server.errors import BadInput
-from server.rpc.answer_size import AnswerSize
-from server.rpc.demands import Demand
 from server.runtime.dispatch.offers import Offer, Offers
 
 
 class RowBounds:
-    """One family's. `offers` follows its arms; without it only the signature counts."""
+    """One family's. `offers` follows its arms; without it only the signature counts.
+
+    `carried_rows`: the most rows whose outputs, all of them, a front's answer carries.
+    """
 
     def __init__(
-        self, family: Family, offers: Offers | None = None, answers: AnswerSize | None = None
+        self, family: Family, offers: Offers | None = None, carried_rows: int = sys.maxsize
     ) -> None:
         self.offers = offers
-        self.answers = answers or AnswerSize(family)
+        self._carried_rows = carried_rows
         self._family = family
 
     def max_batch(self, variant: str | None = None) -> int:
@@ -59,7 +63,7 @@ class RowBounds:
         most = self._family.max_batch
         if self.offers is not None:
             most = min(most, self.offers.capacity_rows)
-        return max(1, min(rows or most, self.answers.most_rows(raw=True)))
+        return max(1, min(rows or most, self._carried_rows))
 
     def _told(self, variant: str | None, least: float | None) -> Offer | None:
         offers = self.offers

@@ -1,13 +1,17 @@
-"""protobuf to domain: what a request asks for, the defaults where it is silent, and no trust in what it claims."""
+"""Requests checked, as protobuf brings them: what one asks for, defaults where it is silent, no trust in its claims."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+from server.engine.checks import Checks
+from server.engine.demands import Demand
 from server.errors import BadInput, UnknownModel
-from server.rpc.convert import Reader, parse
+from server.rpc import decode
+from server.rpc.decode import parse
 from wire import inference_pb2 as pb
 
 SIZES = {
@@ -33,9 +37,35 @@ def a_family(datatype: str = "FP32") -> Family:
     return Family("m", specs, (TensorSpec("y", "FP32", (-1, 1)),), variants, slo, max_batch=4)
 
 
+@dataclass
+class Read:
+    """What became of a message."""
+
+    id: str
+    inputs: dict[str, Any]
+    rows: int
+    demand: Demand
+    outputs: tuple[str, ...]
+    raw: bool
+
+
+class Reader:
+    """Decodes messages for one family and checks them."""
+
+    def __init__(self, checks: Checks) -> None:
+        self._checks = checks
+
+    def read(self, message: Any) -> Read:
+        """What a message asks for."""
+        request = decode.request(message, 0.0, None, None)
+        found = self._checks.check(request)
+        raw = bool(message.raw_input_contents)
+        return Read(request.id, found.inputs, found.rows, found.demand, found.outputs, raw)
+
+
 def a_reader(family: Family, *, finite: bool = True) -> Reader:
-    """The family's reader, with the extra class `bulk`."""
-    return Reader(family, family.slo, {"bulk": 0.5}, finite=finite)
+    """The family's, with the extra class `bulk`."""
+    return Reader(Checks(family, {"bulk": 0.5}, finite=finite))
 
 
 def a_request(datatype: str = "FP32", rows: int = 2, **parameters: Any) -> Any:

@@ -1,0 +1,23 @@
+"""Models served in this process: a repository's families, each request on the variant that suits it best just now.
+
+What a front, or a program that embeds Gearshift, needs: `Engine(config)`, `Request`, `Tensor`, `Answer`.
+"""
+
+from server.engine.demands import Demand
+from server.engine.description import Description, FamilyDescription
+from server.engine.engine import Engine
+from server.engine.values import Answer, Buffer, Contents, Execution, Request, Tensor, Values
+
+__all__ = [
+    "Answer",
+    "Buffer",
+    "Contents",
+    "Demand",
+    "Description",
+    "Engine",
+    "Execution",
+    "FamilyDescription",
+    "Request",
+    "Tensor",
+    "Values",
+]

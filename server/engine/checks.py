@@ -1,0 +1,160 @@
+"""Every check of a request against its family's signature: nothing that fails one may join a batch.
+
+Wording follows Triton's, which clients assert on.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.catalog import Family, TensorSpec
+from server.engine.demands import Demand, Demands
+from server.engine.row_bounds import RowBounds
+from server.engine.values import Request, Tensor
+from server.errors import BadInput, UnknownModel
+from server.texts import listed, shown
+
+_VERSIONS = ("", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a good request comes to: arrays with `rows` rows each, what is demanded, the outputs wanted."""
+
+    inputs: dict[str, NDArray[np.generic]]
+    rows: int
+    demand: Demand
+    outputs: tuple[str, ...]
+
+
+class Checks:
+    """Checks requests for one family. `classes`: the SLO classes that requests may name, with weights.
+
+    `finite`: NaN and infinities are refused. `bounds`: what else limits a request's size.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        classes: Mapping[str, float],
+        *,
+        finite: bool,
+        bounds: RowBounds | None = None,
+    ) -> None:
+        self.bounds = bounds or RowBounds(family)
+        self._family = family
+        self._demands = Demands(family, family.slo, classes)
+        self._finite = finite
+        self._specs = {spec.name: spec for spec in family.inputs}
+        self._outputs = tuple(spec.name for spec in family.outputs)
+
+    def adopt(self, family: Family) -> None:
+        """The family has other variants now, and the same signature."""
+        self._family = family
+        self._demands.adopt(family)
+
+    def check(self, request: Request) -> Checked:
+        """The request as arrays and demand. Raises BadInput or UnknownModel, naming what and where."""
+        inputs, rows = self._inputs(request.inputs)
+        variant = self.pinned(request.version)
+        special = request.parameters or variant is not None
+        demand = self._demands.read(request.parameters, variant) if special else self._demands.plain
+        self.bounds.check_rows(rows, demand)
+        outputs = self._wanted(request.outputs) if request.outputs else self._outputs
+        return Checked(inputs, rows, demand, outputs)
+
+    def pinned(self, version: str) -> str | None:
+        """The variant a version string names; None for the family itself. Raises UnknownModel."""
+        if version in _VERSIONS:
+            return None
+        if self._family.variant(version) is None:
+            raise UnknownModel(
+                f"Request for unknown model: '{self._family.name}' version {shown(version)} is not found; "
+                f"versions are 1 and {', '.join(v.name for v in self._family.variants)}"
+            )
+        return version
+
+    def _inputs(self, tensors: Sequence[Tensor]) -> tuple[dict[str, NDArray[np.generic]], int]:
+        self._check_names(tensors)
+        arrays: dict[str, NDArray[np.generic]] = {}
+        rows = 0
+        for tensor in tensors:
+            spec = self._specs[tensor.name]
+            shape = self._shape(tensor, spec)
+            if rows not in (0, shape[0]):
+                raise BadInput(
+                    f"input '{tensor.name}' has {shape[0]} rows, other inputs of the request for model "
+                    f"'{self._family.name}' have {rows}"
+                )
+            rows = shape[0]
+            arrays[tensor.name] = self._array(tensor, spec, shape)
+        return arrays, rows
+
+    def _check_names(self, tensors: Sequence[Tensor]) -> None:
+        model = self._family.name
+        first = [t.name for t in tensors[: len(self._specs) + 1]]  # however many they are
+        for name in first:
+            if name not in self._specs:
+                raise BadInput(f"unexpected inference input '{shown(name)}' for model '{model}'")
+        if len(tensors) != len(self._specs) or len(set(first)) != len(first):
+            missing = [name for name in self._specs if name not in first]
+            raise BadInput(
+                f"expected {len(self._specs)} inputs but got {len(tensors)} inputs for model '{model}'. "
+                f"Got input(s) {listed(first)}, but missing required input(s) {listed(missing)}. "
+                "Please provide all required input(s), each once."
+            )
+
+    def _shape(self, tensor: Tensor, spec: TensorSpec) -> tuple[int, ...]:
+        model = self._family.name
+        if tensor.datatype != spec.datatype:
+            raise BadInput(
+                f"inference input '{spec.name}' data-type is '{shown(tensor.datatype)}', "
+                f"but model '{model}' expects '{spec.datatype}'"
+            )
+        shape = tuple(tensor.shape[: len(spec.shape) + 1])  # however many there are
+        fits = len(shape) == len(spec.shape) and all(
+            got == want or (want < 0 <= got)
+            for got, want in zip(shape[1:], spec.shape[1:], strict=True)
+        )
+        if not fits or shape[0] < 1:
+            counted = "; the first dimension counts rows and must be at least 1" if fits else ""
+            raise BadInput(
+                f"unexpected shape for input '{spec.name}' for model '{model}'. "
+                f"Expected {_text(spec.shape)}, got {_text(shape)}{counted}"
+            )
+        if shape[0] > self._family.max_batch:
+            raise self.bounds.too_many(shape[0])
+        return shape
+
+    def _array(
+        self, tensor: Tensor, spec: TensorSpec, shape: tuple[int, ...]
+    ) -> NDArray[np.generic]:
+        model = self._family.name
+        array = tensor.contents.array(spec, math.prod(shape), model).reshape(shape)
+        if self._finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise BadInput(
+                f"input '{spec.name}' for model '{model}' has NaN or infinite values; "
+                "clean them, or start the server with reject_non_finite = false"
+            )
+        return array
+
+    def _wanted(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        names = tuple(outputs[: len(self._outputs) + 1])  # of more, one is asked for twice
+        for name in names:
+            if name not in self._outputs:
+                raise BadInput(
+                    f"unexpected inference output '{shown(name)}' for model '{self._family.name}'; "
+                    f"it has {', '.join(self._outputs)}"
+                )
+        if len(set(names)) != len(names):
+            raise BadInput(
+                f"inference output requested twice for model '{self._family.name}': {listed(names)}"
+            )
+        return names
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "[" + ",".join(str(n) for n in shape) + "]"

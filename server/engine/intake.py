@@ -1,0 +1,183 @@
+"""A front's way into the engine: requests are checked as they come, handed on together, and answered in batches."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from server.engine.checks import Checked
+from server.engine.served import ServedFamily
+from server.engine.unserved import Unserved
+from server.engine.values import Answer, Deliver, Execution, Request
+from server.errors import RequestError
+from server.runtime.dispatch import jobs
+from server.runtime.dispatch.jobs import Batch, Job
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a job's answer needs to find its way back."""
+
+    request: Request
+    family: str
+    outputs: tuple[str, ...]
+    deliver: Deliver
+
+
+class Intake:
+    """One front's. `deliver` is given the answers; `also` is what it checks itself of a good request, by raising
+    RequestError. `collect`, `flush` and `cancel` are for one thread, the front's own; the rest is for any."""
+
+    def __init__(
+        self,
+        families: Mapping[str, ServedFamily],
+        unserved: Unserved,
+        deliver: Deliver,
+        also: Callable[[Request, Checked], None] | None = None,
+    ) -> None:
+        self._families = families
+        self._unserved = unserved
+        self._deliver = deliver
+        self._also = also
+        self._collected: dict[str, list[Job]] = {name: [] for name in families}
+
+    def check(self, request: Request, to: Deliver | None = None) -> Job:
+        """The request, good to be collected or submitted; `to`: who is given its answer, if it is not the front.
+
+        Raises RequestError; its inputs are released then.
+        """
+        try:
+            return self._job(request, self.family(request.model), to or self._deliver)
+        except BaseException as error:
+            if isinstance(error, RequestError):
+                self.refused(request.model)
+            _release(request)
+            raise
+
+    def family(self, model: str) -> ServedFamily:
+        """The family of this name. Raises UnknownModel, or NotReady for one that cannot be served."""
+        family = None if model in self._unserved else self._families.get(model)
+        if family is None:
+            raise self._unserved.error(model)
+        return family
+
+    def refused(self, model: str) -> None:
+        """A request for this model was bad: count it, where there is such a family."""
+        if model not in self._unserved and model in self._families:
+            self._families[model].metrics.unrun("default", "invalid")
+
+    def collect(self, job: Job) -> None:
+        """Have it handed on with others, by `flush`."""
+        self._collected[_taken(job).family].append(job)
+
+    def flush(self) -> None:
+        """Hand on what was collected."""
+        for name, waiting in self._collected.items():
+            if waiting:
+                self._collected[name] = []
+                self._families[name].dispatcher.submit(waiting)
+
+    def submit(self, job: Job) -> None:
+        """Hand on at once. Where it is refused, its answer has been delivered when this returns."""
+        self._families[_taken(job).family].dispatcher.submit([job])
+
+    def cancel(self, job: Job) -> bool:
+        """No answer is wanted any more. False where it runs already or was answered: one comes, or came."""
+        taken = _taken(job)
+        waiting = self._collected[taken.family]
+        if job not in waiting:
+            return self.withdraw(job)
+        waiting.remove(job)
+        self._families[taken.family].metrics.unrun(job.slo_class, "cancelled")
+        _release(taken.request)
+        return True
+
+    def withdraw(self, job: Job) -> bool:
+        """`cancel` of a request that was handed on. Any thread."""
+        taken = _taken(job)
+        if not self._families[taken.family].dispatcher.cancel(job):
+            return False
+        _release(taken.request)
+        return True
+
+    def _job(self, request: Request, family: ServedFamily, to: Deliver) -> Job:
+        """Its bounds count from when its message came, but for its client's own deadline."""
+        checked = family.checks.check(request)
+        if self._also is not None:
+            self._also(request, checked)
+        demand = checked.demand
+        arrival_s = time.monotonic() if request.arrival_s is None else request.arrival_s
+        deadline_s = arrival_s + demand.slo.latency_s
+        if demand.timeout_s is not None:
+            deadline_s = min(deadline_s, arrival_s + demand.timeout_s)
+        if request.deadline_s is not None:
+            deadline_s = min(deadline_s, request.deadline_s)
+        return Job(
+            checked.inputs,
+            checked.rows,
+            arrival_s,
+            deadline_s,
+            demand.slo.min_accuracy,
+            demand.variant,
+            demand.slo.name,
+            _Taken(request, request.model, checked.outputs, to),
+        )
+
+
+def deliver(given: Sequence[jobs.Answer]) -> Sequence[jobs.Answer]:
+    """Take a dispatcher's answers to the fronts they are for. Returns those withheld there, each with its error."""
+    executions: dict[int, Execution] = {}
+    made = [(one, _answer(one, executions)) for one in given]
+    by_front: dict[Deliver, list[Answer]] = {}
+    for one, answer in made:
+        by_front.setdefault(_taken(one.job).deliver, []).append(answer)
+    for to, answers in by_front.items():
+        to(answers)
+    for _, answer in made:
+        _release(answer.request)
+    return [
+        jobs.Answer(one.job, error=answer.error)
+        for one, answer in made
+        if answer.error is not one.error
+    ]
+
+
+def _answer(one: jobs.Answer, executions: dict[int, Execution]) -> Answer:
+    job, taken = one.job, _taken(one.job)
+    if one.error is not None or one.outputs is None or one.batch is None:
+        return Answer(taken.request, job.rows, error=one.error)
+    execution = executions.get(id(one.batch))
+    if execution is None:
+        execution = executions[id(one.batch)] = _execution(one.batch)
+    outputs = {name: one.outputs[name] for name in taken.outputs}
+    return Answer(taken.request, job.rows, outputs, execution, one.batch.started_s - job.arrival_s)
+
+
+def _execution(batch: Batch) -> Execution:
+    arm = batch.arm.arm
+    return Execution(
+        arm.variant,
+        batch.precision,
+        arm.backend,
+        batch.arm.accuracy,
+        batch.rows,
+        batch.compute_s,
+        batch.variants,
+    )
+
+
+def _taken(job: Job) -> _Taken:
+    taken = job.origin
+    assert isinstance(taken, _Taken)  # every job is made here
+    return taken
+
+
+def _release(request: Request) -> None:
+    release, request.release = request.release, None
+    if release is not None:
+        try:
+            release()
+        except Exception:  # noqa: BLE001 - the front's affair: the answer has gone out
+            _log.exception("an input's memory could not be released")

@@ -1,0 +1,62 @@
+"""The machine under an engine: what it is, what of it changes, and which changes ask for other profiles."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import get_args
+
+from profiler.hardware.changes import (
+    Change,
+    ClockCapChanged,
+    CoresChanged,
+    CoresMoved,
+    DeviceBack,
+    DeviceLost,
+    QuotaChanged,
+)
+from profiler.hardware.fingerprint import Hardware, detect
+from profiler.hardware.gpus import open_nvml
+from profiler.hardware.sensors import read
+from server.metrics import Metrics
+from server.runtime.arms.lookout import Lookout
+
+LASTING = {CoresChanged, CoresMoved, QuotaChanged, ClockCapChanged, DeviceLost, DeviceBack}
+"""Changes after which other profiles may hold; all others are followed batch by batch."""
+Kinds = set[type[Change]]
+
+
+class Machine:
+    """Looked at every `period_s` (0: never). `moved` is called, from another thread, with the hardware as it is after a
+    lasting change, and with the kinds of change."""
+
+    def __init__(
+        self, period_s: float, metrics: Metrics, moved: Callable[[Hardware, Kinds], None]
+    ) -> None:
+        self._nvml = open_nvml()
+        self.hardware = detect(nvml=self._nvml)
+        """As it was found at the start."""
+        self._metrics = metrics
+        self._moved = moved
+        metrics.runs_on(self.hardware)
+        metrics.may_change(kind.__name__ for kind in get_args(Change))
+        look = partial(read, nvml=self._nvml)
+        self._lookout = Lookout(period_s, self._changed, look) if period_s else None
+
+    def start(self) -> None:
+        """Begin to look."""
+        if self._lookout is not None:
+            self._lookout.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._lookout is not None:
+            self._lookout.stop()
+
+    def _changed(self, changes: tuple[Change, ...]) -> None:
+        kinds = {type(change) for change in changes}
+        for kind in kinds:
+            self._metrics.changed(kind.__name__)
+        if not kinds & LASTING:
+            return
+        hardware = detect(nvml=self._nvml)
+        self._metrics.runs_on(hardware)
+        self._moved(hardware, kinds)

@@ -1,0 +1,145 @@
+"""One family at work: its arms, workers and candidates; built from a Config, fitted anew when the hardware changes."""
+
+import logging
+import time
+from pathlib import Path
+
+from models.catalog import Family
+from profiler.hardware.fingerprint import Hardware
+from profiler.store import default_folder
+from server.config import Config
+from server.engine import parts
+from server.engine.parts import Dispatching, Neighbours, parallelism
+from server.engine.row_bounds import RowBounds
+from server.engine.served import ServedFamily
+from server.metrics import Metrics
+from server.policy.candidates.agreement import scores_of
+from server.runtime.arms.knowledge import Knowledge
+from server.runtime.arms.residency import Residency
+from server.runtime.arms.shadow import Shadow
+from server.runtime.arms.shelf import Shelf
+from server.runtime.arms.slots import Slots
+from server.runtime.arms.tasks import Tasks
+from server.runtime.arms.tuner import Tuner
+from server.runtime.candidates.book import Book
+from server.runtime.candidates.candidates import Candidates
+from server.runtime.candidates.roster import Roster
+from server.runtime.candidates.seats import Parts
+from server.runtime.candidates.verdicts import Verdicts
+from server.runtime.dispatch.offers import Offers
+from server.runtime.workers.crew import Crew
+from server.runtime.workers.executor import Post
+from server.runtime.workers.samples import Samples
+
+_log = logging.getLogger(__name__)
+
+CANDIDATES = "candidates"
+"""The folder, inside that of the profiles, where verdicts on candidates are kept."""
+
+
+class Unit:
+    """Everything of one family. Raises BadConfiguration for what it cannot be built with."""
+
+    def __init__(
+        self,
+        family: Family,
+        config: Config,
+        hardware: Hardware,
+        metrics: Metrics,
+        neighbours: Neighbours,
+    ) -> None:
+        self._config = config
+        measured = metrics.family(family.name)
+        profiles = Path(config.profiles) if config.profiles else default_folder()
+        shelf = Shelf(profiles, family, hardware)
+        verdicts = Verdicts(profiles / CANDIDATES, family.name)
+        book = Book(family.name, verdicts, parts.rules(config), measured)
+        book.hold([v for v in family.variants if v.candidate], shelf.fingerprint)
+        known, family, room = family, *parts.fitted(parts.serving(family, book, config), config)
+        berth = parts.berth(family, config, room, hardware)
+        self._dispatching = Dispatching(family, config, berth.instances, measured, neighbours)
+        dispatcher = self._dispatching.dispatcher
+        self._residency = Residency(family, berth, measured.compared)
+        self._slots = Slots(family, dispatcher)
+        self._knowledge = Knowledge(family, self._residency, shelf, dispatcher, measured)
+        self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
+        self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
+        samples = Samples(config.shadow_share, scores_of(family))
+        trial = Parts(self._residency, self._knowledge, self._slots, dispatcher, samples)
+        roster = Roster(family, self._residency, self._tuner, self._adopt, config.profile_budget_s)
+        self._candidates = Candidates(known, trial, roster, book, config.profile_budget_s)
+        self._offers = Offers(family.slo, dispatcher, self._knowledge.profiled)
+        checks = parts.checks(
+            family, RowBounds(family, self._offers, neighbours.carried_rows(family)), config
+        )
+        self.served = ServedFamily(family, known, checks, dispatcher, measured, self._candidates)
+        post = Post(
+            family,
+            dispatcher,
+            self._residency.loaded,
+            self._residency.precisions,
+            samples,
+            self._knowledge.observe,
+            self._residency.rows,
+        )
+        self._crew = Crew(post, self._slots.gate)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is an arm to serve with."""
+        return bool(self.served.dispatcher.arms)
+
+    def start(self) -> None:
+        """Let the workers wait for requests."""
+        self._crew.start(self.served.dispatcher.limits.workers)
+        self._dispatching.start()
+
+    def prepare(self) -> None:
+        """Load and measure the arms, on the tuner's thread. Raises BackendError where the family cannot be served."""
+        self._tuner.prepare(self._config.profile_budget_s)
+        if shortfall := self._offers.shortfall():
+            _log.warning("%s: %s", self.served.family.name, shortfall)
+
+    def tick(self) -> None:
+        """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well, go on with candidates."""
+        self._tuner.sweep()
+        self._knowledge.revive(time.monotonic())
+        self._shadow.tick()
+        self._candidates.tick()
+        self._crew.tick()
+
+    def moved_to(self, hardware: Hardware, tasks: Tasks) -> None:
+        """Serve on other hardware: fewer or more workers at once; sessions of another size one by one, by the tuner."""
+        workers, threads = parallelism(self._config, hardware)
+        self._crew.grow(workers)
+        self.served.dispatcher.resize(workers)
+        self._knowledge.moved_to(hardware)
+        berth = self._residency.berth
+        if threads != berth.threads or workers > berth.instances:
+            family = self.served.family.name
+            tasks.add(
+                f"{family}: resizing its sessions", lambda: self._tuner.resize(threads, workers)
+            )
+
+    def forget_devices(self) -> None:
+        """A GPU is gone: nothing is to run on one until they are counted anew."""
+        self._tuner.drop_devices()
+
+    def retake_devices(self, tasks: Tasks) -> None:
+        """A GPU is back: load and measure what can run on it."""
+        tasks.add(f"{self.served.family.name}: arms on the GPU", self.prepare)
+
+    def stop(self) -> None:
+        """Prepare nothing more and refuse new requests; what waits is still served."""
+        self._dispatching.stop()
+        self._candidates.stop()
+        self._tuner.stop()
+        self.served.dispatcher.close()
+
+    def join(self) -> None:
+        """Return when the workers have ended, and free the arms."""
+        self._crew.join()
+        self._residency.close()
+
+    def _adopt(self, family: Family) -> None:
+        self.served.adopt(family)
