@@ -68,7 +68,7 @@ class Unit:
         trial = Parts(self._residency, self._knowledge, self._slots, dispatcher, samples)
         roster = Roster(family, self._residency, self._tuner, self._adopt, config.profile_budget_s)
         self._candidates = Candidates(known, trial, roster, book, config.profile_budget_s)
-        self._offers = Offers(family.slo, dispatcher, self._knowledge.profiled)
+        self._offers = Offers(family, dispatcher, self._knowledge.profiled)
         checks = parts.checks(
             family, RowBounds(family, self._offers, neighbours.carried_rows(family)), config
         )

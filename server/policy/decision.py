@@ -36,13 +36,15 @@ class ArmProfile:
     """What an arm costs at the present speed. `mean_s[b]` and `upper_s[b]` are the batch latency (s) of b rows.
 
     Index 0 is unused (0.0); `upper_s` is the estimate that nearly all batches stay below. The largest batch is
-    `len(mean_s) - 1` rows.
+    `len(mean_s) - 1` rows. `separable`: a row's answer is known not to hang on others of its request, so that several
+    batches may answer one.
     """
 
     arm: Arm
     accuracy: float
     mean_s: tuple[float, ...]
     upper_s: tuple[float, ...]
+    separable: bool = True
 
     @property
     def max_batch(self) -> int:

@@ -1,6 +1,7 @@
 """What the policy knows while it is simulated: its tables and admission, rebuilt as the machine's speed is learnt."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from server.policy.arms import retune
 from server.policy.decision import ArmProfile, PolicyFactory
@@ -53,4 +54,4 @@ def _scaled(arm: ArmProfile, factor: float, added_s: float) -> ArmProfile:
     mean_s, upper_s = (
         (0.0, *(factor * s + added_s for s in table[1:])) for table in (arm.mean_s, arm.upper_s)
     )
-    return ArmProfile(arm.arm, arm.accuracy, mean_s, upper_s)
+    return replace(arm, mean_s=mean_s, upper_s=upper_s)

@@ -213,7 +213,7 @@ def _now(profile: ArmProfile, speed: drift.SpeedScale, line: tuple[float, float]
     if line != (0.0, 0.0):
         added_s = (0.0, *[serving.at(line, rows) for rows in range(1, len(mean_s))])
         mean_s, upper_s = _sum(mean_s, added_s), _sum(upper_s, added_s)
-    return ArmProfile(profile.arm, profile.accuracy, mean_s, upper_s)
+    return replace(profile, mean_s=mean_s, upper_s=upper_s)
 
 
 def _risen(arm: ArmProfile) -> ArmProfile:

@@ -68,9 +68,9 @@ def admission(arms: Sequence[ArmProfile], capacity_rows: int, workers: float = i
         if upper_s is None or ticket.rows >= len(upper_s):
             return _unservable(ticket, arms, 0 if upper_s is None else len(upper_s) - 1)
         if now_s + upper_s[ticket.rows] > ticket.deadline_s:
-            return _late(ticket, upper_s[ticket.rows], now_s)
+            return late(ticket, upper_s[ticket.rows], now_s)
         if rows_waiting + ticket.rows > capacity_rows:
-            return _full(rows_waiting, capacity_rows, pace_s)
+            return full(rows_waiting, capacity_rows, pace_s)
         within_s = MARGIN * (ticket.deadline_s - now_s)
         if rows_waiting * pace_s > within_s:
             ahead = bisect_right(deadlines, ticket.deadline_s)
@@ -107,7 +107,8 @@ def _fastest(arms: Sequence[ArmProfile]) -> list[float]:
     return [min(a.upper_s[b] for a in arms if b <= a.max_batch) for b in range(most + 1)]
 
 
-def _full(rows_waiting: int, capacity_rows: int, pace_s: float) -> Refuse:
+def full(rows_waiting: int, capacity_rows: int, pace_s: float) -> Refuse:
+    """The refusal of a ticket for which there is no room; `pace_s`: what a row that waits takes (s)."""
     return Refuse(
         "full",
         f"{rows_waiting} rows wait already and the limit is {capacity_rows}; retry later",
@@ -124,12 +125,15 @@ def _overloaded(ahead: int, drained_s: float, left_s: float) -> Refuse:
     )
 
 
-def _late(ticket: Ticket, need_s: float, now_s: float) -> Refuse:
+def late(
+    ticket: Ticket, need_s: float, now_s: float, who: str = "the fastest acceptable arm needs"
+) -> Refuse:
+    """The refusal of a ticket whose deadline comes before `who` has had so long (s)."""
     left_ms, need_ms = 1e3 * (ticket.deadline_s - now_s), 1e3 * need_s
     when = f"is {left_ms:.1f} ms away" if left_ms > 0 else f"passed {-left_ms:.1f} ms ago"
     return Refuse(
         "late",
-        f"its deadline {when}, the fastest acceptable arm needs {need_ms:.1f} ms; allow more time"
+        f"its deadline {when}, {who} {need_ms:.1f} ms; allow more time"
         + (f", or send fewer rows than {ticket.rows} at a time" if ticket.rows > 1 else ""),
     )
 

@@ -56,7 +56,7 @@ class Dispatcher:
         self._waiting = Waiting(name, limits, self.quarantine)
         self._running = Running()
         self._traffic = Traffic(limits)
-        self._replies = Replies(self._traffic.standing, metrics, listeners.deliver)
+        self._replies = Replies(self._traffic.standing, metrics, listeners.deliver, self._forget)
         self._deciding = Deciding(
             self._waiting, self._running, self._traffic, self.journal, metrics
         )
@@ -147,7 +147,7 @@ class Dispatcher:
     def cancel(self, job: Job) -> bool:
         """Forget a waiting job, unanswered: its client has gone. False where it runs already or was answered."""
         with self._changed:
-            if not self._waiting.remove(job):
+            if not self._waiting.take_back(job):
                 return False
         self._metrics.unrun(job.slo_class, "cancelled")
         return True
@@ -194,6 +194,12 @@ class Dispatcher:
                     for job in self._waiting.clear()]  # fmt: skip
             self._changed.notify_all()
         self._replies.unrun(left)
+
+    def _forget(self, pieces: Sequence[Job]) -> None:
+        """Their job has been answered: those that still wait need not run."""
+        with self._changed:
+            for piece in pieces:
+                self._waiting.remove(piece)
 
     def _rearm(self) -> None:
         """The quarantine has changed. Until the tables are made anew nothing is decided with the old ones."""

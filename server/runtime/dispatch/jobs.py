@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from server.errors import RequestError
 from server.policy.decision import ArmProfile, Ticket
+
+if TYPE_CHECKING:  # they need each other
+    from server.runtime.dispatch.wholes import Whole
 
 Arrays = Mapping[str, NDArray[np.generic]]
 """Tensor name -> array whose first axis is the batch."""
@@ -16,7 +20,10 @@ Arrays = Mapping[str, NDArray[np.generic]]
 @dataclass(slots=True, eq=False)
 class Job:
     """One validated request. Times are on time.monotonic's clock; `origin` is the transport's own and comes back;
-    `ticket` is set by the dispatcher that admits it; `retries`: how often it came back from an arm that let it down."""
+    `ticket` is set by the dispatcher that admits it; `retries`: how often it came back from an arm that let it down.
+
+    A job of more rows than any batch is served in pieces, jobs that are `part_of` it, from its row `first` on.
+    """
 
     inputs: Arrays
     rows: int
@@ -28,6 +35,9 @@ class Job:
     origin: object
     ticket: Ticket | None = None
     retries: int = 0
+    whole: "Whole | None" = None
+    part_of: "Whole | None" = None
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """What one family can be asked for just now: follows its arms as they come and go. It refuses nobody."""
 
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import NamedTuple
 
-from models.catalog import Slo
+from models.catalog import Family
 from server.policy.decision import ArmProfile
 from server.policy.queueing import offer
 from server.runtime.dispatch.dispatcher import Dispatcher
@@ -27,12 +28,16 @@ class Offer(NamedTuple):
 
 
 class Offers:
-    """One family's. `slo` is that of requests which ask for none, `profiled` tells its arms as they were measured."""
+    """One family's: its SLO is that of requests which ask for none; `profiled` tells its arms as they were measured."""
 
     def __init__(
-        self, slo: Slo, dispatcher: Dispatcher, profiled: Callable[[], Iterable[ArmProfile]]
+        self,
+        family: Family,
+        dispatcher: Dispatcher,
+        profiled: Callable[[], Iterable[ArmProfile]],
     ) -> None:
-        self.slo = slo
+        self.slo = family.slo
+        self._whole = family.max_batch
         self._dispatcher = dispatcher
         self._profiled = profiled
         self._plain: tuple[tuple[ArmProfile, ...], Offer] | None = None
@@ -49,9 +54,11 @@ class Offers:
         arms = self._dispatcher.arms
         in_use = {arm.arm for arm in arms}
         either = [*arms, *(arm for arm in self._profiled() if arm.arm in in_use)]
-        usual = offer.most_rows(arms, variant, least, self._inside_s / AHEAD)
-        hoped = offer.most_rows(either, variant, least, self._inside_s)
-        told = max(usual, min(1, hoped)), hoped, offer.most_rows(arms, variant, least)
+        pieces = offer.Pieces(self._dispatcher.limits.workers, self._whole)
+        usual = offer.most_rows(arms, variant, least, self._inside_s / AHEAD, pieces)
+        hoped = offer.most_rows(either, variant, least, self._inside_s, pieces)
+        most = offer.most_rows(arms, variant, least, inf, pieces)
+        told = max(usual, min(1, hoped)), hoped, most
         return Offer(*(min(rows, self.capacity_rows) for rows in told))
 
     def shortfall(self) -> str:

@@ -1,29 +1,42 @@
 """Answers on their way back to clients, each counted by how its request ended. No lock is held meanwhile."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from server.metrics import FamilyMetrics
 from server.policy.queueing.standing import Standing
 from server.runtime.dispatch import outcomes
-from server.runtime.dispatch.jobs import Answer, Deliver
+from server.runtime.dispatch.jobs import Answer, Deliver, Job
 
 
 class Replies:
-    """`deliver` takes answers to who asked; `standing` learns how each class fares."""
+    """`deliver` takes answers to who asked, `withdraw` takes out jobs that wait in vain.
 
-    def __init__(self, standing: Standing, metrics: FamilyMetrics, deliver: Deliver) -> None:
+    `standing` learns how each class fares. Pieces of a job are joined here: outside there is one answer.
+    """
+
+    def __init__(
+        self,
+        standing: Standing,
+        metrics: FamilyMetrics,
+        deliver: Deliver,
+        withdraw: Callable[[Sequence[Job]], object],
+    ) -> None:
         self._deliver = deliver
+        self._withdraw = withdraw
         self._standing = standing
         self._metrics = metrics
 
     def unrun(self, answers: Sequence[Answer]) -> None:
         """Deliver and count answers of requests that did not run."""
-        if answers:
-            self._deliver(answers)
-            self._count_unrun(answers)
+        if answers and (whole := self._joined(answers)):
+            self._deliver(whole)
+            self._count_unrun(whole)
 
     def step(self, answers: Sequence[Answer]) -> Sequence[Answer]:
         """Deliver a step's answers; returns what became of them, to be counted."""
+        answers = self._joined(answers)
+        if not answers:
+            return answers
         withheld = {id(one.job): one for one in self._deliver(answers) or ()}
         return [withheld.get(id(a.job), a) for a in answers] if withheld else answers
 
@@ -35,6 +48,21 @@ class Replies:
         if served:
             self._metrics.answered(served)
         self._count_unrun([answer for answer in answers if answer.error is not None])
+
+    def _joined(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+        if all(answer.job.part_of is None for answer in answers):
+            return answers
+        joined: list[Answer] = []
+        for answer in answers:
+            if answer.job.part_of is None:
+                joined.append(answer)
+                continue
+            one, useless = answer.job.part_of.add(answer)
+            if one is not None:
+                joined.append(one)
+            if useless:
+                self._withdraw(useless)
+        return joined
 
     def _count_unrun(self, answers: Sequence[Answer]) -> None:
         for answer in answers:

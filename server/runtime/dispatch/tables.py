@@ -29,7 +29,8 @@ def of_profile(profile: Profile, accuracy: float, max_batch: int) -> ArmProfile:
     """What the policy is told of an arm with this profile: nothing of batches beyond those that were run."""
     most = min(max_batch, profile.largest_measured)
     arm = Arm(profile.variant, profile.backend, profile.device)
-    return ArmProfile(arm, accuracy, profile.mean_table(most), profile.upper_table(most))
+    apart = not profile.vetted.alone
+    return ArmProfile(arm, accuracy, profile.mean_table(most), profile.upper_table(most), apart)
 
 
 def build(factory: PolicyFactory, arms: Sequence[ArmProfile], limits: Limits) -> Tables:

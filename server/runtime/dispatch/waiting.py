@@ -5,16 +5,18 @@ Guarded by the dispatcher's lock.
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from server.errors import NotReady, RequestError
 from server.policy.decision import ArmProfile, Ticket
-from server.policy.queueing import admission
+from server.policy.queueing import admission, splitting
 from server.policy.queueing.tickets import Queue
 from server.runtime.dispatch import outcomes
 from server.runtime.dispatch.jobs import Answer, Job
 from server.runtime.dispatch.limits import Limits
 from server.runtime.dispatch.quarantine import Quarantine
 from server.runtime.dispatch.tables import Tables
+from server.runtime.dispatch.wholes import Whole
 
 MOST_RETRIES = 2
 """Times a job goes back to the queue because an arm let it down."""
@@ -62,7 +64,30 @@ class Waiting:
     def admit(self, job: Job, ticket: Ticket, now_s: float) -> RequestError | None:
         """Let a new job wait, or say why not."""
         verdict = self.tables.admit(ticket, self.queue.rows, now_s, self.queue.deadlines)
+        if isinstance(verdict, admission.Refuse) and verdict.reason == "too_large":
+            split = splitting.split(ticket, self.tables.arms, self._limits.workers)
+            if split is not None:
+                return self._admit_pieces(job, ticket, split, now_s)
         return self._settled(job, ticket, verdict, now_s)
+
+    def _admit_pieces(
+        self, job: Job, ticket: Ticket, split: splitting.Split, now_s: float
+    ) -> RequestError | None:
+        """Let all pieces of a new job wait, or none."""
+        if now_s + split.need_s > ticket.deadline_s:
+            needs = f"its {len(split.rows)} batches need"
+            return outcomes.refusal(self.family, admission.late(ticket, split.need_s, now_s, needs))
+        waiting, most = self.queue.rows, self._limits.capacity_rows
+        if waiting + ticket.rows > most:
+            pace_s = self.tables.pace_s
+            return outcomes.refusal(self.family, admission.full(waiting, most, pace_s))
+        piece = replace(ticket, rows=split.rows[0])
+        verdict = self.tables.admit(piece, waiting, now_s, self.queue.deadlines)
+        if isinstance(verdict, admission.Refuse):
+            return outcomes.refusal(self.family, verdict)
+        for piece in Whole(job, split.rows).pieces:
+            self._settled(piece, self.ticket(piece), verdict, now_s)
+        return None
 
     def again(self, job: Job, now_s: float) -> RequestError | None:
         """Let a job wait that an arm let down, however many do, or say why not."""
@@ -80,6 +105,18 @@ class Waiting:
         if ticket is None or self._jobs.pop(ticket.id, None) is None:
             return False
         self.queue.remove(ticket)
+        return True
+
+    def take_back(self, job: Job) -> bool:
+        """Take out a job whose client has gone; False, and nothing is done, where it or a piece of it does not wait."""
+        whole = job.whole
+        if whole is None:
+            return self.remove(job)
+        pieces = whole.pieces
+        if not pieces or not all(self._waits(piece) for piece in pieces):
+            return False
+        for piece in whole.end():
+            self.remove(piece)
         return True
 
     def take(self, tickets: Iterable[Ticket]) -> list[Job]:
@@ -105,6 +142,9 @@ class Waiting:
         self.queue.push(ticket)
         self._jobs[ticket.id] = job
         return None
+
+    def _waits(self, job: Job) -> bool:
+        return job.ticket is not None and job.ticket.id in self._jobs
 
     def _gone(self, ticket: Ticket, now_s: float) -> RequestError | None:
         """None where an arm is left that would do, were the policy in force content with it."""

@@ -155,7 +155,8 @@ class Worker(threading.Thread):
         if self._lost or not (said := objection(error)):
             variant = step.arm.arm.variant
             return ComputeFailed(f"variant {variant} failed; the server's log has the cause")
-        which = f"row {first} of this request" if job.rows > 1 else "this request"
+        several = job.rows > 1 or job.part_of is not None
+        which = f"row {job.first + first} of this request" if several else "this request"
         family = self._post.family.name
         return BadInput(f"model '{family}' failed on {which}: {shown(said, _MOST_SAID)}")
 

@@ -91,14 +91,17 @@ def test_more_rows_are_refused_with_the_number_that_the_configuration_says(clien
     assert refusal.value.status() == "StatusCode.INVALID_ARGUMENT"
 
 
-def test_who_allows_more_time_may_send_as_many_rows_as_any_batch_has(client: Any):
+def test_who_allows_more_time_may_send_more_rows_than_any_batch_has(client: Any):
     config = client.get_model_config("steps", "slow").config
     most = int(config.parameters["max_batch_with_time"].string_value)
     x, patient = rows(1.0, most), {"slo_ms": 10_000}
 
     answered = client.infer("steps", [an_input(x)], model_version="slow", parameters=patient)
 
-    assert config.max_batch_size <= most < 32
+    parameters = answered.get_response().parameters
+    assert config.max_batch_size < most == 32
+    assert parameters["batch_size"].int64_param < 32
+    assert parameters["variants"].string_param == parameters["variant"].string_param == "slow"
     np.testing.assert_allclose(answered.as_numpy("y"), expected_echo(x), rtol=1e-6)
     with pytest.raises(InferenceServerException, match=f"must be <= {most} for 'steps'"):
         client.infer(

@@ -1,0 +1,224 @@
+"""Jobs of more rows than any batch: every row answered once and in its place, one end for the whole job."""
+
+import gc
+import time
+
+import numpy as np
+from prometheus_client import CollectorRegistry
+
+from server.errors import ComputeFailed, DeadlineMissed, NotReady, Overloaded
+from server.metrics import Metrics
+from server.policy.decision import ArmProfile
+from server.policy.dispatch.choose import adaptive
+from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step
+from server.runtime.dispatch.jobs import Answer, Batch, Job, Listeners
+from tests.support.builders import a_profile
+
+SMALL = a_profile("small", 0.6, max_batch=8, first_s=0.001, more_s=0.0001)
+LARGE = a_profile("large", 0.8, max_batch=4, first_s=0.002, more_s=0.0002)
+
+
+class Bench:
+    """A dispatcher, its answers, its counts; `work` runs what waits, on this thread."""
+
+    def __init__(self, *arms: ArmProfile, limits: Limits | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self.answers: list[Answer] = []
+        metrics = Metrics(self.registry, []).family("m")
+        listeners = Listeners(self.answers.extend)
+        self.dispatcher = Dispatcher("m", adaptive, limits or Limits(), metrics, listeners)
+        self.dispatcher.apply(arms)
+
+    def step(self) -> Step:
+        """What a worker would run next."""
+        step = self.dispatcher.next_step()
+        assert isinstance(step, Step)
+        return step
+
+    def finish(self, step: Step, arm: ArmProfile | None = None) -> None:
+        """As a backend would that adds a hundred to every row."""
+        now_s = time.monotonic()
+        batch = Batch(arm or step.arm, "fp32", step.rows, now_s, now_s, now_s)
+        self.dispatcher.finish(
+            step, [Answer(job, {"y": job.inputs["x"] + 100.0}, batch) for job in step.jobs]
+        )
+
+    def work(self) -> list[Step]:
+        """Until nothing waits; what was run."""
+        steps: list[Step] = []
+        while self.dispatcher.depth:
+            steps.append(self.step())
+            self.finish(steps[-1])
+        return steps
+
+    def outcomes(self) -> dict[str, float]:
+        """Requests by outcome."""
+        return {
+            sample.labels["outcome"]: sample.value
+            for metric in self.registry.collect()
+            for sample in metric.samples
+            if sample.name == "gearshift_requests_total"
+        }
+
+
+def a_job(rows: int, slo_s: float = 60.0, min_accuracy: float = 0.0) -> Job:
+    """Rows 0, 1, 2, ... that arrive now."""
+    now_s, x = time.monotonic(), np.arange(float(rows))[:, None]
+    return Job({"x": x}, rows, now_s, now_s + slo_s, min_accuracy, None, "default", None)
+
+
+def test_a_whole_job_is_answered_once_with_its_rows_in_order():
+    bench, job = Bench(SMALL, LARGE), a_job(30)
+
+    bench.dispatcher.submit([a_job(1), job, a_job(2)])
+    steps = bench.work()
+
+    assert max(step.rows for step in steps) <= 8
+    (answer,) = [one for one in bench.answers if one.job is job]
+    assert answer.outputs is not None
+    assert answer.outputs["y"][:, 0].tolist() == [100.0 + n for n in range(30)]
+    assert len(bench.answers) == 3
+    assert bench.outcomes() == {"ok": 3}
+
+
+def test_the_least_accurate_variant_answers_for_all_of_them():
+    bench, job = Bench(SMALL, LARGE), a_job(12)
+    bench.dispatcher.submit([job])
+
+    for arm in (LARGE, SMALL):
+        bench.finish(bench.step(), arm)
+
+    (answer,) = bench.answers
+    assert answer.batch is not None
+    assert (answer.batch.arm, answer.batch.variants) == (SMALL, ("small", "large"))
+    assert answer.batch.started_s <= answer.batch.ended_s
+
+
+def test_a_least_accuracy_holds_for_every_row():
+    bench = Bench(SMALL, LARGE)
+
+    bench.dispatcher.submit([a_job(10, min_accuracy=0.7)])
+    steps = bench.work()
+
+    assert {step.arm for step in steps} == {LARGE}
+    assert len(bench.answers) == 1
+
+
+def test_a_piece_that_fails_fails_the_job_and_spares_the_rest():
+    bench = Bench(SMALL)
+    bench.dispatcher.submit([a_job(24)])
+    step = bench.step()
+
+    bench.dispatcher.finish(step, [Answer(job, error=ComputeFailed("no")) for job in step.jobs])
+
+    (answer,) = bench.answers
+    assert isinstance(answer.error, ComputeFailed)
+    assert (bench.dispatcher.depth, bench.outcomes()) == (0, {"failed": 1})
+
+
+def test_pieces_that_run_when_another_fails_are_answered_no_more():
+    bench = Bench(SMALL, limits=Limits(workers=2))
+    bench.dispatcher.submit([a_job(16)])
+    first, second = bench.step(), bench.step()
+
+    bench.dispatcher.finish(first, [Answer(job, error=ComputeFailed("no")) for job in first.jobs])
+    bench.finish(second)
+
+    assert len(bench.answers) == 1
+    assert bench.outcomes() == {"failed": 1}
+
+
+def test_all_pieces_are_admitted_or_none():
+    bench = Bench(SMALL, limits=Limits(capacity_rows=20))
+
+    bench.dispatcher.submit([a_job(2), a_job(19)])
+
+    (answer,) = bench.answers
+    assert isinstance(answer.error, Overloaded)
+    assert "2 rows wait already and the limit is 20" in str(answer.error)
+    assert (bench.dispatcher.depth, bench.outcomes()) == (1, {"shed": 1})
+
+
+def test_what_its_pieces_cannot_do_in_time_is_refused_at_once():
+    bench = Bench(SMALL)
+
+    bench.dispatcher.submit([a_job(24, slo_s=2 * SMALL.upper_s[8])])
+
+    (answer,) = bench.answers
+    assert isinstance(answer.error, DeadlineMissed)
+    assert "its 3 batches need" in str(answer.error)
+    assert bench.dispatcher.depth == 0
+
+
+def test_a_job_whose_client_leaves_before_any_piece_runs_costs_nothing():
+    bench, job = Bench(SMALL), a_job(24)
+    bench.dispatcher.submit([job])
+
+    assert bench.dispatcher.cancel(job)
+
+    assert (bench.dispatcher.depth, bench.answers, bench.outcomes()) == (0, [], {"cancelled": 1})
+    assert not bench.dispatcher.cancel(job)
+
+
+def test_a_job_of_which_a_piece_runs_is_answered_though_its_client_leaves():
+    bench, job = Bench(SMALL), a_job(24)
+    bench.dispatcher.submit([job])
+    step = bench.step()
+
+    assert not bench.dispatcher.cancel(job)
+    bench.finish(step)
+    bench.work()
+
+    assert [one.job for one in bench.answers] == [job]
+    assert not bench.dispatcher.cancel(job)
+
+
+def test_pieces_that_an_arm_let_down_go_to_others():
+    bench, job = Bench(SMALL, LARGE), a_job(24)
+    bench.dispatcher.submit([job])
+
+    bench.dispatcher.requeue(bench.step())
+    bench.work()
+
+    (answer,) = bench.answers
+    assert answer.outputs is not None
+    assert answer.outputs["y"][:, 0].tolist() == [100.0 + n for n in range(24)]
+
+
+def test_pieces_that_no_arm_can_run_any_more_end_their_job():
+    bench = Bench(SMALL)
+    bench.dispatcher.submit([a_job(24)])
+
+    bench.dispatcher.apply([LARGE])
+
+    (answer,) = bench.answers
+    assert answer.error is not None
+    assert bench.dispatcher.depth == 0
+
+
+def test_who_still_waits_when_the_server_ends_is_told_so_once():
+    bench = Bench(SMALL)
+    bench.dispatcher.submit([a_job(24)])
+
+    bench.dispatcher.abandon()
+
+    (answer,) = bench.answers
+    assert isinstance(answer.error, NotReady)
+    assert bench.outcomes() == {"not_ready": 1}
+
+
+def test_pieces_leave_no_cycles():
+    bench = Bench(SMALL)
+    bench.dispatcher.submit([a_job(24)])
+    bench.work()
+    bench.dispatcher.submit([a_job(24)])
+    step = bench.step()
+    bench.dispatcher.finish(step, [Answer(job, error=ComputeFailed("no")) for job in step.jobs])
+    gone = a_job(24)
+    bench.dispatcher.submit([gone])
+    bench.dispatcher.cancel(gone)
+    bench.answers.clear()
+    del step, gone
+    gc.collect()
+
+    assert not [one for one in gc.get_objects() if isinstance(one, Job)]
