@@ -167,8 +167,9 @@ class Engine:
         """Return when all threads have ended, after `refuse`; unload."""
         if self._log is not None:
             self._log.stop()
-        if self._tuning.ident is not None:
-            self._tuning.join(self._config.drain_s)
+        if self._tuning.ident is None:  # it was never started
+            return
+        self._tuning.join(self._config.drain_s)
         for unit in self._families.units.values():
             unit.join()
 
