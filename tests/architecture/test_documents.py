@@ -25,7 +25,7 @@ from trainer.tasks.options import parser as tasks_parser
 OWN = "docs/own-models.md"
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", *GUIDES]
+DOCUMENTS = ["README.md", *GUIDES]
 _PATH = re.compile(
     r"`((?:models|profiler|server|loadtest|trainer|benchmarks|docs|tests|scripts|deploy)/[\w./-]+)`"
 )
