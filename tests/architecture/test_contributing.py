@@ -23,7 +23,7 @@ SOURCES = (
 PAGES = ["README.md", GUIDE, *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 _CODE = re.compile(r"`([^`\n]+)`")
 _BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_PATH = re.compile(r"\.?[\w.-]+(?:/[\w.-]*)+|[\w-]+\.(?:toml|md|json)")
+_PATH = re.compile(r"\.?[\w.-]+(?:/[\w.-]*)+|[\w.-]+\.(?:toml|md|json)")
 _NAME = re.compile(r"_?[A-Za-z]\w*(?:\.[A-Za-z_]\w*)*")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
 

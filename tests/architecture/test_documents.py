@@ -73,6 +73,10 @@ def test_every_option_of_a_command_that_trains_tasks_exists():
     assert named <= known
 
 
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().split()) <= 700
+
+
 def test_the_readme_has_no_unfilled_place():
     assert "@@" not in (ROOT / "README.md").read_text()
 
