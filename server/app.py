@@ -71,9 +71,9 @@ class App:
         self._families = Families(found, config, hardware, metrics)
         self._units, unserved = self._families.units, self._families.unserved
         hosted = {name: unit.hosted for name, unit in self._units.items()}
-        self._service = Service(hosted, unserved, config.max_message_mib << 20)
+        self._service = Service(hosted, unserved, config.limits.max_message_mib << 20)
         self._control = control.Control(hosted, unserved)
-        self._share = ShareUnit(config, metrics.registry) if config.share_package else None
+        self._share = ShareUnit(config, metrics.registry) if config.sharing.package else None
         self._log = _decision_log(hosted, config)
         self._health = Health(self._readiness())
         self._front = Front(
@@ -83,8 +83,10 @@ class App:
         self._tuning = threading.Thread(target=self._tune, name="tuner", daemon=True)
         self._lookout = self._look_out()
         try:
-            self._operators = Operators(config.host, config.http_port, metrics.registry, self.ready)
-            self.port = self._front.bind(joined(config.host, config.port))
+            self._operators = Operators(
+                config.server.host, config.server.http_port, metrics.registry, self.ready
+            )
+            self.port = self._front.bind(joined(config.server.host, config.server.port))
         except OSError as error:
             raise BadConfiguration(f"{error}; {_remedy(error)}") from error
         self._on_failure: Callable[[str], None] = _log.error
@@ -130,14 +132,14 @@ class App:
         for unit in self._units.values():
             unit.stop()
         self._tasks.end()
-        self._front.stop(self._config.drain_s, self._abandon)
+        self._front.stop(self._config.server.drain_s, self._abandon)
         self._service.close()
         self._control.close()
         if self._share is not None:
             self._share.stop()
         if self._log is not None:
             self._log.stop()
-        self._tuning.join(self._config.drain_s)
+        self._tuning.join(self._config.server.drain_s)
         for unit in self._units.values():
             unit.join()
         self._operators.stop()
@@ -180,7 +182,7 @@ class App:
             unit.tick()
 
     def _look_out(self) -> Lookout | None:
-        period_s = self._config.watch_every_s
+        period_s = self._config.machine.watch_every_s
         self._metrics.may_change(kind.__name__ for kind in get_args(Change))
         return (
             Lookout(period_s, self._changed, partial(read, nvml=self._nvml)) if period_s else None
@@ -231,25 +233,25 @@ class App:
 def _bounds(config: Config, families: Mapping[str, Family]) -> Bounds:
     """What clients may have, as the operator, the families' answers and the descriptors of this process allow."""
     largest = max((sizes.answer_bytes(family) for family in families.values()), default=0)
-    message_bytes = config.max_message_mib << 20
+    message_bytes = config.limits.max_message_mib << 20
     return Bounds(
         message_bytes=message_bytes,
-        unsent_bytes=max(config.max_unsent_mib << 20, 4 * min(largest, message_bytes)),
-        connections=descriptors.connections(config.max_connections),
-        streams_a_connection=config.max_streams,
-        calls=config.max_calls,
-        stall_s=config.stall_s,
-        max_idle_s=config.max_idle_s,
-        max_age_s=config.max_age_s,
-        keepalive_s=config.keepalive_s,
+        unsent_bytes=max(config.limits.max_unsent_mib << 20, 4 * min(largest, message_bytes)),
+        connections=descriptors.connections(config.limits.max_connections),
+        streams_a_connection=config.limits.max_streams,
+        calls=config.limits.max_calls,
+        stall_s=config.limits.stall_s,
+        max_idle_s=config.limits.max_idle_s,
+        max_age_s=config.limits.max_age_s,
+        keepalive_s=config.limits.keepalive_s,
     )
 
 
 def _decision_log(hosted: Mapping[str, Hosted], config: Config) -> DecisionLog | None:
-    if not config.log_decisions_every_s:
+    if not config.policy.log_decisions_every_s:
         return None
     journals = {name: one.dispatcher.journal for name, one in hosted.items()}
-    return DecisionLog(journals, config.log_decisions_every_s)
+    return DecisionLog(journals, config.policy.log_decisions_every_s)
 
 
 def _remedy(error: OSError) -> str:

@@ -64,7 +64,7 @@ class Unit:
     ) -> None:
         self._config = config
         measured = metrics.family(family.name)
-        profiles = Path(config.profiles) if config.profiles else default_folder()
+        profiles = Path(config.profiles.folder) if config.profiles.folder else default_folder()
         shelf = Shelf(profiles, family, hardware)
         verdicts = Verdicts(profiles / CANDIDATES, family.name)
         book = Book(family.name, verdicts, _rules(config), measured)
@@ -83,10 +83,10 @@ class Unit:
         )
         self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
         self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
-        samples = Samples(config.shadow_share, scores_of(family))
+        samples = Samples(config.candidates.shadow_share, scores_of(family))
         parts = Parts(self._residency, self._knowledge, self._slots, dispatcher, samples)
-        roster = Roster(family, self._residency, self._tuner, self._adopt, config.profile_budget_s)
-        self._candidates = Candidates(known, parts, roster, book, config.profile_budget_s)
+        roster = Roster(family, self._residency, self._tuner, self._adopt, config.profiles.budget_s)
+        self._candidates = Candidates(known, parts, roster, book, config.profiles.budget_s)
         self.hosted = Hosted(family, reader, dispatcher, measured, self._candidates)
         post = Post(
             family,
@@ -114,7 +114,7 @@ class Unit:
 
     def prepare(self) -> None:
         """Load and measure the arms, on the tuner's thread. Raises BackendError where the family cannot be served."""
-        self._tuner.prepare(self._config.profile_budget_s)
+        self._tuner.prepare(self._config.profiles.budget_s)
         offers = self.hosted.reader.bounds.offers
         if offers is not None and (shortfall := offers.shortfall()):
             _log.warning("%s: %s", self.hosted.family.name, shortfall)
@@ -166,7 +166,7 @@ class Unit:
 
 
 def _rules(config: Config) -> Rules:
-    return Rules(config.trial_rows, config.probation_s)
+    return Rules(config.candidates.trial_rows, config.candidates.probation_s)
 
 
 def _served(family: Family, book: Book, config: Config) -> Family:
@@ -178,9 +178,9 @@ def _served(family: Family, book: Book, config: Config) -> Family:
             "once they were tried beside others; publish one variant at least that is no candidate"
         )
     best = max(v.accuracy.value for v in serving)
-    if config.min_accuracy > best:
+    if config.slo.min_accuracy > best:
         raise BadConfiguration(
-            f"min_accuracy {config.min_accuracy} is above {best}, the best that {family.name} has; lower it"
+            f"min_accuracy {config.slo.min_accuracy} is above {best}, the best that {family.name} has; lower it"
         )
     if reason := too_large(family):
         raise BadConfiguration(reason)
@@ -190,7 +190,7 @@ def _served(family: Family, book: Book, config: Config) -> Family:
 def _fitted(family: Family, config: Config) -> tuple[Family, Room]:
     """The family with no more rows in a batch than there is room for here, and that room. Raises BadConfiguration where
     there is none for one row."""
-    room = Room(config.max_message_mib, available_bytes())
+    room = Room(config.limits.max_message_mib, available_bytes())
     try:
         fitted = room.fitted(family)
     except BackendError as error:
@@ -203,47 +203,53 @@ def _fitted(family: Family, config: Config) -> tuple[Family, Room]:
 
 def parallelism(config: Config, hardware: Hardware) -> tuple[int, int]:
     """(workers, threads each). Unset: one single-threaded worker a core (benchmarks/results/threads.md)."""
-    workers = config.workers or max(1, hardware.cores // max(1, config.threads))
-    return workers, config.threads or max(1, hardware.cores // workers)
+    workers = config.machine.workers or max(1, hardware.cores // max(1, config.machine.threads))
+    return workers, config.machine.threads or max(1, hardware.cores // workers)
 
 
 def _reader(family: Family, known: Family, offers: Offers, config: Config) -> Reader:
     """What takes requests in. An operator is told where not all answers of the family, as it is published, fit into a
     message."""
-    answers = AnswerSize(family, config.max_message_mib << 20)
-    if shortfall := AnswerSize(known, config.max_message_mib << 20).shortfall():
+    answers = AnswerSize(family, config.limits.max_message_mib << 20)
+    if shortfall := AnswerSize(known, config.limits.max_message_mib << 20).shortfall():
         _log.warning("%s", shortfall)
     bounds = RowBounds(family, offers, answers)
-    weights = class_weights(config.slo_classes)
-    return Reader(family, family.slo, weights, finite=config.reject_non_finite, bounds=bounds)
+    weights = class_weights(config.slo.classes)
+    return Reader(
+        family, family.slo, weights, finite=config.models.reject_non_finite, bounds=bounds
+    )
 
 
 def _berth(family: Family, config: Config, workers: int, threads: int, room: Room) -> Berth:
     known = [runtime.name for runtime in RUNTIMES]
-    unknown = [name for name in config.backends if name not in known]
+    unknown = [name for name in config.models.backends if name not in known]
     if unknown:
         raise BadConfiguration(
             f"backends: no runtime {', '.join(unknown)}; known: {', '.join(known)}"
         )
-    root = Path(config.repository) if config.repository else default_repository()
-    return Berth(root / family.name, config.backends, threads, workers, room)
+    root = Path(config.models.repository) if config.models.repository else default_repository()
+    return Berth(root / family.name, config.models.backends, threads, workers, room)
 
 
 def _dispatcher(family: Family, config: Config, workers: int, metrics: FamilyMetrics) -> Dispatcher:
-    weights = class_weights(config.slo_classes)
-    limits = Limits(workers, config.queue_capacity, config.reply_margin_ms / 1e3, weights)
+    weights = class_weights(config.slo.classes)
+    limits = Limits(
+        workers, config.limits.queue_capacity, config.slo.reply_margin_ms / 1e3, weights
+    )
     try:
-        factory = registry.policy(config.policy)
+        factory = registry.policy(config.policy.name)
     except ValueError as error:
         raise BadConfiguration(f"policy: {error}") from error
-    dispatcher = Dispatcher(family.name, factory, limits, metrics, Journal(config.journal_every))
-    dispatcher.policy = config.policy
+    dispatcher = Dispatcher(
+        family.name, factory, limits, metrics, Journal(config.policy.journal_every)
+    )
+    dispatcher.policy = config.policy.name
     return dispatcher
 
 
 def _rehearsal(dispatcher: Dispatcher, config: Config) -> Rehearsal | None:
     """The slow loop of a family, where it is asked for and the policy has other characters to try."""
-    if not config.rehearse_every_s or config.policy not in NAMED:
+    if not config.policy.rehearse_every_s or config.policy.name not in NAMED:
         return None
     limits = dispatcher.limits
     stage = replay.Stage(limits.workers, limits.capacity_rows, cv=REPLAYED_CV)
@@ -255,8 +261,8 @@ def _rehearsal(dispatcher: Dispatcher, config: Config) -> Rehearsal | None:
             lambda name: dispatcher.use(name, candidates[name]),
         ),
         partial(replay.replay, candidates=candidates, stage=stage),
-        config.policy,
-        Schedule(period_s=config.rehearse_every_s),
+        config.policy.name,
+        Schedule(period_s=config.policy.rehearse_every_s),
     )
     dispatcher.show(rehearsal.record)
     return rehearsal

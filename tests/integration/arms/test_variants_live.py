@@ -16,7 +16,7 @@ from models.artifacts import load_family
 from models.catalog import Family
 from profiler import store
 from profiler.hardware.fingerprint import Hardware
-from server.config import Config
+from server.config import Candidates, Config, Machine, Models, Policy, Profiles
 from server.errors import NotReady
 from server.metrics import Metrics
 from server.policy.candidates.candidacy import Ordered, Profiling, Trial
@@ -39,9 +39,12 @@ class Rig:
         self._models = folder / "models"
         self.family = self.publish({"quick": QUICK, "sharp": sharp}, "sharp")
         config = Config(
-            repository=str(self._models), profiles=str(self.profiles), workers=1, threads=1,
-            shadow_share=1.0, trial_rows=1, profile_budget_s=2.0, policy=policy,
-        )  # fmt: skip
+            models=Models(repository=str(self._models)),
+            policy=Policy(policy),
+            machine=Machine(workers=1, threads=1),
+            profiles=Profiles(str(self.profiles), budget_s=2.0),
+            candidates=Candidates(shadow_share=1.0, trial_rows=1),
+        )
         found = load_family(self._models / "echo")
         self.unit = Unit(found, config, HERE, Metrics(CollectorRegistry(), []))
         self.answers: list[Answer] = []
