@@ -23,8 +23,8 @@ RUN useradd --create-home --uid 10001 gearshift \
  && chown -R gearshift /var/lib/gearshift
 COPY --from=build /app /app
 ENV PATH=/app/.venv/bin:$PATH \
-    GEARSHIFT_REPOSITORY=/app/cache/gearshift/models \
-    GEARSHIFT_PROFILES=/var/lib/gearshift/profiles
+    GEARSHIFT__MODELS__REPOSITORY=/app/cache/gearshift/models \
+    GEARSHIFT__PROFILES__FOLDER=/var/lib/gearshift/profiles
 VOLUME /var/lib/gearshift/profiles
 WORKDIR /app
 USER gearshift

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: venv trainer models tasks mainstream serve test nightly check proto loadtest bench policies policieslive clean help
+.PHONY: venv trainer models tasks mainstream serve test nightly check proto docs loadtest bench policies policieslive clean help
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ check: venv  ## Lint, strict types, layers, unit and property tests (one to two 
 
 proto: venv  ## Regenerate wire from proto/
 	$(BIN)/python scripts/generate_wire.py
+
+docs: venv  ## Write docs/configuration.md and gearshift.example.toml anew from the typed configuration
+	$(BIN)/python scripts/generate_configuration.py
 
 loadtest: venv  ## Drive a running server with real images for ten seconds
 	$(BIN)/gearshift loadtest --duration-s 10

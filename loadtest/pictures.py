@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from loadtest.errors import BadOption
 from surroundings.folders import cache_folder, expanded
+from surroundings.variables import repository
 
 Pixels = NDArray[np.uint8]
 _PHOTOGRAPHS = frozenset(
@@ -57,9 +58,9 @@ def from_cache(downloads: Path | None = None) -> Album:
 
 def _downloads() -> Path:
     """Beside the model repository, where the builder keeps what it fetched."""
-    if repository := os.environ.get("GEARSHIFT_REPOSITORY"):
+    if chosen := repository(os.environ):
         with suppress(OSError):
-            return expanded(Path(repository)).parent / "downloads"
+            return expanded(Path(chosen)).parent / "downloads"
     return cache_folder() / "downloads"
 
 

@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument(
             "--repository",
             type=Path,
-            help="folder (default: $GEARSHIFT_REPOSITORY, else ~/.cache/gearshift/models)",
+            help="folder (default: $GEARSHIFT__MODELS__REPOSITORY, else ~/.cache/gearshift/models)",
         )
         if name == "build":
             action.add_argument("--force", action="store_true", help="build even if up to date")

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from server.config import Config, read_config
+from server.config import KEYS, Config, Key, read_config
 from server.errors import BadConfiguration
 from server.texts import lines, shown
 from surroundings import console
@@ -48,7 +48,7 @@ def _end_at_once_if_held(code: int) -> None:
 
 
 def _serve(config: Config, told: list[str]) -> int:
-    logging.basicConfig(level=config.log_level, stream=sys.stderr)
+    logging.basicConfig(level=config.server.log_level, stream=sys.stderr)
     logging.getLogger().handlers[0].setFormatter(_Escaping(_FORMAT))
     for line in told:
         _log.warning("%s", line)
@@ -60,10 +60,10 @@ def _serve(config: Config, told: list[str]) -> int:
     ending = _Ending()
     _calm_collector()
     app.start(ending.fail)
-    where = (joined(config.host, app.port), joined(config.host, app.http_port))
+    where = (joined(config.server.host, app.port), joined(config.server.host, app.http_port))
     _log.info("gRPC on %s, metrics on http://%s/metrics", *where)
     ending.wait()
-    _log.info("draining (at most %.0f s)", config.drain_s)
+    _log.info("draining (at most %.0f s)", config.server.drain_s)
     app.stop()
     _log.info("stopped")
     if ending.failure:
@@ -128,33 +128,21 @@ def _noted(_signal: int, _frame: object) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift serve", description=__doc__)
-    parser.add_argument(
-        "config", nargs="?", type=Path, help="a TOML file (see gearshift.example.toml)"
-    )
-    parser.add_argument("--repository", help="model repository (default: the user's cache)")
-    parser.add_argument("--profiles", help="where profiles are kept (default: the user's cache)")
-    parser.add_argument("--families", help="comma-separated; default: all in the repository")
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        default=None,
-        help="exit with 2 where a family cannot be served, instead of serving the others",
-    )
-    parser.add_argument("--backends", help="runtimes to use, comma-separated; default: all")
-    parser.add_argument("--share-package", help="task package in the repository to serve")
-    parser.add_argument("--share-budget", help="device seconds a second for its tasks")
-    parser.add_argument("--host")
-    parser.add_argument("--port", help="gRPC port, 0 for any")
-    parser.add_argument("--http-port", dest="http_port", help="metrics and health port, 0 for any")
-    parser.add_argument("--policy", help="adaptive, or static:VARIANT")
-    parser.add_argument(
-        "--slo-ms", dest="slo_ms", help="override every family's default latency bound"
-    )
-    parser.add_argument("--min-accuracy", dest="min_accuracy")
-    parser.add_argument("--workers", help="batches run at a time per family")
-    parser.add_argument("--threads", help="intra-op threads per worker")
-    parser.add_argument("--log-level", dest="log_level")
+    parser.add_argument("config", nargs="?", type=Path, help="a TOML file (docs/configuration.md)")
+    for key in KEYS:
+        if key.about.flag:
+            _add_flag(parser, key)
     return parser
+
+
+def _add_flag(parser: argparse.ArgumentParser, key: Key) -> None:
+    flag = "--" + key.flat.replace("_", "-")
+    told = key.about.text.replace("%", "%%")
+    if key.kind is bool:
+        parser.add_argument(flag, action="store_true", default=None, help=told)
+        return
+    listed = " (comma-separated)" if isinstance(key.default, tuple) else ""
+    parser.add_argument(flag, help=told + listed)
 
 
 if __name__ == "__main__":

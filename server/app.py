@@ -40,14 +40,16 @@ class App:
             carried_rows=lambda family: AnswerSize(family, self._message_bytes).most_rows(raw=True),
             last=self._prepare_share,
         )
-        self._share = ShareUnit(config, engine.registry) if config.share_package else None
+        self._share = ShareUnit(config, engine.registry) if config.sharing.package else None
         self._service = Service(engine.families, engine.unserved, self._message_bytes)
         self._control = Control(engine.families, engine.unserved)
         self._health = Health(self._readiness())
         self._front = Front(self._handlers(), ending_of, self._service.flush, self._bounds())
         try:
-            self._operators = Operators(config.host, config.http_port, engine.registry, self.ready)
-            self.port = self._front.bind(joined(config.host, config.port))
+            self._operators = Operators(
+                config.server.host, config.server.http_port, engine.registry, self.ready
+            )
+            self.port = self._front.bind(joined(config.server.host, config.server.port))
         except OSError as error:
             raise BadConfiguration(f"{error}; {_remedy(error)}") from error
 
@@ -75,7 +77,7 @@ class App:
         """Refuse new calls, drain, answer what is left, unload."""
         self._engine.refuse()
         self._health.end()
-        self._front.stop(self._config.drain_s, self._engine.abandon)
+        self._front.stop(self._config.server.drain_s, self._engine.abandon)
         self._service.close()
         self._control.close()
         if self._share is not None:
@@ -92,7 +94,7 @@ class App:
 
     @property
     def _message_bytes(self) -> int:
-        return self._config.max_message_mib << 20
+        return self._config.limits.max_message_mib << 20
 
     def _handlers(self) -> dict[str, Handler]:
         engine = self._engine
@@ -121,14 +123,16 @@ class App:
         largest = max((sizes.answer_bytes(one.published) for one in families), default=0)
         return Bounds(
             message_bytes=self._message_bytes,
-            unsent_bytes=max(config.max_unsent_mib << 20, 4 * min(largest, self._message_bytes)),
-            connections=descriptors.connections(config.max_connections),
-            streams_a_connection=config.max_streams,
-            calls=config.max_calls,
-            stall_s=config.stall_s,
-            max_idle_s=config.max_idle_s,
-            max_age_s=config.max_age_s,
-            keepalive_s=config.keepalive_s,
+            unsent_bytes=max(
+                config.limits.max_unsent_mib << 20, 4 * min(largest, self._message_bytes)
+            ),
+            connections=descriptors.connections(config.limits.max_connections),
+            streams_a_connection=config.limits.max_streams,
+            calls=config.limits.max_calls,
+            stall_s=config.limits.stall_s,
+            max_idle_s=config.limits.max_idle_s,
+            max_age_s=config.limits.max_age_s,
+            keepalive_s=config.limits.keepalive_s,
         )
 
 

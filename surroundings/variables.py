@@ -3,8 +3,10 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 
 PREFIX = "GEARSHIFT_"
+_REPOSITORY = ("GEARSHIFT__MODELS__REPOSITORY", "GEARSHIFT_REPOSITORY")
 _PROTOCOL = r"(TCP|UDP|SCTP)"
 _INJECTED = re.compile(
     rf"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_{_PROTOCOL}(_(PROTO|PORT|ADDR|START|END))?|ENV_\w+)"
@@ -12,6 +14,11 @@ _INJECTED = re.compile(
 _ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+", re.IGNORECASE)
 _TOOLS = frozenset({"SHARED", "TRACES"})
 """Read by benchmarks."""
+
+
+def repository(environment: Mapping[str, str]) -> str:
+    """The model repository that the environment chooses, by either name; empty where it chooses none."""
+    return next((chosen for name in _REPOSITORY if (chosen := environment.get(name))), "")
 
 
 def injected(environment: Mapping[str, str], known: Collection[str]) -> list[str]:
@@ -26,14 +33,21 @@ def injected(environment: Mapping[str, str], known: Collection[str]) -> list[str
     ]
 
 
-def unknown(environment: Iterable[str], known: Collection[str]) -> list[str]:
-    """A line for each variable with our prefix that is nobody's, with the nearest that is known."""
+def unknown(
+    environment: Iterable[str],
+    known: Collection[str],
+    newer: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """A line for each variable with our prefix that is nobody's, with the nearest that is known.
+
+    `newer`: of known ones that should not be used any more, those to use instead.
+    """
     told: list[str] = []
     for name in environment:
         key = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and key not in known and key not in _TOOLS:
             nearest = get_close_matches(key.upper(), known, 1, 0.5)
-            hint = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
+            hint = f"; did you mean {PREFIX}{newer.get(nearest[0], nearest[0])}?" if nearest else ""
             told.append(f"environment: {name} is no key of ours and does nothing{hint}")
     return told
 

@@ -118,8 +118,8 @@ def _served(
     publish_package(root, replace(package, tasks=tasks), files)
     config = root / "gearshift.toml"
     config.write_text(
-        f'share_package = "{package.base.name}"\nshare_tasks = ["{first}"]\n'
-        f"share_budget = {options.budget}\nshare_x_vote = {options.x_vote}\n"
+        f'[sharing]\npackage = "{package.base.name}"\ntasks = ["{first}"]\n'
+        f"budget = {options.budget}\nx_vote = {options.x_vote}\n"
     )
     server = stack.enter_context(
         rig.serving(str(config), "--repository", str(root), all_arms=False)

@@ -14,6 +14,7 @@ from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import PRECISIONS, DataFile, Family, Variant
 from surroundings.documents import text_at
 from surroundings.folders import cache_folder, expanded
+from surroundings.variables import repository
 
 _log = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ _verified: dict[tuple[Path, str], Mark] = {}
 
 
 def default_repository() -> Path:
-    """Where families live unless told otherwise: $GEARSHIFT_REPOSITORY, else the user's cache folder."""
-    if chosen := os.environ.get("GEARSHIFT_REPOSITORY"):
+    """Where families live unless told otherwise: $GEARSHIFT__MODELS__REPOSITORY, else the user's cache folder."""
+    if chosen := repository(os.environ):
         with suppress(
             OSError
         ):  # as it is where there is no such home: whoever reads it says that it is not there

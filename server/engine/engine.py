@@ -60,7 +60,7 @@ class Engine:
         found = found_for(config)
         slos_s = [family.slo.latency_s for family in found.families.values()]
         self.metrics = Metrics(CollectorRegistry(), slos_s)
-        self._machine = Machine(config.watch_every_s, self.metrics, self._moved)
+        self._machine = Machine(config.machine.watch_every_s, self.metrics, self._moved)
         neighbours = Neighbours(deliver, changed, carried_rows)
         self._families = Families(found, config, self._machine.hardware, self.metrics, neighbours)
         self.families: Mapping[str, ServedFamily] = {
@@ -157,7 +157,7 @@ class Engine:
     def stop(self) -> None:
         """Refuse new requests, answer what waits within `drain_s`, abandon what is left then, unload."""
         self.refuse()
-        until_s = time.monotonic() + self._config.drain_s
+        until_s = time.monotonic() + self._config.server.drain_s
         for one in self.families.values():
             one.dispatcher.await_idle(max(0.0, until_s - time.monotonic()))
         self.abandon()
@@ -169,7 +169,7 @@ class Engine:
             self._log.stop()
         if self._tuning.ident is None:  # it was never started
             return
-        self._tuning.join(self._config.drain_s)
+        self._tuning.join(self._config.server.drain_s)
         for unit in self._families.units.values():
             unit.join()
 
@@ -232,7 +232,7 @@ def _nowhere(_answers: Sequence[Answer]) -> None:
 
 
 def _decision_log(families: Mapping[str, ServedFamily], config: Config) -> DecisionLog | None:
-    if not config.log_decisions_every_s:
+    if not config.policy.log_decisions_every_s:
         return None
     journals = {name: one.dispatcher.journal for name, one in families.items()}
-    return DecisionLog(journals, config.log_decisions_every_s)
+    return DecisionLog(journals, config.policy.log_decisions_every_s)

@@ -36,8 +36,8 @@ class Families:
         metrics: Metrics,
         neighbours: Neighbours,
     ) -> None:
-        self._strict = config.strict
-        self._others = bool(config.share_package)
+        self._strict = config.models.strict
+        self._others = bool(config.sharing.package)
         self._metrics = metrics
         self.unserved = Unserved()
         self.units: dict[str, Unit] = {}
@@ -101,20 +101,20 @@ class Families:
 
 def found_for(config: Config) -> Found:
     """What the repository has of the families that the configuration names. Raises BadConfiguration."""
-    root = Path(config.repository) if config.repository else default_repository()
+    root = Path(config.models.repository) if config.models.repository else default_repository()
     try:
-        found = look_through(root, config.families)
+        found = look_through(root, config.models.families)
         known = family_names(root)
     except ArtifactError as error:
         raise BadConfiguration(str(error)) from error
-    missing = [name for name in config.families if name not in (*found.families, *found.bad)]
-    if missing or not (found.families or found.bad or config.share_package):
+    missing = [name for name in config.models.families if name not in (*found.families, *found.bad)]
+    if missing or not (found.families or found.bad or config.sharing.package):
         wanted = ", ".join(missing) or "any family"
         raise BadConfiguration(
             f"model repository {root} does not hold {wanted} (it has: {', '.join(known) or 'nothing'}); "
             "build the embedded one with `gearshift models build`, or set --repository"
         )
-    chosen = config.families or tuple(found.families)
+    chosen = config.models.families or tuple(found.families)
     families = {
         name: replace(found.families[name], slo=_slo(found.families[name], config))
         for name in chosen
@@ -127,6 +127,6 @@ def _slo(family: Family, config: Config) -> Slo:
     """The family's default SLO, as the operator overrides it."""
     return replace(
         family.slo,
-        latency_s=config.slo_ms / 1e3 or family.slo.latency_s,
-        min_accuracy=config.min_accuracy or family.slo.min_accuracy,
+        latency_s=config.slo.latency_ms / 1e3 or family.slo.latency_s,
+        min_accuracy=config.slo.min_accuracy or family.slo.min_accuracy,
     )

@@ -51,7 +51,7 @@ class Neighbours:
 
 def rules(config: Config) -> Rules:
     """How candidates are tried."""
-    return Rules(config.trial_rows, config.probation_s)
+    return Rules(config.candidates.trial_rows, config.candidates.probation_s)
 
 
 def serving(family: Family, book: Book, config: Config) -> Family:
@@ -66,9 +66,9 @@ def serving(family: Family, book: Book, config: Config) -> Family:
             "once they were tried beside others; publish one variant at least that is no candidate"
         )
     best = max(v.accuracy.value for v in variants)
-    if config.min_accuracy > best:
+    if config.slo.min_accuracy > best:
         raise BadConfiguration(
-            f"min_accuracy {config.min_accuracy} is above {best}, the best that {family.name} has; lower it"
+            f"min_accuracy {config.slo.min_accuracy} is above {best}, the best that {family.name} has; lower it"
         )
     if reason := too_large(family):
         raise BadConfiguration(reason)
@@ -78,7 +78,7 @@ def serving(family: Family, book: Book, config: Config) -> Family:
 def fitted(family: Family, config: Config) -> tuple[Family, Room]:
     """The family with no more rows in a batch than there is room for here, and that room. Raises BadConfiguration where
     there is none for one row."""
-    room = Room(config.max_message_mib, available_bytes())
+    room = Room(config.limits.max_message_mib, available_bytes())
     try:
         smaller = room.fitted(family)
     except BackendError as error:
@@ -91,26 +91,26 @@ def fitted(family: Family, config: Config) -> tuple[Family, Room]:
 
 def parallelism(config: Config, hardware: Hardware) -> tuple[int, int]:
     """(workers, threads each). Unset: one single-threaded worker a core (benchmarks/results/threads.md)."""
-    workers = config.workers or max(1, hardware.cores // max(1, config.threads))
-    return workers, config.threads or max(1, hardware.cores // workers)
+    workers = config.machine.workers or max(1, hardware.cores // max(1, config.machine.threads))
+    return workers, config.machine.threads or max(1, hardware.cores // workers)
 
 
 def berth(family: Family, config: Config, room: Room, hardware: Hardware) -> Berth:
     """Where and how its arms are opened. Raises BadConfiguration for a runtime that nobody knows."""
     known = [runtime.name for runtime in RUNTIMES]
-    unknown = [name for name in config.backends if name not in known]
+    unknown = [name for name in config.models.backends if name not in known]
     if unknown:
         raise BadConfiguration(
             f"backends: no runtime {', '.join(unknown)}; known: {', '.join(known)}"
         )
     workers, threads = parallelism(config, hardware)
-    root = Path(config.repository) if config.repository else default_repository()
-    return Berth(root / family.name, config.backends, threads, workers, room)
+    root = Path(config.models.repository) if config.models.repository else default_repository()
+    return Berth(root / family.name, config.models.backends, threads, workers, room)
 
 
 def checks(family: Family, bounds: RowBounds, config: Config) -> Checks:
     """The checks of its requests."""
-    weights, finite = class_weights(config.slo_classes), config.reject_non_finite
+    weights, finite = class_weights(config.slo.classes), config.models.reject_non_finite
     return Checks(family, weights, finite=finite, bounds=bounds)
 
 
@@ -127,23 +127,23 @@ class Dispatching:
     ) -> None:
         """Raises BadConfiguration for a policy that nobody knows."""
         try:
-            factory = registry.policy(config.policy)
+            factory = registry.policy(config.policy.name)
         except ValueError as error:
             raise BadConfiguration(f"policy: {error}") from error
         limits = Limits(
             workers,
-            config.queue_capacity,
-            config.reply_margin_ms / 1e3,
-            class_weights(config.slo_classes),
-            config.journal_every,
+            config.limits.queue_capacity,
+            config.slo.reply_margin_ms / 1e3,
+            class_weights(config.slo.classes),
+            config.policy.journal_every,
         )
-        rehearsed = bool(config.rehearse_every_s) and config.policy in NAMED
+        rehearsed = bool(config.policy.rehearse_every_s) and config.policy.name in NAMED
         recorder = Recorder() if rehearsed else None
         listeners = Listeners(neighbours.deliver, neighbours.changed)
         if recorder is not None:
             listeners = replace(listeners, seen=recorder.record)
         self.dispatcher = Dispatcher(family.name, factory, limits, metrics, listeners)
-        self.dispatcher.use(config.policy, factory)
+        self.dispatcher.use(config.policy.name, factory)
         metrics.watch_depth(lambda: self.dispatcher.depth)
         self._rehearsal = recorder and _rehearsal(self.dispatcher, config, recorder)
 
@@ -170,6 +170,6 @@ def _rehearsal(dispatcher: Dispatcher, config: Config, recorder: Recorder) -> Re
             recorder,
         ),
         partial(replay.replay, candidates=candidates, stage=setting),
-        config.policy,
-        Schedule(period_s=config.rehearse_every_s),
+        config.policy.name,
+        Schedule(period_s=config.policy.rehearse_every_s),
     )

@@ -50,7 +50,7 @@ class Unit:
     ) -> None:
         self._config = config
         measured = metrics.family(family.name)
-        profiles = Path(config.profiles) if config.profiles else default_folder()
+        profiles = Path(config.profiles.folder) if config.profiles.folder else default_folder()
         shelf = Shelf(profiles, family, hardware)
         verdicts = Verdicts(profiles / CANDIDATES, family.name)
         book = Book(family.name, verdicts, parts.rules(config), measured)
@@ -64,10 +64,10 @@ class Unit:
         self._knowledge = Knowledge(family, self._residency, shelf, dispatcher, measured)
         self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
         self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
-        samples = Samples(config.shadow_share, scores_of(family))
+        samples = Samples(config.candidates.shadow_share, scores_of(family))
         trial = Parts(self._residency, self._knowledge, self._slots, dispatcher, samples)
-        roster = Roster(family, self._residency, self._tuner, self._adopt, config.profile_budget_s)
-        self._candidates = Candidates(known, trial, roster, book, config.profile_budget_s)
+        roster = Roster(family, self._residency, self._tuner, self._adopt, config.profiles.budget_s)
+        self._candidates = Candidates(known, trial, roster, book, config.profiles.budget_s)
         self._offers = Offers(family, dispatcher, self._knowledge.profiled)
         checks = parts.checks(
             family, RowBounds(family, self._offers, neighbours.carried_rows(family)), config
@@ -96,7 +96,7 @@ class Unit:
 
     def prepare(self) -> None:
         """Load and measure the arms, on the tuner's thread. Raises BackendError where the family cannot be served."""
-        self._tuner.prepare(self._config.profile_budget_s)
+        self._tuner.prepare(self._config.profiles.budget_s)
         if shortfall := self._offers.shortfall():
             _log.warning("%s: %s", self.served.family.name, shortfall)
 

@@ -1,4 +1,4 @@
-"""Policies by name, as configuration files and command lines give them: ours, and published ones to compare with."""
+"""Policies by name, as configurations and command lines give them: ours, published ones to compare with, your own."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -7,6 +7,7 @@ from server.policy.decision import ArmProfile, PolicyFactory
 from server.policy.dispatch.choose import adaptive
 from server.policy.dispatch.static import largest, most_accurate, pinned, static
 from server.policy.dispatch.tuning import DEFAULT, NAMED
+from server.policy.imported import NoSuchModule, imported, is_path
 from server.policy.reference.aimd import clipper
 from server.policy.reference.drop import with_early_drop
 from server.policy.reference.fixed import fixed
@@ -43,15 +44,21 @@ _PLANNERS: dict[str, Make] = {
 
 
 def policy(name: str) -> PolicyFactory:
-    """A new factory, with a memory of its own, of the policy called `name`.
+    """A new factory, with a memory of its own, of the policy called `name`; or the one at the path `module:attribute`.
 
-    Raises ValueError, listing what is known, for any other name.
+    Raises ValueError: for any other name listing what is known, for a path what is wrong with what it leads to.
     """
     _, _, variant = name.removesuffix(DROP).partition(":")
     made = _catalogue([variant] if variant else []).get(name)
-    if made is None:
+    if made is not None:
+        return made()
+    if not is_path(name):
         raise ValueError(f"unknown policy {name!r}; known: {', '.join(names())}")
-    return made()
+    try:
+        return imported(name)
+    except NoSuchModule as error:
+        told = f"unknown policy {name!r}: {error}; known: {', '.join(names())}"
+        raise ValueError(told) from None
 
 
 def names(arms: Sequence[ArmProfile] | None = None) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from server.sharing.runtime.views import PlanView, ReplanReason, TaskView
 
 _log = logging.getLogger(__name__)
 
-RATES_FPS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 60.0)  # fmt: skip
+RATES_FPS = (0.5, *map(float, range(1, 11)), 12.0, 15.0, 20.0, 25.0, 30.0, 60.0)
 """Frames a second that a task may run at, as far as its stream goes: fine where a frame more tells, coarse beyond."""
 
 
@@ -36,29 +36,31 @@ class ShareUnit:
     """Everything of one package. Raises BadConfiguration for what it cannot be built with."""
 
     def __init__(self, config: Config, registry: CollectorRegistry) -> None:
-        root = Path(config.repository) if config.repository else default_repository()
-        folder = root / config.share_package
+        root = Path(config.models.repository) if config.models.repository else default_repository()
+        folder = root / config.sharing.package
         package = _package(folder)
-        self._package, self._initial = config.share_package, _initial(config, package)
+        self._package, self._initial = config.sharing.package, _initial(config, package)
         self._ready, self._stopping = threading.Event(), threading.Event()
         counts = ShareMetrics(
             registry, (*get_args(Outcome), "refused"), get_args(DropReason), get_args(ReplanReason)
         )
         self._meter = _Counting(counts)
-        self._share = Share(Folder(folder, config.threads or 1), _setup(config), self._meter)
+        self._share = Share(
+            Folder(folder, config.machine.threads or 1), _setup(config), self._meter
+        )
         served = Served(
             self._share,
             package.base,
             package.stream_fps,
-            config.share_queue,
-            config.reject_non_finite,
+            config.sharing.queue,
+            config.models.reject_non_finite,
             self._ready.is_set,
         )
         self.service = Tasks(
             served,
             partial(load_package, folder, verify=False),
             lambda: counts.frames.labels("refused").inc(),
-            config.share_stall_s,
+            config.sharing.stall_s,
         )
         self._meter.tell = self.service.replanned
         counts.watch(self._figures)
@@ -84,7 +86,7 @@ class ShareUnit:
                     self._share.add_task(name)
         except (RequestError, BackendError, ArtifactError) as error:
             if not self._stopping.is_set():
-                raise BadConfiguration(f"share_package: {error}") from error
+                raise BadConfiguration(f"sharing.package: {error}") from error
         if self._stopping.is_set():
             self._share.stop()  # `stop` may have come before there was anything to stop
         else:
@@ -142,27 +144,27 @@ def _package(folder: Path) -> Package:
     try:
         return load_package(folder)
     except ArtifactError as error:
-        raise BadConfiguration(f"share_package: {error}") from error
+        raise BadConfiguration(f"sharing.package: {error}") from error
 
 
 def _initial(config: Config, package: Package) -> tuple[str, ...]:
     held = [task.name for task in package.tasks]
-    if unknown := [name for name in config.share_tasks if name not in held]:
+    if unknown := [name for name in config.sharing.tasks if name not in held]:
         raise BadConfiguration(
-            f"share_tasks: package {package.base.name} has no task {', '.join(unknown)}; "
+            f"sharing.tasks: package {package.base.name} has no task {', '.join(unknown)}; "
             f"it has {', '.join(held) or 'none'}"
         )
-    return config.share_tasks or tuple(held)
+    return config.sharing.tasks or tuple(held)
 
 
 def _setup(config: Config) -> Setup:
     return Setup(
-        budget_s=config.share_budget,
+        budget_s=config.sharing.budget,
         rates_fps=RATES_FPS,
-        objective=cast(Objective, config.share_objective),
-        x_votes=tuple(range(1, config.share_x_vote + 1)),
-        late_s=config.share_late_ms / 1e3,
-        queue_frames=config.share_queue,
+        objective=cast(Objective, config.sharing.objective),
+        x_votes=tuple(range(1, config.sharing.x_vote + 1)),
+        late_s=config.sharing.late_ms / 1e3,
+        queue_frames=config.sharing.queue,
     )
 
 

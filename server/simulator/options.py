@@ -11,6 +11,8 @@ from server.simulator.noise import Noise
 
 COLUMNS = "variant,accuracy,batch,latency_ms_p50[,latency_ms_p95]"
 
+_POLICY = "a name, list for all names, or MODULE:ATTRIBUTE of your own (default %(default)s)"
+
 Add = Callable[..., Any]
 """A group's `add_argument`."""
 
@@ -43,7 +45,7 @@ def _add_machine(add: Add) -> None:
     add("--repository", type=Path, default=home, help="where a stored profile's family lies")
     add("--threads", type=_count, help="which of a stored profile's counts (default the smallest)")
     add("--workers", type=_count, default=1, help="batches that run at a time (%(default)s)")
-    add("--policy", default="adaptive", help="its name, or list for all names (%(default)s)")
+    add("--policy", default="adaptive", help=_POLICY)
     add("--capacity-rows", type=_count, default=4096, help="rows that may wait (%(default)s)")
     ways = ("profile", "measured", "told")
     add(

@@ -3,7 +3,6 @@
 import hashlib
 import re
 import tomllib
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ from models.__main__ import main as models_main
 from models.artifacts import load_family
 from models.backends import open_backend
 from models.catalog import DATATYPES
-from scripts import policy_example
-from server.config import Config
+from scripts import generate_configuration, policy_example
+from server.config import KEYS, Config, read_config
 from server.sharing.planner.reading import read_workload
 from server.sharing.planner.search.search import plan
 from trainer.arguments import parser
@@ -42,10 +41,23 @@ def test_every_path_that_a_document_names_exists(document: str):
 
 
 def test_the_example_configuration_has_every_key_at_its_default():
-    example = tomllib.loads((ROOT / "gearshift.example.toml").read_text())
-    defaults = {field.name: getattr(Config(), field.name) for field in fields(Config)}
+    path = ROOT / "gearshift.example.toml"
+    given = {
+        (section, key)
+        for section, table in tomllib.loads(path.read_text()).items()
+        for key in table
+    }
 
-    assert {key: tuple(v) if isinstance(v, list) else v for key, v in example.items()} == defaults
+    assert given == {(key.section, key.name) for key in KEYS}
+    assert read_config(path, {}, {}) == Config()
+
+
+def test_the_reference_of_the_configuration_and_the_example_are_what_the_script_makes():
+    for name, made in (
+        ("docs/configuration.md", generate_configuration.reference()),
+        ("gearshift.example.toml", generate_configuration.example()),
+    ):
+        assert (ROOT / name).read_text() == made, f"run `make docs`: {name} is stale"
 
 
 @pytest.mark.parametrize("document", ["docs/sidecar.md", "docs/training.md"])

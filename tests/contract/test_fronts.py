@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.config import Config
+from server.config import Config, Machine, Models, Profiles
 from server.engine import Engine
 from server.errors import BadInput, ComputeFailed, RequestError, UnknownModel
 from tests.support.serving import fronts
@@ -40,12 +40,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     publish_scripted(root / "models", PAIR)
     publish_scripted(root / "models", FRAIL, {"only": f"fail_marker = {MARKER}"})
     config = Config(
-        repository=str(root / "models"),
-        profiles=str(root / "profiles"),
-        workers=1,
-        threads=1,
-        profile_budget_s=0.5,
-        watch_every_s=0.0,
+        models=Models(str(root / "models")),
+        machine=Machine(workers=1, threads=1, watch_every_s=0.0),
+        profiles=Profiles(str(root / "profiles"), budget_s=0.5),
     )
     with Engine(config) as running:
         assert running.await_ready(60.0)

@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 LOOK_S = 1.0
 """So often (s) a watched candidate is compared with the frontier."""
 ASSAY_S = 5.0
-"""For measuring one candidate (s), where `profile_budget_s` is no less."""
+"""For measuring one candidate (s), where the budget for profiles is no less."""
 
 
 class Candidates:

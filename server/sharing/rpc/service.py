@@ -132,7 +132,7 @@ class NoTasks:
 
     def _refuse(self, _call: Call, _data: bytes | None) -> None:
         raise NoPackage(
-            "this server serves no task package; name one of its repository as share_package in its configuration"
+            "this server serves no task package; name one of its repository with --share-package"
         )
 
 

@@ -29,7 +29,7 @@ def test_a_server_with_a_model_that_never_comes_back_ends_in_good_order(tmp_path
     flags = ("--backends", "onnxruntime")
 
     with serving(
-        tmp_path / "models", tmp_path, *flags, wait=False, GEARSHIFT_DRAIN_S="0.5"
+        tmp_path / "models", tmp_path, *flags, wait=False, GEARSHIFT__SERVER__DRAIN_S="0.5"
     ) as server:
         begun = busy_s(server.process.pid)
         eventually(lambda: at_it(server.process.pid, begun), within_s=30)

@@ -22,7 +22,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """Two arms, one worker a core."""
     scripts = {"quick": "fixed_s = 0.001", "sharp": "fixed_s = 0.004"}
     publish_scripted(tmp_path / "models", ECHO, scripts, {"quick": 0.6, "sharp": 0.8})
-    with serving(tmp_path / "models", tmp_path, GEARSHIFT_WATCH_EVERY_S="0.05") as running:
+    with serving(
+        tmp_path / "models", tmp_path, GEARSHIFT__MACHINE__WATCH_EVERY_S="0.05"
+    ) as running:
         yield running
 
 
@@ -75,7 +77,9 @@ def test_sessions_are_opened_anew_for_the_threads_that_there_are_now(tmp_path: P
     publish_scripted(tmp_path / "models", ECHO, {"only": "fixed_s = 0.001"})
     flags = ("--workers", "1")  # on as many threads as there are cores
 
-    with serving(tmp_path / "models", tmp_path, *flags, GEARSHIFT_WATCH_EVERY_S="0.05") as running:
+    with serving(
+        tmp_path / "models", tmp_path, *flags, GEARSHIFT__MACHINE__WATCH_EVERY_S="0.05"
+    ) as running:
         confined(running, CORES[:1])
         running.await_line(re.compile("echo: only on scripted now runs on 1 thread"))
         running.infer(a_request("echo", rows(1.0)))

@@ -37,7 +37,9 @@ def test_requests_are_replayed_beside_live_traffic_and_the_server_still_ends_cle
     scripts = {"quick": "fixed_s = 0.0005", "sharp": "fixed_s = 0.002"}
     publish_scripted(tmp_path / "models", ECHO, scripts, {"quick": 0.6, "sharp": 0.8})
 
-    with serving(tmp_path / "models", tmp_path, GEARSHIFT_REHEARSE_EVERY_S="0.2") as server:
+    with serving(
+        tmp_path / "models", tmp_path, GEARSHIFT__POLICY__REHEARSE_EVERY_S="0.2"
+    ) as server:
         server.await_serving()
         for i in range(REQUESTS):
             server.infer(a_request("echo", rows(float(i), 1)))

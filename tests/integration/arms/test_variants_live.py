@@ -16,7 +16,7 @@ from models.artifacts import load_family
 from models.catalog import Family
 from profiler import store
 from profiler.hardware.fingerprint import Hardware
-from server.config import Config
+from server.config import Candidates, Config, Machine, Models, Policy, Profiles
 from server.engine.parts import Neighbours
 from server.engine.unit import CANDIDATES, Unit
 from server.errors import NotReady
@@ -40,9 +40,12 @@ class Rig:
         self._models = folder / "models"
         self.family = self.publish({"quick": QUICK, "sharp": sharp}, "sharp")
         config = Config(
-            repository=str(self._models), profiles=str(self.profiles), workers=1, threads=1,
-            shadow_share=1.0, trial_rows=1, profile_budget_s=2.0, policy=policy,
-        )  # fmt: skip
+            models=Models(repository=str(self._models)),
+            policy=Policy(policy),
+            machine=Machine(workers=1, threads=1),
+            profiles=Profiles(str(self.profiles), budget_s=2.0),
+            candidates=Candidates(shadow_share=1.0, trial_rows=1),
+        )
         found = load_family(self._models / "echo")
         self.answers: list[Answer] = []
         alone = Neighbours(self.answers.extend, lambda: None, lambda _family: 1 << 20)

@@ -41,7 +41,7 @@ def server(
 ) -> Iterator[Server]:
     cache = tmp_path_factory.mktemp("cache")
     flags = ("--repository", str(repository), "--backends", request.param)
-    with serving(repository, cache, *flags, GEARSHIFT_PROFILE_BUDGET_S=PER_FAMILY_S) as one:
+    with serving(repository, cache, *flags, GEARSHIFT__PROFILES__BUDGET_S=PER_FAMILY_S) as one:
         yield one
 
 

@@ -212,7 +212,7 @@ def test_of_the_families_asked_for_the_good_ones_serve(repository: Path, tmp_pat
 def test_strict_ends_with_exit_code_2(
     repository: Path, tmp_path: Path, name: str, strict: tuple[str, ...]
 ):
-    more = {} if strict else {"GEARSHIFT_STRICT": "true"}
+    more = {} if strict else {"GEARSHIFT__MODELS__STRICT": "true"}
 
     said = refused_start(
         tmp_path, "--repository", str(repository), "--families", f"{name},echo", *strict, **more

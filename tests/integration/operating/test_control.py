@@ -22,7 +22,7 @@ from tests.support.serving.server import PATIENCE_S, ROOT, Server, a_request, ev
 from wire import control_pb2 as pb
 
 ANSWERS = {"GetDecisions": pb.GetDecisionsResponse, "GetPlan": pb.GetPlanResponse}
-EVERYTHING = {"GEARSHIFT_JOURNAL_EVERY": "1"}
+EVERYTHING = {"GEARSHIFT__POLICY__JOURNAL_EVERY": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +245,7 @@ def test_the_decision_log_is_off_unless_asked_for_and_then_one_line_each(
     models: Path, tmp_path: Path, open_book: Server
 ):
     wanted = re.compile(r"INFO echo: 1 rows on only \(drain\): 1 waiting, \d+ rps forecast, price ")
-    with serving(models, tmp_path, GEARSHIFT_LOG_DECISIONS_EVERY_S="0.05") as server:
+    with serving(models, tmp_path, GEARSHIFT__POLICY__LOG_DECISIONS_EVERY_S="0.05") as server:
         server.infer(a_request("echo", rows(1.0)))
         server.await_line(wanted)
 

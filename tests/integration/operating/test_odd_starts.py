@@ -28,8 +28,11 @@ from tests.support.serving.server import (
 from tests.unit.surroundings.test_surroundings import a_service
 
 SETPRIV = shutil.which("setpriv")
-NOBODY = ("--reuid", "12345", "--regid", "12345", "--clear-groups", "--inh-caps", "+dac_read_search",
-          "--ambient-caps", "+dac_read_search")  # fmt: skip
+_KEPT = "+dac_read_search"
+NOBODY = (
+    *("--reuid", "12345", "--regid", "12345", "--clear-groups"),
+    *("--inh-caps", _KEPT, "--ambient-caps", _KEPT),
+)
 """A user without a passwd entry who may read all and write nothing of ours: pythons lie in odd places."""
 OBEYING = (
     "--bounding-set",
@@ -60,9 +63,13 @@ def command(
 ) -> "subprocess.CompletedProcess[bytes]":
     """`gearshift WORDS`, from end to end; it must not show a traceback."""
     done = subprocess.run(
-        [*prefix, sys.executable, "-m", "gearshift", *words], cwd=ROOT, env=surroundings(cache, environment),
-        capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
+        [*prefix, sys.executable, "-m", "gearshift", *words],
+        cwd=ROOT,
+        env=surroundings(cache, environment),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
     assert b"Traceback" not in done.stderr, done.stderr
     return done
 
@@ -104,7 +111,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
     temporary.chmod(0o777)
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
-    return {"TMPDIR": str(temporary), "GEARSHIFT_PROFILE_BUDGET_S": "1"}
+    return {"TMPDIR": str(temporary), "GEARSHIFT__PROFILES__BUDGET_S": "1"}
 
 
 def test_what_kubernetes_injects_is_passed_over_in_one_line(tmp_path: Path, models: Path):
@@ -117,7 +124,7 @@ def test_what_kubernetes_injects_is_passed_over_in_one_line(tmp_path: Path, mode
     assert len(warnings) == 2, server.log
     assert f"passed over {len(injected)} variables" in warnings[0]
     assert (
-        "GEARSHIFT_WORKRES is no key of ours and does nothing; did you mean GEARSHIFT_WORKERS?"
+        "GEARSHIFT_WORKRES is no key of ours and does nothing; did you mean GEARSHIFT__MACHINE__WORKERS?"
         in warnings[1]
     )
 
@@ -132,15 +139,15 @@ def test_the_ports_of_a_file_stand_beside_what_kubernetes_injects(tmp_path: Path
 
 
 def test_a_bad_value_that_a_flag_overrides_is_told_and_not_judged(tmp_path: Path, models: Path):
-    with serving(models, tmp_path, "--workers", "1", GEARSHIFT_WORKERS="many") as server:
+    with serving(models, tmp_path, "--workers", "1", GEARSHIFT__MACHINE__WORKERS="many") as server:
         assert_answers(server)
 
     assert (
-        "environment: workers = 'many': must be a whole number; it is overridden and not used"
+        "environment: GEARSHIFT__MACHINE__WORKERS = 'many': must be a whole number; it is overridden and not used"
         in server.log
     )
-    said = refused_start(tmp_path, "--repository", str(models), GEARSHIFT_WORKERS="many")
-    assert "workers = 'many'" in said
+    said = refused_start(tmp_path, "--repository", str(models), GEARSHIFT__MACHINE__WORKERS="many")
+    assert "GEARSHIFT__MACHINE__WORKERS = 'many'" in said
 
 
 @with_ipv6
@@ -307,13 +314,14 @@ def test_a_byte_order_mark_is_no_matter(tmp_path: Path, models: Path):
     assert command("models", "verify", "--repository", str(models), cache=tmp_path).returncode == 0
 
 
+_MISSING = "libfoo.so: cannot open shared object file"
 BREAKING = {
-    "OSError": ("raise OSError('libfoo.so: cannot open shared object file')", "OSError: libfoo.so: cannot open"),
+    "OSError": (f"raise OSError('{_MISSING}')", "OSError: libfoo.so: cannot open"),
     "two lines": ("raise RuntimeError('''one\nother''')", "RuntimeError: one other"),
     "exit": ("raise SystemExit(3)", "SystemExit: 3"),
     "nothing": ("import nothing_here", "No module named 'nothing_here'"),
-    "empty": ("", "AttributeError: " ),
-}  # fmt: skip
+    "empty": ("", "AttributeError: "),
+}
 
 
 @pytest.mark.parametrize("what", BREAKING)

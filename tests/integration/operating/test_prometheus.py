@@ -143,7 +143,7 @@ def test_alerts_on_candidates_fire_when_they_are_to(
 
 def test_alerts_and_server_speak_of_the_same_series(server: Server, tmp_path: Path):
     a_package(tmp_path / "models")
-    with serving(tmp_path / "models", tmp_path, GEARSHIFT_SHARE_PACKAGE="tiny") as sharing:
+    with serving(tmp_path / "models", tmp_path, GEARSHIFT__SHARING__PACKAGE="tiny") as sharing:
         served = "".join(_exposed(one) for one in (server, sharing))
     rules = (ROOT / "deploy" / "alerts.yml").read_text()
 

@@ -94,7 +94,7 @@ def test_a_server_and_those_who_ask_it_speak_on_loopback_only(place: Place, modu
         "0.0.0.0",
     )
     command = [sys.executable, "-m", *module.split(), *serve_command(*flags)[4:]]
-    environment = place.environment({"GEARSHIFT_REHEARSE_EVERY_S": "0.2"})
+    environment = place.environment({"GEARSHIFT__POLICY__REHEARSE_EVERY_S": "0.2"})
     with subprocess.Popen(
         traced.traced(log, command), cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -24,15 +24,17 @@ def test_all_mistakes_of_a_configuration_are_reported_together(tmp_path: Path):
     file = tmp_path / "g.toml"
     file.write_text('port = 70000\nslo_sm = 5\ndrain_s = "soon"\nreject_non_finite = 3\n')
 
-    said = refused_start(tmp_path, str(file), "--workers", "-1", GEARSHIFT_QUEUE_CAPACITY="many")
+    said = refused_start(
+        tmp_path, str(file), "--workers", "-1", GEARSHIFT__LIMITS__QUEUE_CAPACITY="many"
+    )
 
     assert said.startswith("gearshift serve: bad configuration:\n")
     for problem in (
         f"{file}: port = 70000: must be between 0 and 65535",
-        f"{file}: unknown key 'slo_sm'; known: backends, drain_s, ",
+        f"{file}: unknown key 'slo_sm'; did you mean slo.latency_ms? sections: server, models, ",
         f"{file}: drain_s = 'soon': must be a number",
         f"{file}: reject_non_finite = 3: must be true or false",
-        "environment: queue_capacity = 'many': must be a whole number",
+        "environment: GEARSHIFT__LIMITS__QUEUE_CAPACITY = 'many': must be a whole number",
         "command line: workers = '-1': must be between 0 and 64",
     ):
         assert f"  - {problem}" in said

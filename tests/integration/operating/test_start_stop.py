@@ -107,7 +107,7 @@ def test_requests_in_flight_are_answered_before_the_end_and_new_ones_refused(unh
 
 def test_a_drain_that_takes_too_long_answers_what_is_left(unhurried: Path):
     flags = ("--workers", "1")
-    with serving(unhurried / "models", unhurried, *flags, GEARSHIFT_DRAIN_S="0") as server:
+    with serving(unhurried / "models", unhurried, *flags, GEARSHIFT__SERVER__DRAIN_S="0") as server:
         begun = [server.begin(a_request("slow", rows(float(i), 4))) for i in range(6)]
         begun[0].result()
 
@@ -122,7 +122,7 @@ def test_a_drain_that_takes_too_long_answers_what_is_left(unhurried: Path):
 
 
 def test_an_idle_stream_and_a_watch_do_not_hold_up_the_end(tmp_path: Path, models: Path):
-    with serving(models, tmp_path, GEARSHIFT_DRAIN_S="60") as server:
+    with serving(models, tmp_path, GEARSHIFT__SERVER__DRAIN_S="60") as server:
         let_go = threading.Event()
         watch = server.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=60)
         stream = server.channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(

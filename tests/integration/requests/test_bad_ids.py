@@ -18,7 +18,7 @@ NAME = "embedding_of_two"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("ids") / "models"
     zoo.write(next(e for e in zoo.exhibits() if e.name == NAME), root / NAME)
-    with serving(root, root.parent, GEARSHIFT_PROFILE_BUDGET_S="0.1") as one:
+    with serving(root, root.parent, GEARSHIFT__PROFILES__BUDGET_S="0.1") as one:
         yield one
 
 

@@ -115,7 +115,7 @@ def test_silent_visitors_do_not_keep_others_out(server: Server):
 
 
 def test_a_stream_whose_client_does_not_read_is_ended(models: Path, tmp_path: Path):
-    with serving(models, tmp_path / "cache", GEARSHIFT_STALL_S="1") as server:
+    with serving(models, tmp_path / "cache", GEARSHIFT__LIMITS__STALL_S="1") as server:
         raw = Raw(server.port, window=0)
         stream = raw.open(STREAM, message(request("echo")) * 200)
         assert stream == 1
@@ -133,7 +133,7 @@ def test_a_stream_whose_client_does_not_read_is_ended(models: Path, tmp_path: Pa
 def test_calls_beyond_a_connections_share_are_refused_and_others_are_not(
     models: Path, tmp_path: Path
 ):
-    with serving(models, tmp_path / "cache", GEARSHIFT_MAX_CALLS="32") as server:
+    with serving(models, tmp_path / "cache", GEARSHIFT__LIMITS__MAX_CALLS="32") as server:
         greedy = Raw(server.port)
         for _ in range(60):
             greedy.open(STREAM)

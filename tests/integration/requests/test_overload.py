@@ -33,7 +33,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that is easily overloaded: `slow`, one worker, a short queue."""
     root = tmp_path_factory.mktemp("busy")
     publish_scripted(root / "models", SLOW, {"only": f"fixed_s = {BATCH_S}"})
-    settings = {"GEARSHIFT_QUEUE_CAPACITY": str(CAPACITY)}
+    settings = {"GEARSHIFT__LIMITS__QUEUE_CAPACITY": str(CAPACITY)}
     with serving(root / "models", root, "--workers", "1", **settings) as running:
         yield running
 

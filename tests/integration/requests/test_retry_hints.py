@@ -25,7 +25,9 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that is easily overloaded: `slow`, one worker, a short queue."""
     root = tmp_path_factory.mktemp("hints")
     publish_scripted(root / "models", SLOW, {"only": f"fixed_s = {BATCH_S}"})
-    with serving(root / "models", root, "--workers", "1", GEARSHIFT_QUEUE_CAPACITY="16") as running:
+    with serving(
+        root / "models", root, "--workers", "1", GEARSHIFT__LIMITS__QUEUE_CAPACITY="16"
+    ) as running:
         yield running
 
 

@@ -52,7 +52,9 @@ def sized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     publish_scripted(root / "models", BULKY)
     publish_scripted(root / "models", GIANT)
     publish_scripted(root / "models", WORDY)
-    with serving(root / "models", root, "--workers", "1", GEARSHIFT_MAX_MESSAGE_MIB="4") as running:
+    with serving(
+        root / "models", root, "--workers", "1", GEARSHIFT__LIMITS__MAX_MESSAGE_MIB="4"
+    ) as running:
         yield running
 
 
@@ -210,7 +212,7 @@ def test_no_more_rows_are_promised_or_run_than_may_wait(tmp_path: Path):
     publish_scripted(tmp_path / "models", STEPS, {"quick": "per_row_s = 0.0001"})
     with (
         serving(
-            tmp_path / "models", tmp_path, "--workers", "1", GEARSHIFT_QUEUE_CAPACITY="20"
+            tmp_path / "models", tmp_path, "--workers", "1", GEARSHIFT__LIMITS__QUEUE_CAPACITY="20"
         ) as server,
         triton.InferenceServerClient(server.url) as client,
     ):

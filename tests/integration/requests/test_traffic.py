@@ -38,7 +38,7 @@ def say(text: str) -> None:
 def test_no_request_is_lost_doubled_or_wrong(tmp_path: Path, plan: Plan):
     (tmp_path / "models").mkdir()
     traffic_family.publish(tmp_path / "models")
-    classes = {"GEARSHIFT_SLO_CLASSES": ",".join(("default", *CLASSES))}
+    classes = {"GEARSHIFT__SLO__CLASSES": ",".join(("default", *CLASSES))}
     with serving(tmp_path / "models", tmp_path, **classes) as server:
         first = drive(server, tmp_path / "models", Plan(seconds=3.0), say)  # calls, a visit
         eventually(lambda: agrees(first, {}, counted(server)), within_s=5.0)

@@ -39,7 +39,7 @@ from tests.support.sharing.packages import (
 from wire import tasks_pb2 as pb
 
 LEVELS = {"a": 0.25, "b": 0.5, "c": 0.75}
-SHARED = {"GEARSHIFT_SHARE_PACKAGE": "tiny", "GEARSHIFT_SHARE_TASKS": "a,b"}
+SHARED = {"GEARSHIFT__SHARING__PACKAGE": "tiny", "GEARSHIFT__SHARING__TASKS": "a,b"}
 
 
 @pytest.fixture(scope="module")
@@ -394,7 +394,7 @@ def test_the_command_tells_a_refusal_in_one_line(shared: Server):
 
 def test_a_server_of_a_package_alone_starts_and_stops_in_the_midst_of_a_stream(tmp_path: Path):
     a_package(tmp_path / "models")
-    with serving(tmp_path / "models", tmp_path, GEARSHIFT_SHARE_PACKAGE="tiny") as server:
+    with serving(tmp_path / "models", tmp_path, GEARSHIFT__SHARING__PACKAGE="tiny") as server:
         answers = analyse(server, Feed(opening(), a_frame(1, 9.0)))
         until(answers, 1)
         asked = gearshift("status", "--url", server.url)
@@ -410,7 +410,7 @@ def test_a_server_of_a_package_alone_starts_and_stops_in_the_midst_of_a_stream(t
 
 def test_a_client_that_stops_reading_is_cut_off_and_the_server_goes_on(tmp_path: Path):
     a_package(tmp_path / "models", tuple(f"{i:0>60}" for i in range(12)))
-    quick = {"GEARSHIFT_SHARE_PACKAGE": "tiny", "GEARSHIFT_SHARE_STALL_S": "0.2"}
+    quick = {"GEARSHIFT__SHARING__PACKAGE": "tiny", "GEARSHIFT__SHARING__STALL_S": "0.2"}
     with serving(tmp_path / "models", tmp_path, **quick) as server:
         endless = itertools.chain([opening()], (a_frame(i, 9.0) for i in itertools.count()))
         answers = analyse(server, endless)
@@ -426,7 +426,7 @@ def test_a_client_that_stops_reading_is_cut_off_and_the_server_goes_on(tmp_path:
 
 def test_a_package_damaged_under_a_running_server_is_told_and_what_serves_goes_on(tmp_path: Path):
     made = a_package(tmp_path / "models")
-    only = {"GEARSHIFT_SHARE_PACKAGE": "tiny", "GEARSHIFT_SHARE_TASKS": "a"}
+    only = {"GEARSHIFT__SHARING__PACKAGE": "tiny", "GEARSHIFT__SHARING__TASKS": "a"}
     with serving(tmp_path / "models", tmp_path, **only) as server:
         manifest = tmp_path / "models" / "tiny" / "tasks.toml"
         good = manifest.read_text()
@@ -450,11 +450,11 @@ def test_a_server_without_a_package_says_what_to_configure(server: Server):
     of_tasks = health_pb2.HealthCheckRequest(service="gearshift.v1.Tasks").SerializeToString()
 
     code, details = refusal(server, "GetTaskPlan")
-    with pytest.raises(grpc.RpcError, match="share_package") as error:
+    with pytest.raises(grpc.RpcError, match="share-package") as error:
         list(answers)
 
     assert code is error.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert "share_package" in details
+    assert "share-package" in details
     status = health_pb2.HealthCheckResponse.FromString(health(of_tasks, timeout=PATIENCE_S)).status
     assert status == health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -474,11 +474,11 @@ def test_reflection_and_health_know_the_service(shared: Server):
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        ({"GEARSHIFT_SHARE_PACKAGE": "none"}, "tasks.toml cannot be read"),
-        ({**SHARED, "GEARSHIFT_SHARE_TASKS": "a,zebra"}, "package tiny has no task zebra; it has a, b, c"),
-        ({**SHARED, "GEARSHIFT_SHARE_OBJECTIVE": "best"}, "share_objective = 'best': must be one of mean, maxmin"),
-        ({**SHARED, "GEARSHIFT_SHARE_BUDGET": "0"}, "share_budget = '0': must be between 1e-06 and"),
-        ({**SHARED, "GEARSHIFT_SHARE_BUDGET": "0.000001"}, "the smallest budget that has a plan is"),
+        ({"GEARSHIFT__SHARING__PACKAGE": "none"}, "tasks.toml cannot be read"),
+        ({**SHARED, "GEARSHIFT__SHARING__TASKS": "a,zebra"}, "package tiny has no task zebra; it has a, b, c"),
+        ({**SHARED, "GEARSHIFT__SHARING__OBJECTIVE": "best"}, "OBJECTIVE = 'best': must be one of mean, maxmin"),
+        ({**SHARED, "GEARSHIFT__SHARING__BUDGET": "0"}, "BUDGET = '0': must be between 1e-06 and"),
+        ({**SHARED, "GEARSHIFT__SHARING__BUDGET": "0.000001"}, "the smallest budget that has a plan is"),
     ],
 )  # fmt: skip
 def test_a_start_that_cannot_be_is_refused_in_words(

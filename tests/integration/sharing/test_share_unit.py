@@ -5,14 +5,14 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from server.config import Config
+from server.config import Config, Models, Sharing
 from server.sharing.unit import ShareUnit
 from tests.support.sharing.packages import a_package
 
 
 def test_a_server_that_is_stopped_before_its_tasks_are_loaded_ends_in_peace(tmp_path: Path):
     a_package(tmp_path)
-    config = Config(repository=str(tmp_path), share_package="tiny")
+    config = Config(models=Models(repository=str(tmp_path)), sharing=Sharing(package="tiny"))
     unit = ShareUnit(config, CollectorRegistry())
     unit.start()
     unit.stop()

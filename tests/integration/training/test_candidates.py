@@ -34,7 +34,7 @@ from tests.support.serving.server import (
 )
 from wire import control_pb2 as pb
 
-KEEN = {"GEARSHIFT_SHADOW_SHARE": "1", "GEARSHIFT_TRIAL_ROWS": "24"}
+KEEN = {"GEARSHIFT__CANDIDATES__SHADOW_SHARE": "1", "GEARSHIFT__CANDIDATES__TRIAL_ROWS": "24"}
 """Every answer is copied, and few are enough."""
 QUICK, SHARP = "fixed_s = 0.001", "fixed_s = 0.003"
 ACCURACIES = {"quick": 0.7, "sharp": 0.8, "poor": 0.6}
@@ -236,7 +236,7 @@ def test_a_candidate_in_trouble_on_live_rows_is_rejected_and_holds_up_nobody(
 ):
     ill = f'{SHARP}\n{trouble}\nonly_while = "{tmp_path / "ill"}"'
     publish(tmp_path, {"quick": QUICK})
-    endless = {**KEEN, "GEARSHIFT_TRIAL_ROWS": "100000"}
+    endless = {**KEEN, "GEARSHIFT__CANDIDATES__TRIAL_ROWS": "100000"}
     with (
         serving(tmp_path / "models", tmp_path, "--workers", "1", **endless) as server,
         Traffic(server, "echo") as traffic,
@@ -287,7 +287,7 @@ def test_a_variant_that_is_no_candidate_serves_while_it_is_published(tmp_path: P
 def test_a_candidate_that_is_withdrawn_is_forgotten_and_tried_again_when_it_comes_back(
     tmp_path: Path,
 ):
-    endless = {**KEEN, "GEARSHIFT_TRIAL_ROWS": "100000"}
+    endless = {**KEEN, "GEARSHIFT__CANDIDATES__TRIAL_ROWS": "100000"}
     publish(tmp_path, {"quick": QUICK})
     with (
         serving(tmp_path / "models", tmp_path, "--workers", "1", **endless) as server,

@@ -157,7 +157,7 @@ def serve_command(*flags: str) -> list[str]:
 def surroundings(cache: Path, extra: Mapping[str, str]) -> dict[str, str]:
     """The environment of a server: ours without its settings, a cache of its own, quick profiling."""
     ours = {k: v for k, v in os.environ.items() if not k.startswith("GEARSHIFT_")}
-    quick = {"XDG_CACHE_HOME": str(cache), "GEARSHIFT_PROFILE_BUDGET_S": "1"}
+    quick = {"XDG_CACHE_HOME": str(cache), "GEARSHIFT__PROFILES__BUDGET_S": "1"}
     return {**ours, **quick, **extra}
 
 

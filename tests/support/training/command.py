@@ -18,7 +18,7 @@ from wire import control_pb2
 from wire import inference_pb2 as pb
 
 FAMILY = "digits"
-KEEN = {"GEARSHIFT_SHADOW_SHARE": "1", "GEARSHIFT_TRIAL_ROWS": "24"}
+KEEN = {"GEARSHIFT__CANDIDATES__SHADOW_SHARE": "1", "GEARSHIFT__CANDIDATES__TRIAL_ROWS": "24"}
 """For a server: every answer is copied to who is on trial, and few are enough."""
 
 

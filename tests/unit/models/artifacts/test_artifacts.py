@@ -230,9 +230,13 @@ def test_a_missing_repository_says_how_to_make_one(root: Path):
 
 
 def test_the_environment_chooses_the_repository(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("GEARSHIFT_REPOSITORY", raising=False)
+    for name in ("GEARSHIFT_REPOSITORY", "GEARSHIFT__MODELS__REPOSITORY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     assert default_repository() == Path("/cache/gearshift/models")
 
     monkeypatch.setenv("GEARSHIFT_REPOSITORY", "/elsewhere")
     assert default_repository() == Path("/elsewhere")
+
+    monkeypatch.setenv("GEARSHIFT__MODELS__REPOSITORY", "/here")
+    assert default_repository() == Path("/here")

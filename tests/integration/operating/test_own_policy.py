@@ -1,0 +1,89 @@
+"""A policy by import path: the one of docs/policy.md, just as it stands there, in the simulator and in a server."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.serving.families import expected_echo, rows
+from tests.support.serving.server import ROOT, a_request, output, refused_start, serving
+
+NAME = "mine:first_in_time"
+PROFILE = "variant,accuracy,batch,latency_ms_p50\nsmall,0.70,1,3.0\nlarge,0.80,1,12.0\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the document's module, and a profile."""
+    page = (ROOT / "docs/policy.md").read_text().partition("## A policy of your own")[2]
+    (tmp_path / "mine.py").write_text(page.split("```python\n")[1].split("```")[0])
+    (tmp_path / "profile.csv").write_text(PROFILE)
+    return tmp_path
+
+
+def simulated(folder: Path, policy: str) -> "subprocess.CompletedProcess[str]":
+    """`gearshift simulate` as installed: what lies in the current directory is not on Python's path by itself."""
+    command = [sys.executable, "-P", "-m", "gearshift", "simulate", "--policy", policy]
+    command += ["--profile", "profile.csv", "--slo-ms", "50", "--rate-rps", "40", "--json"]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_documents_policy_is_simulated_from_the_current_directory(folder: Path):
+    done = simulated(folder, NAME)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["attainment"] > 0.9
+
+
+def test_a_policy_that_cannot_be_had_is_told_in_one_line(folder: Path):
+    for policy, words in (("mine:last", "has no attribute last"), ("yours:x", "no module yours")):
+        done = simulated(folder, policy)
+
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_the_documents_policy_serves(folder: Path, models: Path):
+    with serving(models, folder, "--policy", NAME, PYTHONPATH=str(folder)) as server:
+        for value in (1.0, 2.0):
+            answer = server.infer(a_request("echo", rows(value)))
+            assert output(answer) == pytest.approx(expected_echo(rows(value)))
+
+    assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("mine = 5", "policy: own:mine cannot be called: it is of type int"),
+        (
+            "def mine(arms): 1 / 0",
+            "echo cannot be served: policy own:mine raised when it was built: ZeroDiv",
+        ),
+        (
+            "def mine(arms): pass",
+            "echo cannot be served: own:mine built no policy: what it returned is of type N",
+        ),
+    ],
+)
+def test_a_server_does_not_start_with_a_policy_that_is_none(
+    folder: Path, models: Path, code: str, words: str
+):
+    (folder / "own.py").write_text(code)
+    flags = ("--repository", str(models), "--policy", "own:mine")
+
+    said = refused_start(folder, *flags, PYTHONPATH=str(folder))
+
+    assert f"gearshift serve: {words}" in said
