@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from models.catalog import Family, Slo
-from tests.integration.operating.test_metrics import scrape, total
 from tests.support.serving.families import ECHO, MARKER, expected_echo, publish_scripted, rows
+from tests.support.serving.scraping import scrape, total
 from tests.support.serving.server import PATIENCE_S, Server, a_request, eventually, output, serving
 
 OTHERS = {"quick": "fixed_s = 0.002", "middle": "fixed_s = 0.004"}

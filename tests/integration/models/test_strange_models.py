@@ -1,7 +1,5 @@
 """Models that nobody here made, served with default settings to real clients: every answer is the model's, or none."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +14,10 @@ from numpy.typing import NDArray
 from models.tolerances import compared
 from profiler.measuring.extremes import extreme_rows, is_edge
 from profiler.measuring.rows import joined, made, single
-from tests.integration.operating.test_metrics import scrape, total
 from tests.support import zoo
-from tests.support.serving.server import ROOT, Server, serving, surroundings
+from tests.support.serving.commands import gearshift
+from tests.support.serving.scraping import scrape, total
+from tests.support.serving.server import Server, serving
 from wire import inference_pb2 as pb
 
 EXHIBITS = {exhibit.name: exhibit for exhibit in zoo.exhibits()}
@@ -162,13 +161,11 @@ def test_a_runtime_that_disagrees_is_told_in_log_and_metric_with_the_difference(
 def test_a_runtime_that_disagrees_is_told_by_the_command_that_explains_too(
     repository: Path, tmp_path: Path
 ):
-    command = [sys.executable, "-m", "gearshift", "profile", "--explain", "--budget-s", "0.2"]
-    where = ["--family", "triple_int8", "--repository", str(repository)]
+    flags = ("--explain", "--budget-s", "0.2", "--repository", str(repository))
 
-    done = subprocess.run(
-        [*command, *where], cwd=ROOT, env=surroundings(tmp_path, {}), capture_output=True, text=True, check=True
-    )  # fmt: skip
+    done = gearshift("profile", "--family", "triple_int8", *flags, cache=tmp_path)
 
+    assert done.returncode == 0, done.stderr
     explained = done.stdout[done.stdout.index("failed\n") :]
     assert (
         "only@openvino: its answers are not the reference's: the largest difference is 0."

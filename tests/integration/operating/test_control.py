@@ -17,6 +17,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from tests.support.serving.commands import Ended, gearshift
 from tests.support.serving.families import ECHO, SLOW, publish_scripted, rows
 from tests.support.serving.server import PATIENCE_S, ROOT, Server, a_request, eventually, serving
 from wire import control_pb2 as pb
@@ -56,12 +57,9 @@ def plan(server: Server, family: str) -> Any:
     return only
 
 
-def status(*flags: str) -> "subprocess.CompletedProcess[str]":
+def status(*flags: str) -> Ended:
     """`gearshift status` to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "gearshift", "status", *flags],
-        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    return gearshift("status", *flags)
 
 
 def test_a_decision_tells_step_members_terms_and_what_else_was_weighed(open_book: Server):

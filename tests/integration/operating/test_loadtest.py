@@ -2,7 +2,6 @@
 refusals."""
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,7 +105,7 @@ def test_an_answer_that_is_no_message_is_an_error(url: str):
 
 
 def test_a_server_that_is_gone_ends_a_closed_loop_early():
-    target = Target(f"127.0.0.1:{_free_port()}", "echo")
+    target = Target(f"127.0.0.1:{free_port()}", "echo")
 
     records = drive(target, [b""], ClosedLoop(concurrency=2, duration_s=60.0))
 
@@ -174,13 +173,7 @@ def test_what_cannot_run_exits_2_with_one_message(
 
 
 def test_an_absent_server_is_named():
-    port = _free_port()
+    port = free_port()
 
     with pytest.raises(BadTarget, match=rf"no server answers at 127\.0\.0\.1:{port} within 0\.2 s"):
         discover(Target(f"127.0.0.1:{port}", "echo"), wait_s=0.2)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -139,9 +139,14 @@ def serving(
 def refused_start(cache: Path, *flags: str, **environment: str) -> str:
     """What `gearshift serve` says where it cannot start; it must exit with 2 and show no traceback."""
     done = subprocess.run(
-        serve_command(*flags), cwd=ROOT, env=surroundings(cache, environment),
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        serve_command(*flags),
+        cwd=ROOT,
+        env=surroundings(cache, environment),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""

@@ -46,11 +46,6 @@ def publish(root: Path, family: Family, content: str = "weights") -> Family:
     return publish_family(root, family, files)
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "models"
-
-
 @pytest.mark.parametrize("labels", [(), ("cat", 'the "dog"')])
 def test_a_published_family_comes_back_as_it_was(root: Path, labels: tuple[str, ...]):
     published = publish(root, a_family(labels=labels))
