@@ -66,10 +66,10 @@ def test_many_threads_may_send_them_first(arm: Callable[[str], tuple[Backend, Pa
     backend, _ = arm(ONE.format("float") + "{ y = Relu(x) }")
     x, found = np.full((1, 6), np.nan, np.float32), list[bool]()
 
-    threads = [
-        threading.Thread(target=lambda: found.append(bool(np.isnan(backend.run({"x": x})["y"]).all())))
-        for _ in range(8)
-    ]  # fmt: skip
+    def run() -> None:
+        found.append(bool(np.isnan(backend.run({"x": x})["y"]).all()))
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -39,9 +39,15 @@ class Rig:
         self._models = folder / "models"
         self.family = self.publish({"quick": QUICK, "sharp": sharp}, "sharp")
         config = Config(
-            repository=str(self._models), profiles=str(self.profiles), workers=1, threads=1,
-            shadow_share=1.0, trial_rows=1, profile_budget_s=2.0, policy=policy,
-        )  # fmt: skip
+            repository=str(self._models),
+            profiles=str(self.profiles),
+            workers=1,
+            threads=1,
+            shadow_share=1.0,
+            trial_rows=1,
+            profile_budget_s=2.0,
+            policy=policy,
+        )
         found = load_family(self._models / "echo")
         self.unit = Unit(found, config, HERE, Metrics(CollectorRegistry(), []))
         self.answers: list[Answer] = []

@@ -30,13 +30,21 @@ from tests.support.networks import (
 from tests.support.outside import outside
 from tests.support.serving.commands import gearshift
 
+ML = "ai.onnx.ml"
+
+
+def relu() -> tuple[Nodes, Weights]:
+    """No weights at all."""
+    return [helper.make_node("Relu", ["x"], ["y"])], []
+
 
 def lstm() -> tuple[Nodes, Weights]:
     """x as a sequence of one step into an LSTM of CLASSES units."""
     weights = [
-        constant("axis", np.array([0])), constant("W", some(1, 4 * CLASSES, WIDTH)),
+        constant("axis", np.array([0])),
+        constant("W", some(1, 4 * CLASSES, WIDTH)),
         constant("R", some(1, 4 * CLASSES, CLASSES)),
-    ]  # fmt: skip
+    ]
     nodes = [
         helper.make_node("Unsqueeze", ["x", "axis"], ["seq"]),
         helper.make_node("LSTM", ["seq", "W", "R"], ["", "h"], hidden_size=CLASSES),
@@ -47,23 +55,35 @@ def lstm() -> tuple[Nodes, Weights]:
 
 def trees() -> tuple[Nodes, Weights]:
     """As scikit-learn's converters write them: operators of ai.onnx.ml alone."""
-    node = helper.make_node(
-        "TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=1,
-        nodes_treeids=[0, 0, 0], nodes_nodeids=[0, 1, 2], nodes_featureids=[0, 0, 0],
-        nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"], nodes_values=[0.0, 0.0, 0.0],
-        nodes_truenodeids=[1, 0, 0], nodes_falsenodeids=[2, 0, 0],
-        target_treeids=[0, 0], target_nodeids=[1, 2], target_ids=[0, 0], target_weights=[1.0, 2.0],
-    )  # fmt: skip
+    nodes = {
+        "treeids": [0, 0, 0],
+        "nodeids": [0, 1, 2],
+        "featureids": [0, 0, 0],
+        "modes": ["BRANCH_LEQ", "LEAF", "LEAF"],
+        "values": [0.0, 0.0, 0.0],
+        "truenodeids": [1, 0, 0],
+        "falsenodeids": [2, 0, 0],
+    }
+    leaves = {"treeids": [0, 0], "nodeids": [1, 2], "ids": [0, 0], "weights": [1.0, 2.0]}
+    tree: dict[str, Any] = {f"nodes_{key}": values for key, values in nodes.items()}
+    tree |= {f"target_{key}": values for key, values in leaves.items()}
+    node = helper.make_node("TreeEnsembleRegressor", ["x"], ["y"], domain=ML, n_targets=1, **tree)
     return [node], []
 
 
 def classifier() -> tuple[Nodes, Weights]:
     """A logistic regression as scikit-learn's converters write it: labels as whole numbers, scores beside them."""
     node = helper.make_node(
-        "LinearClassifier", ["x"], ["label", "scores"], domain="ai.onnx.ml", multi_class=1,
-        coefficients=some(WIDTH * CLASSES).tolist(), intercepts=[0.0] * CLASSES,
-        classlabels_ints=list(range(CLASSES)), post_transform="SOFTMAX",
-    )  # fmt: skip
+        "LinearClassifier",
+        ["x"],
+        ["label", "scores"],
+        domain=ML,
+        multi_class=1,
+        coefficients=some(WIDTH * CLASSES).tolist(),
+        intercepts=[0.0] * CLASSES,
+        classlabels_ints=list(range(CLASSES)),
+        post_transform="SOFTMAX",
+    )
     return [node], []
 
 
@@ -83,16 +103,19 @@ def branches() -> tuple[Nodes, Weights]:
     return [node], [constant("yes", np.array(True))]
 
 
+PLAIN, LEARNT = ("", 17), (ML, 1)
+"""Sets of operators: ONNX's own, and those of scikit-learn's converters."""
+SCORES = ("y", "FP32", (CLASSES,))
+LABELLED = (("label", "INT64", ()), ("scores", "FP32", (CLASSES,)))
 NOTHING = {
-    "no weights": (([helper.make_node("Relu", ["x"], ["y"])], []), (("y", "FP32", (WIDTH,)),), (("", 17),)),
-    "lstm": (lstm(), (("y", "FP32", (CLASSES,)),), (("", 17),)),
-    "trees": (trees(), (("y", "FP32", (1,)),), (("ai.onnx.ml", 1), ("", 17))),
-    "no standard operators": (trees(), (("y", "FP32", (1,)),), (("ai.onnx.ml", 1),)),
-    "classifier": (
-        classifier(), (("label", "INT64", ()), ("scores", "FP32", (CLASSES,))), (("ai.onnx.ml", 1), ("", 17)),
-    ),
-    "branches": (branches(), (("y", "FP32", (CLASSES,)),), (("", 17),)),
-}  # fmt: skip
+    "no weights": (relu(), [("y", "FP32", (WIDTH,))], [PLAIN]),
+    "lstm": (lstm(), [SCORES], [PLAIN]),
+    "trees": (trees(), [("y", "FP32", (1,))], [LEARNT, PLAIN]),
+    "no standard operators": (trees(), [("y", "FP32", (1,))], [LEARNT]),
+    "classifier": (classifier(), LABELLED, [LEARNT, PLAIN]),
+    "branches": (branches(), [SCORES], [PLAIN]),
+}
+"""Name -> graph, outputs, opsets."""
 
 
 @pytest.mark.parametrize("name", NOTHING)

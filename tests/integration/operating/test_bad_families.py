@@ -27,10 +27,25 @@ from tests.support.serving.server import (
 )
 from wire import control_pb2, inference_pb2
 
-BAD = (
-    "bottomless", "broken", "damaged", "deep", "elsewhere", "endless", "gone", "huge", "latin", "lone", "unloadable",
-    "unlabelled", "unreadable", "vast", "zero",
-)  # fmt: skip
+WRONG = {
+    "bottomless": "it is no regular file",
+    "broken": "is no TOML",
+    "damaged": "is damaged: its sha256 is",
+    "deep": "nested too deeply",
+    "elsewhere": "key 'name' is 'real'",
+    "endless": "it is no regular file",
+    "gone": "is missing",
+    "huge": "is no TOML: Exceeds the limit",
+    "latin": "cannot be read: 'utf-8'",
+    "lone": "holds candidates only",
+    "unlabelled": "(key 'labels') cannot be read",
+    "unloadable": "no variant of unloadable can be loaded",
+    "unreadable": "cannot be read",
+    "vast": "there is no memory for max_batch =",
+    "zero": "(key 'labels') cannot be read",
+}
+"""Bad family -> what is said of it."""
+BAD = tuple(WRONG)
 
 
 def a_family(root: Path, name: str) -> Path:
@@ -116,14 +131,7 @@ def test_the_index_says_what_is_wrong_with_each(server: Server):
 
     assert found.pop("echo") == ("READY", "")
     assert {name: state for name, (state, _) in found.items()} == dict.fromkeys(BAD, "UNAVAILABLE")
-    for name, words in {
-        "broken": "is no TOML", "damaged": "is damaged: its sha256 is", "elsewhere": "key 'name' is 'real'",
-        "gone": "is missing", "latin": "cannot be read: 'utf-8'", "lone": "holds candidates only",
-        "unloadable": "no variant of unloadable can be loaded", "unlabelled": "(key 'labels') cannot be read",
-        "unreadable": "cannot be read", "bottomless": "it is no regular file", "endless": "it is no regular file",
-        "zero": "(key 'labels') cannot be read", "huge": "is no TOML: Exceeds the limit", "deep": "nested too deeply",
-        "vast": "there is no memory for max_batch =",
-    }.items():  # fmt: skip
+    for name, words in WRONG.items():
         assert words in found[name][1], name
 
 

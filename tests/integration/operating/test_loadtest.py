@@ -20,6 +20,7 @@ from loadtest.inputs import Demand, build_pool
 from loadtest.pictures import Album, from_folder
 from loadtest.reporting.report import summarise
 from loadtest.target import Target, discover
+from tests.support.serving.commands import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -13,15 +13,11 @@ from tests.support.serving.server import (
 )
 
 SETPRIV = shutil.which("setpriv")
-NOBODY = ("--reuid", "12345", "--regid", "12345", "--clear-groups", "--inh-caps", "+dac_read_search",
-          "--ambient-caps", "+dac_read_search")  # fmt: skip
+READING = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
+NOBODY = ("--reuid", "12345", "--regid", "12345", "--clear-groups", *READING)
 """A user without a passwd entry who may read all and write nothing of ours: pythons lie in odd places."""
-OBEYING = (
-    "--bounding-set",
-    "-dac_override,-dac_read_search",
-    "--inh-caps",
-    "-dac_override,-dac_read_search",
-)
+WITHOUT = "-dac_override,-dac_read_search"
+OBEYING = ("--bounding-set", WITHOUT, "--inh-caps", WITHOUT)
 """Root, for whom permissions count."""
 as_root = pytest.mark.skipif(
     SETPRIV is None or os.getuid() != 0, reason="needs root and setpriv (util-linux)"

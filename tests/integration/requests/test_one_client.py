@@ -196,9 +196,11 @@ def one_call(server: Server) -> float:
 @pytest.mark.nightly
 def test_a_client_that_pings_every_ten_seconds_is_not_cut_off(server: Server):
     options = [
-        ("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0), ("grpc.use_local_subchannel_pool", 1),
-    ]  # fmt: skip
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
     states: list[grpc.ChannelConnectivity] = []
     with grpc.insecure_channel(server.url, options) as channel:
         channel.subscribe(states.append)

@@ -54,9 +54,12 @@ def test_what_time_will_not_mend_carries_no_hint(busy: Server):
 
 def test_a_client_with_grpc_retries_comes_back_when_it_was_told_to(busy: Server):
     policy = {
-        "maxAttempts": 5, "initialBackoff": f"{BACKOFF_S}s", "maxBackoff": f"{BACKOFF_S}s",
-        "backoffMultiplier": 1, "retryableStatusCodes": ["RESOURCE_EXHAUSTED"],
-    }  # fmt: skip
+        "maxAttempts": 5,
+        "initialBackoff": f"{BACKOFF_S}s",
+        "maxBackoff": f"{BACKOFF_S}s",
+        "backoffMultiplier": 1,
+        "retryableStatusCodes": ["RESOURCE_EXHAUSTED"],
+    }
     config = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]})
     flood = [busy.begin(a_request("slow", rows(float(i)))) for i in range(40)]
     assert next(c for c in flood if c.code() is not grpc.StatusCode.OK)

@@ -18,17 +18,27 @@ from tests.support.serving.triton import an_input
 from wire import inference_pb2 as pb
 
 STEPS = Family(
-    "steps", (TensorSpec("x", "FP32", (-1, WIDTH)),), (TensorSpec("y", "FP32", (-1, 4)),), (),
-    Slo(0.15), max_batch=32,
-)  # fmt: skip
+    "steps",
+    inputs=(TensorSpec("x", "FP32", (-1, WIDTH)),),
+    outputs=(TensorSpec("y", "FP32", (-1, 4)),),
+    variants=(),
+    slo=Slo(0.15),
+    max_batch=32,
+)
 QUICK, SLOW = "per_row_s = 0.0005", "per_row_s = 0.01"
 ROW_BYTES = 4 * 300_000
 BULKY = Family(
-    "bulky", (TensorSpec("x", "FP32", (-1, WIDTH)),),
-    (TensorSpec("wide", "FP32", (-1, ROW_BYTES // 4)), TensorSpec("count", "INT64", (-1, 40_000)),
-     TensorSpec("thin", "FP32", (-1, 4))),
-    (), Slo(5.0), max_batch=16,
-)  # fmt: skip
+    "bulky",
+    inputs=STEPS.inputs,
+    outputs=(
+        TensorSpec("wide", "FP32", (-1, ROW_BYTES // 4)),
+        TensorSpec("count", "INT64", (-1, 40_000)),
+        TensorSpec("thin", "FP32", (-1, 4)),
+    ),
+    variants=(),
+    slo=Slo(5.0),
+    max_batch=16,
+)
 GIANT = Family(
     "giant", BULKY.inputs, (TensorSpec("y", "UINT8", (-1, 5 << 20)),), (), Slo(5.0), max_batch=4
 )
@@ -113,8 +123,11 @@ def test_a_stock_client_can_see_what_it_will_be_held_to(client: Any):
     assert policy.default_timeout_microseconds == 150_000
     assert 1 <= policy.max_queue_size <= 1024
     assert {key: one.string_value for key, one in config.parameters.items()} == {
-        "slo_ms": "150", "min_accuracy": "0", "queue_capacity": "1024", "max_batch_with_time": "32",
-    }  # fmt: skip
+        "slo_ms": "150",
+        "min_accuracy": "0",
+        "queue_capacity": "1024",
+        "max_batch_with_time": "32",
+    }
 
 
 def test_the_configuration_follows_variants_as_they_come_and_go(tmp_path: Path):

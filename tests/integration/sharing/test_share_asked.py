@@ -189,18 +189,21 @@ def test_reflection_and_health_know_the_service(shared: Server):
 
 
 @pytest.mark.parametrize(
-    ("environment", "words"),
+    ("setting", "words"),
     [
-        ({"GEARSHIFT_SHARE_PACKAGE": "none"}, "tasks.toml cannot be read"),
-        ({**SHARED, "GEARSHIFT_SHARE_TASKS": "a,zebra"}, "package tiny has no task zebra; it has a, b, c"),
-        ({**SHARED, "GEARSHIFT_SHARE_OBJECTIVE": "best"}, "share_objective = 'best': must be one of mean, maxmin"),
-        ({**SHARED, "GEARSHIFT_SHARE_BUDGET": "0"}, "share_budget = '0': must be between 1e-06 and"),
-        ({**SHARED, "GEARSHIFT_SHARE_BUDGET": "0.000001"}, "the smallest budget that has a plan is"),
+        ("PACKAGE=none", "tasks.toml cannot be read"),
+        ("TASKS=a,zebra", "package tiny has no task zebra; it has a, b, c"),
+        ("OBJECTIVE=best", "share_objective = 'best': must be one of mean, maxmin"),
+        ("BUDGET=0", "share_budget = '0': must be between 1e-06 and"),
+        ("BUDGET=0.000001", "the smallest budget that has a plan is"),
     ],
-)  # fmt: skip
+)
 def test_a_start_that_cannot_be_is_refused_in_words(
-    package: Path, tmp_path: Path, environment: dict[str, str], words: str
+    package: Path, tmp_path: Path, setting: str, words: str
 ):
+    key, value = setting.split("=")
+    environment = SHARED | {f"GEARSHIFT_SHARE_{key}": value}
+
     said = refused_start(tmp_path, "--repository", str(package / "models"), **environment)
 
     assert words in said

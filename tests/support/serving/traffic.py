@@ -181,8 +181,11 @@ def _client(url: str, kind: str, seed: int, plan: Plan) -> "subprocess.Popen[str
     what = [url, kind, str(seed), str(plan.requests), str(plan.seconds)]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.serving.traffic_client", *what],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _told(client: "subprocess.Popen[str]") -> dict[str, Any]:

@@ -33,10 +33,15 @@ PINNED = {
 }
 """The same by the variant that it wants: an arm may be out of use for a moment, and the visitor be gone."""
 OF_WORDS = {
-    "internal: ": "INTERNAL", "unexpected shape": "INVALID_ARGUMENT", "has no variant": "NOT_FOUND",
-    "is not available now": "UNAVAILABLE", "is out of use": "UNAVAILABLE", "its deadline ": "DEADLINE_EXCEEDED",
-    "cannot answer in time": "DEADLINE_EXCEEDED", "retry later": "RESOURCE_EXHAUSTED",
-}  # fmt: skip
+    "internal: ": "INTERNAL",
+    "unexpected shape": "INVALID_ARGUMENT",
+    "has no variant": "NOT_FOUND",
+    "is not available now": "UNAVAILABLE",
+    "is out of use": "UNAVAILABLE",
+    "its deadline ": "DEADLINE_EXCEEDED",
+    "cannot answer in time": "DEADLINE_EXCEEDED",
+    "retry later": "RESOURCE_EXHAUSTED",
+}
 """What an error in a stream says -> the code that the same request has outside of one."""
 
 
@@ -200,8 +205,10 @@ def _stream_of(channel: grpc.Channel) -> Any:
 
 
 KINDS: dict[str, Callable[[grpc.Channel, Requests, int, Seen], None]] = {
-    "unary": unary, "stream": stream, "rude": rude,
-}  # fmt: skip
+    "unary": unary,
+    "stream": stream,
+    "rude": rude,
+}
 
 
 def _rounds(count: int, until_s: float) -> Iterator[int]:

@@ -147,8 +147,12 @@ def test_a_value_that_another_overrides_is_told_and_not_judged(tmp_path: Path):
 
 def test_what_an_orchestrator_injects_is_told_in_one_line():
     told: list[str] = []
-    environment = {"GEARSHIFT_PORT": "tcp://10.96.12.7:8001", "GEARSHIFT_SERVICE_HOST": "10.96.12.7",
-                   "GEARSHIFT_HTTP_PORT": "tcp://10.96.12.8:80", "GEARSHIFT_WORKERS": "2"}  # fmt: skip
+    environment = {
+        "GEARSHIFT_PORT": "tcp://10.96.12.7:8001",
+        "GEARSHIFT_SERVICE_HOST": "10.96.12.7",
+        "GEARSHIFT_HTTP_PORT": "tcp://10.96.12.8:80",
+        "GEARSHIFT_WORKERS": "2",
+    }
 
     assert read_config(None, environment, {}, told.append) == Config(workers=2)
     assert len(told) == 1

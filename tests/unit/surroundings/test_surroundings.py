@@ -89,8 +89,13 @@ def test_all_that_kubernetes_makes_of_a_service_is_recognised(name: str, address
 
 
 def test_links_of_containers_are_recognised():
-    environment = {"GEARSHIFT_NAME": "/web/gearshift", "GEARSHIFT_ENV_PATH": "/bin", "GEARSHIFT_WEB_ENV_X": "1",
-                   "GEARSHIFT_PORT_8001_TCP_START": "8001", "GEARSHIFT_PORT_8001_TCP_END": "8002"}  # fmt: skip
+    environment = {
+        "GEARSHIFT_NAME": "/web/gearshift",
+        "GEARSHIFT_ENV_PATH": "/bin",
+        "GEARSHIFT_WEB_ENV_X": "1",
+        "GEARSHIFT_PORT_8001_TCP_START": "8001",
+        "GEARSHIFT_PORT_8001_TCP_END": "8002",
+    }
 
     assert injected(environment, ("PORT",)) == list(environment)
 

@@ -104,6 +104,9 @@ def test_tasks_name_classes_and_views():
     ]
 
 
+UNSHOWN = "is not among the views shown: plain; see --views"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -114,9 +117,9 @@ def test_tasks_name_classes_and_views():
         (" ; ", "give at least one"),
         ("a=0;a=1", "each name once"),
         ("a=*", "task 'a' is every scene there is"),
-        ("a=0:mirrored", "view 'mirrored' in '0:mirrored' is not among the views shown: plain; see --views"),
+        ("a=0:mirrored", f"view 'mirrored' in '0:mirrored' {UNSHOWN}"),
     ],
-)  # fmt: skip
+)
 def test_tasks_that_make_no_sense_are_refused(text: str, said: str):
     with pytest.raises(TrainError, match=said):
         wanted(text, KINDS)
