@@ -104,9 +104,8 @@ def test_decisions_come_newest_first_and_no_more_than_asked_for(open_book: Serve
 
 def test_what_was_dropped_is_told_with_its_reason(open_book: Server):
     begun_s = time.monotonic()
-    calls = [
-        open_book.begin(a_request("slow", rows(float(i)), str(i), slo_ms=350.0)) for i in range(24)
-    ]
+    requests = [a_request("slow", rows(float(i)), str(i), slo_ms=350.0) for i in range(24)]
+    calls = open_book.begin_together(requests)
     codes = [call.code() for call in calls]
 
     told = decisions(open_book, "slow", 100)
@@ -120,7 +119,8 @@ def test_what_was_dropped_is_told_with_its_reason(open_book: Server):
 
 
 def test_a_shed_request_is_told_when_to_ask_again(open_book: Server):
-    calls = [open_book.begin(a_request("slow", rows(float(i)), slo_ms=350.0)) for i in range(24)]
+    requests = [a_request("slow", rows(float(i)), slo_ms=350.0) for i in range(24)]
+    calls = open_book.begin_together(requests)
 
     shed = [c.details() for c in calls if c.code() is grpc.StatusCode.RESOURCE_EXHAUSTED]
 
@@ -129,7 +129,7 @@ def test_a_shed_request_is_told_when_to_ask_again(open_book: Server):
 
 
 def test_more_ahead_than_can_be_done_in_time_is_refused_at_arrival(open_book: Server):
-    waiting = [open_book.begin(a_request("slow", rows(0.0), slo_ms=999.0)) for _ in range(400)]
+    waiting = open_book.begin_together([a_request("slow", rows(0.0), slo_ms=999.0)] * 400)
     codes = [call.code() for call in waiting]
     refused = [call.details() for call in waiting if "earlier deadlines wait" in call.details()]
 

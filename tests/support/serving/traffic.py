@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.serving import traffic_family
 from tests.support.serving.resetting import Resetting
 from tests.support.serving.server import PATIENCE_S, ROOT, Server
+from tests.support.serving.traffic_client import AT_WORK
 
 CLASSES = ("unary", "stream", "rude")
 """SLO classes, one a kind of client."""
@@ -132,14 +133,15 @@ class _Changes:
 
 
 class _Doomed:
-    """A client that is killed in the midst of it."""
+    """A client that is killed in the midst of it, once it has done a first round."""
 
     def __init__(self, url: str) -> None:
         self._url, self.count = url, 0
 
     def __call__(self) -> None:
         with _client(self._url, "rude", 900 + self.count, Plan()) as process:
-            time.sleep(2.0)
+            assert process.stderr is not None
+            assert any(line.strip() == AT_WORK for line in process.stderr)
             process.kill()
         self.count += 1
 

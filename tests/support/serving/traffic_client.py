@@ -22,6 +22,8 @@ from wire import inference_pb2
 
 pb: Any = inference_pb2
 
+AT_WORK = "at work"
+"""What it says on standard error after its first round."""
 WINDOW = 32
 """Requests under way at a time."""
 USUAL = {"RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
@@ -221,7 +223,9 @@ def main(url: str, kind: str, seed: str, count: str, seconds: str) -> None:
     """Send until so many are sent, or the time is over; then print what was seen."""
     seen, requests = Seen(), Requests(kind, int(seed))
     channel = _open(url)
-    for size in _rounds(int(count), time.monotonic() + float(seconds)):
+    for number, size in enumerate(_rounds(int(count), time.monotonic() + float(seconds))):
+        if number == 1:
+            print(AT_WORK, file=sys.stderr, flush=True)  # noqa: T201 - whoever is to kill it waits for that
         KINDS[kind](channel, requests, size, seen)
         if kind == "rude":
             channel.close()
