@@ -11,8 +11,8 @@ from models.backends import RUNTIMES, Way, is_installed, open_backend
 from models.backends.base import Backend, BackendError, Refused
 from profiler.measuring.conformance import Conformance
 from profiler.measuring.rows import sample_rows
-from tests.contract.test_model_zoo import plain
 from tests.support import zoo
+from tests.support.sessions import plain
 
 OPENVINO = next(r for r in RUNTIMES if r.name == "openvino")
 pytestmark = pytest.mark.skipif(not is_installed(OPENVINO), reason="openvino is not installed")

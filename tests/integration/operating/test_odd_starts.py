@@ -10,6 +10,7 @@ from socket import AF_INET6, has_ipv6, socket
 import grpc
 import pytest
 
+from tests.support.kubernetes import a_service
 from tests.support.serving.commands import GEARSHIFT, assert_answers, gearshift, started
 from tests.support.serving.families import ECHO, publish_mlp, publish_scripted, rows
 from tests.support.serving.server import (
@@ -19,7 +20,6 @@ from tests.support.serving.server import (
     serving,
     surroundings,
 )
-from tests.unit.surroundings.test_surroundings import a_service
 
 
 def can_ipv6() -> bool:

@@ -18,7 +18,7 @@ from tests.support.serving.families import (
     publish_scripted,
     rows,
 )
-from tests.support.serving.server import Server, a_request, eventually, output, serving
+from tests.support.serving.server import Server, a_request, equal, eventually, output, serving
 from wire import inference_pb2 as pb
 
 BATCH_S = 0.2
@@ -116,7 +116,7 @@ def test_a_hopeless_deadline_is_answered_at_once_and_costs_no_batch(busy: Server
     assert refusal.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert took_s < BATCH_S / 2
     settle(busy)
-    eventually(lambda: _same(batches(busy), before + 1))
+    eventually(lambda: equal(batches(busy), before + 1))
 
 
 def test_a_grpc_deadline_tightens_the_slo(busy: Server):
@@ -139,7 +139,7 @@ def test_a_cancelled_call_costs_no_batch(busy: Server):
     answers = [first.result(), last.result()]
 
     np.testing.assert_allclose(output(answers[1]), expected_echo(rows(9.0, 4)), rtol=1e-6)
-    eventually(lambda: _same(batches(busy), before + 2))
+    eventually(lambda: equal(batches(busy), before + 2))
 
 
 def test_a_cancelled_stream_costs_no_batch(busy: Server):
@@ -157,7 +157,7 @@ def test_a_cancelled_stream_costs_no_batch(busy: Server):
     busy.infer(a_request("slow", rows(9.0, 4)))
 
     assert first.infer_response.id == "0"
-    eventually(lambda: _same(batches(busy) in {before + 2, before + 3}, True))
+    eventually(lambda: equal(batches(busy) in {before + 2, before + 3}, True))
 
 
 def test_a_failing_row_fails_its_own_request_only(server: Server):
@@ -216,7 +216,3 @@ def test_the_watch_tells_when_a_family_begins_to_serve(tmp_path: Path):
 
         watch.cancel()
         assert told == [b"\x08\x02", b"\x08\x01"]
-
-
-def _same(got: object, wanted: object) -> None:
-    assert got == wanted

@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 from models.artifacts import remove_variants
 from models.catalog import Family, Slo, TensorSpec
 from tests.support.serving.families import WIDTH, expected_echo, publish_scripted, rows
-from tests.support.serving.server import Server, a_request, count, eventually, serving
+from tests.support.serving.server import Server, a_request, count, equal, eventually, serving
 from tests.support.serving.triton import an_input
 from wire import inference_pb2 as pb
 
@@ -165,7 +165,7 @@ def test_an_answer_that_would_not_fit_a_message_is_refused_beforehand(client: An
     assert fits.as_numpy("wide").nbytes == 2 * ROW_BYTES
     assert refusal.value.status() == "StatusCode.INVALID_ARGUMENT"
     assert "ask for 2 rows at most, ask for fewer outputs" in refusal.value.message()
-    eventually(lambda: _equal(sized.statistics("bulky").execution_count, before + 1))
+    eventually(lambda: equal(sized.statistics("bulky").execution_count, before + 1))
 
 
 @pytest.mark.parametrize(("wanted", "count"), [(("thin",), 16), (("wide",), 3), (("count",), 12)])
@@ -213,7 +213,7 @@ def test_refusals_for_size_are_counted_as_bad_input(client: Any, sized: Server):
     with pytest.raises(InferenceServerException):
         client.infer("bulky", [an_input(rows(1.0, 4))])
 
-    eventually(lambda: _equal(count(sized, "invalid", "bulky"), before + 1))
+    eventually(lambda: equal(count(sized, "invalid", "bulky"), before + 1))
 
 
 def test_no_more_rows_are_promised_or_run_than_may_wait(tmp_path: Path):
@@ -245,7 +245,7 @@ def test_an_slo_that_no_arm_meets_is_told_once_all_are_loaded(tmp_path: Path):
             server.infer(a_request("steps", rows(1.0)))
 
         assert refusal.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        eventually(lambda: _equal(server.log.count("no arm answers a row within the SLO"), 1))
+        eventually(lambda: equal(server.log.count("no arm answers a row within the SLO"), 1))
         assert (
             "steps: no arm answers a row within the SLO of 150 ms: the fastest, only on scripted"
             in server.log
@@ -259,7 +259,7 @@ def test_any_other_answer_above_the_limit_is_refused_in_words_and_logged(
         client.get_model_metadata("wordy")
 
     assert refusal.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
-    eventually(lambda: _equal("bytes is more than max_message_mib allows" in sized.log, True))
+    eventually(lambda: equal("bytes is more than max_message_mib allows" in sized.log, True))
 
 
 def a_typed_request(count: int, wanted: str) -> Any:
@@ -269,7 +269,3 @@ def a_typed_request(count: int, wanted: str) -> Any:
     tensor.contents.fp32_contents.extend([1.0] * (count * WIDTH))
     request.outputs.add(name=wanted)
     return request
-
-
-def _equal(got: object, wanted: object) -> None:
-    assert got == wanted

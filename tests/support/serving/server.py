@@ -199,6 +199,11 @@ def eventually(check: Callable[[], None], within_s: float = 2.0) -> None:
     check()
 
 
+def equal(got: object, wanted: object) -> None:
+    """What `eventually` may wait for."""
+    assert got == wanted
+
+
 def a_request(model: str, x: NDArray[np.float32], request_id: str = "", **more: Any) -> Any:
     """A raw ModelInfer request for a family whose input is `x`; `more` are parameters."""
     request: Any = pb.ModelInferRequest(

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402 - wants torch
 
 from models import trainable  # noqa: E402
-from tests.unit.trainer.tasks.test_stream import KINDS, pictures, still  # noqa: E402
+from tests.support.training.scenes import KINDS, pictures, still  # noqa: E402
 from trainer.errors import TrainError  # noqa: E402
 from trainer.run.pixels import floats  # noqa: E402
 from trainer.tasks import finetune  # noqa: E402
