@@ -88,9 +88,13 @@ def exported(network: Any, example: Any, folder: Path) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            network.eval(), (example,), str(folder / "model.onnx"), input_names=["x"],
-            dynamic_axes={"x": {0: "N"}}, dynamo=False,
-        )  # fmt: skip
+            network.eval(),
+            (example,),
+            str(folder / "model.onnx"),
+            input_names=["x"],
+            dynamic_axes={"x": {0: "N"}},
+            dynamo=False,
+        )
     return folder / "model.onnx"
 
 

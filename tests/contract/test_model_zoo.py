@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from models.backends import RUNTIMES, Way, is_installed, open_backend
@@ -16,20 +15,12 @@ from profiler.measuring.extremes import extreme_rows, is_edge
 from profiler.measuring.rows import joined, made, sample_rows, single
 from profiler.profiles import Vetted
 from tests.support import zoo
+from tests.support.sessions import plain
 
 EXHIBITS = {exhibit.name: exhibit for exhibit in zoo.exhibits()}
 RUNTIME_NAMES = ("onnxruntime", "openvino", "torch")
 _SEED = 11
 """Not that of the rows which arms are tried with."""
-
-
-def plain(path: Path, inputs: Tensors) -> dict[str, np.ndarray]:
-    """What a session says that nobody configured."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
 def rows_of(family: Family) -> Iterator[Tensors]:

@@ -11,8 +11,8 @@ from models.backends import RUNTIMES, Way, is_installed, open_backend
 from models.backends.base import Backend, BackendError, Refused
 from profiler.measuring.conformance import Conformance
 from profiler.measuring.rows import sample_rows
-from tests.contract.test_model_zoo import plain
 from tests.support import zoo
+from tests.support.sessions import plain
 
 OPENVINO = next(r for r in RUNTIMES if r.name == "openvino")
 pytestmark = pytest.mark.skipif(not is_installed(OPENVINO), reason="openvino is not installed")
@@ -66,10 +66,10 @@ def test_many_threads_may_send_them_first(arm: Callable[[str], tuple[Backend, Pa
     backend, _ = arm(ONE.format("float") + "{ y = Relu(x) }")
     x, found = np.full((1, 6), np.nan, np.float32), list[bool]()
 
-    threads = [
-        threading.Thread(target=lambda: found.append(bool(np.isnan(backend.run({"x": x})["y"]).all())))
-        for _ in range(8)
-    ]  # fmt: skip
+    def run() -> None:
+        found.append(bool(np.isnan(backend.run({"x": x})["y"]).all()))
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -31,9 +31,12 @@ def write_net(path: Path, extra: str = "") -> None:
     """Convolution with uneven pads, ReLU6, mean, dense: the embedded networks in small."""
     rng = np.random.default_rng(5)
     constants: dict[str, Any] = {
-        "w": rng.standard_normal((8, 3, 3, 3)) / 5, "b": rng.standard_normal(8), "v": rng.standard_normal((5, 8)) / 3,
-        "zero": np.zeros(()), "six": np.full((), 6.0),
-    }  # fmt: skip
+        "w": rng.standard_normal((8, 3, 3, 3)) / 5,
+        "b": rng.standard_normal(8),
+        "v": rng.standard_normal((5, 8)) / 3,
+        "zero": np.zeros(()),
+        "six": np.full((), 6.0),
+    }
     nodes = [
         helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[0, 0, 1, 1], strides=[2, 2]),
         helper.make_node("Clip", ["c", "zero", "six"], ["r"]),

@@ -36,7 +36,9 @@ def cheap_large(rows: int) -> float:
 
 
 def known_as(wrong: Wrong, arms: Sequence[ArmProfile]) -> list[ArmProfile]:
-    return [replace(arm, mean_s=_by(wrong, arm.mean_s), upper_s=_by(wrong, arm.upper_s)) for arm in arms]  # fmt: skip
+    return [
+        replace(arm, mean_s=_by(wrong, arm.mean_s), upper_s=_by(wrong, arm.upper_s)) for arm in arms
+    ]
 
 
 def _by(wrong: Wrong, table_s: Sequence[float]) -> tuple[float, ...]:

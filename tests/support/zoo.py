@@ -58,14 +58,12 @@ def graph(text: str, opset: int = 17, ir: int = 8) -> onnx.ModelProto:
 
 def _by_type() -> Iterator[Exhibit]:
     for word in _WORDS:
-        yield Exhibit(
-            f"identity_{word}", graph(f"g ({word}[N,6] x) => ({word}[N,6] y) {{ y = Identity(x) }}")
+        yield _shown(
+            f"identity_{word}", f"g ({word}[N,6] x) => ({word}[N,6] y) {{ y = Identity(x) }}"
         )
-        yield Exhibit(
+        yield _shown(
             f"flip_{word}",
-            graph(
-                f"g ({word}[N,6] x) => ({word}[N,6] y) <int64[6] i = {{5,4,3,2,1,0}}> {{ y = Gather<axis=1>(x, i) }}"
-            ),
+            f"g ({word}[N,6] x) => ({word}[N,6] y) <int64[6] i = {{5,4,3,2,1,0}}> {{ y = Gather<axis=1>(x, i) }}",
         )
     for word in (
         "int32",
@@ -82,7 +80,7 @@ def _by_type() -> Iterator[Exhibit]:
             f"g ({word}[N,6] x) => ({word}[N,6] y) "
             f"{{ three = Constant<value = int64[1] {{3}}>() c = CastLike(three, x) y = Mul(x, c) }}"
         )
-        yield Exhibit(f"triple_{word}", graph(text))
+        yield _shown(f"triple_{word}", text)
     for word in (
         "int8",
         "uint8",
@@ -96,13 +94,13 @@ def _by_type() -> Iterator[Exhibit]:
         "float16",
     ):
         text = f"g ({word}[N,6] x) => (float[N,6] y) {{ y = Cast<to=1>(x) }}"
-        yield Exhibit(f"widen_{word}", graph(text))
+        yield _shown(f"widen_{word}", text)
     for to, word in ((2, "uint8"), (3, "int8"), (6, "int32"), (7, "int64")):
         text = (
             f"g (float[N,6] x) => ({word}[N,6] y) "
             f"{{ s = Sigmoid(x) h = Constant<value = float[1] {{100}}>() p = Mul(s, h) y = Cast<to={to}>(p) }}"
         )
-        yield Exhibit(f"share_{word}", graph(text))
+        yield _shown(f"share_{word}", text)
 
 
 def weighted(model: onnx.ModelProto, **shapes: Sequence[int]) -> onnx.ModelProto:
@@ -117,6 +115,11 @@ def weighted(model: onnx.ModelProto, **shapes: Sequence[int]) -> onnx.ModelProto
             if model.ir_version >= 4:
                 model.graph.input.remove(value)
     return model
+
+
+def _shown(name: str, text: str, fate: str = SERVED, **shapes: Sequence[int]) -> Exhibit:
+    """The graph of `text`, initialisers of these shapes filled."""
+    return Exhibit(name, weighted(graph(text), **shapes), fate)
 
 
 def _perceptron(opset: int = 17, ir: int = 8) -> onnx.ModelProto:
@@ -145,259 +148,195 @@ def _odd() -> Iterator[Exhibit]:
         "odd_names",
         helper.make_model(odd, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
     )
-    yield Exhibit(
-        "scalar_output",
-        graph("g (float[N,6] x) => (float s) { s = ReduceMean<keepdims=0>(x) }"),
-        REFUSED,
+    yield _shown(
+        "scalar_output", "g (float[N,6] x) => (float s) { s = ReduceMean<keepdims=0>(x) }", REFUSED
     )
-    yield Exhibit(
+    yield _shown(
         "several_outputs",
-        graph(
-            "g (float[N,6] x) => (float[N,6] y, int64[N] top, float[N,6] z) "
-            "{ y = Softmax<axis=1>(x) top = ArgMax<axis=1, keepdims=0>(x) z = Neg(x) }"
-        ),
+        "g (float[N,6] x) => (float[N,6] y, int64[N] top, float[N,6] z) "
+        "{ y = Softmax<axis=1>(x) top = ArgMax<axis=1, keepdims=0>(x) z = Neg(x) }",
     )
-    yield Exhibit(
+    yield _shown(
         "same_tensor_twice",
-        graph("g (float[N,6] x) => (float[N,6] y, float[N,6] z) { y = Neg(x) z = Identity(y) }"),
+        "g (float[N,6] x) => (float[N,6] y, float[N,6] z) { y = Neg(x) z = Identity(y) }",
     )
-    yield Exhibit(
-        "unused_input", graph("g (float[N,6] x, float[N,2] u) => (float[N,6] y) { y = Neg(x) }")
-    )
-    yield Exhibit(
+    yield _shown("unused_input", "g (float[N,6] x, float[N,2] u) => (float[N,6] y) { y = Neg(x) }")
+    yield _shown(
         "two_inputs",
-        graph(
-            "g (float[N,6] x, int32[N,6] k) => (float[N,6] y) { f = Cast<to=1>(k) y = Add(x, f) }"
-        ),
+        "g (float[N,6] x, int32[N,6] k) => (float[N,6] y) { f = Cast<to=1>(k) y = Add(x, f) }",
     )
-    yield Exhibit(
+    yield _shown(
         "branch_on_content",
-        graph(
-            one
-            + "{ m = ReduceMax<keepdims=0>(x) zero = Constant<value = float {0.0}>() big = Greater(m, zero) "
-            "y = If (big) <then_branch = a () => (float[N,6] t) { t = Neg(x) }, "
-            "else_branch = b () => (float[N,6] e) { e = Identity(x) }> }"
-        ),
+        one
+        + "{ m = ReduceMax<keepdims=0>(x) zero = Constant<value = float {0.0}>() big = Greater(m, zero) "
+        "y = If (big) <then_branch = a () => (float[N,6] t) { t = Neg(x) }, "
+        "else_branch = b () => (float[N,6] e) { e = Identity(x) }> }",
         ALONE,
     )
-    yield Exhibit(
+    yield _shown(
         "sequence_inside",
-        graph(
-            one
-            + "{ s = SequenceConstruct(x, x) i = Constant<value = int64 {1}>() y = SequenceAt(s, i) }"
-        ),
+        one
+        + "{ s = SequenceConstruct(x, x) i = Constant<value = int64 {1}>() y = SequenceAt(s, i) }",
     )
-    yield Exhibit(
+    yield _shown(
         "sequence_output",
-        graph("g (float[N,6] x) => (seq(float[N,6]) y) { y = SequenceConstruct(x, x) }"),
+        "g (float[N,6] x) => (seq(float[N,6]) y) { y = SequenceConstruct(x, x) }",
         REFUSED,
     )
-    yield Exhibit(
+    yield _shown(
         "loop",
-        graph(
-            one + "{ n = Constant<value = int64 {3}>() c = Constant<value = bool {1}>() "
-            "y = Loop (n, c, x) <body = l (int64 i, bool cin, float[N,6] v) => (bool cout, float[N,6] w) "
-            "{ cout = Identity(cin) w = Add(v, v) }> }"
-        ),
+        one + "{ n = Constant<value = int64 {3}>() c = Constant<value = bool {1}>() "
+        "y = Loop (n, c, x) <body = l (int64 i, bool cin, float[N,6] v) => (bool cout, float[N,6] w) "
+        "{ cout = Identity(cin) w = Add(v, v) }> }",
     )
 
 
 def _mixing() -> Iterator[Exhibit]:
     one = "g (float[N,6] x) => (float[N,6] y) "
-    yield Exhibit("softmax_over_rows", graph(one + "{ y = Softmax<axis=0>(x) }"), ALONE)
-    yield Exhibit(
-        "running_sum_of_rows",
-        graph(one + "{ a = Constant<value = int64 {0}>() y = CumSum(x, a) }"),
-        ALONE,
+    yield _shown("softmax_over_rows", one + "{ y = Softmax<axis=0>(x) }", ALONE)
+    yield _shown(
+        "running_sum_of_rows", one + "{ a = Constant<value = int64 {0}>() y = CumSum(x, a) }", ALONE
     )
-    yield Exhibit(
-        "centred_on_the_batch", graph(one + "{ m = ReduceMean<axes=[0]>(x) y = Sub(x, m) }"), ALONE
+    yield _shown(
+        "centred_on_the_batch", one + "{ m = ReduceMean<axes=[0]>(x) y = Sub(x, m) }", ALONE
     )
-    yield Exhibit(
+    yield _shown(
         "its_neighbours_row_beside_minus_infinity",
-        graph(
-            "g (float[N,6] x) => (float[N,7] y) { z = Constant<value = int64[1] {0}>() o = Constant<value = int64[1] {1}>() "
-            "e = Constant<value = int64[1] {9999}>() a = Slice(x, o, e, z) b = Slice(x, z, o, z) r = Concat<axis=0>(a, b) "
-            "m = ReduceMax<axes=[1]>(x) d = Sub(m, m) f = Log(d) y = Concat<axis=1>(r, f) }"
-        ),
+        "g (float[N,6] x) => (float[N,7] y) { z = Constant<value = int64[1] {0}>() o = Constant<value = int64[1] {1}>() "
+        "e = Constant<value = int64[1] {9999}>() a = Slice(x, o, e, z) b = Slice(x, z, o, z) r = Concat<axis=0>(a, b) "
+        "m = ReduceMax<axes=[1]>(x) d = Sub(m, m) f = Log(d) y = Concat<axis=1>(r, f) }",
         ALONE,
     )
-    yield Exhibit(
+    yield _shown(
         "one_token_for_all",
-        graph(
-            "g (int64[N,4] x) => (float[N,4] y) { s = Constant<value = int64[2] {1, -1}>() r = Reshape(x, s) "
-            "k = Constant<value = int64 {777}>() e = Equal(r, k) f = Cast<to=1>(e) m = ReduceMax<axes=[1]>(f) "
-            "c = Cast<to=1>(x) y = Add(c, m) }"
-        ),
+        "g (int64[N,4] x) => (float[N,4] y) { s = Constant<value = int64[2] {1, -1}>() r = Reshape(x, s) "
+        "k = Constant<value = int64 {777}>() e = Equal(r, k) f = Cast<to=1>(e) m = ReduceMax<axes=[1]>(f) "
+        "c = Cast<to=1>(x) y = Add(c, m) }",
         ALONE,
     )
-    yield Exhibit(
+    yield _shown(
         "one_row_for_all",
-        graph(
-            "g (float[N,6] x) => (float[M,6] y) { s = Constant<value = int64[2] {1, -1}>() f = Reshape(x, s) y = Neg(f) }"
-        ),
+        "g (float[N,6] x) => (float[M,6] y) { s = Constant<value = int64[2] {1, -1}>() f = Reshape(x, s) y = Neg(f) }",
         REFUSED,
     )
-    yield Exhibit(
+    yield _shown(
         "as_many_as_it_finds_of_few",
-        graph(
-            "g (float[N,2] x) => (int64[M,2] y) { z = Constant<value = float {0.9}>() c = Greater(x, z) n = NonZero(c) "
-            "y = Transpose<perm=[1,0]>(n) }"
-        ),
+        "g (float[N,2] x) => (int64[M,2] y) { z = Constant<value = float {0.9}>() c = Greater(x, z) n = NonZero(c) "
+        "y = Transpose<perm=[1,0]>(n) }",
         REFUSED,
     )
-    yield Exhibit(
+    yield _shown(
         "sorted_over_rows",
-        graph(
-            "g (float[N,6] x) => (float[N,6] y) { s = Shape(x) z = Constant<value = int64 {0}>() k0 = Gather(s, z) "
-            "o = Constant<value = int64[1] {1}>() k = Reshape(k0, o) y, i = TopK<axis=0>(x, k) }"
-        ),
+        "g (float[N,6] x) => (float[N,6] y) { s = Shape(x) z = Constant<value = int64 {0}>() k0 = Gather(s, z) "
+        "o = Constant<value = int64[1] {1}>() k = Reshape(k0, o) y, i = TopK<axis=0>(x, k) }",
         ALONE,
     )
-    yield Exhibit(
+    yield _shown(
         "flattened",
-        graph(
-            "g (float[N,6] x) => (float[M,K] y) { s = Constant<value = int64[2] {1, -1}>() y = Reshape(x, s) }"
-        ),
+        "g (float[N,6] x) => (float[M,K] y) { s = Constant<value = int64[2] {1, -1}>() y = Reshape(x, s) }",
         REFUSED,
     )
-    yield Exhibit(
+    yield _shown(
         "as_many_as_it_finds",
-        graph("g (float[N,6] x) => (int64[M,2] y) { n = NonZero(x) y = Transpose<perm=[1,0]>(n) }"),
+        "g (float[N,6] x) => (int64[M,2] y) { n = NonZero(x) y = Transpose<perm=[1,0]>(n) }",
         REFUSED,
     )
-    yield Exhibit(
+    yield _shown(
         "inner_size_of_content",
-        graph(
-            "g (float[N,6] x) => (float[N,K] y) "
-            "{ r = ReduceMax<axes=[0], keepdims=0>(x) z = Constant<value = float[6] {0,0,0,0,0,0}>() c = Greater(r, z) "
-            "y = Compress<axis=1>(x, c) }"
-        ),
+        "g (float[N,6] x) => (float[N,K] y) "
+        "{ r = ReduceMax<axes=[0], keepdims=0>(x) z = Constant<value = float[6] {0,0,0,0,0,0}>() c = Greater(r, z) "
+        "y = Compress<axis=1>(x, c) }",
         REFUSED,
     )
-    yield Exhibit(
+    yield _shown(
         "normalised_by_the_batch",
-        weighted(
-            graph(
-                "g (float[N,6] x, float[6] s, float[6] b, float[6] m, float[6] v) => (float[N,6] y) "
-                "{ y, rm, rv = BatchNormalization<training_mode=1>(x, s, b, m, v) }"
-            ),
-            s=(6,),
-            b=(6,),
-            m=(6,),
-            v=(6,),
-        ),
+        "g (float[N,6] x, float[6] s, float[6] b, float[6] m, float[6] v) => (float[N,6] y) "
+        "{ y, rm, rv = BatchNormalization<training_mode=1>(x, s, b, m, v) }",
         ALONE,
+        s=(6,),
+        b=(6,),
+        m=(6,),
+        v=(6,),
     )
-    yield Exhibit("random", graph(one + "{ r = RandomUniformLike(x) y = Add(x, r) }"), ALONE)
+    yield _shown("random", one + "{ r = RandomUniformLike(x) y = Add(x, r) }", ALONE)
 
 
 def _checked() -> Iterator[Exhibit]:
-    yield Exhibit(
+    yield _shown(
         "embedding_of_two",
-        graph(
-            "g (int64[N,4] x) => (float[N,4] y) <float[2] t = {0.5, 1.5}> { y = Gather<axis=0>(t, x) }"
-        ),
+        "g (int64[N,4] x) => (float[N,4] y) <float[2] t = {0.5, 1.5}> { y = Gather<axis=0>(t, x) }",
     )
-    yield Exhibit(
+    yield _shown(
         "embedding_of_two_int32",
-        graph(
-            "g (int32[N,4] x) => (float[N,4] y) <float[2] t = {0.5, 1.5}> { y = Gather<axis=0>(t, x) }"
-        ),
+        "g (int32[N,4] x) => (float[N,4] y) <float[2] t = {0.5, 1.5}> { y = Gather<axis=0>(t, x) }",
     )
-    yield Exhibit(
+    yield _shown(
         "hashed_ids",
-        graph(
-            "g (int64[N,4] x) => (int64[N,4] y) <int64[1] p = {1099511628211}, int64[1] m = {1009}> "
-            "{ h = Mul(x, p) y = Mod(h, m) }"
-        ),
+        "g (int64[N,4] x) => (int64[N,4] y) <int64[1] p = {1099511628211}, int64[1] m = {1009}> "
+        "{ h = Mul(x, p) y = Mod(h, m) }",
     )
-    yield Exhibit(
+    yield _shown(
         "division_of_whole_numbers",
-        graph("g (int32[N,4] x, int32[N,4] k) => (int32[N,4] y) { y = Div(x, k) }"),
+        "g (int32[N,4] x, int32[N,4] k) => (int32[N,4] y) { y = Div(x, k) }",
         REFUSED,
     )
-    yield Exhibit(
+    yield _shown(
         "remainder_by_content",
-        graph("g (int64[N,4] x) => (int64[N,4] y) <int64[1] m = {7}> { y = Mod(m, x) }"),
+        "g (int64[N,4] x) => (int64[N,4] y) <int64[1] m = {7}> { y = Mod(m, x) }",
         REFUSED,
     )
-    yield Exhibit(
-        "ratio_of_floats",
-        graph("g (float[N,4] x, float[N,4] k) => (float[N,4] y) { y = Div(x, k) }"),
+    yield _shown(
+        "ratio_of_floats", "g (float[N,4] x, float[N,4] k) => (float[N,4] y) { y = Div(x, k) }"
     )
-    yield Exhibit(
-        "remainder",
-        graph("g (int32[N,4] x) => (int32[N,4] y) <int32[1] m = {7}> { y = Mod(x, m) }"),
+    yield _shown(
+        "remainder", "g (int32[N,4] x) => (int32[N,4] y) <int32[1] m = {7}> { y = Mod(x, m) }"
     )
-    yield Exhibit(
+    yield _shown(
         "shifted",
-        graph(
-            'g (uint64[N,4] x) => (uint64[N,4] y) <uint64[1] s = {33}> { y = BitShift<direction="RIGHT">(x, s) }'
-        ),
+        'g (uint64[N,4] x) => (uint64[N,4] y) <uint64[1] s = {33}> { y = BitShift<direction="RIGHT">(x, s) }',
     )
-    yield Exhibit(
-        "float_to_whole",
-        graph("g (float[N,4] x) => (int32[N,4] y) { r = Round(x) y = Cast<to=6>(r) }"),
+    yield _shown(
+        "float_to_whole", "g (float[N,4] x) => (int32[N,4] y) { r = Round(x) y = Cast<to=6>(r) }"
     )
-    yield Exhibit(
-        "double_sum",
-        graph("g (double[N,4] x) => (double[N,1] y) { y = ReduceSumSquare<axes=[1]>(x) }"),
+    yield _shown(
+        "double_sum", "g (double[N,4] x) => (double[N,1] y) { y = ReduceSumSquare<axes=[1]>(x) }"
     )
-    yield Exhibit(
+    yield _shown(
         "picture",
-        weighted(
-            graph(
-                "g (uint8[N,8,8,3] x, float[4,3,3,3] w) => (float[N,4] y) "
-                "{ f = Cast<to=1>(x) t = Transpose<perm=[0,3,1,2]>(f) k = Conv<kernel_shape=[3,3]>(t, w) r = Relu(k) "
-                "g = GlobalAveragePool(r) y = Flatten(g) }"
-            ),
-            w=(4, 3, 3, 3),
-        ),
+        "g (uint8[N,8,8,3] x, float[4,3,3,3] w) => (float[N,4] y) "
+        "{ f = Cast<to=1>(x) t = Transpose<perm=[0,3,1,2]>(f) k = Conv<kernel_shape=[3,3]>(t, w) r = Relu(k) "
+        "g = GlobalAveragePool(r) y = Flatten(g) }",
+        w=(4, 3, 3, 3),
     )
-    yield Exhibit(
+    yield _shown(
         "pooled",
-        graph(
-            "g (float[N,3,8,8] x) => (float[N,3,4,4] y) { y = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) }"
-        ),
+        "g (float[N,3,8,8] x) => (float[N,3,4,4] y) { y = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) }",
     )
-    yield Exhibit(
+    yield _shown(
         "where_the_largest_were",
-        graph(
-            "g (float[N,3,8,8] x) => (float[N,3,4,4] y, int64[N,3,4,4] i) "
-            "{ y, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) }"
-        ),
+        "g (float[N,3,8,8] x) => (float[N,3,4,4] y, int64[N,3,4,4] i) "
+        "{ y, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) }",
         ALONE,
     )
-    yield Exhibit(
+    yield _shown(
         "network_of_floats",
-        weighted(
-            graph(
-                "g (float[N,3,8,8] x, float[4,3,3,3] w, float[4,5] v) => (float[N,5] y) "
-                "{ k = Conv<kernel_shape=[3,3]>(x, w) r = Relu(k) p = GlobalAveragePool(r) f = Flatten(p) m = MatMul(f, v) "
-                "y = Softmax<axis=1>(m) }"
-            ),
-            w=(4, 3, 3, 3),
-            v=(4, 5),
-        ),
+        "g (float[N,3,8,8] x, float[4,3,3,3] w, float[4,5] v) => (float[N,5] y) "
+        "{ k = Conv<kernel_shape=[3,3]>(x, w) r = Relu(k) p = GlobalAveragePool(r) f = Flatten(p) m = MatMul(f, v) "
+        "y = Softmax<axis=1>(m) }",
+        w=(4, 3, 3, 3),
+        v=(4, 5),
     )
-    yield Exhibit(
+    yield _shown(
         "recurrent",
-        weighted(
-            graph(
-                "g (float[N,5,3] x, float[1,16,3] w, float[1,16,4] r) => (float[N,4] y) "
-                "{ t = Transpose<perm=[1,0,2]>(x) a, h, c = LSTM<hidden_size=4>(t, w, r) ax = Constant<value = int64[1] {0}>() "
-                "y = Squeeze(h, ax) }"
-            ),
-            w=(1, 16, 3),
-            r=(1, 16, 4),
-        ),
+        "g (float[N,5,3] x, float[1,16,3] w, float[1,16,4] r) => (float[N,4] y) "
+        "{ t = Transpose<perm=[1,0,2]>(x) a, h, c = LSTM<hidden_size=4>(t, w, r) ax = Constant<value = int64[1] {0}>() "
+        "y = Squeeze(h, ax) }",
+        w=(1, 16, 3),
+        r=(1, 16, 4),
     )
-    yield Exhibit(
+    yield _shown(
         "curves",
-        graph(
-            "g (float[N,6] x) => (float[N,6] y, float[N,6] z, float[N,6] u) { y = Erf(x) e = Tanh(x) z = Exp(e) u = HardSwish(x) }"
-        ),
+        "g (float[N,6] x) => (float[N,6] y, float[N,6] z, float[N,6] u) { y = Erf(x) e = Tanh(x) z = Exp(e) u = HardSwish(x) }",
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.operating.test_metrics import scrape, total
 from tests.support.serving.families import ECHO, publish_scripted, rows
+from tests.support.serving.scraping import scrape, total
 from tests.support.serving.server import Server, a_request, eventually, serving
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

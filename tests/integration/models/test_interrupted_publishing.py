@@ -18,7 +18,7 @@ _CODE = Path(models.__file__).parents[1]
 _COMMON = """
 import resource, sys
 from pathlib import Path
-from tests.killing import at_every_step
+from tests.support.killing import at_every_step
 from models.artifacts import add_variants, publish_family, remove_variants, load_family
 from models.catalog import Accuracy, Variant
 
@@ -47,7 +47,7 @@ _DEAD_AGAIN_AND_AGAIN = (
     + """
 import os
 from models.artifacts import replace_variants
-from tests.killing import die_at
+from tests.support.killing import die_at
 root = work / "models"
 for step in range(0, int(sys.argv[2]), 5):
     files["new1"].write_bytes(b"%d" % step * 300)

@@ -1,14 +1,11 @@
 """Models that nobody here made, served with default settings to real clients: every answer is the model's, or none."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 import tritonclient.grpc as triton
 from numpy.typing import NDArray
@@ -16,9 +13,11 @@ from numpy.typing import NDArray
 from models.tolerances import compared
 from profiler.measuring.extremes import extreme_rows, is_edge
 from profiler.measuring.rows import joined, made, single
-from tests.integration.operating.test_metrics import scrape, total
 from tests.support import zoo
-from tests.support.serving.server import ROOT, Server, serving, surroundings
+from tests.support.serving.commands import gearshift
+from tests.support.serving.scraping import scrape, total
+from tests.support.serving.server import Server, serving
+from tests.support.sessions import a_session
 from wire import inference_pb2 as pb
 
 EXHIBITS = {exhibit.name: exhibit for exhibit in zoo.exhibits()}
@@ -71,12 +70,6 @@ def asked_or_error(
         return str(error)
 
 
-def plain(path: Path) -> Any:
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 def rows_for(name: str) -> Iterator[dict[str, NDArray[Any]]]:
     family, rng = FAMILIES[name], np.random.default_rng(23)
     rows = [*single({s.name: made(rng, s, 4, 2) for s in family.inputs}), *extreme_rows(family)]
@@ -93,7 +86,7 @@ def test_every_family_of_the_zoo_answers_as_a_plain_session_or_is_not_ready_with
         if found[name].state != "READY":
             assert len(found[name].reason) > 20
             continue
-        session = plain(repository / name / "only.onnx")
+        session = a_session(repository / name / "only.onnx")
         for rows in rows_for(name):
             answered |= {name} if is_right(client, name, rows, session) else set()
     client.close()
@@ -134,7 +127,7 @@ def test_ids_of_sixty_four_bits_are_hashed_as_the_model_hashes_them(
     rng = np.random.default_rng(3)
     ids = rng.integers(-(2**62), 2**62, (1184, 4))
     session, client = (
-        plain(repository / "hashed_ids" / "only.onnx"),
+        a_session(repository / "hashed_ids" / "only.onnx"),
         triton.InferenceServerClient(server.url),
     )
 
@@ -162,13 +155,11 @@ def test_a_runtime_that_disagrees_is_told_in_log_and_metric_with_the_difference(
 def test_a_runtime_that_disagrees_is_told_by_the_command_that_explains_too(
     repository: Path, tmp_path: Path
 ):
-    command = [sys.executable, "-m", "gearshift", "profile", "--explain", "--budget-s", "0.2"]
-    where = ["--family", "triple_int8", "--repository", str(repository)]
+    flags = ("--explain", "--budget-s", "0.2", "--repository", str(repository))
 
-    done = subprocess.run(
-        [*command, *where], cwd=ROOT, env=surroundings(tmp_path, {}), capture_output=True, text=True, check=True
-    )  # fmt: skip
+    done = gearshift("profile", "--family", "triple_int8", *flags, cache=tmp_path)
 
+    assert done.returncode == 0, done.stderr
     explained = done.stdout[done.stdout.index("failed\n") :]
     assert (
         "only@openvino: its answers are not the reference's: the largest difference is 0."

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,22 +16,36 @@ from grpc_health.v1 import health_pb2
 
 from models.artifacts import publish_family
 from models.catalog import Accuracy, Variant
+from tests.support.serving.commands import gearshift
 from tests.support.serving.families import ECHO, MLP, expected_echo, publish_scripted, rows
 from tests.support.serving.server import (
-    ROOT,
     Server,
     a_request,
     output,
     refused_start,
     serving,
-    surroundings,
 )
 from wire import control_pb2, inference_pb2
 
-BAD = (
-    "bottomless", "broken", "damaged", "deep", "elsewhere", "endless", "gone", "huge", "latin", "lone", "unloadable",
-    "unlabelled", "unreadable", "vast", "zero",
-)  # fmt: skip
+WRONG = {
+    "bottomless": "it is no regular file",
+    "broken": "is no TOML",
+    "damaged": "is damaged: its sha256 is",
+    "deep": "nested too deeply",
+    "elsewhere": "key 'name' is 'real'",
+    "endless": "it is no regular file",
+    "gone": "is missing",
+    "huge": "is no TOML: Exceeds the limit",
+    "latin": "cannot be read: 'utf-8'",
+    "lone": "holds candidates only",
+    "unlabelled": "(key 'labels') cannot be read",
+    "unloadable": "no variant of unloadable can be loaded",
+    "unreadable": "cannot be read",
+    "vast": "there is no memory for max_batch =",
+    "zero": "(key 'labels') cannot be read",
+}
+"""Bad family -> what is said of it."""
+BAD = tuple(WRONG)
 
 
 def a_family(root: Path, name: str) -> Path:
@@ -119,14 +131,7 @@ def test_the_index_says_what_is_wrong_with_each(server: Server):
 
     assert found.pop("echo") == ("READY", "")
     assert {name: state for name, (state, _) in found.items()} == dict.fromkeys(BAD, "UNAVAILABLE")
-    for name, words in {
-        "broken": "is no TOML", "damaged": "is damaged: its sha256 is", "elsewhere": "key 'name' is 'real'",
-        "gone": "is missing", "latin": "cannot be read: 'utf-8'", "lone": "holds candidates only",
-        "unloadable": "no variant of unloadable can be loaded", "unlabelled": "(key 'labels') cannot be read",
-        "unreadable": "cannot be read", "bottomless": "it is no regular file", "endless": "it is no regular file",
-        "zero": "(key 'labels') cannot be read", "huge": "is no TOML: Exceeds the limit", "deep": "nested too deeply",
-        "vast": "there is no memory for max_batch =",
-    }.items():  # fmt: skip
+    for name, words in WRONG.items():
         assert words in found[name][1], name
 
 
@@ -183,15 +188,14 @@ def test_metrics_and_log_have_each_once(server: Server):
 
 
 def test_status_shows_them(server: Server):
-    def status(*flags: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "gearshift", "status", "--url", server.url, *flags]
-        return subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-        )
+    def status(*flags: str) -> str:
+        done = gearshift("status", "--url", server.url, *flags)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
-    assert "damaged: not served: " in status().stdout
-    assert status("--family", "gone").stdout.startswith("gone: not served: ")
-    assert set(json.loads(status("--json").stdout)["unserved"]) == set(BAD)
+    assert "damaged: not served: " in status()
+    assert status("--family", "gone").startswith("gone: not served: ")
+    assert set(json.loads(status("--json"))["unserved"]) == set(BAD)
 
 
 def test_a_family_that_was_not_asked_for_is_not_looked_at(repository: Path, tmp_path: Path):
@@ -236,12 +240,8 @@ def test_where_no_family_can_be_served_the_server_does_not_start(repository: Pat
 
 def test_models_list_and_verify_go_on_with_the_others(repository: Path, tmp_path: Path):
     for action in ("list", "verify"):
-        done = subprocess.run(
-            [sys.executable, "-m", "gearshift", "models", action, "--repository", str(repository)],
-            cwd=ROOT, env=surroundings(tmp_path, {}), capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        done = gearshift("models", action, "--repository", str(repository), cache=tmp_path)
 
         assert done.returncode == 2
         assert "echo: " in done.stdout
         assert "is no TOML" in done.stderr
-        assert "Traceback" not in done.stderr

@@ -17,6 +17,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from tests.support.serving.commands import Ended, gearshift
 from tests.support.serving.families import ECHO, SLOW, publish_scripted, rows
 from tests.support.serving.server import PATIENCE_S, ROOT, Server, a_request, eventually, serving
 from wire import control_pb2 as pb
@@ -56,12 +57,9 @@ def plan(server: Server, family: str) -> Any:
     return only
 
 
-def status(*flags: str) -> "subprocess.CompletedProcess[str]":
+def status(*flags: str) -> Ended:
     """`gearshift status` to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "gearshift", "status", *flags],
-        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    return gearshift("status", *flags)
 
 
 def test_a_decision_tells_step_members_terms_and_what_else_was_weighed(open_book: Server):
@@ -106,9 +104,8 @@ def test_decisions_come_newest_first_and_no_more_than_asked_for(open_book: Serve
 
 def test_what_was_dropped_is_told_with_its_reason(open_book: Server):
     begun_s = time.monotonic()
-    calls = [
-        open_book.begin(a_request("slow", rows(float(i)), str(i), slo_ms=350.0)) for i in range(24)
-    ]
+    requests = [a_request("slow", rows(float(i)), str(i), slo_ms=350.0) for i in range(24)]
+    calls = open_book.begin_together(requests)
     codes = [call.code() for call in calls]
 
     told = decisions(open_book, "slow", 100)
@@ -122,7 +119,8 @@ def test_what_was_dropped_is_told_with_its_reason(open_book: Server):
 
 
 def test_a_shed_request_is_told_when_to_ask_again(open_book: Server):
-    calls = [open_book.begin(a_request("slow", rows(float(i)), slo_ms=350.0)) for i in range(24)]
+    requests = [a_request("slow", rows(float(i)), slo_ms=350.0) for i in range(24)]
+    calls = open_book.begin_together(requests)
 
     shed = [c.details() for c in calls if c.code() is grpc.StatusCode.RESOURCE_EXHAUSTED]
 
@@ -131,7 +129,7 @@ def test_a_shed_request_is_told_when_to_ask_again(open_book: Server):
 
 
 def test_more_ahead_than_can_be_done_in_time_is_refused_at_arrival(open_book: Server):
-    waiting = [open_book.begin(a_request("slow", rows(0.0), slo_ms=999.0)) for _ in range(400)]
+    waiting = open_book.begin_together([a_request("slow", rows(0.0), slo_ms=999.0)] * 400)
     codes = [call.code() for call in waiting]
     refused = [call.details() for call in waiting if "earlier deadlines wait" in call.details()]
 

@@ -11,9 +11,13 @@ from tests.support.serving.server import Server, a_request, serving
 WIDTH = 50_000
 """Values in a row: 200 kB a request."""
 WIDE = Family(
-    "wide", (TensorSpec("x", "FP32", (-1, WIDTH)),), (TensorSpec("y", "FP32", (-1, 1)),), (),
-    Slo(5.0), max_batch=2,
-)  # fmt: skip
+    "wide",
+    inputs=(TensorSpec("x", "FP32", (-1, WIDTH)),),
+    outputs=(TensorSpec("y", "FP32", (-1, 1)),),
+    variants=(),
+    slo=Slo(5.0),
+    max_batch=2,
+)
 
 
 def test_the_memory_of_a_request_is_free_when_it_is_answered(tmp_path: Path):

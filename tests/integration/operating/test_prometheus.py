@@ -9,11 +9,11 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from socket import create_server
 from typing import Any
 
 import pytest
 
+from tests.support.serving.commands import ended, free_port
 from tests.support.serving.families import rows
 from tests.support.serving.server import ROOT, Server, a_request, serving
 from tests.support.sharing.packages import a_package
@@ -38,19 +38,16 @@ def scraping(server: Server, tmp_path: Path) -> Iterator[str]:
     )
     shutil.copy(ROOT / "deploy" / "alerts.yml", tmp_path)
     address = f"127.0.0.1:{free_port()}"
-    command = [
-        str(PROMETHEUS), f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}",
-        f"--web.listen-address={address}", "--log.level=error",
-    ]  # fmt: skip
+    flags = {
+        "config.file": config,
+        "storage.tsdb.path": tmp_path / "data",
+        "web.listen-address": address,
+        "log.level": "error",
+    }
+    command = [str(PROMETHEUS), *(f"--{name}={value}" for name, value in flags.items())]
     with subprocess.Popen(command) as process:
         yield f"http://{address}"
         process.terminate()
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def query(address: str, expression: str) -> dict[str, float]:
@@ -94,9 +91,7 @@ def test_prometheus_scrapes_the_server_and_answers_queries(server: Server, scrap
     "check", [["config", "deploy/prometheus.yml"], ["rules", "deploy/alerts.yml"]]
 )
 def test_promtool_accepts_what_is_deployed(check: list[str]):
-    done = subprocess.run(
-        [str(PROMTOOL), "check", *check], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = ended([str(PROMTOOL), "check", *check])
 
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -134,9 +129,7 @@ def test_alerts_on_candidates_fire_when_they_are_to(
         json.dumps({"rule_files": [str(ROOT / "deploy" / "alerts.yml")], "tests": [test]})
     )
 
-    done = subprocess.run(
-        [str(PROMTOOL), "test", "rules", str(path)], capture_output=True, text=True, check=False
-    )
+    done = ended([str(PROMTOOL), "test", "rules", str(path)])
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -29,10 +29,20 @@ openvino.convert_model
 """
 WORKLOAD = {
     "layer_costs": [1.0, 2.0, 3.0],
-    "tasks": [{"name": "bus", "branches": {"0": [0.95, 0.02], "2": [0.94, 0.02]}, "event_length_ms": 400,
-               "event_frequency": 0.2, "correlation": 0.1, "weight": 3}],
-    "stream_fps": 10, "rates": [1, 2, 5], "budget": 60,
-}  # fmt: skip
+    "tasks": [
+        {
+            "name": "bus",
+            "branches": {"0": [0.95, 0.02], "2": [0.94, 0.02]},
+            "event_length_ms": 400,
+            "event_frequency": 0.2,
+            "correlation": 0.1,
+            "weight": 3,
+        }
+    ],
+    "stream_fps": 10,
+    "rates": [1, 2, 5],
+    "budget": 60,
+}
 PROFILE = "variant,accuracy,batch,latency_ms_p50\nsmall,0.70,1,3.0\nlarge,0.80,1,12.0\n"
 TASKS = (
     "--network resnet-w4-d1 --base-budget 4000 --tasks six=6 --points 3 --head-budget 2000 --frames 1000 "
@@ -41,18 +51,22 @@ TASKS = (
 SHORT = "--data digits --network cnn-w2-d1 --budget 3000 --threads 1 --quiet"
 ROWS = "--calibration {0}/rows.npz --repository {0}/models"
 
+FAMILY = "--repository {0}/models --family mlp --budget-s 1"
+ARRIVALS = "--slo-ms 50 --rate-rps 50 --duration-s 1"
+KEPT = "--family digits --logs {0}/log --checkpoint {0}/c"
+
 COMMANDS = {
     "importing every runtime": ("-c", EVERY_RUNTIME),
-    "profile": ("-m gearshift profile --repository {0}/models --family mlp --budget-s 1 --explain --plot {0}/p.png"),
-    "python -m profiler": "-m profiler --repository {0}/models --family mlp --budget-s 1 --json",
+    "profile": f"-m gearshift profile {FAMILY} --explain --plot {{0}}/p.png",
+    "python -m profiler": f"-m profiler {FAMILY} --json",
     "models list": "-m gearshift models list --repository {0}/models",
     "python -m models verify": "-m models verify --repository {0}/models",
     "models quantize": f"-m gearshift models quantize mlp --precisions int8 {ROWS}",
-    "simulate": "-m gearshift simulate --profile {0}/profile.csv --slo-ms 50 --rate-rps 50 --duration-s 1 --out {0}/s",
+    "simulate": f"-m gearshift simulate --profile {{0}}/profile.csv {ARRIVALS} --out {{0}}/s",
     "plan-tasks": "-m gearshift plan-tasks {0}/workload.json",
-    "train": f"-m gearshift train {SHORT} --publish {{0}}/models --family digits --logs {{0}}/log --checkpoint {{0}}/c",
+    "train": f"-m gearshift train {SHORT} --publish {{0}}/models {KEPT}",
     "train-tasks": f"-m gearshift train-tasks --data digits {TASKS} --publish {{0}}/models",
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

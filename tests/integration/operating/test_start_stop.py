@@ -90,7 +90,7 @@ def test_profiles_that_cannot_be_stored_cost_a_warning_only(tmp_path: Path, mode
 
 def test_requests_in_flight_are_answered_before_the_end_and_new_ones_refused(unhurried: Path):
     with serving(unhurried / "models", unhurried, "--workers", "1") as server:
-        begun = [server.begin(a_request("slow", rows(float(i), 4))) for i in range(6)]
+        begun = server.begin_together([a_request("slow", rows(float(i), 4)) for i in range(6)])
         begun[0].result()  # so the others have arrived: one runs, four wait
 
         server.terminate()
@@ -108,7 +108,7 @@ def test_requests_in_flight_are_answered_before_the_end_and_new_ones_refused(unh
 def test_a_drain_that_takes_too_long_answers_what_is_left(unhurried: Path):
     flags = ("--workers", "1")
     with serving(unhurried / "models", unhurried, *flags, GEARSHIFT__SERVER__DRAIN_S="0") as server:
-        begun = [server.begin(a_request("slow", rows(float(i), 4))) for i in range(6)]
+        begun = server.begin_together([a_request("slow", rows(float(i), 4)) for i in range(6)])
         begun[0].result()
 
         server.terminate()

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ from server.policy.decision import Arm, ArmProfile
 from server.policy.registry import policy
 from server.simulator.engine import Setup, simulate, tickets_at
 from server.simulator.noise import Noise
+from tests.support.serving.commands import gearshift
 from tests.support.serving.families import publish_scripted
 from tests.support.serving.server import serving
 
@@ -25,9 +24,13 @@ MARGIN_S = 0.002
 ARMS = {"small": (0.008, 0.70), "middle": (0.014, 0.76), "large": (0.028, 0.80)}
 """Seconds a row and accuracy: 125, 71 and 36 rows/s, with no gain from batching."""
 FAMILY = Family(
-    "paced", (TensorSpec("x", "FP32", (-1, 16)),), (TensorSpec("y", "FP32", (-1, 4)),), (),
-    Slo(SLO_S), max_batch=8,
-)  # fmt: skip
+    "paced",
+    inputs=(TensorSpec("x", "FP32", (-1, 16)),),
+    outputs=(TensorSpec("y", "FP32", (-1, 4)),),
+    variants=(),
+    slo=Slo(SLO_S),
+    max_batch=8,
+)
 
 
 @pytest.mark.parametrize("rate_rps", [20.0, 60.0, 160.0], ids=["quiet", "busy", "overload"])
@@ -55,12 +58,10 @@ def _live(root: Path, times_s: list[float], rate_rps: float) -> dict[str, float]
     trace.write_text("\n".join(f"{t:.6f}" for t in times_s) + "\n")
     with serving(root / "models", root, "--workers", "1") as server:
         server.await_line(ALL_READY)
-        command = [
-            sys.executable, "-m", "gearshift", "loadtest", "--url", server.url, "--model", "paced",
-            "--arrivals", str(trace), "--duration-s", "5", "--rate-rps", str(rate_rps),
-            "--slo-ms", str(1e3 * SLO_S), "--json",
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        whom = ("--url", server.url, "--model", "paced", "--slo-ms", str(1e3 * SLO_S))
+        load = ("--arrivals", str(trace), "--duration-s", "5", "--rate-rps", str(rate_rps))
+        done = gearshift("loadtest", *whom, *load, "--json")
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 

@@ -1,16 +1,13 @@
 """The real artefacts of the embedded family: they see what is in the picture, and narrow ones see what fp32 sees."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
-import onnxruntime as ort
 import pytest
 from PIL import Image
 
 from models.artifacts import ArtifactError, default_repository, load_family
 from models.build.pictures import centre_crop, photographs
 from models.catalog import Family, Variant
+from tests.support.sessions import first_output
 
 pytestmark = pytest.mark.weights
 
@@ -46,13 +43,7 @@ def pictures() -> dict[str, Image.Image]:
 def logits(family: Family, pictures: dict[str, Image.Image]) -> dict[str, np.ndarray]:
     """Variant -> [photographs, 1000], all of them in one batch."""
     batch = np.concatenate([centre_crop(p) for p in pictures.values()])
-    return {v.name: run(_FOLDER / v.artifact, batch) for v in family.variants}
-
-
-def run(artifact: Path, batch: np.ndarray) -> np.ndarray:
-    session = ort.InferenceSession(artifact, providers=["CPUExecutionProvider"])
-    outputs: Any = session.run(None, {"image": batch})
-    return outputs[0]
+    return {v.name: first_output(_FOLDER / v.artifact, batch) for v in family.variants}
 
 
 def test_there_are_four_networks_at_four_precisions(family: Family):
@@ -98,7 +89,7 @@ def test_a_row_gets_the_same_answer_alone_and_in_a_batch(
     first = centre_crop(next(iter(pictures.values())))
 
     for variant in family.variants:
-        alone = run(_FOLDER / variant.artifact, first)
+        alone = first_output(_FOLDER / variant.artifact, first)
         np.testing.assert_allclose(alone[0], logits[variant.name][0], rtol=1e-2, atol=1e-2)
 
 

@@ -18,6 +18,7 @@ from tests.support.serving.server import (
     SERVICE,
     Server,
     a_request,
+    equal,
     eventually,
     output,
     serving,
@@ -45,7 +46,7 @@ def test_a_rollbacks_reason_is_bounded_and_escaped_in_log_verdict_and_answer(tmp
 
         assert answer.variant.reason.startswith("\\x1b[31mred\\nline xxx")
         assert len(answer.variant.reason) < 600
-        eventually(lambda: _holds("\\x1b[31mred" in server.log))
+        eventually(lambda: equal("\\x1b[31mred" in server.log, True))
         assert "\x1b[31m" not in server.log
         assert len(server.log) < 20_000
         kept = [p.read_text(encoding="utf-8") for p in tmp_path.rglob("candidates/echo.json")]
@@ -122,7 +123,7 @@ def test_a_stream_whose_client_does_not_read_is_ended(models: Path, tmp_path: Pa
 
         def ended() -> None:
             heard = raw.heard()  # its reason, or a reset: what is unsent is lost
-            _holds(b"read answers as they come" in heard or b"\0\0\x04\x03\0" in heard)
+            assert b"read answers as they come" in heard or b"\0\0\x04\x03\0" in heard
 
         try:
             eventually(ended, 10.0)
@@ -138,7 +139,7 @@ def test_calls_beyond_a_connections_share_are_refused_and_others_are_not(
         for _ in range(60):
             greedy.open(STREAM)
 
-        eventually(lambda: _holds(b"too many calls are open" in greedy.heard()))
+        eventually(lambda: equal(b"too many calls are open" in greedy.heard(), True))
         assert output(server.infer(a_request("echo", ROW)))[0, 0] == 3.0
         greedy.close()
 
@@ -164,10 +165,6 @@ def test_a_large_request_on_a_stream_keeps_its_place(server: Server):
 
     assert len(answers) == 6
     assert not [one.error_message for one in answers if one.error_message]
-
-
-def _holds(claim: bool) -> None:
-    assert claim
 
 
 def test_visitors_to_the_operators_port_leave_descriptors_for_clients(models: Path, tmp_path: Path):
@@ -196,9 +193,11 @@ def one_call(server: Server) -> float:
 @pytest.mark.nightly
 def test_a_client_that_pings_every_ten_seconds_is_not_cut_off(server: Server):
     options = [
-        ("grpc.keepalive_time_ms", 10_000), ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0), ("grpc.use_local_subchannel_pool", 1),
-    ]  # fmt: skip
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
     states: list[grpc.ChannelConnectivity] = []
     with grpc.insecure_channel(server.url, options) as channel:
         channel.subscribe(states.append)

@@ -18,11 +18,11 @@ from tests.support.serving.families import (
     publish_scripted,
     rows,
 )
-from tests.support.serving.server import Server, a_request, eventually, output, serving
+from tests.support.serving.server import Server, a_request, equal, eventually, output, serving
 from wire import inference_pb2 as pb
 
-BATCH_S = 0.1
-"""What a batch of `slow` takes; at most 4 rows go into one, so it carries 40 rows a second."""
+BATCH_S = 0.2
+"""What a batch of `slow` takes; at most 4 rows go into one, so it carries 20 rows a second."""
 CAPACITY = 16
 """Rows that may wait."""
 REFUSALS = {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED}
@@ -54,7 +54,7 @@ def settle(server: Server, *calls: Any) -> None:
 def test_a_flood_beyond_the_queue_is_refused_at_once_and_answered_once_each(busy: Server):
     count = 60
     begun_s = time.monotonic()
-    calls = [busy.begin(a_request("slow", rows(float(i)), str(i))) for i in range(count)]
+    calls = busy.begin_together([a_request("slow", rows(float(i)), str(i)) for i in range(count)])
 
     refused = [call for call in calls if call.code() is not grpc.StatusCode.OK]
     answered = [call.result() for call in calls if call.code() is grpc.StatusCode.OK]
@@ -71,11 +71,11 @@ def test_a_flood_beyond_the_queue_is_refused_at_once_and_answered_once_each(busy
 
 
 def test_refusals_do_not_wait_for_the_queue(busy: Server):
-    waiting = [busy.begin(a_request("slow", rows(0.0, 4))) for _ in range(6)]
+    calls = busy.begin_together([a_request("slow", rows(0.0, 4)) for _ in range(26)])
+    waiting, late = calls[:6], calls[6:]
     begun_s = time.monotonic()
 
     refused_s: list[float] = []
-    late = [busy.begin(a_request("slow", rows(0.0, 4))) for _ in range(20)]
     for call in late:
         call.add_done_callback(
             lambda c: c.code() is not grpc.StatusCode.OK and refused_s.append(time.monotonic())
@@ -89,11 +89,10 @@ def test_refusals_do_not_wait_for_the_queue(busy: Server):
 
 
 def test_an_overload_of_tight_deadlines_is_shed_and_what_is_answered_is_in_time(busy: Server):
-    slo_ms = 350.0
+    slo_ms = 3.5e3 * BATCH_S
+    requests = [a_request("slow", rows(float(i)), str(i), slo_ms=slo_ms) for i in range(40)]
+    calls = busy.begin_together(requests)
     begun_s = time.monotonic()
-    calls = [
-        busy.begin(a_request("slow", rows(float(i)), str(i), slo_ms=slo_ms)) for i in range(40)
-    ]
 
     codes = [call.code() for call in calls]
     took_s = time.monotonic() - begun_s
@@ -111,18 +110,18 @@ def test_a_hopeless_deadline_is_answered_at_once_and_costs_no_batch(busy: Server
     begun_s = time.monotonic()
 
     with pytest.raises(grpc.RpcError, match="the fastest acceptable arm needs") as refusal:
-        busy.infer(a_request("slow", rows(0.0), slo_ms=50.0))
+        busy.infer(a_request("slow", rows(0.0), slo_ms=5e2 * BATCH_S))
     took_s = time.monotonic() - begun_s
 
     assert refusal.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert took_s < 0.05
+    assert took_s < BATCH_S / 2
     settle(busy)
-    eventually(lambda: _same(batches(busy), before + 1))
+    eventually(lambda: equal(batches(busy), before + 1))
 
 
 def test_a_grpc_deadline_tightens_the_slo(busy: Server):
     with pytest.raises(grpc.RpcError, match="its deadline") as refusal:
-        busy.infer(a_request("slow", rows(0.0)), timeout=0.08)
+        busy.infer(a_request("slow", rows(0.0)), timeout=0.8 * BATCH_S)
 
     assert refusal.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -140,7 +139,7 @@ def test_a_cancelled_call_costs_no_batch(busy: Server):
     answers = [first.result(), last.result()]
 
     np.testing.assert_allclose(output(answers[1]), expected_echo(rows(9.0, 4)), rtol=1e-6)
-    eventually(lambda: _same(batches(busy), before + 2))
+    eventually(lambda: equal(batches(busy), before + 2))
 
 
 def test_a_cancelled_stream_costs_no_batch(busy: Server):
@@ -158,7 +157,7 @@ def test_a_cancelled_stream_costs_no_batch(busy: Server):
     busy.infer(a_request("slow", rows(9.0, 4)))
 
     assert first.infer_response.id == "0"
-    eventually(lambda: _same(batches(busy) in {before + 2, before + 3}, True))
+    eventually(lambda: equal(batches(busy) in {before + 2, before + 3}, True))
 
 
 def test_a_failing_row_fails_its_own_request_only(server: Server):
@@ -166,9 +165,8 @@ def test_a_failing_row_fails_its_own_request_only(server: Server):
     bad = {"3"}
     for name in bad:
         sent[name][0, 0] = MARKER
-    calls = {
-        name: server.begin(a_request("frail", x, name, slo_ms=5000.0)) for name, x in sent.items()
-    }
+    requests = [a_request("frail", x, name, slo_ms=5000.0) for name, x in sent.items()]
+    calls = dict(zip(sent, server.begin_together(requests), strict=True))
 
     assert {n for n, c in calls.items() if c.code() is not grpc.StatusCode.OK} == bad
     for name, call in calls.items():
@@ -218,7 +216,3 @@ def test_the_watch_tells_when_a_family_begins_to_serve(tmp_path: Path):
 
         watch.cancel()
         assert told == [b"\x08\x02", b"\x08\x01"]
-
-
-def _same(got: object, wanted: object) -> None:
-    assert got == wanted

@@ -32,7 +32,8 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_refused_and_shed_requests_carry_the_hint_that_their_message_tells(busy: Server):
-    calls = [busy.begin(a_request("slow", rows(float(i)), slo_ms=350.0)) for i in range(40)]
+    requests = [a_request("slow", rows(float(i)), slo_ms=350.0) for i in range(40)]
+    calls = busy.begin_together(requests)
 
     refused = [c for c in calls if c.code() is grpc.StatusCode.RESOURCE_EXHAUSTED]
 
@@ -56,11 +57,14 @@ def test_what_time_will_not_mend_carries_no_hint(busy: Server):
 
 def test_a_client_with_grpc_retries_comes_back_when_it_was_told_to(busy: Server):
     policy = {
-        "maxAttempts": 5, "initialBackoff": f"{BACKOFF_S}s", "maxBackoff": f"{BACKOFF_S}s",
-        "backoffMultiplier": 1, "retryableStatusCodes": ["RESOURCE_EXHAUSTED"],
-    }  # fmt: skip
+        "maxAttempts": 5,
+        "initialBackoff": f"{BACKOFF_S}s",
+        "maxBackoff": f"{BACKOFF_S}s",
+        "backoffMultiplier": 1,
+        "retryableStatusCodes": ["RESOURCE_EXHAUSTED"],
+    }
     config = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]})
-    flood = [busy.begin(a_request("slow", rows(float(i)))) for i in range(40)]
+    flood = busy.begin_together([a_request("slow", rows(float(i))) for i in range(40)])
     assert next(c for c in flood if c.code() is not grpc.StatusCode.OK)
     begun_s = time.monotonic()
     with grpc.insecure_channel(busy.url, [("grpc.service_config", config)]) as channel:

@@ -13,22 +13,32 @@ from tritonclient.utils import InferenceServerException
 from models.artifacts import remove_variants
 from models.catalog import Family, Slo, TensorSpec
 from tests.support.serving.families import WIDTH, expected_echo, publish_scripted, rows
-from tests.support.serving.server import Server, a_request, count, eventually, serving
+from tests.support.serving.server import Server, a_request, count, equal, eventually, serving
 from tests.support.serving.triton import an_input
 from wire import inference_pb2 as pb
 
 STEPS = Family(
-    "steps", (TensorSpec("x", "FP32", (-1, WIDTH)),), (TensorSpec("y", "FP32", (-1, 4)),), (),
-    Slo(0.15), max_batch=32,
-)  # fmt: skip
+    "steps",
+    inputs=(TensorSpec("x", "FP32", (-1, WIDTH)),),
+    outputs=(TensorSpec("y", "FP32", (-1, 4)),),
+    variants=(),
+    slo=Slo(0.15),
+    max_batch=32,
+)
 QUICK, SLOW = "per_row_s = 0.0005", "per_row_s = 0.01"
 ROW_BYTES = 4 * 300_000
 BULKY = Family(
-    "bulky", (TensorSpec("x", "FP32", (-1, WIDTH)),),
-    (TensorSpec("wide", "FP32", (-1, ROW_BYTES // 4)), TensorSpec("count", "INT64", (-1, 40_000)),
-     TensorSpec("thin", "FP32", (-1, 4))),
-    (), Slo(5.0), max_batch=16,
-)  # fmt: skip
+    "bulky",
+    inputs=STEPS.inputs,
+    outputs=(
+        TensorSpec("wide", "FP32", (-1, ROW_BYTES // 4)),
+        TensorSpec("count", "INT64", (-1, 40_000)),
+        TensorSpec("thin", "FP32", (-1, 4)),
+    ),
+    variants=(),
+    slo=Slo(5.0),
+    max_batch=16,
+)
 GIANT = Family(
     "giant", BULKY.inputs, (TensorSpec("y", "UINT8", (-1, 5 << 20)),), (), Slo(5.0), max_batch=4
 )
@@ -118,8 +128,11 @@ def test_a_stock_client_can_see_what_it_will_be_held_to(client: Any):
     assert policy.default_timeout_microseconds == 150_000
     assert 1 <= policy.max_queue_size <= 1024
     assert {key: one.string_value for key, one in config.parameters.items()} == {
-        "slo_ms": "150", "min_accuracy": "0", "queue_capacity": "1024", "max_batch_with_time": "32",
-    }  # fmt: skip
+        "slo_ms": "150",
+        "min_accuracy": "0",
+        "queue_capacity": "1024",
+        "max_batch_with_time": "32",
+    }
 
 
 def test_the_configuration_follows_variants_as_they_come_and_go(tmp_path: Path):
@@ -157,7 +170,7 @@ def test_an_answer_that_would_not_fit_a_message_is_refused_beforehand(client: An
     assert fits.as_numpy("wide").nbytes == 2 * ROW_BYTES
     assert refusal.value.status() == "StatusCode.INVALID_ARGUMENT"
     assert "ask for 2 rows at most, ask for fewer outputs" in refusal.value.message()
-    eventually(lambda: _equal(sized.statistics("bulky").execution_count, before + 1))
+    eventually(lambda: equal(sized.statistics("bulky").execution_count, before + 1))
 
 
 @pytest.mark.parametrize(("wanted", "count"), [(("thin",), 16), (("wide",), 3), (("count",), 12)])
@@ -205,7 +218,7 @@ def test_refusals_for_size_are_counted_as_bad_input(client: Any, sized: Server):
     with pytest.raises(InferenceServerException):
         client.infer("bulky", [an_input(rows(1.0, 4))])
 
-    eventually(lambda: _equal(count(sized, "invalid", "bulky"), before + 1))
+    eventually(lambda: equal(count(sized, "invalid", "bulky"), before + 1))
 
 
 def test_no_more_rows_are_promised_or_run_than_may_wait(tmp_path: Path):
@@ -237,7 +250,7 @@ def test_an_slo_that_no_arm_meets_is_told_once_all_are_loaded(tmp_path: Path):
             server.infer(a_request("steps", rows(1.0)))
 
         assert refusal.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        eventually(lambda: _equal(server.log.count("no arm answers a row within the SLO"), 1))
+        eventually(lambda: equal(server.log.count("no arm answers a row within the SLO"), 1))
         assert (
             "steps: no arm answers a row within the SLO of 150 ms: the fastest, only on scripted"
             in server.log
@@ -251,7 +264,7 @@ def test_any_other_answer_above_the_limit_is_refused_in_words_and_logged(
         client.get_model_metadata("wordy")
 
     assert refusal.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
-    eventually(lambda: _equal("bytes is more than max_message_mib allows" in sized.log, True))
+    eventually(lambda: equal("bytes is more than max_message_mib allows" in sized.log, True))
 
 
 def a_typed_request(count: int, wanted: str) -> Any:
@@ -261,7 +274,3 @@ def a_typed_request(count: int, wanted: str) -> Any:
     tensor.contents.fp32_contents.extend([1.0] * (count * WIDTH))
     request.outputs.add(name=wanted)
     return request
-
-
-def _equal(got: object, wanted: object) -> None:
-    assert got == wanted

@@ -10,7 +10,15 @@ import pytest
 import tritonclient.grpc as triton
 
 from tests.support.serving.families import expected_echo, rows
-from tests.support.serving.server import SERVICE, Server, a_request, count, eventually, output
+from tests.support.serving.server import (
+    SERVICE,
+    Server,
+    a_request,
+    count,
+    equal,
+    eventually,
+    output,
+)
 from tests.support.serving.triton import an_input, said
 from wire import inference_pb2
 
@@ -48,7 +56,7 @@ def test_every_message_of_a_stream_has_the_whole_slo(server: Server):
         assert response.id == str(i)
         assert response.parameters["queue_ms"].double_param < SLO_MS
         np.testing.assert_allclose(output(response), expected_echo(rows(float(i))), rtol=1e-6)
-    eventually(lambda: _equal(count(server, "ok", "echo") - before, 3))
+    eventually(lambda: equal(count(server, "ok", "echo") - before, 3))
 
 
 def test_tritonclients_stream_may_be_older_than_the_slo(server: Server):
@@ -118,7 +126,3 @@ def test_every_answer_of_a_stream_is_marked_as_its_requests_last(server: Server)
         a.infer_response.parameters["triton_final_response"].bool_param for a in told.values()
     )
     assert {name for name, a in told.items() if a.error_message} == {"bad", "late"}
-
-
-def _equal(got: object, wanted: object) -> None:
-    assert got == wanted

@@ -22,18 +22,19 @@ def client(server: Server) -> Iterator[Any]:
         yield opened
 
 
-def test_concurrent_requests_each_get_their_own_answer(client: Any):
+def test_concurrent_requests_each_get_their_own_answer(server: Server, client: Any):
     answers: queue.Queue[Any] = queue.Queue()
     count = 200
     sent = {str(i): rows(float(i), 1 + i % 3) for i in range(count)}
 
-    for name, x in sent.items():
-        client.async_infer(
-            "echo",
-            [an_input(x)],
-            lambda result, error: answers.put((result, error)),
-            request_id=name,
-        )
+    with server.standing_still():  # so that they wait together
+        for name, x in sent.items():
+            client.async_infer(
+                "echo",
+                [an_input(x)],
+                lambda result, error: answers.put((result, error)),
+                request_id=name,
+            )
     got = [answers.get(timeout=30) for _ in range(count)]
 
     assert [str(error) for _, error in got if error] == []

@@ -20,7 +20,7 @@ _COMMON = """
 import resource, sys
 from dataclasses import replace
 from pathlib import Path
-from tests.killing import at_every_step
+from tests.support.killing import at_every_step
 from models.stems import add_tasks, load_package, publish_package, remove_tasks
 
 work = Path(sys.argv[1])

@@ -26,6 +26,8 @@ from tests.support.sharing.scripted import (
 )
 from wire import tasks_pb2 as pb
 
+NANS = np.full(6, np.nan, np.float32)
+
 
 def ids(answers: Any) -> list[int]:
     """Frame ids of the answers to frames."""
@@ -91,10 +93,10 @@ def test_pixels_arrive_as_they_were_sent():
         ({"shape": [2, 3]}, r"Expected \[1,2,3\], got \[2,3\]"),
         ({"pixels": b"12345"}, "Expected 6, got 5"),
         ({"datatype": "INT8"}, "'INT8'; expected UINT8 or FP32"),
-        ({"pixels": np.full(6, np.nan, np.float32).tobytes(), "datatype": "FP32"}, "NaN or infinite"),
+        ({"pixels": NANS.tobytes(), "datatype": "FP32"}, "NaN or infinite"),
         ({"captured_unix_ms": np.inf}, "captured_unix_ms inf is no time"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_frame_is_refused_by_its_id_and_the_stream_goes_on(wrong: Any, words: str):
     with bench(ScriptedShare(at_once=True)) as on:
         answers = list(on.analyse(iter([opening(), a_frame(1, **wrong), a_frame(2)])))

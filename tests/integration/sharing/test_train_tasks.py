@@ -25,9 +25,15 @@ from trainer.tasks.stream import Stream
 from trainer.tasks.table import table
 
 ASKED = {
-    "network": "resnet-w4-d1", "base-budget": 6000, "tasks": "six=6;high=7,8,9", "points": "3,5", "head-budget": 4000,
-    "frames": 1000, "choosing-frames": 600, "measuring-windows": 100,
-}  # fmt: skip
+    "network": "resnet-w4-d1",
+    "base-budget": 6000,
+    "tasks": "six=6;high=7,8,9",
+    "points": "3,5",
+    "head-budget": 4000,
+    "frames": 1000,
+    "choosing-frames": 600,
+    "measuring-windows": 100,
+}
 POINTS = (0, 3, 5)
 
 
@@ -125,6 +131,10 @@ def test_the_table_is_for_people(published: tuple[Path, Package, dict[str, Any]]
     assert "published as" in lines[-1]
 
 
+ABOVE = "must be above 0"
+FEW_TURNED = {"measuring-windows": "10", "views": "plain,turned", "tasks": "a=9:turned"}
+
+
 @pytest.mark.parametrize(
     ("changes", "said_of_it"),
     [
@@ -136,16 +146,16 @@ def test_the_table_is_for_people(published: tuple[Path, Package, dict[str, Any]]
         ({"base-classes": "1"}, "give two or more to tell apart"),
         ({"data": "/nowhere"}, "/nowhere does not exist"),
         ({"views": "sideways"}, "give some of plain, mirrored, turned"),
-        ({"head-budget": "0", "held-out": "1"}, "head_lr must be above 0 and finite; held_out must be above 0"),
-        ({"head-lr": "nan"}, "head_budget and head_lr must be above 0 and finite"),
-        ({"stream-fps": "inf"}, "stream_fps must be above 0 and finite; event_length_s"),
+        ({"head-budget": "0", "held-out": "1"}, f"head_lr {ABOVE} and finite; held_out {ABOVE}"),
+        ({"head-lr": "nan"}, f"head_budget and head_lr {ABOVE} and finite"),
+        ({"stream-fps": "inf"}, f"stream_fps {ABOVE} and finite; event_length_s"),
         ({"frames": "100000000000000"}, "out of memory: "),
         ({"head-lr": "1e9"}, "lower the rate (--head-lr)"),
-        ({"measuring-windows": "10", "views": "plain,turned", "tasks": "a=9:turned"}, "greater --measuring-windows"),
+        (FEW_TURNED, "greater --measuring-windows"),
         ({"threads": "-1"}, "--threads and --nice must not be negative"),
         ({"publish": "/proc/models"}, "repository /proc/models cannot be written"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_trained_is_refused_in_one_line(
     changes: dict[str, str], said_of_it: str, capsys: pytest.CaptureFixture[str]
 ):

@@ -1,8 +1,6 @@
 """Candidates published beside a running server under traffic: tried, promoted, rejected, rolled back, remembered."""
 
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 
 from models.catalog import Family
-from tests.integration.operating.test_metrics import scrape, total
+from tests.support.serving.commands import gearshift
 from tests.support.serving.families import (
     ECHO,
     WIDTH,
@@ -23,9 +21,9 @@ from tests.support.serving.families import (
     publish_scripted,
     rows,
 )
+from tests.support.serving.scraping import scrape, total
 from tests.support.serving.server import (
     PATIENCE_S,
-    ROOT,
     Server,
     a_request,
     eventually,
@@ -158,16 +156,16 @@ def test_the_frontier_tells_of_recent_requests_and_the_status_of_candidates(tmp_
         region = control(
             server, pb.GetFrontierRequest(family="echo"), pb.GetFrontierResponse
         ).regions[0]
-        status = subprocess.run(
-            [sys.executable, "-m", "gearshift", "status", "--url", server.url],
-            cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=True,
-        ).stdout  # fmt: skip
+        status = gearshift("status", "--url", server.url)
 
+    assert status.returncode == 0, status.stderr
     assert 0.0 < share < 1.0
     assert region.slo_ms == 2048.0
     assert region.in_time == region.offered > 0
     assert 0.7 <= region.effective_accuracy <= 0.8
-    assert re.search(r"candidate sharp \(0.8000\): promoted, watched, agrees on \d+ of", status)
+    assert re.search(
+        r"candidate sharp \(0.8000\): promoted, watched, agrees on \d+ of", status.stdout
+    )
 
 
 def test_a_dominated_candidate_is_rejected_and_never_answers(tmp_path: Path):

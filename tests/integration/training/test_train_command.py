@@ -62,18 +62,24 @@ def test_the_same_run_again_is_a_candidate_beside_the_first(tmp_path: Path):
     assert [v.candidate for v in family.variants] == [False, True]
 
 
+INTO = ("--publish", "{}/models", "--family")
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (("--publish", "{}/models"), "--publish REPOSITORY and --family NAME go together"),
-        (("--publish", "{}/models", "--family", "d", "--precisions", "int4"), "unknown precisions int4; known: fp32,"),
-        (("--publish", "{}/models", "--family", "d", "--slo-ms", "0"), "--slo-ms must be above 0"),
-        (("--publish", "{}/models", "--family", "echo"), "family echo in {}/models is another: its inputs are x FP32"),
-        (("--publish", "{}/models", "--family", "../d"), "family '../d' must have a plain name"),
-        (("--publish", "/proc/models", "--family", "d"), "repository /proc/models cannot be written"),
+        ((*INTO, "d", "--precisions", "int4"), "unknown precisions int4; known: fp32,"),
+        ((*INTO, "d", "--slo-ms", "0"), "--slo-ms must be above 0"),
+        ((*INTO, "echo"), "family echo in {}/models is another: its inputs are x FP32"),
+        ((*INTO, "../d"), "family '../d' must have a plain name"),
+        (
+            ("--publish", "/proc/models", "--family", "d"),
+            "repository /proc/models cannot be written",
+        ),
         (("--next",), "--next needs a TOML file with a table [sidecar]"),
     ],
-)  # fmt: skip
+)
 def test_what_could_not_be_published_is_refused_before_anything_is_trained(
     tmp_path: Path, flags: tuple[str, ...], said: str
 ):
@@ -120,13 +126,16 @@ def test_the_next_network_can_be_planned_from_a_file(tmp_path: Path):
     known = {
         "variants": [
             {
-                "name": variant.name, "accuracy": variant.accuracy.value, "origin": variant.origin,
-                "state": "serving", "latency": [{"rows": 1, "meanMs": 0.1}],
+                "name": variant.name,
+                "accuracy": variant.accuracy.value,
+                "origin": variant.origin,
+                "state": "serving",
+                "latency": [{"rows": 1, "meanMs": 0.1}],
             }
         ],
         "regions": [{"sloMs": 64, "offered": 30, "inTime": 30, "effectiveAccuracy": 0.3}],
         "windowS": 60,
-    }  # fmt: skip
+    }
     (tmp_path / "frontier.json").write_text(json.dumps(known))
     config = sidecar_file(tmp_path, "127.0.0.1:1", networks=["cnn-w2-d1", "cnn-w8-d2"])
 

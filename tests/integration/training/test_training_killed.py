@@ -21,7 +21,7 @@ _COMMON = """
 import os, random, resource, signal, sys, time
 from pathlib import Path
 import torch
-from tests.killing import die_at
+from tests.support.killing import die_at
 from trainer.run import checkpoints
 import trainer.run.outcome, trainer.run.prepare
 from trainer.__main__ import main

@@ -64,7 +64,7 @@ def bodies(size: int) -> dict[str, bytes]:
         "datatype": name + field(5, field(1, b"x") + field(2, b"d" * size)),
         "unknown fields": name + b"\xf8\x07\x01" * (size // 3),
         "parameters of a tensor": name + field(5, field(1, b"x") + b'"\0' * (size // 2)),
-    }  # fmt: skip
+    }
 
 
 def _channel(port: int, *options: tuple[str, int]) -> grpc.Channel:
@@ -283,19 +283,34 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 def _headers(path: str) -> bytes:
     """Literal headers, never indexed."""
-    fields = ((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x"),
-              ("te", "trailers"), ("content-type", "application/grpc"))  # fmt: skip
+    fields = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": path,
+        ":authority": "x",
+        "te": "trailers",
+        "content-type": "application/grpc",
+    }
     return b"".join(
         b"\x10" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
-        for name, value in fields
+        for name, value in fields.items()
     )
 
 
 ATTACKS: dict[str, Callable[[int, int, float], None]] = {
     one.__name__: one
-    for one in (large_requests, packed_requests, large_questions, idle_streams, rapid_reset, unread_answers,
-                unread_by_many, unread_streams, idle_visits)
-}  # fmt: skip
+    for one in (
+        large_requests,
+        packed_requests,
+        large_questions,
+        idle_streams,
+        rapid_reset,
+        unread_answers,
+        unread_by_many,
+        unread_streams,
+        idle_visits,
+    )
+}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,20 @@ class Server:
         )
         return call.future(request, timeout=timeout)
 
+    def begin_together(self, requests: Sequence[Any]) -> list[Any]:
+        """Start these ModelInfers so that they arrive at once, however slowly this process gets to begin them."""
+        with self.standing_still():
+            return [self.begin(request) for request in requests]
+
+    @contextmanager
+    def standing_still(self) -> Generator[None]:
+        """Its process is stopped meanwhile; what is sent waits in its sockets."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def statistics(self, family: str) -> Any:
         """The family's ModelStatistics."""
         request = pb.ModelStatisticsRequest(name=family)
@@ -139,9 +153,14 @@ def serving(
 def refused_start(cache: Path, *flags: str, **environment: str) -> str:
     """What `gearshift serve` says where it cannot start; it must exit with 2 and show no traceback."""
     done = subprocess.run(
-        serve_command(*flags), cwd=ROOT, env=surroundings(cache, environment),
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        serve_command(*flags),
+        cwd=ROOT,
+        env=surroundings(cache, environment),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
@@ -178,6 +197,11 @@ def eventually(check: Callable[[], None], within_s: float = 2.0) -> None:
             return
         time.sleep(0.01)
     check()
+
+
+def equal(got: object, wanted: object) -> None:
+    """What `eventually` may wait for."""
+    assert got == wanted
 
 
 def a_request(model: str, x: NDArray[np.float32], request_id: str = "", **more: Any) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.support.serving.commands import ended
 from tests.support.serving.server import ROOT, surroundings
 
 STRACE = shutil.which("strace")
@@ -82,10 +83,7 @@ def traced(log: Path, command: Sequence[str]) -> list[str]:
 def run_traced(place: Place, *command: str, **environment: str) -> str:
     """Run our python with these arguments under strace; what it printed. Fails where it spoke or wrote elsewhere."""
     log = place.folder / "trace"
-    done = subprocess.run(
-        traced(log, [sys.executable, *command]), cwd=ROOT, env=place.environment(environment),
-        capture_output=True, text=True, timeout=110, check=False,
-    )  # fmt: skip
+    done = ended(traced(log, [sys.executable, *command]), place.environment(environment))
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     check(place, log)

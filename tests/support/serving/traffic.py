@@ -24,6 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.serving import traffic_family
 from tests.support.serving.resetting import Resetting
 from tests.support.serving.server import PATIENCE_S, ROOT, Server
+from tests.support.serving.traffic_client import AT_WORK
 
 CLASSES = ("unary", "stream", "rude")
 """SLO classes, one a kind of client."""
@@ -132,14 +133,15 @@ class _Changes:
 
 
 class _Doomed:
-    """A client that is killed in the midst of it."""
+    """A client that is killed in the midst of it, once it has done a first round."""
 
     def __init__(self, url: str) -> None:
         self._url, self.count = url, 0
 
     def __call__(self) -> None:
         with _client(self._url, "rude", 900 + self.count, Plan()) as process:
-            time.sleep(2.0)
+            assert process.stderr is not None
+            assert any(line.strip() == AT_WORK for line in process.stderr)
             process.kill()
         self.count += 1
 
@@ -181,8 +183,11 @@ def _client(url: str, kind: str, seed: int, plan: Plan) -> "subprocess.Popen[str
     what = [url, kind, str(seed), str(plan.requests), str(plan.seconds)]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.serving.traffic_client", *what],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _told(client: "subprocess.Popen[str]") -> dict[str, Any]:

@@ -22,6 +22,8 @@ from wire import inference_pb2
 
 pb: Any = inference_pb2
 
+AT_WORK = "at work"
+"""What it says on standard error after its first round."""
 WINDOW = 32
 """Requests under way at a time."""
 USUAL = {"RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
@@ -33,10 +35,15 @@ PINNED = {
 }
 """The same by the variant that it wants: an arm may be out of use for a moment, and the visitor be gone."""
 OF_WORDS = {
-    "internal: ": "INTERNAL", "unexpected shape": "INVALID_ARGUMENT", "has no variant": "NOT_FOUND",
-    "is not available now": "UNAVAILABLE", "is out of use": "UNAVAILABLE", "its deadline ": "DEADLINE_EXCEEDED",
-    "cannot answer in time": "DEADLINE_EXCEEDED", "retry later": "RESOURCE_EXHAUSTED",
-}  # fmt: skip
+    "internal: ": "INTERNAL",
+    "unexpected shape": "INVALID_ARGUMENT",
+    "has no variant": "NOT_FOUND",
+    "is not available now": "UNAVAILABLE",
+    "is out of use": "UNAVAILABLE",
+    "its deadline ": "DEADLINE_EXCEEDED",
+    "cannot answer in time": "DEADLINE_EXCEEDED",
+    "retry later": "RESOURCE_EXHAUSTED",
+}
 """What an error in a stream says -> the code that the same request has outside of one."""
 
 
@@ -200,8 +207,10 @@ def _stream_of(channel: grpc.Channel) -> Any:
 
 
 KINDS: dict[str, Callable[[grpc.Channel, Requests, int, Seen], None]] = {
-    "unary": unary, "stream": stream, "rude": rude,
-}  # fmt: skip
+    "unary": unary,
+    "stream": stream,
+    "rude": rude,
+}
 
 
 def _rounds(count: int, until_s: float) -> Iterator[int]:
@@ -214,7 +223,9 @@ def main(url: str, kind: str, seed: str, count: str, seconds: str) -> None:
     """Send until so many are sent, or the time is over; then print what was seen."""
     seen, requests = Seen(), Requests(kind, int(seed))
     channel = _open(url)
-    for size in _rounds(int(count), time.monotonic() + float(seconds)):
+    for number, size in enumerate(_rounds(int(count), time.monotonic() + float(seconds))):
+        if number == 1:
+            print(AT_WORK, file=sys.stderr, flush=True)  # noqa: T201 - whoever is to kill it waits for that
         KINDS[kind](channel, requests, size, seen)
         if kind == "rude":
             channel.close()

@@ -16,9 +16,13 @@ TAGS = {"steady": 1.0, "other": 2.0, VISITOR: 3.0}
 """Variant -> what it puts into the last column."""
 _ACCURACY = {"steady": 0.7, "other": 0.8, VISITOR: 0.9}
 _FAMILY = Family(
-    NAME, (TensorSpec("x", "FP32", (-1, 4)),), (TensorSpec("y", "FP32", (-1, 4)),), (),
-    Slo(1.0), max_batch=16,
-)  # fmt: skip
+    NAME,
+    inputs=(TensorSpec("x", "FP32", (-1, 4)),),
+    outputs=(TensorSpec("y", "FP32", (-1, 4)),),
+    variants=(),
+    slo=Slo(1.0),
+    max_batch=16,
+)
 
 
 def rows_of(number: int, count: int) -> NDArray[np.float32]:

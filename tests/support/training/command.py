@@ -1,8 +1,6 @@
 """`gearshift train` as tests run it, and requests for the family that it publishes: digits."""
 
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -12,7 +10,8 @@ from typing import Any
 import grpc
 import numpy as np
 
-from tests.support.serving.server import PATIENCE_S, ROOT, Server, eventually, surroundings
+from tests.support.serving.commands import GEARSHIFT, Ended, ended
+from tests.support.serving.server import PATIENCE_S, Server, eventually, surroundings
 from trainer.data import Split, load
 from wire import control_pb2
 from wire import inference_pb2 as pb
@@ -24,7 +23,7 @@ KEEN = {"GEARSHIFT__CANDIDATES__SHADOW_SHARE": "1", "GEARSHIFT__CANDIDATES__TRIA
 
 def command(*flags: str) -> list[str]:
     """`gearshift train` with these flags."""
-    return [sys.executable, "-m", "gearshift", "train", *flags]
+    return [*GEARSHIFT, "train", *flags]
 
 
 def around(folder: Path) -> Mapping[str, str]:
@@ -32,30 +31,22 @@ def around(folder: Path) -> Mapping[str, str]:
     return surroundings(folder / "cache", {"OMP_NUM_THREADS": "1"})
 
 
-def train(folder: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
+def train(folder: Path, *flags: str) -> Ended:
     """A run to its end, whatever its exit code."""
-    return subprocess.run(
-        command(*flags), cwd=ROOT, env=around(folder), capture_output=True, text=True,
-        timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    return ended(command(*flags), around(folder))
 
 
-def train_tasks(folder: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
+def train_tasks(folder: Path, *flags: str) -> Ended:
     """`gearshift train-tasks` on digits, whatever its exit code."""
-    return subprocess.run(
-        [sys.executable, "-m", "gearshift", "train-tasks", "--data", "digits", "--quiet", *flags],
-        cwd=ROOT, env=around(folder), capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+    digits = ("--data", "digits", "--quiet")
+    return ended([*GEARSHIFT, "train-tasks", *digits, *flags], around(folder))
 
 
-def publish(
-    folder: Path, network: str, budget: int, *flags: str
-) -> "subprocess.CompletedProcess[str]":
+def publish(folder: Path, network: str, budget: int, *flags: str) -> Ended:
     """Train on digits and publish into `folder`/models."""
-    done = train(
-        folder, "--data", "digits", "--network", network, "--budget", str(budget), "--quiet", "--json",
-        "--publish", str(folder / "models"), "--family", FAMILY, "--slo-ms", "2000", *flags,
-    )  # fmt: skip
+    what = ("--data", "digits", "--network", network, "--budget", str(budget), "--quiet", "--json")
+    where = ("--publish", str(folder / "models"), "--family", FAMILY, "--slo-ms", "2000")
+    done = train(folder, *what, *where, *flags)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -63,10 +54,16 @@ def publish(
 def sidecar_file(folder: Path, server: str, **keys: object) -> Path:
     """A TOML file for digits; `keys` are of [sidecar], in place of quick ones: neighbours do not starve it."""
     known = {
-        "server": server, "family": FAMILY, "repository": str(folder / "models"),
-        "networks": ["cnn-w8-d2"], "budgets": [60000], "precisions": ["fp32"], "rounds": 1, "nice": 0,
+        "server": server,
+        "family": FAMILY,
+        "repository": str(folder / "models"),
+        "networks": ["cnn-w8-d2"],
+        "budgets": [60000],
+        "precisions": ["fp32"],
+        "rounds": 1,
+        "nice": 0,
         "work": str(folder / "work"),
-    }  # fmt: skip
+    }
     rows = [f"{key} = {_toml(value)}" for key, value in {**known, **keys}.items()]
     path = folder / "train.toml"
     path.write_text("\n".join(['data = "digits"', "[sidecar]", *rows, ""]))

@@ -26,9 +26,14 @@ def a_result() -> dict[str, object]:
     """What the report says beside the runs."""
     machine = {"cpu": "some processor", "server_core": 0, "client_core": 1, "date": "today"}
     return {
-        "machine": machine, "trace": "azure_conv", "seed": 11, "offered": 100, "duration_s": 10.0,
-        "slo_ms": 78.4, "command": "python",
-    }  # fmt: skip
+        "machine": machine,
+        "trace": "azure_conv",
+        "seed": 11,
+        "offered": 100,
+        "duration_s": 10.0,
+        "slo_ms": 78.4,
+        "command": "python",
+    }
 
 
 def test_an_arms_tables_are_the_mean_of_what_was_told_straight_between_sizes():
@@ -40,8 +45,12 @@ def test_an_arms_tables_are_the_mean_of_what_was_told_straight_between_sizes():
 
 
 def test_the_report_tells_how_far_ours_is_from_its_prediction_and_from_the_best_reference():
-    runs = [a_run("adaptive", 0.72, 0.73), a_run("adaptive", 0.74, 0.73), a_run("slackfit", 0.71),
-            a_run("aimd", 0.60)]  # fmt: skip
+    runs = [
+        a_run("adaptive", 0.72, 0.73),
+        a_run("adaptive", 0.74, 0.73),
+        a_run("slackfit", 0.71),
+        a_run("aimd", 0.60),
+    ]
 
     text = markdown(a_result(), [*runs, a_run("adaptive", 0.7, 0.7, in_full=False)])
 

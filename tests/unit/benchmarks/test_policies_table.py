@@ -113,9 +113,14 @@ def test_the_report_marks_a_cell_where_a_reference_is_ahead():
         "summary": summary(rows, [Screened(("a",), {})]),
         "profiles": {"gpu": {"arms": 6, "slo_ms": 36.0, "largest_rps": 286.0}},
         "machine": {"cpu": "some processor", "date": "today"},
-        "duration_s": 120.0, "seeds": [11], "spent_s": 60.0, "processes": 2, "command": "python",
-        "slow_down": {"rows": []}, "decision_time": [],
-    }  # fmt: skip
+        "duration_s": 120.0,
+        "seeds": [11],
+        "spent_s": 60.0,
+        "processes": 2,
+        "command": "python",
+        "slow_down": {"rows": []},
+        "decision_time": [],
+    }
 
     text = policies_report.markdown(result, rows)
 

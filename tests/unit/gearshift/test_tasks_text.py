@@ -9,8 +9,15 @@ from wire import tasks_pb2
 
 pb: Any = tasks_pb2
 CHOICE = pb.TaskChoice(
-    task="cat", frozen=7, rate_fps=5.0, x_vote=2, f1=0.81, recall=0.9, precision=0.74, reason="7 costs less"
-)  # fmt: skip
+    task="cat",
+    frozen=7,
+    rate_fps=5.0,
+    x_vote=2,
+    f1=0.81,
+    recall=0.9,
+    precision=0.74,
+    reason="7 costs less",
+)
 PLAN = pb.TaskPlan(
     choices=[CHOICE],
     stem=[pb.StemStep(start=0, end=7, rate_fps=5.0, cost=0.0123)],

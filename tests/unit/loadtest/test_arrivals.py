@@ -109,9 +109,13 @@ def test_a_recording_is_replayed_at_its_own_times_as_far_as_the_duration(tmp_pat
 
 @pytest.mark.parametrize(
     "flags",
-    ["--as-recorded", "--as-recorded --arrivals poisson", "--as-recorded --arrivals a --rate-rps 5",
-     "--as-recorded --arrivals a --counts"],
-)  # fmt: skip
+    [
+        "--as-recorded",
+        "--as-recorded --arrivals poisson",
+        "--as-recorded --arrivals a --rate-rps 5",
+        "--as-recorded --arrivals a --counts",
+    ],
+)
 def test_replaying_without_a_file_or_at_another_rate_is_refused(flags: str):
     with pytest.raises(BadOption, match="--as-recorded"):
         parse(flags.split())

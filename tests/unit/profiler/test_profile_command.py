@@ -37,9 +37,11 @@ def a_repository(root: Path, script: str | dict[str, str] = "fixed_s = 0.0\n") -
 
 def options(root: Path, repository: Path) -> list[str]:
     return [
-        "--family=tiny", f"--repository={repository}", f"--profiles={root / 'profiles'}",
+        "--family=tiny",
+        f"--repository={repository}",
+        f"--profiles={root / 'profiles'}",
         "--budget-s=0.1",
-    ]  # fmt: skip
+    ]
 
 
 def test_the_table_has_every_arm_and_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -58,8 +60,10 @@ def test_the_table_has_every_arm_and_batch(tmp_path: Path, capsys: pytest.Captur
 def test_the_columns_of_a_fast_model_do_not_run_together(tmp_path: Path):
     family = load_family(a_repository(tmp_path) / "tiny")
     point = Point(1024, 123456, 1e-7, 1e-5, 1234.5, 1e-7, 1e-8, 1.0)
-    profile = Profile("of-a-rather-long-name-that-goes-on-and-on", "fp32", "scripted", "cpu", 1, (point,),
-                      load_s=12345.6, memory_bytes=1 << 42)  # fmt: skip
+    long = "of-a-rather-long-name-that-goes-on-and-on"
+    profile = Profile(
+        long, "fp32", "scripted", "cpu", 1, (point,), load_s=12345.6, memory_bytes=1 << 42
+    )
 
     text = rendered(family, MachineProfile("0" * 8, "tiny", "today", (profile,)), detect())
 

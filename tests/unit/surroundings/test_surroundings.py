@@ -8,6 +8,7 @@ import pytest
 
 from surroundings.addresses import bare, joined, target
 from surroundings.variables import injected, unknown
+from tests.support.kubernetes import a_service
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("gearshift", "loadtest", "models", "profiler", "server", "trainer")
@@ -61,23 +62,6 @@ def test_surroundings_imports_nothing_that_it_should_keep_quiet():
         assert names - {"surroundings"} <= sys.stdlib_module_names
 
 
-def a_service(name: str, address: str = "10.96.12.7") -> dict[str, str]:
-    """All that Kubernetes puts into every container of the namespace for a Service of this name with two ports."""
-    ports = {"GRPC": ("TCP", 8001), "METRICS": ("TCP", 8002), "LOGS_1": ("UDP", 5140)}
-    found = {f"{name}_SERVICE_HOST": address, f"{name}_SERVICE_PORT": "8001"}
-    found[f"{name}_PORT"] = f"tcp://{address}:8001"
-    for port, (protocol, number) in ports.items():
-        each = f"{name}_PORT_{number}_{protocol}"
-        found |= {
-            f"{name}_SERVICE_PORT_{port}": str(number),
-            each: f"{protocol.lower()}://{address}:{number}",
-            f"{each}_PROTO": protocol.lower(),
-            f"{each}_PORT": str(number),
-            f"{each}_ADDR": address,
-        }
-    return found
-
-
 @pytest.mark.parametrize(
     "name", ["GEARSHIFT", "GEARSHIFT_METRICS", "GEARSHIFT_HTTP", "GEARSHIFT_2"]
 )
@@ -89,8 +73,13 @@ def test_all_that_kubernetes_makes_of_a_service_is_recognised(name: str, address
 
 
 def test_links_of_containers_are_recognised():
-    environment = {"GEARSHIFT_NAME": "/web/gearshift", "GEARSHIFT_ENV_PATH": "/bin", "GEARSHIFT_WEB_ENV_X": "1",
-                   "GEARSHIFT_PORT_8001_TCP_START": "8001", "GEARSHIFT_PORT_8001_TCP_END": "8002"}  # fmt: skip
+    environment = {
+        "GEARSHIFT_NAME": "/web/gearshift",
+        "GEARSHIFT_ENV_PATH": "/bin",
+        "GEARSHIFT_WEB_ENV_X": "1",
+        "GEARSHIFT_PORT_8001_TCP_START": "8001",
+        "GEARSHIFT_PORT_8001_TCP_END": "8002",
+    }
 
     assert injected(environment, ("PORT",)) == list(environment)
 

@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from models.stems import CutError, cut, single_tensor_points, stem_hashes
+from tests.support.sessions import first_output
 
 UNARY = ("Relu", "Neg", "Abs", "Sigmoid")
 BINARY = ("Add", "Sub", "Mul")
@@ -50,11 +50,6 @@ def depends_on(model: onnx.ModelProto, tensor: str) -> set[str]:
     return needed
 
 
-def run(model: onnx.ModelProto, batch: object) -> np.ndarray:
-    session = ort.InferenceSession(model.SerializeToString())
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: batch})[0])
-
-
 @given(networks())
 def test_a_tensor_is_a_point_exactly_where_no_path_leads_past_it(model: onnx.ModelProto):
     tensors = ["t0", *(n.output[0] for n in model.graph.node)]
@@ -70,9 +65,9 @@ def test_the_segments_between_all_points_are_the_network(model: onnx.ModelProto)
 
     found: object = batch
     for segment in cut(model, points):
-        found = run(segment, found)
+        found = first_output(segment, found)
 
-    np.testing.assert_allclose(np.asarray(found), run(model, batch), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(found), first_output(model, batch), rtol=1e-5, atol=1e-6)
 
 
 @given(networks())

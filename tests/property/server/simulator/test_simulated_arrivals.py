@@ -16,14 +16,15 @@ seeds = st.integers(0, 2**32 - 1)
 Stream = Callable[[float, float, int], Times]
 
 LEVELS = (Level(0.6, 3.0), Level(2.5, 0.8))
+COUNTS = (2.0, 0.0, 5.0)
 RECORDED = np.cumsum(np.random.default_rng(0).exponential(1.0, 50))
 STREAMS: dict[str, Stream] = {
     "renewal": lambda rate, duration, seed: arrivals.renewal(rate, duration, 8.0, seed),
     "clumped": lambda rate, duration, seed: arrivals.clumped(rate, duration, 8.0, 0.25, seed),
     "modulated": lambda rate, duration, seed: arrivals.modulated(rate, duration, LEVELS, seed),
-    "counts": lambda rate, duration, seed: arrivals.from_counts([2.0, 0.0, 5.0], rate, duration, seed),
+    "counts": lambda rate, duration, seed: arrivals.from_counts(COUNTS, rate, duration, seed),
     "rescaled": lambda rate, duration, seed: arrivals.rescaled(RECORDED, rate, duration, seed),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", STREAMS)

@@ -46,11 +46,6 @@ def publish(root: Path, family: Family, content: str = "weights") -> Family:
     return publish_family(root, family, files)
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "models"
-
-
 @pytest.mark.parametrize("labels", [(), ("cat", 'the "dog"')])
 def test_a_published_family_comes_back_as_it_was(root: Path, labels: tuple[str, ...]):
     published = publish(root, a_family(labels=labels))
@@ -211,8 +206,14 @@ def test_text_is_said_not_to_be_served(root: Path):
 
 @pytest.mark.parametrize(
     ("labels", "shape", "told"),
-    [(2, (-1, 10), True), (10, (-1, 10), False), (0, (-1, 10), False), (2, (-1, 1), False), (2, (-1, 9, 4), False)],
-)  # fmt: skip
+    [
+        (2, (-1, 10), True),
+        (10, (-1, 10), False),
+        (0, (-1, 10), False),
+        (2, (-1, 1), False),
+        (2, (-1, 9, 4), False),
+    ],
+)
 def test_labels_that_are_not_as_many_as_the_scores_are_doubted_when_verified(
     root: Path, capsys: pytest.CaptureFixture[str], labels: int, shape: tuple[int, ...], told: bool
 ):

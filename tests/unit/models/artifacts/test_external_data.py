@@ -1,88 +1,38 @@
-"""Weights beside the graph are part of the artefact: copied, named, hashed; what leads out of the folder is refused."""
+"""Weights beside the graph are part of the artefact: copied, named, hashed, verified."""
 
 import hashlib
-import os
 import tracemalloc
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from models.__main__ import main
 from models.artifacts import (
     ArtifactError,
     add_variants,
     load_family,
-    publish_family,
     remove_variants,
     size_of,
 )
-from models.artifacts.onnx_wire import references_in, with_locations
-from models.backends import RUNTIMES, Way, is_installed, open_backend
+from models.backends import Way, open_backend
 from models.backends.base import BackendError
-from models.catalog import Family, Variant
+from models.catalog import Variant
 from models.stems import Base, Package, publish_package
-from tests.support.outside import FAMILY, WIDTH, a_product, a_variant, outside, save, weights
-
-ROWS = np.random.default_rng(5).standard_normal((3, WIDTH)).astype(np.float32)
-ANYWHERE = [Way("onnxruntime"), Way("openvino"), Way("torch")]
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Path:
-    (tmp_path / "made").mkdir()
-    return tmp_path / "made"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "models"
-
-
-def publish(root: Path, **files: Path) -> Family:
-    variants = tuple(a_variant(name) for name in files)
-    return publish_family(root, replace(FAMILY, variants=variants), files)
-
-
-def answers(root: Path, family: Family, name: str, way: Way | None = None) -> np.ndarray:
-    variant = family.variant(name)
-    assert variant is not None
-    backend = open_backend(root / "own", family, variant, threads=1, way=way)
-    try:
-        return np.asarray(backend.run({"x": ROWS})["y"])
-    finally:
-        backend.close()
-
-
-def by_hand(root: Path, path: Path, text: str = "") -> Path:
-    """A family as a user writes it: a manifest with the graph's sha256, `text` at its end."""
-    folder = root / "own"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    (folder / "family.toml").write_text(
-        f"""
-name = "own"
-slo = {{ latency_ms = 50 }}
-inputs = [{{ name = "x", datatype = "FP32", shape = [-1, {WIDTH}] }}]
-outputs = [{{ name = "y", datatype = "FP32", shape = [-1, {WIDTH}] }}]
-
-[[variants]]
-name = "net"
-precision = "fp32"
-artifact = "{path.name}"
-sha256 = "{digest}"
-accuracy = {{ value = 0.8, source = "mine" }}
-{text}"""
-    )
-    return folder
-
-
-def ways() -> list[Way]:
-    there = {r.name for r in RUNTIMES if is_installed(r)}
-    return [way for way in ANYWHERE if way.backend in there]
+from tests.support.outside import (
+    ROWS,
+    WIDTH,
+    a_product,
+    a_variant,
+    answers,
+    by_hand,
+    outside,
+    publish,
+    save,
+    ways,
+    weights,
+)
 
 
 @pytest.mark.parametrize("way", ways(), ids=lambda way: way.backend)
@@ -217,180 +167,6 @@ def test_weights_that_a_written_manifest_names_are_verified(root: Path):
     assert main(["verify", "--repository", str(root)]) == 2
 
 
-def a_link(folder: Path) -> str:
-    (folder.parent / "secret.bin").write_bytes(weights().tobytes())
-    (folder / "link.bin").symlink_to(folder.parent / "secret.bin")
-    return "link.bin"
-
-
-def a_linked_folder(folder: Path) -> str:
-    (folder.parent / "elsewhere").mkdir()
-    (folder.parent / "elsewhere" / "w.bin").write_bytes(weights().tobytes())
-    (folder / "sub").symlink_to(folder.parent / "elsewhere")
-    return "sub/w.bin"
-
-
-def a_neighbour(folder: Path) -> str:
-    (folder.parent / "secret.bin").write_bytes(weights().tobytes())
-    return "../secret.bin"
-
-
-def a_pipe(folder: Path) -> str:
-    os.mkfifo(folder / "pipe")
-    return "pipe"
-
-
-OUT: list[tuple[str | Callable[[Path], str], str]] = [
-    (lambda f: str(f / "model.onnx.data"), "no plain relative path"),
-    (a_neighbour, "leads out of its folder"),
-    (lambda f: f"./../{f.name}/model.onnx.data", "leads out of its folder"),
-    (a_link, "is a link out of its folder"),
-    (a_linked_folder, "is a link out of its folder"),
-    ("file:///etc/passwd", "no plain relative path"),
-    ("http://127.0.0.1/w.bin", "no plain relative path"),
-    ("C:w.bin", "no plain relative path"),
-    ("..\\secret.bin", "no plain relative path"),
-    ("", "no plain relative path"),
-    ("*/_ORT_MEM_ADDR_/*", "is not there"),
-    ("nowhere.bin", "is not there"),
-    (".", "is no file"),
-    (a_pipe, "is no file"),
-]
-
-
-def refused_file(folder: Path, location: str | Callable[[Path], str]) -> Path:
-    folder.mkdir(parents=True)
-    named = location if isinstance(location, str) else location(folder)
-    tensor = numpy_helper.from_array(weights(), "w")
-    (folder / "model.onnx.data").write_bytes(outside(tensor, named))
-    save(folder / "model.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], [tensor])
-    return folder / "model.onnx"
-
-
-@pytest.mark.parametrize(("location", "said"), OUT)
-def test_a_location_out_of_the_folder_is_refused_before_any_runtime_sees_it(
-    root: Path, location: str | Callable[[Path], str], said: str
-):
-    path = refused_file(root / "own", location)
-    folder = by_hand(root, path)
-
-    with pytest.raises(ArtifactError, match=said):
-        load_family(folder)
-    family = load_family(folder, verify=False)
-    for way in ways():
-        with pytest.raises(BackendError, match=rf"keeps weights in .*{said}"):
-            answers(root, family, "net", way)
-
-
-@pytest.mark.parametrize(("location", "said"), OUT)
-def test_a_location_out_of_the_folder_is_not_published(
-    root: Path, tmp_path: Path, location: str | Callable[[Path], str], said: str
-):
-    path = refused_file(tmp_path / "made", location)
-
-    with pytest.raises(ArtifactError, match=said):
-        publish(root, net=path)
-
-    assert not (root / "own" / "family.toml").exists()
-
-
-@pytest.mark.parametrize(
-    ("entries", "said"),
-    [
-        ({"offset": 1}, "ends at byte 65, the file has 64"),
-        ({"offset": 4096, "length": 64}, "ends at byte 4160, the file has 64"),
-        ({"offset": -4, "length": 64}, "offset '-4', no whole number"),
-        ({"length": 32}, "said to have 32 bytes, its type and shape make 64"),
-        ({"length": "many"}, "length 'many', no whole number"),
-    ],
-)
-def test_an_extent_beyond_the_file_is_refused(root: Path, entries: dict[str, int | str], said: str):
-    (root / "own").mkdir(parents=True)
-    folder = by_hand(root, a_product(root / "own" / "model.onnx", **entries))
-
-    with pytest.raises(ArtifactError, match=said):
-        load_family(folder)
-    with pytest.raises(BackendError, match=said):
-        answers(root, load_family(folder, verify=False), "net")
-
-
-def test_a_truncated_file_of_weights_is_refused(root: Path):
-    (root / "own").mkdir(parents=True)
-    folder = by_hand(root, a_product(root / "own" / "model.onnx"))
-    (folder / "model.onnx.data").write_bytes(bytes(60))
-
-    with pytest.raises(ArtifactError, match="ends at byte 64, the file has 60"):
-        load_family(folder)
-
-
-def everywhere() -> onnx.ModelProto:
-    """A model with a tensor outside in every place that a tensor can be in."""
-
-    def away(name: str) -> TensorProto:
-        tensor = numpy_helper.from_array(weights(), name)
-        outside(tensor, f"{name}.bin")
-        return tensor
-
-    def node(name: str, **attributes: object) -> onnx.NodeProto:
-        return helper.make_node("Any", [], [f"{name}.out"], **attributes)
-
-    def sparse(name: str) -> onnx.SparseTensorProto:
-        return helper.make_sparse_tensor(away(f"{name}.values"), away(f"{name}.indices"), [4, 16])
-
-    branch = helper.make_graph(
-        [node("inner", value=away("inner.attribute"))], "branch", [], [], [away("inner.weights")]
-    )
-    nodes = [
-        node("one", value=away("attribute")),
-        node("many", values=[away("first"), away("second")]),
-        node("graph", then_branch=branch),
-        node("graphs", branches=[branch]),
-        node("sparse", sparse_value=sparse("attribute.sparse")),
-        node("sparses", sparse_values=[sparse("list.sparse")]),
-    ]
-    graph = helper.make_graph(
-        nodes, "main", [], [], [away("weights"), numpy_helper.from_array(weights(), "in")]
-    )
-    graph.sparse_initializer.append(sparse("initialiser"))
-    model = helper.make_model(graph)
-    model.functions.append(
-        helper.make_function("d", "f", [], [], [node("f", value=away("function"))], [], [])
-    )
-    info = model.training_info.add()
-    info.algorithm.CopyFrom(helper.make_graph([], "train", [], [], [away("training")]))
-    return model
-
-
-def test_a_tensor_is_found_wherever_it_can_be(tmp_path: Path):
-    (tmp_path / "m.onnx").write_bytes(everywhere().SerializeToString())
-
-    found = references_in(tmp_path / "m.onnx")
-
-    pairs = [
-        f"{n}.{p}"
-        for n in ("attribute.sparse", "list.sparse", "initialiser")
-        for p in ("values", "indices")
-    ]
-    inner = ["inner.attribute", "inner.weights"] * 2
-    names = ["attribute", "first", "second", "weights", "function", "training", *pairs, *inner]
-    assert sorted(r.tensor for r in found) == sorted(names)
-    assert {r.location for r in found} == {f"{name}.bin" for name in names}
-    assert {r.needed_bytes for r in found} == {64}
-
-
-def test_new_locations_change_nothing_else(tmp_path: Path):
-    (tmp_path / "m.onnx").write_bytes(everywhere().SerializeToString())
-    names = {
-        r.location: f"weights-{i}.data" for i, r in enumerate(references_in(tmp_path / "m.onnx"))
-    }
-
-    (tmp_path / "n.onnx").write_bytes(with_locations(tmp_path / "m.onnx", names))
-    back = with_locations(tmp_path / "n.onnx", {new: old for old, new in names.items()})
-
-    assert {r.location for r in references_in(tmp_path / "n.onnx")} == set(names.values())
-    assert back == (tmp_path / "m.onnx").read_bytes()
-
-
 def test_large_weights_are_copied_without_being_held_in_memory(root: Path, made: Path):
     tensor = helper.make_tensor("w", TensorProto.FLOAT, [0], b"", raw=True)
     del tensor.dims[:]
@@ -426,13 +202,3 @@ def test_other_weights_are_another_network_to_whoever_remembers_it(root: Path, m
 
     assert one.content != two.content
     assert Variant("a", "fp32", "a.onnx", "0" * 64, one.accuracy).content == "0" * 64
-
-
-def test_a_location_counts_though_the_tensor_says_that_its_values_are_inside(tmp_path: Path):
-    """Readers differ: they cut that number to 32 bits, or merge two tensors of one attribute."""
-    path = a_product(tmp_path / "model.onnx", "../secret")
-    model = onnx.load(path, load_external_data=False)
-    model.graph.initializer[0].data_location = TensorProto.DEFAULT
-    path.write_bytes(model.SerializeToString())
-
-    assert [r.location for r in references_in(path)] == ["../secret"]

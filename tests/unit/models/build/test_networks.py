@@ -77,8 +77,8 @@ def test_a_folded_batch_norm_is_convolution_then_norm():
     rng = np.random.default_rng(_RNG_SEED)
     picture = rng.normal(size=(3, 6, 6)).astype(np.float32)
     weight = rng.normal(size=(4, 3, 3, 3)).astype(np.float32)
-    norm = {k: rng.uniform(0.5, 2, 4).astype(np.float32)
-            for k in ("weight", "bias", "running_mean", "running_var")}  # fmt: skip
+    keys = ("weight", "bias", "running_mean", "running_var")
+    norm = {key: rng.uniform(0.5, 2, 4).astype(np.float32) for key in keys}
 
     folded, bias = fold_batch_norm(weight, norm, 1e-3)
 

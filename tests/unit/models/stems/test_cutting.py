@@ -2,20 +2,15 @@
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from models.stems import CutError, cut, single_tensor_points
+from tests.support.sessions import first_output
 from tests.support.sharing.packages import a_network, flat_frames, tensor
 
 LAYERS = 4
 FRAMES = flat_frames(3, 90, 255)
-
-
-def run(model: onnx.ModelProto, batch: object) -> np.ndarray:
-    session = ort.InferenceSession(model.SerializeToString())
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: batch})[0])
 
 
 def a_model(nodes: list[onnx.NodeProto], *, rows: object = "N", outputs: tuple[str, ...] = ("y",)):
@@ -36,8 +31,8 @@ def test_segments_in_turn_are_the_network():
     found: object = FRAMES
     for segment in segments:
         onnx.checker.check_model(segment, full_check=True)
-        found = run(segment, found)
-    np.testing.assert_allclose(found, run(model, FRAMES), rtol=1e-6)
+        found = first_output(segment, found)
+    np.testing.assert_allclose(found, first_output(model, FRAMES), rtol=1e-6)
 
 
 def test_one_segment_may_span_several_layers():
@@ -50,7 +45,9 @@ def test_one_segment_may_span_several_layers():
 
     assert len(steps) == 2
     activation = np.ones((2, 1, 8, 8), np.float32)
-    np.testing.assert_array_equal(run(whole, activation), run(steps[1], run(steps[0], activation)))
+    np.testing.assert_array_equal(
+        first_output(whole, activation), first_output(steps[1], first_output(steps[0], activation))
+    )
 
 
 def test_the_points_are_the_input_the_blocks_ends_and_the_output():
@@ -112,7 +109,7 @@ def test_constants_made_by_nodes_go_with_the_segments_that_use_them():
     x = np.ones((3, 4), np.float32)
 
     for segment in cut(a_model(nodes), ["x", "a", "b", "y"]):
-        x = run(segment, x)
+        x = first_output(segment, x)
 
     np.testing.assert_array_equal(x, np.full((3, 4), 2, np.float32))
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from models.stems.fusing import fused
+from tests.support.fusing import assert_exact
 
 Array = NDArray[np.float32]
 CHANNELS, SIDE = 4, 6
@@ -119,21 +119,6 @@ def linear(seed: int) -> onnx.ModelProto:
 
 
 HEADS = (convolutional, depthwise_first, residual, prepared, linear)
-
-
-def run(model: onnx.ModelProto, x: Array) -> Array:
-    session = ort.InferenceSession(model.SerializeToString())
-    (scores,) = session.run(None, {session.get_inputs()[0].name: x})
-    return np.asarray(scores)
-
-
-def assert_exact(heads: Sequence[onnx.ModelProto], x: Array) -> None:
-    together = fused(heads)
-
-    assert together is not None
-    alone = np.stack([run(head, x) for head in heads], axis=1)
-    assert np.ptp(alone, axis=1).max() > 1e-3  # else columns could be mixed up unseen
-    np.testing.assert_allclose(run(together, x), alone, atol=1e-5)
 
 
 @pytest.mark.parametrize("tasks", [2, 5])

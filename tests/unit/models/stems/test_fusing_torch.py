@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from models import trainable  # noqa: E402 - needs torch
-from tests.unit.models.stems.test_fusing import assert_exact  # noqa: E402 - after the skip
+from tests.support.fusing import assert_exact  # noqa: E402 - after the skip
 
 
 class Column(torch.nn.Module):

@@ -27,11 +27,6 @@ from tests.support.sharing.packages import a_head, a_package, add_task
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "models"
-
-
-@pytest.fixture
 def package(root: Path) -> Package:
     return a_package(root)
 

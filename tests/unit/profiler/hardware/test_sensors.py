@@ -132,9 +132,11 @@ def test_a_parents_throttling_is_added(tmp_path: Path):
 def test_the_clock_is_the_mean_of_the_allowed_cpus(tmp_path: Path):
     folder = "sys/devices/system/cpu/cpu{}/cpufreq/scaling_{}_freq"
     files = {
-        folder.format(0, "cur"): "2000000\n", folder.format(1, "cur"): "3000000\n",
-        folder.format(2, "cur"): "800000\n", folder.format(0, "max"): "3500000\n",
-    }  # fmt: skip
+        folder.format(0, "cur"): "2000000\n",
+        folder.format(1, "cur"): "3000000\n",
+        folder.format(2, "cur"): "800000\n",
+        folder.format(0, "max"): "3500000\n",
+    }
 
     assert read(tmp_path, files).clock == Clock(2.5e9, 3.5e9)
 

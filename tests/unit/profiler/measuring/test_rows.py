@@ -158,7 +158,7 @@ HEADER = b"\x93NUMPY\x01\x00"
         lambda path: path.write_bytes(b"PK\x03\x04" + bytes(200)),
     ],
     ids=["folder", "pipe", "pickled", "by columns", "empty", "nested", "short", "cut"],
-)  # fmt: skip
+)
 def test_odd_files_of_samples_are_told_and_left_out(
     damage: Callable[[Path], object], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

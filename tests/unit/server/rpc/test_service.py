@@ -22,7 +22,7 @@ from server.runtime.dispatch.dispatcher import Dispatcher, Limits
 from server.runtime.dispatch.jobs import Answer, Batch, Listeners
 from server.runtime.dispatch.running import Step
 from tests.support.builders import a_profile
-from tests.support.serving.server import eventually
+from tests.support.serving.server import equal, eventually
 from wire import inference_pb2
 
 pb: Any = inference_pb2
@@ -133,7 +133,7 @@ def test_a_stream_is_read_on_after_a_large_message_however_soon_that_is_read():
     for _ in range(20):
         line = Line()
         take(cast("Any", line), large)
-        eventually(lambda line=line: _is(line.reads, ["pause", "resume"]))
+        eventually(lambda line=line: equal(line.reads, ["pause", "resume"]))
     service.close()
 
 
@@ -161,7 +161,3 @@ def test_an_answer_that_nobody_reads_is_not_made_and_counts_as_shed():
         if s.name == "gearshift_requests_total"
     }
     assert told == {"shed": 1}
-
-
-def _is(found: object, wanted: object) -> None:
-    assert found == wanted

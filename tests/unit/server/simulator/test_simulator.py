@@ -14,8 +14,12 @@ from server.simulator.profile_file import read_arms
 from tests.support.serving.families import publish_scripted
 
 TINY = Family(
-    "tiny", (TensorSpec("x", "FP32", (-1, 2)),), (TensorSpec("y", "FP32", (-1, 2)),), (), Slo(0.1)
-)  # fmt: skip
+    "tiny",
+    inputs=(TensorSpec("x", "FP32", (-1, 2)),),
+    outputs=(TensorSpec("y", "FP32", (-1, 2)),),
+    variants=(),
+    slo=Slo(0.1),
+)
 
 
 def test_poisson_arrivals_are_sorted_seeded_and_of_the_rate():
@@ -88,14 +92,19 @@ def stored(folder: Path, counts: Mapping[str, Sequence[int]]) -> Path:
     """A stored profile of the family `tiny`: each variant's milliseconds are ten over its threads."""
     scripts = dict.fromkeys(counts, "per_row_s = 0.001")
     publish_scripted(folder, TINY, scripts, dict.fromkeys(counts, 0.7))
+    times = ("p50_s", "p95_s", "p99_s", "mean_s")
     rows = [
         {
-            "variant": name, "precision": "fp32", "backend": "scripted", "device": "cpu", "threads": n,
-            "points": [{"batch": 1, "n": 9} | dict.fromkeys(("p50_s", "p95_s", "p99_s", "mean_s"), 0.01 / n)],
+            "variant": name,
+            "precision": "fp32",
+            "backend": "scripted",
+            "device": "cpu",
+            "threads": n,
+            "points": [{"batch": 1, "n": 9} | dict.fromkeys(times, 0.01 / n)],
         }
         for name, threads in counts.items()
         for n in threads
-    ]  # fmt: skip
+    ]
     path = folder / "stored.json"
     path.write_text(json.dumps({"family": TINY.name, "profiles": rows}))
     return path

@@ -40,12 +40,9 @@ def _law(
 ) -> Curve:
     """A power law with a floor, `speed` times as fast as the law itself."""
     means = 0.05 + 0.6 * (speed * np.array(BUDGETS)) ** -0.3
-    scatter = (
-        (rng or _rng()).normal(0.0, noise, (len(BUDGETS), seeds))
-        if noise
-        else np.zeros((len(BUDGETS), seeds))
-    )
-    return _curve((means[:, None] + scatter).tolist())  # fmt: skip
+    size = (len(BUDGETS), seeds)
+    scatter = (rng or _rng()).normal(0.0, noise, size) if noise else np.zeros(size)
+    return _curve((means[:, None] + scatter).tolist())
 
 
 @pytest.mark.parametrize("ratio", [0.4, 0.8, 1.0, 1.3, 1.8, 3.0])
@@ -184,9 +181,11 @@ def test_the_shape_is_the_least_squares_falling_curve(seed: int):
 def _isotonic(means: np.ndarray) -> np.ndarray:
     """The min-max formula of antitonic regression, by brute force (Barlow et al., 1972)."""
     n = len(means)
-    return np.array([
-        max(min(means[i : j + 1].mean() for i in range(k + 1)) for j in range(k, n)) for k in range(n)
-    ])  # fmt: skip
+
+    def at(k: int) -> float:
+        return max(min(means[i : j + 1].mean() for i in range(k + 1)) for j in range(k, n))
+
+    return np.array([at(k) for k in range(n)])
 
 
 def test_a_cost_is_told_exactly_at_knots_and_as_a_bound_beyond_the_ends():

@@ -15,14 +15,25 @@ from trainer.errors import TrainError
 POINTS = [Point(s, b, n) for s in ("uniform", "stale:n=2") for b in (100.0, 200.0) for n in (1, 2)]
 ONE, OTHER = POINTS[0], POINTS[1]
 OUTCOME = {
-    "test_error": 0.1, "units": 100, "forwards": 10, "backprops": 30, "cpu_seconds": 2.5, "keep_rate": 0.3, "f": 0.25,
-}  # fmt: skip
+    "test_error": 0.1,
+    "units": 100,
+    "forwards": 10,
+    "backprops": 30,
+    "cpu_seconds": 2.5,
+    "keep_rate": 0.3,
+    "f": 0.25,
+}
 LANES = Lanes(at_once=2, threads=1)
 
 
 def _prints(point: Point) -> list[str]:
     result = json.dumps({**OUTCOME, "test_error": point.seed / 10, "units": point.budget})
     return [sys.executable, "-c", f"print('starting'); print('''{result}''')"]
+
+
+def printing(**changes: float) -> str:
+    """A program that prints the usual outcome with these changes."""
+    return f"print('''{json.dumps({**OUTCOME, **changes})}''')"
 
 
 def _does(source: str) -> list[str]:
@@ -100,16 +111,16 @@ def test_a_results_file_that_cannot_be_is_a_clear_error(tmp_path: Path):
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("import sys; print('no such folder', file=sys.stderr); sys.exit(2)", "exit 2: no such folder"),
+        ("import sys; print('no folder', file=sys.stderr); sys.exit(2)", "exit 2: no folder"),
         ("import os; os.kill(os.getpid(), 9)", "killed by signal 9"),
         ("print('hello')", "no result"),
         ("pass", "no result"),
         ("print('[1]')", "no result"),
         ("print('{\"test_error\": 0.5}')", "no result"),
-        (f"print('''{json.dumps({**OUTCOME, 'test_error': float('nan')})}''')", "test_error is nan"),
-        (f"print('''{json.dumps({**OUTCOME, 'test_error': 9.3})}''')", "9.3 is no share"),
+        (printing(test_error=float("nan")), "test_error is nan"),
+        (printing(test_error=9.3), "9.3 is no share"),
     ],
-)  # fmt: skip
+)
 def test_a_failed_run_is_told_and_does_not_stop_the_others(tmp_path: Path, source: str, told: str):
     results, shown = Runs(tmp_path / "runs.jsonl"), io.StringIO()
 

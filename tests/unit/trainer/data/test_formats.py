@@ -83,12 +83,13 @@ def test_cifar_batches_are_joined_in_order_from_pickles_of_any_age(protocol: int
 def test_a_pickle_of_python_2_is_read(tmp_path: Path):
     datasets.write_cifar(tmp_path, each=1)
     pixels = bytes(range(256)) * 12
-    (tmp_path / "test_batch").write_bytes(
+    array = (
         b"}q\x00(U\x06labels]K\x07aU\x04datacnumpy.core.multiarray\n_reconstruct\n"
         b"(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01(K\x01M\x00\x0ctcnumpy\ndtype\n(U\x02u1K\x00K\x01tR"
         b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
-        + len(pixels).to_bytes(4, "little") + pixels + b"tbu."
-    )  # fmt: skip
+    )
+    size = len(pixels).to_bytes(4, "little")
+    (tmp_path / "test_batch").write_bytes(array + size + pixels + b"tbu.")
 
     found = load(tmp_path)
 

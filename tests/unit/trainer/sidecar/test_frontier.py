@@ -13,7 +13,11 @@ from wire import control_pb2
 TOLD = {
     "variants": [
         {
-            "name": "a", "accuracy": 0.9, "state": "serving", "origin": "{}", "probation": True,
+            "name": "a",
+            "accuracy": 0.9,
+            "state": "serving",
+            "origin": "{}",
+            "probation": True,
             "latency": [{"rows": 1, "meanMs": 2.0}, {"rows": 8, "mean_ms": 8.0}],
         },
         {"name": "b", "accuracy": 0.8, "state": "rejected", "reason": "slower", "compared": "12"},
@@ -21,7 +25,7 @@ TOLD = {
     "regions": [{"sloMs": 64, "offered": "30", "inTime": "15", "effectiveAccuracy": 0.9}],
     "windowS": 60,
     "workers": 2,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", list(wire._MESSAGES))  # noqa: SLF001 - the table is what is compared

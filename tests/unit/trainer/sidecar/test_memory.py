@@ -64,11 +64,18 @@ def test_an_origin_without_a_budget_counts_by_the_units_spent():
 
 @pytest.mark.parametrize(
     "origin",
-    ["", "not JSON", "[1]", '{"network": "resnet50"}', '{"network": "a", "units": "x", "seed": 1}',
-     '{"network": "somebody-elses", "units": 5, "seed": 1}', '{"network": "a", "units": 0, "seed": 1}',
-     '{"network": "cnn-w2-d1", "units": Infinity, "seed": 1}',
-     '{"network": "cnn-w2-d1", "units": 5, "seed": Infinity}'],
-)  # fmt: skip
+    [
+        "",
+        "not JSON",
+        "[1]",
+        '{"network": "resnet50"}',
+        '{"network": "a", "units": "x", "seed": 1}',
+        '{"network": "somebody-elses", "units": 5, "seed": 1}',
+        '{"network": "a", "units": 0, "seed": 1}',
+        '{"network": "cnn-w2-d1", "units": Infinity, "seed": 1}',
+        '{"network": "cnn-w2-d1", "units": 5, "seed": Infinity}',
+    ],
+)
 def test_what_others_have_made_is_no_try_yet_serves(origin: str):
     other = a_standing(origin=origin)
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402 - wants torch
 
 from models import trainable  # noqa: E402
-from tests.unit.trainer.tasks.test_stream import KINDS, pictures, still  # noqa: E402
+from tests.support.training.scenes import KINDS, pictures, still  # noqa: E402
 from trainer.errors import TrainError  # noqa: E402
 from trainer.run.pixels import floats  # noqa: E402
 from trainer.tasks import finetune  # noqa: E402
@@ -147,25 +147,28 @@ def test_deeper_heads_see_more_frames_for_the_same_budget():
 def test_cuts_are_worth_it_only_before_layers_with_weights():
     base = a_base()
 
-    assert [type(layer).__name__ for layer in base] == [
-        "Normalise", "Conv2d", "Residual", "Residual", "Residual", "BatchNorm2d", "ReLU",
-        "AdaptiveAvgPool2d", "Flatten", "Linear",
-    ]  # fmt: skip
+    body = ["Normalise", "Conv2d", *3 * ["Residual"], "BatchNorm2d", "ReLU"]
+    kinds = [*body, "AdaptiveAvgPool2d", "Flatten", "Linear"]
+    assert [type(layer).__name__ for layer in base] == kinds
     assert points_of(base) == (0, 2, 3, 4, 5, 9)
     assert asked_points("", base) == points_of(base)
     assert asked_points("4, 3", base) == (0, 3, 4)
 
 
+INSIDE = "lies inside a block: layer 2 is one Residual; cut before"
+WORTH = "points worth a cut: 0, 2, 3, 4, 5, 9"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("2.residue.0", r"cut '2\.residue\.0' lies inside a block: layer 2 is one Residual; cut before"),
+        ("2.residue.0", rf"cut '2\.residue\.0' {INSIDE}"),
         ("3.1", r"inside a block: layer 3 is one Residual; cut before it \(3\) or after it \(4\)"),
-        ("10", r"cut '10' is no number of layers to freeze, 0 to 9; points worth a cut: 0, 2, 3, 4, 5, 9"),
+        ("10", f"cut '10' is no number of layers to freeze, 0 to 9; {WORTH}"),
         ("conv", "cut 'conv' is no number of layers"),
         ("0", "cuts '0' share nothing"),
     ],
-)  # fmt: skip
+)
 def test_cuts_that_are_no_boundary_are_refused(text: str, said: str):
     with pytest.raises(TrainError, match=said):
         asked_points(text, a_base())

@@ -3,26 +3,11 @@
 import numpy as np
 import pytest
 
+from tests.support.training.scenes import KINDS, pictures, still
 from trainer.data import Split
 from trainer.errors import TrainError
 from trainer.tasks.kinds import Kinds, wanted
 from trainer.tasks.stream import Scenery, apportioned, moved, stream
-
-KINDS = Kinds(("round", "square", "flat"))
-
-
-def pictures(each: int = 5, side: int = 4) -> Split:
-    """Picture i of class c is all of value 40 * c + i + 1: a frame without changes tells which it shows."""
-    labels = np.repeat(np.arange(3), each)
-    values = 40 * labels + np.tile(np.arange(each), 3) + 1
-    images = np.broadcast_to(values[:, None, None, None], (3 * each, 1, side, side))
-    return Split(images.astype(np.uint8), labels.astype(np.int64))
-
-
-def still(**changes: object) -> Scenery:
-    """Frames as the pictures are."""
-    given = {"kinds": KINDS, "window_frames": 5, "shift": 0.0, "light": 0.0}
-    return Scenery(**(given | changes))  # pyright: ignore[reportArgumentType]
 
 
 def test_every_frame_of_a_window_shows_the_windows_class():
@@ -104,6 +89,9 @@ def test_tasks_name_classes_and_views():
     ]
 
 
+UNSHOWN = "is not among the views shown: plain; see --views"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -114,9 +102,9 @@ def test_tasks_name_classes_and_views():
         (" ; ", "give at least one"),
         ("a=0;a=1", "each name once"),
         ("a=*", "task 'a' is every scene there is"),
-        ("a=0:mirrored", "view 'mirrored' in '0:mirrored' is not among the views shown: plain; see --views"),
+        ("a=0:mirrored", f"view 'mirrored' in '0:mirrored' {UNSHOWN}"),
     ],
-)  # fmt: skip
+)
 def test_tasks_that_make_no_sense_are_refused(text: str, said: str):
     with pytest.raises(TrainError, match=said):
         wanted(text, KINDS)

@@ -17,6 +17,13 @@ GRAPHS = 400
 """Of each seed; about a third can be run, and about half of these keep rows apart."""
 LONGEST = 6
 ROW = (2, 3)
+SHAPES = (
+    *([-1, 6], [-1, 3], [-1, 2, 3], [-1, 3, 2]),
+    *([0, -1], [1, -1], [2, -1], [2, -1, 3]),
+    *([-1], [6, -1], [0, 0, -1], [3, -1]),
+    *([-1, 2], [3, -1, 2], [-1, 1, 6]),
+)
+"""What values are reshaped to."""
 
 
 class Maker:
@@ -38,9 +45,24 @@ class Maker:
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
     def _add(self) -> None:
-        kinds = (self._transpose, self._reshape, self._along, self._reduce, self._slice, self._concat, self._gather,
-                 self._matmul, self._flatten, self._unsqueeze, self._add_earlier, self._like, self._counted,
-                 self._pool, self._entry, self._back)  # fmt: skip
+        kinds = (
+            self._transpose,
+            self._reshape,
+            self._along,
+            self._reduce,
+            self._slice,
+            self._concat,
+            self._gather,
+            self._matmul,
+            self._flatten,
+            self._unsqueeze,
+            self._add_earlier,
+            self._like,
+            self._counted,
+            self._pool,
+            self._entry,
+            self._back,
+        )
         kinds[self.rng.integers(len(kinds))]()
 
     def _node(self, kind: str, *names: str, **given: Any) -> str:
@@ -68,10 +90,7 @@ class Maker:
         self._then("Transpose", perm=[int(n) for n in self.rng.permutation(rank)])
 
     def _reshape(self) -> None:
-        shape = self._any([-1, 6], [-1, 3], [-1, 2, 3], [-1, 3, 2], [0, -1], [1, -1], [2, -1], [2, -1, 3], [-1],
-                          [6, -1],
-                          [0, 0, -1], [3, -1], [-1, 2], [3, -1, 2], [-1, 1, 6])  # fmt: skip
-        self._then("Reshape", self._constant(shape))
+        self._then("Reshape", self._constant(self._any(*SHAPES)))
 
     def _back(self) -> None:
         self._then("Reshape", self._node("Shape", self._any(*self.before)))

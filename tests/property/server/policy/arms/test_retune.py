@@ -65,8 +65,12 @@ def test_a_curve_stays_within_its_bound(batches: list[tuple[int, float]]):
 
 
 @given(
-    st.floats(0.0, 1e4), st.integers(1, 8), st.integers(0, 8), st.integers(0, 9), st.floats(0.001, 1.0)
-)  # fmt: skip
+    rate_rps=st.floats(0.0, 1e4),
+    workers=st.integers(1, 8),
+    idle=st.integers(0, 8),
+    waiting=st.integers(0, 9),
+    slo_s=st.floats(0.001, 1.0),
+)
 def test_no_shadow_runs_while_somebody_waits_or_all_work(
     rate_rps: float, workers: int, idle: int, waiting: int, slo_s: float
 ):

@@ -17,10 +17,12 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_shapes_computed_from_shapes_hang_on_nothing(tmp_path: Path):
-    path = written(tmp_path, (
-        "g (float[N,6] x) => (float[N,3,2] y) { s = Shape(x) z = Constant<value = int64 {0}>() n = Gather(s, z) "
-        "o = Constant<value = int64[1] {1}>() m = Reshape(n, o) r = Constant<value = int64[2] {3, 2}>() "
-        "t = Concat<axis=0>(m, r) y = Reshape(x, t) }"))  # fmt: skip
+    text = """g (float[N,6] x) => (float[N,3,2] y) {
+        s = Shape(x) z = Constant<value = int64 {0}>() n = Gather(s, z)
+        o = Constant<value = int64[1] {1}>() m = Reshape(n, o)
+        r = Constant<value = int64[2] {3, 2}>() t = Concat<axis=0>(m, r) y = Reshape(x, t)
+    }"""
+    path = written(tmp_path, text)
 
     assert not hazards_of(path).hangs
 
@@ -43,11 +45,16 @@ def test_sizes_computed_from_rows_are_told(body: str, operator: str, tmp_path: P
 
 
 def test_what_a_branch_does_inside_counts_too(tmp_path: Path):
-    path = written(tmp_path, (
-        "g (float[N,6] x) => (float[M,2] y) { c = Constant<value = bool {1}>() "
-        "y = If (c) <then_branch = a () => (float[M,2] t) { n = NonZero(x) f = Cast<to=1>(n) "
-        "t = Transpose<perm=[1,0]>(f) }, "
-        "else_branch = b () => (float[M,2] e) { e = Identity(x) }> }"))  # fmt: skip
+    text = """g (float[N,6] x) => (float[M,2] y) {
+        c = Constant<value = bool {1}>()
+        y = If (c) <
+            then_branch = a () => (float[M,2] t) {
+                n = NonZero(x) f = Cast<to=1>(n) t = Transpose<perm=[1,0]>(f)
+            },
+            else_branch = b () => (float[M,2] e) { e = Identity(x) }
+        >
+    }"""
+    path = written(tmp_path, text)
 
     assert "NonZero" in hazards_of(path).hangs
 
@@ -202,14 +209,17 @@ def test_a_loop_that_goes_on_by_what_it_finds_may_be_endless(
     assert bool(found.endless) == hangs
 
 
+COUNTED = """
+    k = Cast<to=7>(x) m = ReduceMax<keepdims=0>(k) z = Constant<value=int64 {0}>()
+    o = Constant<value=int64 {1}>() r = Range(z, m, o) f = Cast<to=1>(r) y = Add(x, f)
+"""
+"""As many numbers as the content says."""
+
+
 @pytest.mark.parametrize(
     ("body", "endless"),
-    [
-        ("k = Cast<to=7>(x) m = ReduceMax<keepdims=0>(k) z = Constant<value=int64 {0}>() "
-         "o = Constant<value=int64 {1}>() r = Range(z, m, o) f = Cast<to=1>(r) y = Add(x, f)", True),
-        ("n = NonZero(x) f = Cast<to=1>(n) y = Identity(f)", False),
-    ],
-)  # fmt: skip
+    [(COUNTED, True), ("n = NonZero(x) f = Cast<to=1>(n) y = Identity(f)", False)],
+)
 def test_sizes_without_bound_are_told_from_those_with_one(body: str, endless: bool, tmp_path: Path):
     path = written(tmp_path, f"g (float[N,6] x) => (float[N,6] y) {{ {body} }}")
 
@@ -217,17 +227,21 @@ def test_sizes_without_bound_are_told_from_those_with_one(body: str, endless: bo
 
 
 def test_a_division_in_a_body_counts_too(tmp_path: Path):
-    path = written(tmp_path, (
-        "g (int64[N,4] x) => (int64[N,4] y) { n = Constant<value=int64 {3}>() c = Constant<value=bool {1}>() "
-        "y = Loop (n, c, x) <body = l (int64 i, bool cin, int64[N,4] v) => (bool co, int64[N,4] w) "
-        "{ co = Identity(cin) d = Constant<value=int64 {100}>() w = Div(d, v) }> }"))  # fmt: skip
+    text = """g (int64[N,4] x) => (int64[N,4] y) {
+        n = Constant<value=int64 {3}>() c = Constant<value=bool {1}>()
+        y = Loop (n, c, x) <body = l (int64 i, bool cin, int64[N,4] v) => (bool co, int64[N,4] w) {
+            co = Identity(cin) d = Constant<value=int64 {100}>() w = Div(d, v)
+        }>
+    }"""
+    path = written(tmp_path, text)
 
     assert hazards_of(path).fatal
 
 
 @pytest.mark.parametrize("types", ["uint8", "int8", "uint32", "uint64"])
 def test_divisions_that_runtimes_refuse_row_by_row_end_nothing(types: str, tmp_path: Path):
-    path = written(tmp_path, f"g ({types}[N,6] x, {types}[N,6] k) => ({types}[N,6] y) {{ y = Div(x, k) }}")  # fmt: skip
+    rows = f"{types}[N,6]"
+    path = written(tmp_path, f"g ({rows} x, {rows} k) => ({rows} y) {{ y = Div(x, k) }}")
 
     assert not hazards_of(path).fatal
 

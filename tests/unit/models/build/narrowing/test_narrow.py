@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import openvino as ov
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -12,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from models.build.errors import BuildError
 from models.build.graphs import Graph
 from models.build.narrowing.narrow import PRECISIONS, narrow, rounded
+from tests.support.sessions import first_output
 
 _SIDE = 6
 
@@ -41,12 +41,6 @@ def a_network(scale: float = 0.1, channels: int = 64) -> onnx.ModelProto:
 
 def some_rows(count: int = 3) -> np.ndarray:
     return np.random.default_rng(9).standard_normal((count, 8, _SIDE, _SIDE)).astype(np.float32)
-
-
-def by_onnxruntime(model: onnx.ModelProto, rows: np.ndarray) -> np.ndarray:
-    content = model.SerializeToString()
-    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {"x": rows})[0])
 
 
 def by_openvino(path: Path, rows: np.ndarray) -> np.ndarray:
@@ -83,10 +77,10 @@ def test_the_graph_computes_with_the_rounded_weights(precision: str):
             values = rounded(numpy_helper.to_array(tensor), precision).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
 
-    found = by_onnxruntime(narrow(model, precision), rows)
+    found = first_output(narrow(model, precision), rows)
 
-    np.testing.assert_array_equal(found, by_onnxruntime(by_hand, rows))
-    assert not np.array_equal(found, by_onnxruntime(model, rows))
+    np.testing.assert_array_equal(found, first_output(by_hand, rows))
+    assert not np.array_equal(found, first_output(model, rows))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -96,7 +90,7 @@ def test_openvino_answers_as_onnxruntime_does(precision: str, tmp_path: Path):
 
     found = by_openvino(tmp_path / "narrow.onnx", some_rows())
 
-    np.testing.assert_allclose(found, by_onnxruntime(made, some_rows()), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, first_output(made, some_rows()), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -126,9 +120,9 @@ def test_weights_that_old_graphs_list_as_inputs_are_narrowed_too():
             helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
         )
 
-    made = by_onnxruntime(narrow(model, "fp16"), some_rows())
+    made = first_output(narrow(model, "fp16"), some_rows())
 
-    assert made == pytest.approx(by_onnxruntime(model, some_rows()), abs=0.01)
+    assert made == pytest.approx(first_output(model, some_rows()), abs=0.01)
 
 
 def test_a_weight_that_does_not_fit_is_named():

@@ -2,12 +2,12 @@
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from models.build.narrowing.closeness import relative_error
 from models.build.narrowing.quantize import quantize, quantize_graph
 from models.build.networks import CORE_INPUT as INPUT
+from tests.support.sessions import first_output
 
 WIDTH = 16
 
@@ -38,9 +38,7 @@ def some_rows(count: int = 200) -> np.ndarray:
 
 
 def answers(model: onnx.ModelProto, rows: np.ndarray) -> np.ndarray:
-    content = model.SerializeToString()
-    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {INPUT: rows})[0], np.float64)
+    return first_output(model, rows).astype(np.float64)
 
 
 def test_what_is_rare_and_large_is_not_clipped():

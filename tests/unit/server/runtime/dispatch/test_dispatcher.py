@@ -2,57 +2,15 @@
 
 import threading
 import time
-from collections.abc import Sequence
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from server.errors import ComputeFailed, DeadlineMissed, NotReady, Overloaded
-from server.metrics import FamilyMetrics, Metrics
-from server.policy.arms.incidents import Failed, Overdue, Returned
-from server.policy.decision import ArmProfile, Decision, Outlook, Policy, PolicyFactory, Run, Ticket
-from server.policy.dispatch.choose import adaptive
-from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step, Trial
-from server.runtime.dispatch.jobs import Answer, Batch, Job, Listeners
+from server.errors import DeadlineMissed, NotReady, Overloaded
+from server.policy.decision import Outlook, Run
+from server.runtime.dispatch.dispatcher import Limits
+from server.runtime.dispatch.jobs import Answer, Batch
 from tests.support.builders import a_profile, three_arms
-
-
-class Desk:
-    """A dispatcher, the answers that it has given, and what it has counted."""
-
-    def __init__(
-        self,
-        limits: Limits | None = None,
-        arms: Sequence[ArmProfile] | None = None,
-        factory: PolicyFactory = adaptive,
-    ) -> None:
-        self.registry = CollectorRegistry()
-        metrics: FamilyMetrics = Metrics(self.registry, []).family("m")
-        self.answers: list[Answer] = []
-        listeners = Listeners(self.answers.extend)
-        self.dispatcher = Dispatcher("m", factory, limits or Limits(), metrics, listeners)
-        chosen = [a_profile(first_s=0.001, more_s=0.0001)] if arms is None else arms
-        if chosen:
-            self.dispatcher.apply(chosen)
-
-    def submit(self, *jobs: Job) -> None:
-        """Submit together."""
-        self.dispatcher.submit(jobs)
-
-    def outcomes(self) -> dict[str, float]:
-        """Requests by outcome."""
-        return {
-            sample.labels["outcome"]: sample.value
-            for metric in self.registry.collect()
-            for sample in metric.samples
-            if sample.name == "gearshift_requests_total"
-        }
-
-
-def a_job(slo_s: float = 60.0, rows: int = 1, variant: str | None = None) -> Job:
-    """A job that arrives now."""
-    now_s = time.monotonic()
-    return Job({}, rows, now_s, now_s + slo_s, 0.0, variant, "default", origin=None)
+from tests.support.desk import Desk, a_job, finish, watched
 
 
 def test_jobs_that_wait_go_into_one_step_in_the_order_of_their_deadlines():
@@ -235,7 +193,7 @@ def test_what_cannot_be_answered_with_all_ahead_of_it_is_refused_at_arrival():
 
 def test_the_policy_is_told_what_arrived_and_what_ended_since_it_was_last_asked():
     seen: list[Outlook] = []
-    desk = Desk(Limits(workers=2, capacity_rows=3), factory=lambda arms: _watched(arms, seen))
+    desk = Desk(Limits(workers=2, capacity_rows=3), factory=lambda arms: watched(arms, seen))
     desk.submit(a_job(rows=2), a_job(rows=2))  # the second is refused: it counts as arrived
     first = desk.dispatcher.next_step()
     assert first is not None
@@ -257,7 +215,7 @@ def test_the_policy_is_told_what_arrived_and_what_ended_since_it_was_last_asked(
 
 def test_a_step_whose_jobs_were_run_apart_tells_nothing_of_speed():
     ended: list[Outlook] = []
-    desk = Desk(factory=lambda arms: _watched(arms, ended))
+    desk = Desk(factory=lambda arms: watched(arms, ended))
     desk.submit(a_job(), a_job())
     step = desk.dispatcher.next_step()
     assert step is not None
@@ -293,142 +251,6 @@ def test_the_load_tells_tickets_rows_and_forecast():
 
     assert (load.running, load.tickets, load.rows, load.arrived) == (0, 2, 3, 3)
     assert load.rate_rps > 0.0
-
-
-def taken(desk: Desk) -> Step:
-    """The next step, which must be one."""
-    step = desk.dispatcher.next_step()
-    assert isinstance(step, Step)
-    return step
-
-
-def test_what_an_arm_let_down_goes_to_another_one_with_its_deadline_kept():
-    desk = Desk(arms=three_arms())
-    job = a_job()
-    desk.submit(job)
-    first = taken(desk)
-    ticket = job.ticket
-
-    desk.dispatcher.quarantine.tell(Failed(first.arm.arm, canary_passed=False))
-    desk.dispatcher.requeue(first)
-    second = taken(desk)
-    finish(desk, second)
-
-    assert second.jobs == (job,)
-    assert second.arm.arm != first.arm.arm
-    assert (job.ticket, job.retries) == (ticket, 1)
-    assert [answer.error for answer in desk.answers] == [None]
-    assert desk.dispatcher.load().arrived == 1
-
-
-def test_after_two_retries_a_job_is_given_up():
-    desk = Desk(arms=three_arms())
-    desk.submit(a_job())
-
-    for _ in range(3):
-        desk.dispatcher.requeue(taken(desk))
-
-    (answer,) = desk.answers
-    assert isinstance(answer.error, ComputeFailed)
-    assert desk.dispatcher.depth == 0
-
-
-def test_a_pinned_job_whose_arm_is_out_is_told_so_waiting_running_or_new():
-    desk = Desk(arms=three_arms())
-    desk.submit(a_job(variant="large"))
-    step = taken(desk)
-    desk.submit(a_job(variant="large"), a_job())
-
-    desk.dispatcher.quarantine.tell(Failed(step.arm.arm, canary_passed=False))
-    desk.dispatcher.requeue(step)
-    desk.submit(a_job(variant="large"))
-
-    assert [type(answer.error) for answer in desk.answers] == [NotReady] * 3
-    for answer in desk.answers:
-        assert "large on scripted (cpu) failed, tried again in 0.1 s" in str(answer.error)
-        assert answer.error is not None
-        assert 0.0 < (answer.error.retry_s or 0.0) <= 0.1
-    assert desk.dispatcher.depth == 1
-
-
-def test_the_last_arm_out_answers_all_that_wait_and_is_probed_when_due():
-    desk = Desk()
-    desk.submit(a_job())
-    step = taken(desk)
-    desk.submit(a_job())
-
-    desk.dispatcher.quarantine.tell(Failed(step.arm.arm, canary_passed=False))
-    desk.dispatcher.requeue(step)
-    trial = desk.dispatcher.next_step()
-
-    assert [type(answer.error) for answer in desk.answers] == [NotReady] * 2
-    assert desk.dispatcher.arms == ()
-    assert trial == Trial(step.arm)
-
-
-def test_an_idle_worker_is_woken_for_a_probe_when_the_run_that_hung_returns():
-    desk = Desk(arms=three_arms())
-    desk.submit(a_job())
-    step = taken(desk)
-    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
-    desk.dispatcher.requeue(step)
-    finish(desk, taken(desk))
-    tasks: list[object] = []
-    idle = threading.Thread(target=lambda: tasks.append(desk.dispatcher.next_step()))
-
-    idle.start()
-    desk.dispatcher.quarantine.tell(Returned(step.arm.arm))
-    idle.join(60.0)
-
-    assert tasks == [Trial(step.arm)]
-
-
-def test_what_a_lost_worker_owes_is_answered_once_by_whoever_is_first():
-    desk = Desk(arms=three_arms())
-    pinned, free = a_job(variant="large"), a_job()
-    desk.submit(pinned, free)
-    step = taken(desk)
-    assert set(step.jobs) == {pinned, free}
-
-    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
-    desk.dispatcher.give_up(step)
-    other = taken(desk)
-    finish(desk, other)
-    finish(desk, step)
-
-    assert other.jobs == (free,)
-    assert [answer.job for answer in desk.answers] == [free, pinned]
-
-
-def test_a_lost_worker_that_is_given_up_for_good_answers_nothing():
-    desk = Desk(arms=three_arms())
-    desk.submit(a_job(variant="large"))
-    step = taken(desk)
-
-    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
-    desk.dispatcher.give_up(step)
-    desk.dispatcher.requeue(step)
-    finish(desk, step)
-
-    assert [type(answer.error) for answer in desk.answers] == [NotReady]
-
-
-def finish(desk: Desk, step: Step) -> None:
-    """A worker ran this step's jobs together."""
-    now_s = time.monotonic()
-    batch = Batch(step.arm, "fp32", step.rows, now_s, now_s, now_s)
-    desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
-
-
-def _watched(arms: Sequence[ArmProfile], seen: list[Outlook]) -> Policy:
-    """The adaptive policy, and a note of every outlook it was given."""
-    decide = adaptive(arms)
-
-    def watched(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
-        seen.append(outlook)
-        return decide(tickets, outlook, now_s)
-
-    return watched
 
 
 def test_no_more_steps_are_given_out_than_workers_may_serve():

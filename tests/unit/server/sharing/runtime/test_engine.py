@@ -68,6 +68,11 @@ def run(networks: Arithmetic, *dues: Sequence[tuple[str, int]], fused: Fused | N
     )
 
 
+def stem_calls(networks: Arithmetic) -> list[tuple[str, int]]:
+    """Which stretches of the stem ran, each with how many frames."""
+    return [call for call in networks.calls if call[0].startswith("stem")]
+
+
 def expected(frame: int, task: str) -> float:
     return 100 * frame + 4 + len(task)
 
@@ -86,9 +91,7 @@ def test_a_stretch_of_the_stem_runs_once_for_all_who_need_it_and_for_no_other():
 
     ran = run(networks, [("a", 2), ("b", 4)], [("a", 2)], [("b", 4), ("c", 4)], [("d", 0)])
 
-    assert [call for call in networks.calls if call[0].startswith("stem")] == [
-        ("stem 0-2", 3), ("stem 2-4", 2),
-    ]  # fmt: skip
+    assert stem_calls(networks) == [("stem 0-2", 3), ("stem 2-4", 2)]
     assert ran.stem_frames == 3
 
 
@@ -97,9 +100,7 @@ def test_the_stem_stops_at_all_points_of_the_plan_so_that_no_other_stretch_need_
 
     run(networks, [("b", 4)], [("a", 2)])
 
-    assert [call for call in networks.calls if call[0].startswith("stem")] == [
-        ("stem 0-2", 2), ("stem 2-4", 1),
-    ]  # fmt: skip
+    assert stem_calls(networks) == [("stem 0-2", 2), ("stem 2-4", 1)]
 
 
 def test_a_failing_head_costs_only_its_own_score():

@@ -40,9 +40,8 @@ def test_a_live_stream_that_is_full_drops_its_oldest_frame():
 
     dropped = [streams.offer(live, a_frame(i), one)[2] for i in range(5)]
 
-    assert [d and (d.waiting.frame.id, d.reason) for d in dropped] == [
-        None, None, None, (0, "queue_full"), (1, "queue_full"),
-    ]  # fmt: skip
+    told = [d and (d.waiting.frame.id, d.reason) for d in dropped]
+    assert told == [None, None, None, (0, "queue_full"), (1, "queue_full")]
     assert ids(taken(streams)) == [2, 3, 4]
 
 
