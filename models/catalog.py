@@ -3,6 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 
+import numpy as np
+
+from models import datatypes
+
 DATATYPES = {
     "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
     "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
@@ -21,6 +25,16 @@ class TensorSpec:
     name: str
     datatype: str
     shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """numpy's type of its values."""
+        return datatypes.DATATYPES[self.datatype].dtype
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its values may be fractions, infinite or NaN."""
+        return datatypes.DATATYPES[self.datatype].is_float
 
 
 @dataclass(frozen=True, slots=True)
