@@ -11,19 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.catalog import DATATYPES, Family, Slo, TensorSpec
+from models.catalog import Family, Slo, TensorSpec
+from models.datatypes import DATATYPES
 from server.errors import BadInput, UnknownModel, Unsupported
 from server.rpc.demands import Demand, Demands
 from server.rpc.row_bounds import RowBounds
 from server.texts import listed, shown
 
-_TYPED_FIELD = {
-    "BOOL": "bool_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
-    "UINT64": "uint64_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
-    "INT64": "int64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
-}  # fmt: skip
-_WIDEST = {"b": "bool", "u": "uint64", "i": "int64", "f": "float64"}
-"""Kind of number -> the type that holds whatever a typed field may carry; numpy's own choice would round large ones."""
 _PIECE = 32_768
 """Elements of typed contents that are converted in one go."""
 _VERSIONS = ("", "1")
@@ -161,7 +155,7 @@ class Reader:
                 f"for model '{self._family.name}'"
             )
         else:
-            dtype = np.dtype(DATATYPES[spec.datatype])
+            dtype = spec.dtype
             self._check_size(spec, math.prod(shape) * dtype.itemsize, len(raw))
             array = np.frombuffer(raw, dtype).reshape(shape)
         self._check_values(spec, array)
@@ -179,8 +173,9 @@ class Reader:
 
     def _typed(self, tensor: Any, spec: TensorSpec, shape: tuple[int, ...]) -> NDArray[np.generic]:
         where = f"input '{spec.name}' for model '{self._family.name}'"
-        field = _TYPED_FIELD.get(spec.datatype)
-        if field is None:
+        kind = DATATYPES[spec.datatype]
+        field, dtype = kind.field, kind.dtype
+        if not field:
             raise BadInput(f"{where}: {spec.datatype} must be sent in raw_input_contents")
         others = [f.name for f, _ in tensor.contents.ListFields() if f.name != field]
         if others:
@@ -192,10 +187,9 @@ class Reader:
             raise BadInput(
                 f"{where}: expected {math.prod(shape)} elements in {field}, got {len(values)}"
             )
-        dtype = np.dtype(DATATYPES[spec.datatype])
-        wide = _wide(values, _WIDEST[dtype.kind])
+        wide = _wide(values, kind.widest)
         if dtype.kind in "iu":
-            limits = np.iinfo(dtype)
+            limits = np.iinfo(dtype.name)
             if wide.min() < limits.min or wide.max() > limits.max:
                 raise BadInput(
                     f"{where}: values outside {limits.min}..{limits.max}, the range of {spec.datatype}"
@@ -235,7 +229,7 @@ def _check_tensor_parameters(tensor: Any) -> None:
             )
 
 
-def _wide(values: Any, dtype: str) -> NDArray[np.generic]:
+def _wide(values: Any, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
     """The values as an array, made a piece at a time: of millions no other thread would get a word in."""
     wide = np.empty(len(values), dtype)
     for at in range(0, len(values), _PIECE):
