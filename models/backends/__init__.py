@@ -9,12 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-
 from models.artifacts import ArtifactError, opening
 from models.backends.base import Backend, BackendError, Slot
 from models.backends.tame import TameBackend
-from models.catalog import DATATYPES, Family, Variant
+from models.catalog import Family, Variant
 from surroundings.folders import spelled
 
 _log = logging.getLogger(__name__)
@@ -133,7 +131,7 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
 
 
 def _takes_floats(family: Family) -> bool:
-    return any(np.dtype(DATATYPES[spec.datatype]).kind == "f" for spec in family.inputs)
+    return any(spec.is_float for spec in family.inputs)
 
 
 def reference_way(variant: Variant) -> Way | None:

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
-_FOREIGN = {"i64": "INT64", "u64": "UINT64", "u32": "UINT32", "f64": "FP64", "string": "BYTES"}
+from models.datatypes import DATATYPES
+
+_NARROWED = [DATATYPES[name] for name in ("INT64", "UINT64", "UINT32", "FP64")]
+_FOREIGN = {row.openvino: row.name for row in _NARROWED} | {"string": "BYTES"}
 """Types that are computed in others, by the protocol's word."""
 
 

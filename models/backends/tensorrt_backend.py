@@ -19,7 +19,7 @@ from models.backends.cuda_memory import Stream, gpu, open_stream
 from models.backends.graph_nodes import input_nodes, output_nodes
 from models.backends.signature import check, check_batch
 from models.backends.tensorrt_engine import Gpu, engine, profile_for, ranges
-from models.catalog import DATATYPES, Family, TensorSpec, Variant
+from models.catalog import Family, TensorSpec, Variant
 
 _CAPABILITY = {"fp32": (0, 0), "fp16": (7, 0), "int8": (7, 5), "bf16": (8, 0)}
 """Precision -> the compute capability that has tensor cores for it."""
@@ -152,8 +152,8 @@ def _check(content: bytes, family: Family, label: str) -> None:
 
 
 def _size_bytes(spec: TensorSpec, rows: int) -> int:
-    return rows * int(np.prod(spec.shape[1:])) * np.dtype(DATATYPES[spec.datatype]).itemsize
+    return rows * int(np.prod(spec.shape[1:])) * spec.dtype.itemsize
 
 
 def _empty(spec: TensorSpec, rows: int) -> NDArray[Any]:
-    return np.empty((rows, *spec.shape[1:]), DATATYPES[spec.datatype])
+    return np.empty((rows, *spec.shape[1:]), spec.dtype)

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from models.__main__ import main as models_main
 from models.artifacts import load_family
 from models.backends import open_backend
-from models.catalog import DATATYPES
+from models.datatypes import DATATYPES
 from scripts import policy_example
 from server.config import Config
 from server.sharing.planner.reading import read_workload

@@ -17,6 +17,7 @@ from onnx.inliner import inline_local_functions
 from models.backends.base import BackendError, words
 from models.backends.graph_nodes import bodies_of, graph_inputs
 from models.backends.rows.across import across_rows
+from models.datatypes import DATATYPES
 
 _SIZED_BY_CONTENT = {"Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"}
 """Operators whose outputs' shapes follow from values."""
@@ -38,10 +39,7 @@ _SHAPES_ONLY = {"Shape", "Size"}
 
 _DIVISIONS = {"Div", "Mod"}
 
-_NUMBERS = {
-    TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64, TensorProto.FLOAT, TensorProto.DOUBLE,
-    TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
-}  # fmt: skip
+_NUMBERS = {row.onnx for row in DATATYPES.values() if row.name not in {"BOOL", "FP16"}}
 _SMALL = 1 << 16
 """Bytes of a tensor that is looked into."""
 _VALUES = {"value_int", "value_ints", "value_float", "value_floats"}

@@ -20,7 +20,7 @@ from torch import Tensor
 from models.backends.base import BackendError, Slot, Tensors, words
 from models.backends.signature import check, check_batch
 from models.backends.torch_runtime.program import Program, read_graph, read_program
-from models.catalog import DATATYPES, Family, TensorSpec, Variant
+from models.catalog import Family, TensorSpec, Variant
 
 _CPU_FLAGS = {
     "fp32": frozenset[str](),
@@ -199,7 +199,7 @@ def _try(backend: TorchBackend, family: Family) -> None:
 
 
 def _zeros(spec: TensorSpec) -> NDArray[Any]:
-    return np.zeros((1, *spec.shape[1:]), DATATYPES[spec.datatype])
+    return np.zeros((1, *spec.shape[1:]), spec.dtype)
 
 
 def _closed() -> Lane:
