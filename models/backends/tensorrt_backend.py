@@ -25,7 +25,7 @@ _CAPABILITY = {"fp32": (0, 0), "fp16": (7, 0), "int8": (7, 5), "bf16": (8, 0)}
 """Precision -> the compute capability that has tensor cores for it."""
 
 
-class Lane:
+class TensorrtLane:
     """One run at a time on one stream, with a context for each optimisation profile: switching one costs more."""
 
     def __init__(self, built: Any, family: Family) -> None:
@@ -83,7 +83,7 @@ class TensorrtBackend:
         self._family = family
         self._label = label
         self._lock = threading.Lock()
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[int, TensorrtLane] = {}
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[np.generic]]:
         """Every output for these rows. Raises BackendError naming artefact and input."""
@@ -103,11 +103,11 @@ class TensorrtBackend:
         for lane in lanes.values():
             lane.close()
 
-    def _lane(self) -> Lane:
+    def _lane(self) -> TensorrtLane:
         mine = threading.get_ident()
         with self._lock:
             if mine not in self._lanes:
-                self._lanes[mine] = Lane(self._built, self._family)
+                self._lanes[mine] = TensorrtLane(self._built, self._family)
             return self._lanes[mine]
 
 

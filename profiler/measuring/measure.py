@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.backends import Way, open_backend
 from models.backends.base import Backend, BackendError, Slot, Tensors
 from models.catalog import Family, Variant
-from profiler.measuring.notebook import Notebook
+from profiler.measuring.measurements import Measurements
 from profiler.measuring.rows import RANGES, SampleRows, made
 from profiler.measuring.sampling import GRID, Done, Next, Terms
 from profiler.profiles import UNVETTED, Profile, Vetted
@@ -95,7 +95,7 @@ class Bench:
         self._effort = effort
         self._instruments = instruments
         self._backends: dict[str, Backend] = {}
-        self._notes = Notebook(effort.terms, family.max_batch)
+        self._measured = Measurements(effort.terms, family.max_batch)
         self.rows = rows or SampleRows(family)
         self._spent_s = 0.0
 
@@ -110,13 +110,13 @@ class Bench:
             load_s=loaded.load_s, memory_bytes=max(0, grown), vetted=vetted,
         )  # fmt: skip
         self._backends[blank.label] = loaded.backend
-        self._notes.add(blank, variant.accuracy.value)
+        self._measured.add(blank, variant.accuracy.value)
         return blank.label
 
     def first_steps(self, arm: str) -> Iterator[Step]:
         """Only what makes this one arm usable, at once: a start that must serve does not wait for the other arms."""
-        while self._notes.is_running(arm):
-            step = self._step(lambda: self._notes.first(arm))
+        while self._measured.is_running(arm):
+            step = self._step(lambda: self._measured.first(arm))
             if step is None:
                 return
             yield step
@@ -128,11 +128,11 @@ class Bench:
 
     def limit(self, bound_s: float) -> None:
         """From now on run no batch that is foreseen to take longer (s): where requests come, they wait for its end."""
-        self._notes.limit(bound_s)
+        self._measured.limit(bound_s)
 
     def plan(self) -> Next | Done:
         """What `steps` would do next, or why nothing."""
-        return self._notes.plan(self.left_s)
+        return self._measured.plan(self.left_s)
 
     @property
     def left_s(self) -> float:
@@ -145,11 +145,11 @@ class Bench:
 
     def profile(self, arm: str) -> Profile | None:
         """What is known of this arm now, in the machine's middle speed of the session; None before its first turn."""
-        return self._notes.profile(arm)
+        return self._measured.profile(arm)
 
     def profiles(self) -> tuple[Profile, ...]:
         """All arms' that have one, each with a note where it does not pay here, in the order they were added."""
-        return self._notes.profiles()
+        return self._measured.profiles()
 
     def _step(self, plan: Callable[[], Next | Done]) -> Step | None:
         """The turn that `plan` names, written down; planning counts as time spent too."""
@@ -161,19 +161,19 @@ class Bench:
         spent_s = self._instruments.clock() - start_s
         self._spent_s += spent_s
         if took_s:
-            self._notes.write(turn, start_s, took_s, spent_s)
+            self._measured.record(turn, start_s, took_s, spent_s)
         if failed:
-            self._notes.end_below(turn, failed)
+            self._measured.end_below(turn, failed)
             if turn.batch == 1:
                 self.failed[turn.name] = failed
-        return Step(turn.name, turn.batch, took_s, self._notes.is_usable(turn.name), failed)
+        return Step(turn.name, turn.batch, took_s, self._measured.is_usable(turn.name), failed)
 
     def _runs(self, turn: Next) -> tuple[tuple[float, ...], str]:
         """The runs' times (s), and why they ended early. The first run ever at a batch size is no sample."""
         rows = self.rows.first(turn.batch)
         took_s: list[float] = []
         try:
-            if self._notes.is_new(turn):
+            if self._measured.is_new(turn):
                 self._run(turn.name, rows)
             while len(took_s) < turn.runs:
                 took_s.append(self._run(turn.name, rows))

@@ -6,7 +6,7 @@ from statistics import median
 from models.backends import missing
 from models.catalog import Family
 from profiler.measuring.dominance import frontier
-from profiler.measuring.notebook import PAYS_NOT
+from profiler.measuring.measurements import PAYS_NOT
 from profiler.profiles import Profile
 from profiler.reporting.table import accuracy_of
 
