@@ -71,10 +71,8 @@ def compared(
     """
     for e, f in zip(expected, found, strict=True):
         if e.shape != f.shape or e.dtype != f.dtype:
-            return Difference(
-                float("inf"), 0.0,
-                f"output {name!r} is {f.dtype} {list(f.shape)} instead of {e.dtype} {list(e.shape)}",
-            )  # fmt: skip
+            kinds = f"{f.dtype} {list(f.shape)} instead of {e.dtype} {list(e.shape)}"
+            return Difference(float("inf"), where=f"output {name!r} is {kinds}")
     pairs = list(zip(expected, found, strict=True))
     if not pairs:
         return Difference()

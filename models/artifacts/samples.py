@@ -51,8 +51,10 @@ def _array(archive: zipfile.ZipFile, spec: TensorSpec, most: int) -> NDArray[np.
     with archive.open(f"{spec.name}.npy") as member:
         shape, by_column, dtype = _header(member)
         if dtype != spec.dtype or shape[1:] != spec.shape[1:] or not shape:
-            raise ValueError(f"array {spec.name!r} is {dtype} {list(shape)}, the family says "
-                             f"{spec.datatype} {list(spec.shape)}")  # fmt: skip
+            wanted = f"{spec.datatype} {list(spec.shape)}"
+            raise ValueError(
+                f"array {spec.name!r} is {dtype} {list(shape)}, the family says {wanted}"
+            )
         used = (min(shape[0], MOST_PUBLISHED, most), *shape[1:])
         if by_column and used != shape:
             raise ValueError(

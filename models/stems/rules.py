@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from models.backends.base import operators
 from models.stems.fusion import Array, Fusion, Layer, NoRule
 
 Rule = Callable[[Fusion, Layer], None]
@@ -129,11 +130,10 @@ def _spread(constants: list[Array], shape: tuple[int, ...]) -> Array:
     return np.concatenate(wide, axis=1)
 
 
-_ALIKE = (
-    "Relu", "LeakyRelu", "Elu", "Selu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Softplus", "Softsign", "Erf",
-    "Exp", "Log", "Sqrt", "Neg", "Abs", "Clip", "Identity", "MaxPool", "AveragePool", "GlobalAveragePool",
-    "GlobalMaxPool",
-)  # fmt: skip
+_ALIKE = operators("""
+    Relu LeakyRelu Elu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Exp Log Sqrt
+    Neg Abs Clip Identity MaxPool AveragePool GlobalAveragePool GlobalMaxPool
+""")
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_ALIKE, _same),

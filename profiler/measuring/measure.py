@@ -22,9 +22,17 @@ from profiler.measuring.sampling import GRID, Done, Next, Terms
 from profiler.profiles import UNVETTED, Profile, Vetted
 
 __all__ = [
-    "GRID", "Bench", "Effort", "Instruments", "Loaded", "Step",
-    "load", "measure_arm", "resident_bytes", "sample_inputs",
-]  # fmt: skip
+    "GRID",
+    "Bench",
+    "Effort",
+    "Instruments",
+    "Loaded",
+    "Step",
+    "load",
+    "measure_arm",
+    "resident_bytes",
+    "sample_inputs",
+]
 
 BOUND_SLOS = 1.5
 """No batch is measured that is foreseen to take longer than so many SLOs: it could not be answered in time."""
@@ -106,9 +114,16 @@ class Bench:
         """
         grown = resident_bytes() - loaded.rss_before_bytes if loaded.rss_before_bytes else 0
         blank = Profile(
-            variant.name, variant.precision, loaded.backend.name, loaded.device, loaded.threads, (),
-            load_s=loaded.load_s, memory_bytes=max(0, grown), vetted=vetted,
-        )  # fmt: skip
+            variant=variant.name,
+            precision=variant.precision,
+            backend=loaded.backend.name,
+            device=loaded.device,
+            threads=loaded.threads,
+            points=(),
+            load_s=loaded.load_s,
+            memory_bytes=max(0, grown),
+            vetted=vetted,
+        )
         self._backends[blank.label] = loaded.backend
         self._measured.add(blank, variant.accuracy.value)
         return blank.label

@@ -141,8 +141,8 @@ def sample_rows(folder: Path, family: Family, most: int = MOST_HELD) -> SampleRo
     try:
         published = read_samples(path, family, most)
     except Exception as error:  # noqa: BLE001 - parsers of headers and archives raise anything
-        _log.warning("%s: %s is left out: %s; rows are made from the signature instead",
-                     family.name, path, words(error))  # fmt: skip
+        told = "%s: %s is left out: %s; rows are made from the signature instead"
+        _log.warning(told, family.name, path, words(error))
         return SampleRows(family, most=most)
     if lost := sum(map(_holds_nan, single(published.inputs))):
         text = "%s: %s holds NaN in %d of %d rows; those that the model answers with NaN tell nothing of it"

@@ -33,9 +33,17 @@ _CUDA_CAPABILITY = {"fp32": (0, 0), "fp16": (7, 0), "bf16": (8, 0)}
 """Precision -> the compute capability that has tensor cores for it."""
 
 _ERRORS = (
-    RuntimeError, ValueError, TypeError, KeyError, AttributeError, AssertionError, IndexError,
-    OSError, MemoryError, zipfile.BadZipFile,
-)  # fmt: skip
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
 """What reading a damaged or foreign file, or running it, raises: parsers and torch share no base."""
 
 
