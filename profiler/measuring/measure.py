@@ -29,7 +29,6 @@ __all__ = [
     "Loaded",
     "Step",
     "load",
-    "measure_arm",
     "resident_bytes",
     "sample_inputs",
 ]
@@ -220,24 +219,6 @@ def load(
     load_s = time.perf_counter() - start_s
     device = way.device if way else "cpu"
     return Loaded(opened, slot.threads, device, load_s, before)
-
-
-def measure_arm(
-    loaded: Loaded,
-    family: Family,
-    variant: Variant,
-    effort: Effort = Effort(),
-    instruments: Instruments = Instruments(),
-) -> Profile:
-    """One arm's profile, alone. Raises BackendError if it cannot run at all."""
-    bench = Bench(family, effort, instruments)
-    arm = bench.add(loaded, variant)
-    for _ in bench.steps():
-        pass
-    profile = bench.profile(arm)
-    if profile is None:
-        raise BackendError(bench.failed[arm])
-    return profile
 
 
 def sample_inputs(family: Family, rows: int) -> dict[str, NDArray[np.generic]]:
