@@ -223,7 +223,7 @@ def _verified(folder: Path, family: Family) -> int:
 def _odd_labels(family: Family) -> str:
     """What is odd of the labels where class scores seem to be meant but have another number; empty if nothing is."""
     known = len(family.labels)
-    flat = [t for t in family.outputs if len(t.shape) == 2 and t.datatype.startswith("FP")]
+    flat = [t for t in family.outputs if len(t.shape) == 2 and t.is_float]
     scores = [t for t in flat if t.shape[1] > 1]
     if not known or not scores or any(known in t.shape for t in family.outputs):
         return ""

@@ -3,12 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 
-DATATYPES = {
-    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
-    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
-    "FP16": "float16", "FP32": "float32", "FP64": "float64",
-}  # fmt: skip
-"""Open Inference Protocol datatype -> numpy dtype name. BYTES and BF16 have no numpy twin: not served."""
+import numpy as np
+
+from models.datatypes import DATATYPES
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 """What runtimes compute in. A variant of another precision is served as well, emulated by the first that runs it."""
@@ -21,6 +18,16 @@ class TensorSpec:
     name: str
     datatype: str
     shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """numpy's type of its values."""
+        return DATATYPES[self.datatype].dtype
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its values may be fractions, infinite or NaN."""
+        return DATATYPES[self.datatype].is_float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datatypes import BY_DTYPE, DATATYPES
+
 Row = NDArray[np.generic]
 """One output for one row."""
 
@@ -19,15 +21,10 @@ _SMALLEST_SCALE = 1e-12
 _OF_OTHERS = 1e-6
 """and so much of what the output's rows commonly have."""
 
-_FLOATS: dict[str, dict[str, float]] = {
-    "fp32": {"float16": 4e-3, "float32": 1e-4, "float64": 1e-9},
-    "fp16": {"float16": 0.05, "float32": 0.05, "float64": 0.05},
-    "bf16": {"float16": 0.25, "float32": 0.25, "float64": 0.25},
-    "int8": {"float16": 0.6, "float32": 0.6, "float64": 0.6},
-}
-"""Precision of the variant -> numpy dtype of the output -> largest relative difference that is agreement."""
+_FLOATS = {"fp16": 0.05, "bf16": 0.25, "int8": 0.6}
+"""Narrower precision of the variant -> largest relative difference of floats that is agreement, whatever their type."""
 
-_WHOLE = {"fp32": 0.0, "fp16": 0.05, "bf16": 0.1, "int8": 0.15}
+_WHOLE = {"fp16": 0.05, "bf16": 0.1, "int8": 0.15}
 """The same for whole numbers and truth values: a class number may change where two classes were as good as alike."""
 
 _LOOSEST = "int8"
@@ -58,10 +55,10 @@ def is_tame(array: NDArray[np.generic]) -> bool:
 
 def tolerance(dtype: np.dtype[np.generic], precision: str) -> float:
     """The largest difference that is agreement, for outputs of this type of a variant of this precision."""
-    known = precision if precision in _FLOATS else _LOOSEST
-    if dtype.kind == "f":
-        return _FLOATS[known].get(dtype.name, _FLOATS[known]["float32"])
-    return _WHOLE[known]
+    if precision == "fp32":
+        return BY_DTYPE.get(dtype.name, DATATYPES["FP32"]).tolerance
+    narrower = _FLOATS if dtype.kind == "f" else _WHOLE
+    return narrower.get(precision, narrower[_LOOSEST])
 
 
 def compared(
@@ -74,10 +71,8 @@ def compared(
     """
     for e, f in zip(expected, found, strict=True):
         if e.shape != f.shape or e.dtype != f.dtype:
-            return Difference(
-                float("inf"), 0.0,
-                f"output {name!r} is {f.dtype} {list(f.shape)} instead of {e.dtype} {list(e.shape)}",
-            )  # fmt: skip
+            kinds = f"{f.dtype} {list(f.shape)} instead of {e.dtype} {list(e.shape)}"
+            return Difference(float("inf"), where=f"output {name!r} is {kinds}")
     pairs = list(zip(expected, found, strict=True))
     if not pairs:
         return Difference()

@@ -34,7 +34,7 @@ class Network:
 def parse(name: str) -> Network:
     """The network of that name. Raises ValueError, which lists the kinds."""
     found = _NAME.fullmatch(name)
-    kind = next((k for k in KINDS if found and found[1] == k), None)
+    kind: Kind | None = next((k for k in KINDS if found and found[1] == k), None)
     if found is None or kind is None:
         raise ValueError(
             f"network {name!r} is unknown; write KIND-wWIDTH-dDEPTH, for instance cnn-w32-d2, KIND one of "

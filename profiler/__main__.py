@@ -51,15 +51,24 @@ def _parser() -> argparse.ArgumentParser:
         help="say which arms pay here, when, and why others do not",
     )
     add("--plot", type=Path, metavar="FILE.png", help="draw accuracy against latency")
-    add("--diff", type=Path, nargs="+", metavar="OTHER.json",
-        help="compare a stored profile with this machine's present one, or with a second file")  # fmt: skip
+    add(
+        "--diff",
+        type=Path,
+        nargs="+",
+        metavar="OTHER.json",
+        help="compare a stored profile with this machine's present one, or with a second file",
+    )
     add("--family", default="imagenet", help="which family (default imagenet)")
     add(
         "--backends", type=_names, default=(), help="runtimes to use, comma-separated (default all)"
     )
     add("--threads", "--cores", type=_count, default=1, help="intra-op threads (default 1)")
-    add("--max-message-mib", type=_count, default=MESSAGE_MIB,
-        help="the server's max_message_mib: larger batches cannot be asked for (default 64)")  # fmt: skip
+    add(
+        "--max-message-mib",
+        type=_count,
+        default=MESSAGE_MIB,
+        help="the server's max_message_mib: larger batches cannot be asked for (default 64)",
+    )
     add("--repository", type=Path, default=None, help="folder of the model families")
     add("--profiles", type=Path, default=None, help="folder of the stored profiles")
     return parser

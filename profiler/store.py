@@ -93,10 +93,13 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _set_aside(path: Path, error: Exception) -> None:
     bad = path.with_name(f"{path.name}.bad")
+    reason = f"{type(error).__name__}: {error}"
     _log.warning(
-        "stored profiles %s cannot be used, another version's or damaged (%s: %s); set aside as %s, measuring again",
-        path, type(error).__name__, error, bad.name,
-    )  # fmt: skip
+        "stored profiles %s cannot be used, another version's or damaged (%s); set aside as %s, measuring again",
+        path,
+        reason,
+        bad.name,
+    )
     try:
         path.replace(bad)
     except OSError as failure:

@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from typing import cast
 
 from models.artifacts.tables import ArtifactError, Table, table_text
-from models.catalog import DATATYPES, Accuracy, DataFile, Family, Slo, TensorSpec, Variant
+from models.catalog import Accuracy, DataFile, Family, Slo, TensorSpec, Variant
+from models.datatypes import DATATYPES
 from surroundings.documents import toml_in
 
 MANIFEST = "family.toml"

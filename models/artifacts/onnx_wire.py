@@ -26,10 +26,16 @@ _MESSAGES: Mapping[str, Mapping[int, str]] = {
 """Message -> number of a field -> the message in it (onnx.proto), for all that tensors can be in."""
 
 _DIMS, _TYPE, _NAME, _EXTERNAL, _PLACE, _IS_EXTERNAL = 1, 2, 8, 13, 14, 1
-_BITS = {
-    1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64, 15: 128, 16: 16,
-    17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4, 23: 4, 24: 8, 25: 2, 26: 2,
-}  # fmt: skip
+_TYPES = {
+    2: (25, 26),
+    4: (21, 22, 23),
+    8: (2, 3, 9, 17, 18, 19, 20, 24),
+    16: (4, 5, 10, 16),
+    32: (1, 6, 12),
+    64: (7, 11, 13, 14),
+    128: (15,),
+}
+_BITS = {code: bits for bits, codes in _TYPES.items() for code in codes}
 """TensorProto.DataType -> bits of a value; texts cannot be kept outside."""
 
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.catalog import DATATYPES, Family, TensorSpec
+from models.catalog import Family, TensorSpec
 
 SAMPLES = "samples.npz"
 """Beside a family's manifest: an array for each input, a row for each sample."""
@@ -50,9 +50,11 @@ def _array(archive: zipfile.ZipFile, spec: TensorSpec, most: int) -> NDArray[np.
         raise ValueError(f"it has no array for input {spec.name!r}")
     with archive.open(f"{spec.name}.npy") as member:
         shape, by_column, dtype = _header(member)
-        if dtype != np.dtype(DATATYPES[spec.datatype]) or shape[1:] != spec.shape[1:] or not shape:
-            raise ValueError(f"array {spec.name!r} is {dtype} {list(shape)}, the family says "
-                             f"{spec.datatype} {list(spec.shape)}")  # fmt: skip
+        if dtype != spec.dtype or shape[1:] != spec.shape[1:] or not shape:
+            wanted = f"{spec.datatype} {list(spec.shape)}"
+            raise ValueError(
+                f"array {spec.name!r} is {dtype} {list(shape)}, the family says {wanted}"
+            )
         used = (min(shape[0], MOST_PUBLISHED, most), *shape[1:])
         if by_column and used != shape:
             raise ValueError(

@@ -9,12 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-
 from models.artifacts import ArtifactError, opening
 from models.backends.base import Backend, BackendError, Slot
 from models.backends.tame import TameBackend
-from models.catalog import DATATYPES, Family, Variant
+from models.catalog import Family, Variant
 from surroundings.folders import spelled
 
 _log = logging.getLogger(__name__)
@@ -32,6 +30,7 @@ class Way:
 class Runtime:
     """A runtime's row: its adapter is imported when first used (idle runtimes cost nothing), if `package` is there.
 
+    `distributions`: what pip may have installed it and its kernels from; profiles hold for their versions.
     `tame_only`: it takes NaN for a number, so the reference answers what holds any (`models.backends.tame`).
     """
 
@@ -39,32 +38,68 @@ class Runtime:
     suffixes: tuple[str, ...]
     module: str
     package: str
+    distributions: tuple[str, ...]
     extra: str = ""
     wants_gpu: bool = False
     tame_only: bool = False
 
 
+_CUDNN = ("nvidia-cudnn-cu12", "nvidia-cudnn-cu13")
+
 RUNTIMES = (
-    Runtime("onnxruntime", (".onnx",), "models.backends.onnx_backend", "onnxruntime"),
-    Runtime("openvino", (".onnx",), "models.backends.openvino_backend", "openvino", tame_only=True),
     Runtime(
-        "torch",
-        (".onnx", ".pt2"),
-        "models.backends.torch_runtime.backend",
-        "torch",
-        "torch",
+        name="onnxruntime",
+        suffixes=(".onnx",),
+        module="models.backends.onnx_backend",
+        package="onnxruntime",
+        distributions=(
+            "onnxruntime",
+            "onnxruntime-gpu",
+            "onnxruntime-ep-nv-tensorrt-rtx-cu13",
+            *_CUDNN,
+        ),
+    ),
+    Runtime(
+        name="openvino",
+        suffixes=(".onnx",),
+        module="models.backends.openvino_backend",
+        package="openvino",
+        distributions=("openvino",),
+        tame_only=True,
+    ),
+    Runtime(
+        name="torch",
+        suffixes=(".onnx", ".pt2"),
+        module="models.backends.torch_runtime.backend",
+        package="torch",
+        distributions=("torch", *_CUDNN),
+        extra="torch",
         wants_gpu=True,
     ),
     Runtime(
-        "tensorrt",
-        (".onnx",),
-        "models.backends.tensorrt_backend",
-        "tensorrt",
-        "tensorrt",
+        name="tensorrt",
+        suffixes=(".onnx",),
+        module="models.backends.tensorrt_backend",
+        package="tensorrt",
+        distributions=(
+            "tensorrt",
+            "tensorrt-cu12",
+            "tensorrt-cu13",
+            "tensorrt-lean",
+            "tensorrt-rtx",
+            "tensorrt-rtx-cu13-libs",
+        ),
+        extra="tensorrt",
         wants_gpu=True,
         tame_only=True,
     ),
-    Runtime("scripted", (".scripted",), "models.backends.scripted", "models"),
+    Runtime(
+        name="scripted",
+        suffixes=(".scripted",),
+        module="models.backends.scripted",
+        package="models",
+        distributions=(),
+    ),
 )
 """In the order of preference where several fit and nothing was measured yet. `extra` is what pip installs it with."""
 
@@ -133,7 +168,7 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
 
 
 def _takes_floats(family: Family) -> bool:
-    return any(np.dtype(DATATYPES[spec.datatype]).kind == "f" for spec in family.inputs)
+    return any(spec.is_float for spec in family.inputs)
 
 
 def reference_way(variant: Variant) -> Way | None:

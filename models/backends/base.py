@@ -47,6 +47,11 @@ _MOST_WORDS = 400
 _WANT_OF_MEMORY = ("alloc", "out of memory")
 
 
+def operators(text: str) -> frozenset[str]:
+    """Their names, apart by white space in `text`: long lists read better so."""
+    return frozenset(text.split())
+
+
 def words(error: BaseException) -> str:
     """What a runtime says, on one line and not without end."""
     text = " ".join(str(error).split()) or type(error).__name__

@@ -1,15 +1,11 @@
 """What an ONNX graph takes and gives, read from the file alone: for runtimes that say it only once compiled."""
 
 import onnx
-from onnx import TensorProto
 
 from models.backends.signature import Node
+from models.datatypes import DATATYPES
 
-_DATATYPES: dict[int, str] = {
-    TensorProto.BOOL: "BOOL", TensorProto.UINT8: "UINT8", TensorProto.UINT16: "UINT16", TensorProto.UINT32: "UINT32",
-    TensorProto.UINT64: "UINT64", TensorProto.INT8: "INT8", TensorProto.INT16: "INT16", TensorProto.INT32: "INT32",
-    TensorProto.INT64: "INT64", TensorProto.FLOAT16: "FP16", TensorProto.FLOAT: "FP32", TensorProto.DOUBLE: "FP64",
-}  # fmt: skip
+_DATATYPES = {row.onnx: row.name for row in DATATYPES.values()}
 """ONNX's element type -> Open Inference Protocol datatype."""
 
 

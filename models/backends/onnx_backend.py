@@ -17,15 +17,9 @@ from models.backends.base import BackendError, Slot, Tensors, words
 from models.backends.cache import engine_cache
 from models.backends.signature import Node, check, check_names
 from models.catalog import Family, Variant
+from models.datatypes import DATATYPES
 
-_DATATYPES = {
-    f"tensor({word})": datatype
-    for datatype, word in {
-        "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
-        "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
-        "FP16": "float16", "FP32": "float", "FP64": "double",
-    }.items()
-}  # fmt: skip
+_DATATYPES = {f"tensor({row.onnxruntime})": row.name for row in DATATYPES.values()}
 """ONNX Runtime's type -> Open Inference Protocol datatype."""
 
 _ORT_ERRORS: tuple[type[Exception], ...] = (

@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from models.backends.base import BackendError, Refused, Slot, Tensors
 from models.backends.openvino_types import foreign
 from models.backends.signature import Node, check, check_names
-from models.catalog import DATATYPES, Family, TensorSpec, Variant
+from models.catalog import Family, TensorSpec, Variant
+from models.datatypes import DATATYPES
 
-_DATATYPES = {
-    "boolean": "BOOL", "u8": "UINT8", "u16": "UINT16", "u32": "UINT32", "u64": "UINT64",
-    "i8": "INT8", "i16": "INT16", "i32": "INT32", "i64": "INT64", "f16": "FP16", "f32": "FP32", "f64": "FP64",
-}  # fmt: skip
+_DATATYPES = {row.openvino: row.name for row in DATATYPES.values()}
 """OpenVINO's element type -> Open Inference Protocol datatype."""
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "bf16"}
@@ -47,7 +45,7 @@ class OpenvinoBackend:
         self._options = options
         self._label = label
         self._inputs = family.inputs
-        self._types = {spec.name: np.dtype(DATATYPES[spec.datatype]) for spec in family.inputs}
+        self._types = {spec.name: spec.dtype for spec in family.inputs}
         self._outputs = [spec.name for spec in family.outputs]
         self._sizes = SIZES
         self._compiled: dict[int, Any] = {}

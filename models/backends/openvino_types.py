@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
-_FOREIGN = {"i64": "INT64", "u64": "UINT64", "u32": "UINT32", "f64": "FP64", "string": "BYTES"}
+from models.backends.base import operators
+from models.datatypes import DATATYPES
+
+_NARROWED = [DATATYPES[name] for name in ("INT64", "UINT64", "UINT32", "FP64")]
+_FOREIGN = {row.openvino: row.name for row in _NARROWED} | {"string": "BYTES"}
 """Types that are computed in others, by the protocol's word."""
 
 
@@ -34,17 +38,25 @@ _POSITIONS = {
 }
 """Operator -> its outputs that are positions or counts."""
 
-_LAYOUT = {
-    "Broadcast", "Concat", "Convert", "Reshape", "Result", "Reverse", "Slice", "Split", "Squeeze", "StridedSlice",
-    "Tile", "Transpose", "Unsqueeze", "VariadicSplit",
-}  # fmt: skip
+_LAYOUT = operators("""
+    Broadcast Concat Convert Reshape Result Reverse Slice Split Squeeze StridedSlice Tile Transpose
+    Unsqueeze VariadicSplit
+""")
 """Operators that hand on the values that they are given."""
 
 _INDICES = {
-    "Gather": 1, "GatherElements": 1, "GatherND": 1, "GatherTree": 0, "ScatterUpdate": 1, "ScatterElementsUpdate": 1,
-    "ScatterNDUpdate": 1, "EmbeddingBagOffsets": 1, "EmbeddingBagOffsetsSum": 1, "EmbeddingBagPackedSum": 1,
+    "EmbeddingBagOffsets": 1,
+    "EmbeddingBagOffsetsSum": 1,
+    "EmbeddingBagPackedSum": 1,
     "EmbeddingSegmentsSum": 1,
-}  # fmt: skip
+    "Gather": 1,
+    "GatherElements": 1,
+    "GatherND": 1,
+    "GatherTree": 0,
+    "ScatterElementsUpdate": 1,
+    "ScatterNDUpdate": 1,
+    "ScatterUpdate": 1,
+}
 """Operator -> the input that says which elements."""
 
 _IN_FLOATS = {"Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual", "Power"}

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.backends.base import BackendError, Slot, Tensors
-from models.catalog import DATATYPES, Family, TensorSpec, Variant
+from models.catalog import Family, TensorSpec, Variant
 from surroundings.documents import text_at, toml_in
 
 
@@ -105,7 +105,7 @@ class ScriptedBackend:
             raise BackendError(f"{self._label}: inputs {sorted(inputs)}, expected {sorted(wanted)}")
         for name, array in inputs.items():
             spec = wanted[name]
-            if array.dtype != DATATYPES[spec.datatype] or array.shape[1:] != spec.shape[1:]:
+            if array.dtype != spec.dtype or array.shape[1:] != spec.shape[1:]:
                 raise BackendError(
                     f"{self._label}: input {name!r} is {array.dtype} {array.shape}, "
                     f"expected {spec.datatype} {spec.shape}"
@@ -186,7 +186,7 @@ def _answer(spec: TensorSpec, levels: NDArray[np.float64]) -> NDArray[np.generic
     """(rows, ...) of the output's type: the row's level, less with every place along the row."""
     width = int(np.prod(spec.shape[1:]))
     values = levels[:, None] / (1.0 + np.arange(width))
-    if not spec.datatype.startswith("FP"):
+    if not spec.is_float:
         values = np.clip(np.rint(values), 0, 127)
-    dtype = np.dtype(DATATYPES[spec.datatype])
+    dtype = spec.dtype
     return values.reshape(len(levels), *spec.shape[1:]).astype(dtype)

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from models.backends.base import BackendError, Tensors
-from models.catalog import DATATYPES, TensorSpec
+from models.catalog import TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def check_batch(label: str, wanted: Sequence[TensorSpec], got: Tensors) -> None:
     check_names(label, {spec.name for spec in wanted}, got)
     for spec in wanted:
         array = got[spec.name]
-        if array.dtype != DATATYPES[spec.datatype] or array.shape[1:] != spec.shape[1:]:
+        if array.dtype != spec.dtype or array.shape[1:] != spec.shape[1:]:
             raise BackendError(
                 f"{label}: input {spec.name!r} is {array.dtype} {list(array.shape)}, "
                 f"expected {spec.datatype} {list(spec.shape)}"

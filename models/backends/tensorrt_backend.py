@@ -19,13 +19,13 @@ from models.backends.cuda_memory import Stream, gpu, open_stream
 from models.backends.graph_nodes import input_nodes, output_nodes
 from models.backends.signature import check, check_batch
 from models.backends.tensorrt_engine import Gpu, engine, profile_for, ranges
-from models.catalog import DATATYPES, Family, TensorSpec, Variant
+from models.catalog import Family, TensorSpec, Variant
 
 _CAPABILITY = {"fp32": (0, 0), "fp16": (7, 0), "int8": (7, 5), "bf16": (8, 0)}
 """Precision -> the compute capability that has tensor cores for it."""
 
 
-class Lane:
+class TensorrtLane:
     """One run at a time on one stream, with a context for each optimisation profile: switching one costs more."""
 
     def __init__(self, built: Any, family: Family) -> None:
@@ -83,7 +83,7 @@ class TensorrtBackend:
         self._family = family
         self._label = label
         self._lock = threading.Lock()
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[int, TensorrtLane] = {}
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[np.generic]]:
         """Every output for these rows. Raises BackendError naming artefact and input."""
@@ -103,11 +103,11 @@ class TensorrtBackend:
         for lane in lanes.values():
             lane.close()
 
-    def _lane(self) -> Lane:
+    def _lane(self) -> TensorrtLane:
         mine = threading.get_ident()
         with self._lock:
             if mine not in self._lanes:
-                self._lanes[mine] = Lane(self._built, self._family)
+                self._lanes[mine] = TensorrtLane(self._built, self._family)
             return self._lanes[mine]
 
 
@@ -152,8 +152,8 @@ def _check(content: bytes, family: Family, label: str) -> None:
 
 
 def _size_bytes(spec: TensorSpec, rows: int) -> int:
-    return rows * int(np.prod(spec.shape[1:])) * np.dtype(DATATYPES[spec.datatype]).itemsize
+    return rows * int(np.prod(spec.shape[1:])) * spec.dtype.itemsize
 
 
 def _empty(spec: TensorSpec, rows: int) -> NDArray[Any]:
-    return np.empty((rows, *spec.shape[1:]), DATATYPES[spec.datatype])
+    return np.empty((rows, *spec.shape[1:]), spec.dtype)

@@ -51,9 +51,14 @@ def ranges(max_batch: int) -> tuple[tuple[int, int, int], ...]:
 def cache_key(content: bytes, precision: str, gpu: Gpu, max_batch: int) -> str:
     """The cache entry's name, without suffix: 32 hexadecimal digits that change with anything the engine depends on."""
     parts = (
-        hashlib.sha256(content).hexdigest(), precision, trt.__version__, gpu.name,
-        f"{gpu.capability[0]}.{gpu.capability[1]}", repr(ranges(max_batch)), f"{_WORKSPACE_BYTES} {_RECIPE}",
-    )  # fmt: skip
+        hashlib.sha256(content).hexdigest(),
+        precision,
+        trt.__version__,
+        gpu.name,
+        f"{gpu.capability[0]}.{gpu.capability[1]}",
+        repr(ranges(max_batch)),
+        f"{_WORKSPACE_BYTES} {_RECIPE}",
+    )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 

@@ -23,6 +23,17 @@ StateDict = dict[str, NDArray[np.generic]]
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _STORAGES = {("torch", "FloatStorage"): "<f4", ("torch", "LongStorage"): "<i8"}
+_DAMAGE = (
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+)
+"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +92,12 @@ def read_checkpoint(content: bytes) -> StateDict:
             raise BuildError(
                 "checkpoint refused: it is not in torch's legacy format (protocol 1001)"
             )
-        _Unpickler(
-            file
-        ).load()  # what machine wrote it; the elements are little-endian by _STORAGES
+        _Unpickler(file).load()  # who wrote it; the elements are little-endian by _STORAGES
         tensors: Any = _Unpickler(file).load()
         keys: Any = _Unpickler(file).load()
         storages = _read_storages(file, tensors, keys)
         return {name: _view(name, tensor, storages) for name, tensor in tensors.items()}
-    except (pickle.UnpicklingError, EOFError, struct.error, ValueError, TypeError, KeyError,
-            AttributeError, IndexError) as error:  # fmt: skip
+    except _DAMAGE as error:
         raise BuildError(f"checkpoint refused: it is damaged ({error})") from error
 
 

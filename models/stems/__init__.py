@@ -10,7 +10,6 @@ from models.stems.stem import Stem
 from models.stems.store import (
     add_tasks,
     load_package,
-    load_packages,
     look_through_packages,
     publish_package,
     remove_tasks,
@@ -30,7 +29,6 @@ __all__ = [
     "base_of",
     "cut",
     "load_package",
-    "load_packages",
     "look_through_packages",
     "points_of",
     "publish_package",

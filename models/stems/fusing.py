@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from models.stems.cutting import shapes_of
-from models.stems.fusion import Array, Fusion, NoRule, Step
+from models.stems.fusion import Array, Fusion, Layer, NoRule
 from models.stems.graphs import CutError, Net, net_of
 from models.stems.rules import RULES, Rule
 
@@ -27,8 +27,8 @@ def fused(heads: Sequence[onnx.ModelProto]) -> onnx.ModelProto | None:
             return None
         fusion = Fusion(len(heads), shapes_of(heads[0]))
         for nodes in zip(*(net.nodes for net in nets), strict=True):
-            step = Step(nodes[0], _params(nets, nodes))
-            _add(fusion, step, RULES.get(nodes[0].op_type))
+            layer = Layer(nodes[0], _params(nets, nodes))
+            _add(fusion, layer, RULES.get(nodes[0].op_type))
     except (NoRule, CutError):
         return None
     target = nets[0].target
@@ -37,19 +37,19 @@ def fused(heads: Sequence[onnx.ModelProto]) -> onnx.ModelProto | None:
     return _model(fusion, heads[0], target)
 
 
-def _add(fusion: Fusion, step: Step, rule: Rule | None) -> None:
-    names = [name for i, name in enumerate(step.node.input) if name and i not in step.params]
-    if step.alike and not fusion.stacked.intersection(names) and not _is_sized(step):
-        fusion.copy(step)
+def _add(fusion: Fusion, layer: Layer, rule: Rule | None) -> None:
+    names = [name for i, name in enumerate(layer.node.input) if name and i not in layer.params]
+    if layer.alike and not fusion.stacked.intersection(names) and not _is_sized(layer):
+        fusion.copy(layer)
         return
-    if rule is None or len(step.node.output) != 1 or step.node.domain:
-        raise NoRule(step.node.op_type)
-    rule(fusion, step)
-    fusion.stacked.add(step.node.output[0])
+    if rule is None or len(layer.node.output) != 1 or layer.node.domain:
+        raise NoRule(layer.node.op_type)
+    rule(fusion, layer)
+    fusion.stacked.add(layer.node.output[0])
 
 
-def _is_sized(step: Step) -> bool:
-    return step.node.op_type == "Reshape" and 1 not in step.params
+def _is_sized(layer: Layer) -> bool:
+    return layer.node.op_type == "Reshape" and 1 not in layer.params
 
 
 def _without_sizes(net: Net) -> Net:

@@ -17,7 +17,7 @@ class NoRule(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Layer:
     """One node as all tasks have it."""
 
     node: onnx.NodeProto
@@ -81,16 +81,16 @@ class Fusion:
             self.stacked.add(tiled)
         return tiled
 
-    def copy(self, step: Step) -> None:
+    def copy(self, layer: Layer) -> None:
         """The node as it is, its constants the first task's."""
         inputs = [
-            self.constant(f"{step.node.output[0]}.{i}", step.params[i][0])
-            if i in step.params
+            self.constant(f"{layer.node.output[0]}.{i}", layer.params[i][0])
+            if i in layer.params
             else name
-            for i, name in enumerate(step.node.input)
+            for i, name in enumerate(layer.node.input)
         ]
         node = onnx.NodeProto()
-        node.CopyFrom(step.node)
+        node.CopyFrom(layer.node)
         node.ClearField("input")
         node.input.extend(inputs)
         self.nodes.append(node)

@@ -29,12 +29,6 @@ Files = Mapping[str | tuple[str, int], Path]
 """A base's name -> its network, (task, frozen) -> that head, wherever they lie now."""
 
 
-def load_packages(root: Path, *, verify: bool = True) -> dict[str, Package]:
-    """Every package under `root` by its base's name, in the order of the names. Raises ArtifactError."""
-    folders = sorted(p.parent for p in root.glob(f"[!.]*/{TASKS_MANIFEST}"))
-    return {folder.name: load_package(folder, verify=verify) for folder in folders}
-
-
 @dataclass(frozen=True, slots=True)
 class FoundPackages:
     """A repository's packages by name, and, by the name of their folder, why others cannot be had."""

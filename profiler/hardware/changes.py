@@ -179,9 +179,20 @@ class DeviceErrors:
 
 
 Change = (
-    CoresChanged | CoresMoved | QuotaChanged | Throttled | Steal | Neighbour | ClockChanged | ClockCapChanged
-    | MemoryLimitChanged | DeviceLost | DeviceBack | DeviceThrottled | DeviceErrors
-)  # fmt: skip
+    CoresChanged
+    | CoresMoved
+    | QuotaChanged
+    | Throttled
+    | Steal
+    | Neighbour
+    | ClockChanged
+    | ClockCapChanged
+    | MemoryLimitChanged
+    | DeviceLost
+    | DeviceBack
+    | DeviceThrottled
+    | DeviceErrors
+)
 
 
 def _moved(change: Throttled | Steal | Neighbour) -> str:

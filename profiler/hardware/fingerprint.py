@@ -2,23 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from models.backends import RUNTIMES
 from profiler.hardware import cgroups, cores
 from profiler.hardware.gpus import Nvml, open_nvml, present
 from profiler.hardware.processor import processor
 from profiler.hardware.readings import Gpu
-
-RUNTIMES = (
-    "onnxruntime", "onnxruntime-gpu", "openvino", "torch",
-    "tensorrt", "tensorrt-cu12", "tensorrt-cu13", "tensorrt-lean", "tensorrt-rtx",
-    "tensorrt-rtx-cu13-libs", "onnxruntime-ep-nv-tensorrt-rtx-cu13",
-    "nvidia-cudnn-cu12", "nvidia-cudnn-cu13",
-)  # fmt: skip
-"""Distributions whose version changes what a kernel costs; those installed are listed."""
 
 _GIB = 1 << 30
 
@@ -79,7 +71,7 @@ def detect(root: Path = Path("/"), nvml: Nvml | None = None) -> Hardware:
         flags=flags,
         memory_gib=round(memory_bytes(root) / _GIB),
         gpus=present(nvml or open_nvml()),
-        runtimes=_installed(RUNTIMES),
+        runtimes=_versions(),
         quota_cores=quota_cores,
         cpus=tuple(sorted(cpus)),
     )
@@ -99,6 +91,8 @@ def memory_bytes(root: Path = Path("/")) -> int:
     return min(limit, total or limit) if limit else total
 
 
-def _installed(names: Sequence[str]) -> tuple[str, ...]:
+def _versions() -> tuple[str, ...]:
+    """Of every distribution here that brings a runtime or its kernels."""
+    names = {name for runtime in RUNTIMES for name in runtime.distributions}
     found = {d.metadata["Name"]: d.version for n in names for d in metadata.distributions(name=n)}
     return tuple(f"{name} {version}" for name, version in sorted(found.items()))

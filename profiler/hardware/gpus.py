@@ -4,7 +4,7 @@ import importlib
 import logging
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,10 +51,9 @@ def open_nvml(load: Callable[[], Any] = lambda: importlib.import_module("pynvml"
         return PyNvml(load())
     except Exception as error:  # noqa: BLE001 - a broken driver or binding must not keep a CPU server from starting
         level = logging.WARNING if _DRIVER.exists() else logging.DEBUG
-        _log.log(
-            level, "GPUs are not watched: NVML is not to be had (%s); to watch them, install nvidia-ml-py "
-            "and check that nvidia-smi works", str(error) or type(error).__name__,
-        )  # fmt: skip
+        advice = "to watch them, install nvidia-ml-py and check that nvidia-smi works"
+        reason = str(error) or type(error).__name__
+        _log.log(level, "GPUs are not watched: NVML is not to be had (%s); %s", reason, advice)
         return NoNvml()
 
 
@@ -66,10 +65,15 @@ def present(nvml: Nvml) -> tuple[Gpu, ...]:
 def parsed(rows: str) -> tuple[Gpu, ...]:
     """The GPUs in what `nvidia-smi` prints for `_QUERY`, without header and units; other lines are left out."""
     fields = [[word.strip() for word in line.split(",")] for line in rows.splitlines()]
-    return tuple(
-        Gpu(f[0], f[1], f[2], int(_number(f[3])) << 20, _number(f[4]) * 1e6, _number(f[5]) * 1e6, _number(f[6]))
-        for f in fields if len(f) == 7
-    )  # fmt: skip
+    return tuple(_gpu(f[:3], list(map(_number, f[3:]))) for f in fields if len(f) == 7)
+
+
+def _gpu(names: Sequence[str], numbers: Sequence[float]) -> Gpu:
+    """`names`: uuid, name, driver; `numbers`: MiB of memory, MHz of the processors and of the memory, watts."""
+    uuid, name, driver = names
+    memory_mib, sm_mhz, memory_mhz, watts = numbers
+    memory_bytes = int(memory_mib) << 20
+    return Gpu(uuid, name, driver, memory_bytes, sm_mhz * 1e6, memory_mhz * 1e6, watts)
 
 
 def _asked() -> str:
@@ -77,10 +81,8 @@ def _asked() -> str:
     if tool is None:
         return ""
     try:
-        done = subprocess.run(
-            [tool, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"],
-            capture_output=True, text=True, timeout=10, check=False,
-        )  # fmt: skip
+        asked = [tool, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         _log.warning("nvidia-smi does not answer (%s); no GPU is used", error)
         return ""

@@ -17,8 +17,13 @@ _REASONS = {
 }
 """Bits of nvmlClocksEventReasons that mean trouble. Idleness, clock settings and sync boost do not."""
 
-_LOST = {"NVML_ERROR_GPU_IS_LOST", "NVML_ERROR_GPU_NOT_FOUND", "NVML_ERROR_RESET_REQUIRED",
-         "NVML_ERROR_UNINITIALIZED", "NVML_ERROR_DRIVER_NOT_LOADED"}  # fmt: skip
+_LOST = {
+    "NVML_ERROR_GPU_IS_LOST",
+    "NVML_ERROR_GPU_NOT_FOUND",
+    "NVML_ERROR_RESET_REQUIRED",
+    "NVML_ERROR_UNINITIALIZED",
+    "NVML_ERROR_DRIVER_NOT_LOADED",
+}
 
 _EVENTS_A_READING = 64
 """Events taken off the queue at most, so that a storm of them cannot hold the watch."""

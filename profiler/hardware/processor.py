@@ -5,13 +5,14 @@ from pathlib import Path
 
 from profiler.hardware.cgroups import text
 
-FLAGS = (
-    "avx", "f16c", "fma", "avx2", "avx_vnni", "avx_vnni_int8", "avx_ne_convert", "avx_ifma",
-    "avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512vbmi", "avx512_vbmi2", "avx512_vnni",
-    "avx512_bf16", "avx512_fp16", "avx10_1", "avx10_2", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16",
-    "asimd", "asimdhp", "asimddp", "asimdfhm", "i8mm", "bf16", "sve", "sve2", "svei8mm", "svebf16",
-    "sme", "sme2",
-)  # fmt: skip
+_KNOWN = """
+    avx f16c fma avx2 avx_vnni avx_vnni_int8 avx_ne_convert avx_ifma
+    avx512f avx512dq avx512bw avx512vl avx512vbmi avx512_vbmi2 avx512_vnni
+    avx512_bf16 avx512_fp16 avx10_1 avx10_2 amx_tile amx_int8 amx_bf16 amx_fp16
+    asimd asimdhp asimddp asimdfhm i8mm bf16 sve sve2 svei8mm svebf16
+    sme sme2
+"""
+FLAGS = tuple(_KNOWN.split())
 """Those that ONNX Runtime, OpenVINO (oneDNN) and torch choose their kernels by."""
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from models.backends import Way, is_usable, open_backend, reference_way
 from models.backends.base import Backend, BackendError, Refused, Tensors, words
 from models.backends.rows.hazards import Hazards, hazards_of
-from models.catalog import DATATYPES, Family, Variant
+from models.catalog import Family, Variant
 from models.tolerances import Difference, compared
 from profiler.measuring.extremes import extreme_rows, is_edge
 from profiler.measuring.rows import SampleRows, joined, single
@@ -139,9 +139,7 @@ class Conformance:
             return
         yield samples[0]
         yield from islice(extreme, 2)
-        yield {
-            s.name: np.zeros((1, *s.shape[1:]), DATATYPES[s.datatype]) for s in self._family.inputs
-        }
+        yield {s.name: np.zeros((1, *s.shape[1:]), s.dtype) for s in self._family.inputs}
         yield from samples[1:3]
         yield from extreme
         yield from samples[3:]
@@ -223,7 +221,7 @@ class Conformance:
             return None
         for spec in self._family.outputs:
             array, wanted = outputs[spec.name], (rows, *spec.shape[1:])
-            if array.shape != wanted or array.dtype != np.dtype(DATATYPES[spec.datatype]):
+            if array.shape != wanted or array.dtype != spec.dtype:
                 return (
                     f"output {spec.name!r} is {array.dtype} {list(array.shape)} instead of "
                     f"{spec.datatype} {list(wanted)}"

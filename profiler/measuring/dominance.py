@@ -9,7 +9,7 @@ MARGIN = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class Contender:
     """What is known of one arm: its accuracy and, by ascending batch size, the median latency and its interval (s)."""
 
     name: str
@@ -20,11 +20,11 @@ class Curve:
     high_s: tuple[float, ...]
 
 
-def beats(one: Curve, other: Curve) -> bool:
+def beats(one: Contender, other: Contender) -> bool:
     """Whether `one` is at least as accurate and certainly faster at every batch size that `other` has.
 
     Certainly: its interval ends below where the other's begins, by MARGIN. Between measured sizes both ends are read
-    linearly. A curve that ends before the other's does not beat it: it may not be able to run those batches.
+    linearly. A contender that ends before the other's does not beat it: it may not be able to run those batches.
     """
     if not _could_beat(one, other):
         return False
@@ -34,29 +34,29 @@ def beats(one: Curve, other: Curve) -> bool:
     )
 
 
-def seems_to_beat(one: Curve, other: Curve) -> bool:
+def seems_to_beat(one: Contender, other: Contender) -> bool:
     """The same by the medians alone, whatever their intervals: more runs may prove it or not."""
     if not _could_beat(one, other):
         return False
     return all(_at(one, one.p50_s, b) < _at(other, other.p50_s, b) for b in _common(one, other))
 
 
-def dominated(curves: Sequence[Curve]) -> dict[str, str]:
+def dominated(contenders: Sequence[Contender]) -> dict[str, str]:
     """Each arm that does not pay here -> the arm that shows it: the fastest alone of those that beat it."""
     found: dict[str, str] = {}
-    for curve in curves:
-        better = [c for c in curves if beats(c, curve)]
+    for contender in contenders:
+        better = [c for c in contenders if beats(c, contender)]
         if better:
-            found[curve.name] = min(better, key=lambda c: (c.p50_s[0], c.name)).name
+            found[contender.name] = min(better, key=lambda c: (c.p50_s[0], c.name)).name
     return found
 
 
-def contested(curves: Sequence[Curve]) -> frozenset[str]:
+def contested(contenders: Sequence[Contender]) -> frozenset[str]:
     """Arms whose place is open: the medians put one of a pair out, the intervals do not prove it yet."""
     return frozenset(
         name
-        for one in curves
-        for other in curves
+        for one in contenders
+        for other in contenders
         if seems_to_beat(one, other) and not beats(one, other)
         for name in (one.name, other.name)
     )
@@ -71,7 +71,7 @@ def frontier(spots: Sequence[tuple[str, float, float]]) -> tuple[str, ...]:
     return tuple(name for name, _, _ in best)
 
 
-def _could_beat(one: Curve, other: Curve) -> bool:
+def _could_beat(one: Contender, other: Contender) -> bool:
     if one.name == other.name or one.accuracy < other.accuracy:
         return False
     if not one.batches or not other.batches:
@@ -79,16 +79,16 @@ def _could_beat(one: Curve, other: Curve) -> bool:
     return one.batches[0] <= other.batches[0] and one.batches[-1] >= other.batches[-1]
 
 
-def _common(one: Curve, other: Curve) -> Iterator[int]:
+def _common(one: Contender, other: Contender) -> Iterator[int]:
     last = other.batches[-1]
     yield from other.batches
     yield from (b for b in one.batches if other.batches[0] <= b <= last)
 
 
-def _at(curve: Curve, column: Sequence[float], batch: int) -> float:
-    right = bisect_left(curve.batches, batch)
-    if curve.batches[right] == batch:
+def _at(contender: Contender, column: Sequence[float], batch: int) -> float:
+    right = bisect_left(contender.batches, batch)
+    if contender.batches[right] == batch:
         return column[right]
-    low, high = curve.batches[right - 1], curve.batches[right]
+    low, high = contender.batches[right - 1], contender.batches[right]
     share = (batch - low) / (high - low)
     return column[right - 1] * (1 - share) + column[right] * share

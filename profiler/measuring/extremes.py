@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.backends.base import Tensors
-from models.catalog import DATATYPES, Family, TensorSpec
+from models.catalog import Family, TensorSpec
 from models.tolerances import is_tame
 
 _EDGES = (7, 8, 15, 16, 24, 31, 32, 53, 63, 64)
@@ -74,12 +74,12 @@ def _row(spec: TensorSpec, values: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def _zeros(spec: TensorSpec) -> NDArray[np.generic]:
-    return np.zeros((1, *spec.shape[1:]), DATATYPES[spec.datatype])
+    return np.zeros((1, *spec.shape[1:]), spec.dtype)
 
 
 def _patterns(spec: TensorSpec) -> list[NDArray[np.generic]]:
     """Sequences that fill a row of this input, repeated."""
-    dtype = np.dtype(DATATYPES[spec.datatype])
+    dtype = spec.dtype
     if dtype.kind == "b":
         return [np.array([True, False]), np.array([True])]
     return _floats(dtype) if dtype.kind == "f" else _whole(dtype)

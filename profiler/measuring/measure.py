@@ -16,15 +16,22 @@ from numpy.typing import NDArray
 from models.backends import Way, open_backend
 from models.backends.base import Backend, BackendError, Slot, Tensors
 from models.catalog import Family, Variant
-from profiler.measuring.notebook import Notebook
+from profiler.measuring.measurements import Measurements
 from profiler.measuring.rows import RANGES, SampleRows, made
 from profiler.measuring.sampling import GRID, Done, Next, Terms
 from profiler.profiles import UNVETTED, Profile, Vetted
 
 __all__ = [
-    "GRID", "Bench", "Effort", "Instruments", "Loaded", "Step",
-    "load", "measure_arm", "resident_bytes", "sample_inputs",
-]  # fmt: skip
+    "GRID",
+    "Bench",
+    "Effort",
+    "Instruments",
+    "Loaded",
+    "Step",
+    "load",
+    "resident_bytes",
+    "sample_inputs",
+]
 
 BOUND_SLOS = 1.5
 """No batch is measured that is foreseen to take longer than so many SLOs: it could not be answered in time."""
@@ -95,7 +102,7 @@ class Bench:
         self._effort = effort
         self._instruments = instruments
         self._backends: dict[str, Backend] = {}
-        self._notes = Notebook(effort.terms, family.max_batch)
+        self._measured = Measurements(effort.terms, family.max_batch)
         self.rows = rows or SampleRows(family)
         self._spent_s = 0.0
 
@@ -106,17 +113,24 @@ class Bench:
         """
         grown = resident_bytes() - loaded.rss_before_bytes if loaded.rss_before_bytes else 0
         blank = Profile(
-            variant.name, variant.precision, loaded.backend.name, loaded.device, loaded.threads, (),
-            load_s=loaded.load_s, memory_bytes=max(0, grown), vetted=vetted,
-        )  # fmt: skip
+            variant=variant.name,
+            precision=variant.precision,
+            backend=loaded.backend.name,
+            device=loaded.device,
+            threads=loaded.threads,
+            points=(),
+            load_s=loaded.load_s,
+            memory_bytes=max(0, grown),
+            vetted=vetted,
+        )
         self._backends[blank.label] = loaded.backend
-        self._notes.add(blank, variant.accuracy.value)
+        self._measured.add(blank, variant.accuracy.value)
         return blank.label
 
     def first_steps(self, arm: str) -> Iterator[Step]:
         """Only what makes this one arm usable, at once: a start that must serve does not wait for the other arms."""
-        while self._notes.is_running(arm):
-            step = self._step(lambda: self._notes.first(arm))
+        while self._measured.is_running(arm):
+            step = self._step(lambda: self._measured.first(arm))
             if step is None:
                 return
             yield step
@@ -128,11 +142,11 @@ class Bench:
 
     def limit(self, bound_s: float) -> None:
         """From now on run no batch that is foreseen to take longer (s): where requests come, they wait for its end."""
-        self._notes.limit(bound_s)
+        self._measured.limit(bound_s)
 
     def plan(self) -> Next | Done:
         """What `steps` would do next, or why nothing."""
-        return self._notes.plan(self.left_s)
+        return self._measured.plan(self.left_s)
 
     @property
     def left_s(self) -> float:
@@ -145,11 +159,11 @@ class Bench:
 
     def profile(self, arm: str) -> Profile | None:
         """What is known of this arm now, in the machine's middle speed of the session; None before its first turn."""
-        return self._notes.profile(arm)
+        return self._measured.profile(arm)
 
     def profiles(self) -> tuple[Profile, ...]:
         """All arms' that have one, each with a note where it does not pay here, in the order they were added."""
-        return self._notes.profiles()
+        return self._measured.profiles()
 
     def _step(self, plan: Callable[[], Next | Done]) -> Step | None:
         """The turn that `plan` names, written down; planning counts as time spent too."""
@@ -161,19 +175,19 @@ class Bench:
         spent_s = self._instruments.clock() - start_s
         self._spent_s += spent_s
         if took_s:
-            self._notes.write(turn, start_s, took_s, spent_s)
+            self._measured.record(turn, start_s, took_s, spent_s)
         if failed:
-            self._notes.end_below(turn, failed)
+            self._measured.end_below(turn, failed)
             if turn.batch == 1:
                 self.failed[turn.name] = failed
-        return Step(turn.name, turn.batch, took_s, self._notes.is_usable(turn.name), failed)
+        return Step(turn.name, turn.batch, took_s, self._measured.is_usable(turn.name), failed)
 
     def _runs(self, turn: Next) -> tuple[tuple[float, ...], str]:
         """The runs' times (s), and why they ended early. The first run ever at a batch size is no sample."""
         rows = self.rows.first(turn.batch)
         took_s: list[float] = []
         try:
-            if self._notes.is_new(turn):
+            if self._measured.is_new(turn):
                 self._run(turn.name, rows)
             while len(took_s) < turn.runs:
                 took_s.append(self._run(turn.name, rows))
@@ -205,24 +219,6 @@ def load(
     load_s = time.perf_counter() - start_s
     device = way.device if way else "cpu"
     return Loaded(opened, slot.threads, device, load_s, before)
-
-
-def measure_arm(
-    loaded: Loaded,
-    family: Family,
-    variant: Variant,
-    effort: Effort = Effort(),
-    instruments: Instruments = Instruments(),
-) -> Profile:
-    """One arm's profile, alone. Raises BackendError if it cannot run at all."""
-    bench = Bench(family, effort, instruments)
-    arm = bench.add(loaded, variant)
-    for _ in bench.steps():
-        pass
-    profile = bench.profile(arm)
-    if profile is None:
-        raise BackendError(bench.failed[arm])
-    return profile
 
 
 def sample_inputs(family: Family, rows: int) -> dict[str, NDArray[np.generic]]:

@@ -6,10 +6,8 @@ Nothing larger can be asked for, so nothing larger is tried, measured, warmed or
 from dataclasses import dataclass, replace
 from math import prod
 
-import numpy as np
-
 from models.backends.base import BackendError
-from models.catalog import DATATYPES, Family, TensorSpec
+from models.catalog import Family, TensorSpec
 
 MESSAGE_MIB = 64
 """Of one message, unless the operator says otherwise (`max_message_mib`)."""
@@ -78,12 +76,12 @@ def _row_bytes(family: Family) -> int:
 
 
 def _raw_bytes(spec: TensorSpec) -> int:
-    return prod(spec.shape[1:]) * np.dtype(DATATYPES[spec.datatype]).itemsize
+    return prod(spec.shape[1:]) * spec.dtype.itemsize
 
 
 def _least_bytes(spec: TensorSpec) -> int:
     """Of one row in a request: whole numbers in typed contents take a byte each where they are small."""
-    is_float = np.dtype(DATATYPES[spec.datatype]).kind == "f"
+    is_float = spec.is_float
     return _raw_bytes(spec) if is_float else prod(spec.shape[1:])
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.artifacts.samples import SAMPLES, Published, read_samples
 from models.backends.base import BackendError, Tensors, words
-from models.catalog import DATATYPES, Family, TensorSpec
+from models.catalog import Family, TensorSpec
 from profiler.measuring.room import MOST_HELD
 
 _log = logging.getLogger(__name__)
@@ -141,8 +141,8 @@ def sample_rows(folder: Path, family: Family, most: int = MOST_HELD) -> SampleRo
     try:
         published = read_samples(path, family, most)
     except Exception as error:  # noqa: BLE001 - parsers of headers and archives raise anything
-        _log.warning("%s: %s is left out: %s; rows are made from the signature instead",
-                     family.name, path, words(error))  # fmt: skip
+        told = "%s: %s is left out: %s; rows are made from the signature instead"
+        _log.warning(told, family.name, path, words(error))
         return SampleRows(family, most=most)
     if lost := sum(map(_holds_nan, single(published.inputs))):
         text = "%s: %s holds NaN in %d of %d rows; those that the model answers with NaN tell nothing of it"
@@ -156,7 +156,7 @@ def _holds_nan(tensors: Tensors) -> bool:
 
 def made(rng: np.random.Generator, spec: TensorSpec, rows: int, limit: int) -> NDArray[np.generic]:
     """Random rows: [0, 1) for floats, whole numbers below `limit`; all zeros where that is 1."""
-    dtype, shape = np.dtype(DATATYPES[spec.datatype]), (rows, *spec.shape[1:])
+    dtype, shape = spec.dtype, (rows, *spec.shape[1:])
     if dtype.kind == "f":
         if limit <= 1:
             return np.zeros(shape, dtype)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import hypot, inf, sqrt
 
-from profiler.measuring.dominance import Curve, contested, dominated
+from profiler.measuring.dominance import Contender, contested, dominated
 
 GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Batch sizes worth a look; a family's largest is always one of them."""
@@ -117,13 +117,13 @@ def grid_of(terms: Terms, ceiling: int) -> tuple[int, ...]:
     return tuple(sorted({b for b in terms.grid if 1 <= b < ceiling} | {ceiling}))
 
 
-def curve_of(arm: Sampled) -> Curve:
+def contender_of(arm: Sampled) -> Contender:
     """The arm as `profiler.measuring.dominance` compares it."""
     seen = arm.seen
     low, p50, high = (
         tuple(getattr(s, name) for s in seen) for name in ("low_s", "p50_s", "high_s")
     )
-    return Curve(arm.name, arm.accuracy, tuple(s.batch for s in seen), low, p50, high)
+    return Contender(arm.name, arm.accuracy, tuple(s.batch for s in seen), low, p50, high)
 
 
 def _wanted(arms: Sequence[Sampled], terms: Terms) -> Iterator[tuple[Sampled, int]]:
@@ -131,8 +131,8 @@ def _wanted(arms: Sequence[Sampled], terms: Terms) -> Iterator[tuple[Sampled, in
     large = [(arm, batch) for arm in arms if (batch := _large(arm, terms)) is not None]
     yield from large
     unusable = {arm.name for arm, _ in large}
-    curves = [curve_of(arm) for arm in arms if arm.name not in unusable]
-    out, open_ = dominated(curves), contested(curves)
+    contenders = [contender_of(arm) for arm in arms if arm.name not in unusable]
+    out, open_ = dominated(contenders), contested(contenders)
     racing = [arm for arm in arms if arm.name not in out and arm.name not in unusable]
     probes = [(arm, batch) for arm in racing for batch in _probes(arm, terms)]
     yield from sorted(probes, key=lambda p: len(p[0].seen))

@@ -6,7 +6,7 @@ from statistics import median
 from models.backends import missing
 from models.catalog import Family
 from profiler.measuring.dominance import frontier
-from profiler.measuring.notebook import PAYS_NOT
+from profiler.measuring.measurements import PAYS_NOT
 from profiler.profiles import Profile
 from profiler.reporting.table import accuracy_of
 
@@ -16,16 +16,17 @@ SLACKS = (1.0, 0.75, 0.5, 0.25, 0.1)
 
 def explained(family: Family, profiles: Sequence[Profile], failed: Mapping[str, str]) -> str:
     """Several short sections, one under the other."""
+    in_time = f"p95 within {_ms(family.slo.latency_s)}"
     sections = (
         ("measured", _measured(profiles)),
         ("frontier for a lone request (batch 1)", _frontier_alone(family, profiles)),
-        (f"frontier by throughput, p95 within {_ms(family.slo.latency_s)}", _loads(family, profiles)),
+        (f"frontier by throughput, {in_time}", _loads(family, profiles)),
         ("most accurate arm for the time that is left (batch 1, p95)", _slacks(family, profiles)),
         ("do not pay here, and what beats them at every batch size", _dominated(profiles)),
         ("rows and answers", _vetted(profiles)),
         ("failed", (f"{name}: {reason}" for name, reason in failed.items())),
         ("not installed", missing_runtimes(family)),
-    )  # fmt: skip
+    )
     return "\n\n".join(f"{title}\n{_lines(rows)}" for title, rows in sections)
 
 
@@ -40,7 +41,8 @@ def missing_runtimes(family: Family) -> list[str]:
 
 def best_within(profile: Profile, limit_s: float) -> tuple[int, float] | None:
     """(batch, rows/s) of the arm's best throughput whose p95 is within `limit_s`; None where none is."""
-    fitting = [b for b in range(1, profile.largest_measured + 1) if profile.latency_s(b, 0.95) <= limit_s]  # fmt: skip
+    batches = range(1, profile.largest_measured + 1)
+    fitting = [b for b in batches if profile.latency_s(b, 0.95) <= limit_s]
     if not fitting:
         return None
     batch = max(fitting, key=lambda b: (profile.throughput_rps(b), -b))

@@ -42,10 +42,9 @@ def draw(family: Family, machine: MachineProfile, path: Path) -> None:
     _draw_spots(axes, found)
     names = frontier([(s.label, s.alone_s, s.accuracy) for s in found])
     line = [spot for name in names for spot in found if spot.label == name]
-    axes.plot(
-        [s.alone_s * 1e3 for s in line], [s.accuracy * 100 for s in line],
-        drawstyle="steps-post", color="0.4", linewidth=1, zorder=1, label="frontier, batch 1",
-    )  # fmt: skip
+    alone_ms, accuracy = [s.alone_s * 1e3 for s in line], [s.accuracy * 100 for s in line]
+    look: dict[str, Any] = {"drawstyle": "steps-post", "color": "0.4", "linewidth": 1, "zorder": 1}
+    axes.plot(alone_ms, accuracy, label="frontier, batch 1", **look)
     axes.set_xscale("log")
     axes.margins(x=0.12)
     for axis_ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
@@ -75,19 +74,16 @@ def _draw_spots(axes: Any, found: Sequence[Spot]) -> None:
     colors = {p: f"C{i}" for i, p in enumerate(sorted({s.precision for s in found}))}
     for precision, backend in sorted({(s.precision, s.backend) for s in found}):
         group = [s for s in found if (s.precision, s.backend) == (precision, backend)]
-        look = {"marker": _MARKERS.get(backend, "x"), "color": colors[precision]}
+        marker, color = _MARKERS.get(backend, "x"), colors[precision]
+        look: dict[str, Any] = {"marker": marker, "color": color, "linestyle": "none"}
         accuracy, alone_ms = [s.accuracy * 100 for s in group], [s.alone_s * 1e3 for s in group]
         below = [1e3 * (s.alone_s - s.interval_s[0]) for s in group]
         above = [1e3 * (s.interval_s[1] - s.alone_s) for s in group]
-        axes.errorbar(
-            alone_ms, accuracy, xerr=(below, above), linestyle="none", capsize=2, zorder=3,
-            label=f"{precision}, {backend}", **look,
-        )  # fmt: skip
+        filled = look | {"xerr": (below, above), "label": f"{precision}, {backend}"}
+        axes.errorbar(alone_ms, accuracy, capsize=2, zorder=3, **filled)
         per_row_ms = [s.per_row_s * 1e3 for s in group]
-        axes.plot(per_row_ms, accuracy, linestyle="none", fillstyle="none", zorder=2, **look)
+        axes.plot(per_row_ms, accuracy, fillstyle="none", zorder=2, **look)
     fastest = {s.label.split("@")[0]: s for s in sorted(found, key=lambda s: -s.alone_s)}
     for variant, spot in fastest.items():
-        axes.annotate(
-            variant, (spot.alone_s * 1e3, spot.accuracy * 100),
-            xytext=(5, 5), textcoords="offset points", fontsize=7,
-        )  # fmt: skip
+        place = (spot.alone_s * 1e3, spot.accuracy * 100)
+        axes.annotate(variant, place, xytext=(5, 5), textcoords="offset points", fontsize=7)

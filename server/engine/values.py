@@ -10,14 +10,13 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.catalog import DATATYPES, TensorSpec
+from models.catalog import TensorSpec
+from models.datatypes import BY_DTYPE, DATATYPES
 from server.errors import BadInput, RequestError
 
 Scalar = bool | int | float | str
 """What a request's parameter may be."""
 
-_WIDEST = {"b": "bool", "u": "uint64", "i": "int64", "f": "float64"}
-"""Kind of number -> the type that holds whatever a sequence may carry; numpy's own choice would round large ones."""
 _TYPES = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
 """Kind of number -> what its elements may be; no truth values among numbers, and nothing is rounded to a whole one."""
 _PIECE = 32_768
@@ -40,7 +39,7 @@ class Buffer:
 
     def array(self, spec: TensorSpec, elements: int, model: str) -> NDArray[np.generic]:
         """A read-only view of the memory. Raises BadInput where its size does not fit."""
-        dtype = np.dtype(DATATYPES[spec.datatype])
+        dtype = spec.dtype
         expected, got = elements * dtype.itemsize, len(self.memory)
         if expected != got:
             raise BadInput(
@@ -73,7 +72,7 @@ class Values:
             raise BadInput(
                 f"{where}: expected {elements} elements in {self.kept_in}, got {len(self.numbers)}"
             )
-        array = np.empty(elements, _WIDEST[np.dtype(DATATYPES[spec.datatype]).kind])
+        array = np.empty(elements, DATATYPES[spec.datatype].widest)
         for at in range(0, elements, _PIECE):
             piece = self.numbers[at : at + _PIECE]
             if not self.typed:
@@ -93,16 +92,16 @@ def _check_types(numbers: Sequence[Any], kind: str, what: str) -> None:
 
 def _narrowed(wide: NDArray[np.generic], spec: TensorSpec, where: str) -> NDArray[np.generic]:
     """The array in the spec's own datatype. Raises BadInput where an element is outside its range."""
-    dtype = np.dtype(DATATYPES[spec.datatype])
+    dtype = spec.dtype
     if dtype.kind in "iu" and wide.size:
-        limits = np.iinfo(dtype)
+        limits = np.iinfo(dtype.name)
         if wide.min() < limits.min or wide.max() > limits.max:
             raise _outside(spec, where)
     return wide.astype(dtype)
 
 
 def _outside(spec: TensorSpec, where: str) -> BadInput:
-    limits = np.iinfo(DATATYPES[spec.datatype])
+    limits = np.iinfo(spec.dtype.name)
     return BadInput(
         f"{where}: values outside {limits.min}..{limits.max}, the range of {spec.datatype}"
     )
@@ -122,11 +121,7 @@ class Tensor:
         """An array as it is: copied only where its elements do not lie row by row. Raises KeyError for other dtypes."""
         dense = np.ascontiguousarray(array)
         flat = dense.reshape(-1).view(np.uint8).data if dense.size else b""
-        return cls(name, _NAMES[array.dtype.name], array.shape, Buffer(flat))
-
-
-_NAMES = {np.dtype(dtype).name: name for name, dtype in DATATYPES.items()}
-"""numpy's name of a dtype -> the protocol's."""
+        return cls(name, BY_DTYPE[array.dtype.name].name, array.shape, Buffer(flat))
 
 
 @dataclass(slots=True, eq=False)

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from math import prod
 
-import numpy as np
-
-from models.catalog import DATATYPES, Family, TensorSpec
+from models.catalog import Family, TensorSpec
+from models.datatypes import DATATYPES
 from server.errors import BadInput
 
 MOST_BYTES = (1 << 31) - 1
@@ -16,11 +15,6 @@ _PER_OUTPUT = 128
 """The same of one output: its shape, and the lengths of its parts."""
 _SHORT_ID = 1024
 """Characters of an id that the envelope has room for."""
-_TYPED_BYTES = {
-    "BOOL": 1, "UINT8": 2, "UINT16": 3, "UINT32": 5, "UINT64": 10, "INT8": 10, "INT16": 10, "INT32": 10, "INT64": 10,
-    "FP32": 4, "FP64": 8,
-}  # fmt: skip
-"""At most for one value in typed contents: whole numbers are varints, and negative ones as long as they get."""
 
 
 class AnswerSize:
@@ -74,11 +68,11 @@ class AnswerSize:
     def _sizes(self, outputs: Sequence[str], *, raw: bool) -> tuple[int, int]:
         """(bytes a row at most, bytes besides) of an answer with these outputs."""
         specs = [self._specs[name] for name in outputs]
-        raw = raw or any(spec.datatype not in _TYPED_BYTES for spec in specs)
+        raw = raw or any(not DATATYPES[spec.datatype].field for spec in specs)
         fixed = sum(_PER_OUTPUT + len(spec.name.encode()) + 11 * len(spec.shape) for spec in specs)
         return max(1, sum(_row_bytes(spec, raw=raw) for spec in specs)), fixed
 
 
 def _row_bytes(spec: TensorSpec, *, raw: bool) -> int:
-    each = np.dtype(DATATYPES[spec.datatype]).itemsize if raw else _TYPED_BYTES[spec.datatype]
+    each = spec.dtype.itemsize if raw else DATATYPES[spec.datatype].typed_bytes
     return prod(spec.shape[1:]) * each

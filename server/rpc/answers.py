@@ -7,14 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.catalog import Family, TensorSpec
+from models.datatypes import BY_DTYPE
 from server.engine.values import Execution
 from wire import inference_pb2 as pb
 
-_TYPED = {
-    "bool": "bool_contents", "uint8": "uint_contents", "uint16": "uint_contents", "uint32": "uint_contents",
-    "uint64": "uint64_contents", "int8": "int_contents", "int16": "int_contents", "int32": "int_contents",
-    "int64": "int64_contents", "float32": "fp32_contents", "float64": "fp64_contents",
-}  # fmt: skip
 _PIECE = 1 << 14
 """Elements that are converted at a time."""
 
@@ -81,10 +77,11 @@ def varint(value: int) -> bytes:
 def typed(message: bytes, arrays: list[NDArray[np.generic]]) -> bytes:
     """The same response with typed contents in place of raw ones, for a request that came that way."""
     response: Any = pb.ModelInferResponse.FromString(message)
-    if any(array.dtype.name not in _TYPED for array in arrays):
+    fields = [BY_DTYPE[array.dtype.name].field for array in arrays]
+    if not all(fields):
         return message  # FP16 has no typed field: raw is the only way
-    for output, array in zip(response.outputs, arrays, strict=True):
-        contents, flat = getattr(output.contents, _TYPED[array.dtype.name]), array.ravel()
+    for output, array, field in zip(response.outputs, arrays, fields, strict=True):
+        contents, flat = getattr(output.contents, field), array.ravel()
         for begin in range(0, flat.size, _PIECE):  # other threads take turns in between
             contents.extend(flat[begin : begin + _PIECE].tolist())
     del response.raw_output_contents[:]

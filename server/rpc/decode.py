@@ -11,24 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.catalog import TensorSpec
+from models.datatypes import DATATYPES
 from server.engine.values import Buffer, Contents, Request, Scalar, Tensor, Values
 from server.errors import BadInput, Unsupported
 from server.texts import shown
-
-TYPED_FIELD = {
-    "BOOL": "bool_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-}
-"""Datatype -> the field of InferTensorContents that has its elements."""
 
 
 def parse(message_type: Any, data: bytes) -> Any:
@@ -129,8 +115,8 @@ class _Typed:
 
     def array(self, spec: TensorSpec, elements: int, model: str) -> NDArray[np.generic]:
         where = f"input '{spec.name}' for model '{model}'"
-        field = TYPED_FIELD.get(spec.datatype)
-        if field is None:
+        field = DATATYPES[spec.datatype].field
+        if not field:
             raise BadInput(f"{where}: {spec.datatype} must be sent in raw_input_contents")
         others = [f.name for f, _ in self.message.ListFields() if f.name != field]
         if others:

@@ -2,14 +2,12 @@
 
 import math
 
-import numpy as np
-
-from models.catalog import DATATYPES, Family, TensorSpec
+from models.catalog import Family, TensorSpec
+from models.datatypes import DATATYPES
 from server.rpc.outline import SMALL_BYTES
 
-_TYPED_BYTES = {"BOOL": 1, "UINT8": 2, "UINT16": 3, "UINT32": 5, "FP32": 4, "FP64": 8}
-"""Most bytes of one element in typed contents; the others' varints may be negative, or long."""
 _LONGEST_VARINT = 10
+"""Bytes of an element in typed contents where none of its type belong there: enough to be told so."""
 _SLACK = 1.25
 """Beyond the largest legal batch: whoever sends a few rows too many is told so, in words."""
 _LEAST_BYTES = 1 << 20
@@ -34,8 +32,8 @@ def answer_bytes(family: Family) -> int:
 
 
 def _row_bytes(spec: TensorSpec) -> int:
-    typed = _TYPED_BYTES.get(spec.datatype, _LONGEST_VARINT)
-    return _row_elements(spec) * max(typed, np.dtype(DATATYPES[spec.datatype]).itemsize)
+    typed = DATATYPES[spec.datatype].typed_bytes or _LONGEST_VARINT
+    return _row_elements(spec) * max(typed, spec.dtype.itemsize)
 
 
 def _row_elements(spec: TensorSpec) -> int:

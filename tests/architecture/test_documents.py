@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from models.__main__ import main as models_main
 from models.artifacts import load_family
 from models.backends import open_backend
-from models.catalog import DATATYPES
+from models.datatypes import DATATYPES
 from scripts import generate_configuration, policy_example
 from server.config import KEYS, Config, read_config
 from server.sharing.planner.reading import read_workload

@@ -8,7 +8,7 @@ import pytest
 
 from models.backends import RUNTIMES, Way, is_installed, open_backend
 from models.backends.base import Backend, BackendError, Tensors
-from models.catalog import DATATYPES, Family
+from models.catalog import Family
 from models.tolerances import compared
 from profiler.measuring.conformance import Conformance
 from profiler.measuring.extremes import extreme_rows, is_edge
@@ -28,7 +28,7 @@ def rows_of(family: Family) -> Iterator[Tensors]:
     rng = np.random.default_rng(_SEED)
     for limit in (256, 8, 2):
         yield from single({spec.name: made(rng, spec, 3, limit) for spec in family.inputs})
-    yield {s.name: np.zeros((1, *s.shape[1:]), DATATYPES[s.datatype]) for s in family.inputs}
+    yield {s.name: np.zeros((1, *s.shape[1:]), s.dtype) for s in family.inputs}
     yield from extreme_rows(family)
 
 

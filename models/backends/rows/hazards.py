@@ -14,17 +14,22 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
-from models.backends.base import BackendError, words
+from models.backends.base import BackendError, operators, words
 from models.backends.graph_nodes import bodies_of, graph_inputs
 from models.backends.rows.across import across_rows
+from models.datatypes import DATATYPES
 
 _SIZED_BY_CONTENT = {"Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"}
 """Operators whose outputs' shapes follow from values."""
 
 _SIZES = {
-    "ConstantOfShape": (0,), "Expand": (1,), "Pad": (1,), "Range": (0, 1, 2), "Reshape": (1,), "Resize": (2, 3),
-    "Slice": (1, 2, 3, 4), "Split": (1,), "Tile": (1,), "TopK": (1,), "OneHot": (1,), "Upsample": (1,),
-}  # fmt: skip
+    **dict.fromkeys(("Expand", "OneHot", "Pad", "Reshape"), (1,)),
+    **dict.fromkeys(("Split", "Tile", "TopK", "Upsample"), (1,)),
+    "ConstantOfShape": (0,),
+    "Range": (0, 1, 2),
+    "Resize": (2, 3),
+    "Slice": (1, 2, 3, 4),
+}
 """Operator -> its inputs whose values say how large the output is."""
 
 _CONTROL = {"If": (0,), "Loop": (0, 1)}
@@ -38,16 +43,13 @@ _SHAPES_ONLY = {"Shape", "Size"}
 
 _DIVISIONS = {"Div", "Mod"}
 
-_NUMBERS = {
-    TensorProto.INT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64, TensorProto.FLOAT, TensorProto.DOUBLE,
-    TensorProto.UINT8, TensorProto.UINT16, TensorProto.UINT32, TensorProto.UINT64,
-}  # fmt: skip
+_NUMBERS = {row.onnx for row in DATATYPES.values() if row.name not in {"BOOL", "FP16"}}
 _SMALL = 1 << 16
 """Bytes of a tensor that is looked into."""
 _VALUES = {"value_int", "value_ints", "value_float", "value_floats"}
-_HANDING_ON = {
-    "Cast", "Concat", "Expand", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze",
-}  # fmt: skip
+_HANDING_ON = operators("""
+    Cast Concat Expand Gather Identity Reshape Slice Squeeze Tile Transpose Unsqueeze
+""")
 """Operators that give values of their first input, Concat of all."""
 
 _TRAPPED = {TensorProto.INT32, TensorProto.INT64}

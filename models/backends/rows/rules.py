@@ -5,39 +5,37 @@ An operator that is not here is not known to.
 
 from collections.abc import Callable, Mapping, Sequence
 
+from models.backends.base import operators
 from models.backends.rows.state import Rows, Step, Unproven
 
 Rule = Callable[[Step], Sequence[Rows] | Rows]
 """Where rows are in its outputs: in each, or in all at the same place. Raises Unproven."""
 
-ENTRY_BY_ENTRY = frozenset({
-    "Abs", "Acos", "Acosh", "Add", "And", "Asin", "Asinh", "Atan", "Atanh", "BitShift", "BitwiseAnd",
-    "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Div",
-    "Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish",
-    "Identity", "IsInf", "IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish",
-    "Mod", "Mul", "Neg", "Not", "Or", "Pow", "PRelu", "Reciprocal", "Relu", "Round", "Selu", "Shrink",
-    "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh",
-    "ThresholdedRelu", "Where", "Xor",
-})  # fmt: skip
-_BY_PICTURE = [
-    "AveragePool", "BatchNormalization", "Conv", "ConvInteger", "ConvTranspose", "DepthToSpace",
-    "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "GroupNormalization", "InstanceNormalization",
-    "LpPool", "LRN", "QLinearConv", "SpaceToDepth", "FusedConv", "NhwcConv", "NhwcFusedConv",
-    "QLinearAveragePool", "QLinearGlobalAveragePool",
-]  # fmt: skip
+ENTRY_BY_ENTRY = operators("""
+    Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr
+    BitwiseXor Cast Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual
+    HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod
+    Mul Neg Not Or Pow PRelu Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus
+    Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor
+""")
+_BY_PICTURE = operators("""
+    AveragePool BatchNormalization Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool
+    GlobalLpPool GlobalMaxPool GroupNormalization InstanceNormalization LpPool LRN QLinearConv
+    SpaceToDepth FusedConv NhwcConv NhwcFusedConv QLinearAveragePool QLinearGlobalAveragePool
+""")
 """They take a batch of pictures, rows first; what else they take is learnt."""
-_BY_TABLE = [
-    "ArrayFeatureExtractor", "Imputer", "LinearClassifier", "LinearRegressor", "Normalizer",
-    "Scaler", "SVMClassifier", "SVMRegressor", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor",
-]  # fmt: skip
+_BY_TABLE = operators("""
+    ArrayFeatureExtractor Imputer LinearClassifier LinearRegressor Normalizer Scaler SVMClassifier
+    SVMRegressor TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor
+""")
 """Of ai.onnx.ml: a table, rows first."""
-_FUSED = [
-    "Attention", "BiasAdd", "BiasGelu", "BiasSplitGelu", "EmbedLayerNormalization", "FastGelu", "GroupNorm",
-    "GroupQueryAttention", "MatMulNBits", "MultiHeadAttention", "QAttention",
-    "QEmbedLayerNormalization", "QLinearAdd", "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid",
-    "QOrderedAttention", "QuickGelu", "RotaryEmbedding", "SimplifiedLayerNormalization",
-    "SkipLayerNormalization", "SkipSimplifiedLayerNormalization",
-]  # fmt: skip
+_FUSED = operators("""
+    Attention BiasAdd BiasGelu BiasSplitGelu EmbedLayerNormalization FastGelu GroupNorm
+    GroupQueryAttention MatMulNBits MultiHeadAttention QAttention QEmbedLayerNormalization
+    QLinearAdd QLinearLeakyRelu QLinearMul QLinearSigmoid QOrderedAttention QuickGelu
+    RotaryEmbedding SimplifiedLayerNormalization SkipLayerNormalization
+    SkipSimplifiedLayerNormalization
+""")
 """Of ONNX Runtime: rows first in all that hold any."""
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from models.backends.base import operators
 from models.backends.graph_nodes import bodies_of, graph_inputs
 
 ROWS = 1_000_003
@@ -22,11 +23,10 @@ _LARGE = 4096
 _MOST = 64
 """Numbers in what shapes are computed from."""
 _MOST_PASSES = 500
-_COMPUTED = {
-    "Add", "And", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Floor", "Gather", "Greater", "Identity",
-    "Less", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "ReduceProd", "Reshape", "Slice", "Sqrt", "Squeeze", "Sub",
-    "Unsqueeze", "Where",
-}  # fmt: skip
+_COMPUTED = operators("""
+    Add And Cast Ceil Concat ConstantOfShape Div Equal Floor Gather Greater Identity Less Max Min
+    Mod Mul Neg Not Or ReduceProd Reshape Slice Sqrt Squeeze Sub Unsqueeze Where
+""")
 """Operators that shapes are computed with."""
 
 Dims = Sequence[int | None]

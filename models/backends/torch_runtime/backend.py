@@ -20,7 +20,7 @@ from torch import Tensor
 from models.backends.base import BackendError, Slot, Tensors, words
 from models.backends.signature import check, check_batch
 from models.backends.torch_runtime.program import Program, read_graph, read_program
-from models.catalog import DATATYPES, Family, TensorSpec, Variant
+from models.catalog import Family, TensorSpec, Variant
 
 _CPU_FLAGS = {
     "fp32": frozenset[str](),
@@ -33,9 +33,17 @@ _CUDA_CAPABILITY = {"fp32": (0, 0), "fp16": (7, 0), "bf16": (8, 0)}
 """Precision -> the compute capability that has tensor cores for it."""
 
 _ERRORS = (
-    RuntimeError, ValueError, TypeError, KeyError, AttributeError, AssertionError, IndexError,
-    OSError, MemoryError, zipfile.BadZipFile,
-)  # fmt: skip
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+)
 """What reading a damaged or foreign file, or running it, raises: parsers and torch share no base."""
 
 
@@ -199,7 +207,7 @@ def _try(backend: TorchBackend, family: Family) -> None:
 
 
 def _zeros(spec: TensorSpec) -> NDArray[Any]:
-    return np.zeros((1, *spec.shape[1:]), DATATYPES[spec.datatype])
+    return np.zeros((1, *spec.shape[1:]), spec.dtype)
 
 
 def _closed() -> Lane:

@@ -24,9 +24,8 @@ def conv(  # noqa: PLR0913 - ONNX's own attributes
     rank = weight.dim() - 2
     x, padding = _padded(x, rank, pads, auto_pad, 0.0)
     ones, none = [1] * rank, [0] * rank
-    return torch.convolution(
-        x, weight, bias, strides or ones, padding, dilations or ones, False, none, group
-    )  # fmt: skip
+    steps, spacing = strides or ones, dilations or ones
+    return torch.convolution(x, weight, bias, steps, padding, spacing, False, none, group)
 
 
 def _padded(

@@ -20,15 +20,12 @@ from models.backends.base import BackendError
 from models.backends.graph_nodes import input_nodes, output_nodes
 from models.backends.signature import Node
 from models.backends.torch_runtime.graph import translate
+from models.datatypes import DATATYPES
 
 NARROW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Precision of a variant -> the type its heavy operators compute in."""
 
-_DATATYPES = {
-    torch.bool: "BOOL", torch.uint8: "UINT8", torch.uint16: "UINT16", torch.uint32: "UINT32", torch.uint64: "UINT64",
-    torch.int8: "INT8", torch.int16: "INT16", torch.int32: "INT32", torch.int64: "INT64",
-    torch.float16: "FP16", torch.float32: "FP32", torch.float64: "FP64",
-}  # fmt: skip
+_DATATYPES = {getattr(torch, row.dtype.name): row.name for row in DATATYPES.values()}
 """torch's type -> Open Inference Protocol datatype."""
 
 _MEMBERS = re.compile(

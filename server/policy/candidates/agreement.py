@@ -59,5 +59,5 @@ def upper(hits: float, n: float, sigmas: float = SIGMAS) -> float:
 def scores_of(family: Family) -> str | None:
     """The name of the output that holds class scores: floats, one for each label. None where there is none."""
     wanted = (-1, len(family.labels))
-    scores = [s for s in family.outputs if s.shape == wanted and s.datatype.startswith("FP")]
+    scores = [s for s in family.outputs if s.shape == wanted and s.is_float]
     return scores[0].name if scores and len(family.labels) > 1 else None

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.backends.base import BackendError
-from models.catalog import DATATYPES, Family
+from models.catalog import Family
 from server.runtime.dispatch.jobs import Answer, Arrays, Batch, Job
 
 
@@ -15,7 +15,7 @@ class Buffers:
 
     def __init__(self, family: Family) -> None:
         self._arrays: dict[str, NDArray[np.generic]] = {
-            spec.name: np.empty((family.max_batch, *spec.shape[1:]), DATATYPES[spec.datatype])
+            spec.name: np.empty((family.max_batch, *spec.shape[1:]), spec.dtype)
             for spec in family.inputs
         }
 
@@ -47,7 +47,7 @@ def checked(outputs: Arrays, rows: int, family: Family, variant: str) -> Arrays:
     """`outputs`, which are as the family's signature says for so many rows. Raises BackendError."""
     for spec in family.outputs:
         array = outputs[spec.name]
-        if array.shape != (rows, *spec.shape[1:]) or array.dtype != DATATYPES[spec.datatype]:
+        if array.shape != (rows, *spec.shape[1:]) or array.dtype != spec.dtype:
             raise BackendError(
                 f"output {spec.name!r} of {variant} is {array.dtype} {list(array.shape)} for {rows} rows, "
                 f"the family says {spec.datatype} {list(spec.shape)}"

@@ -202,7 +202,7 @@ def test_a_start_that_cannot_be_is_refused_in_words(
     package: Path, tmp_path: Path, setting: str, words: str
 ):
     key, value = setting.split("=")
-    environment = SHARED | {f"GEARSHIFT_SHARE_{key}": value}
+    environment = SHARED | {f"GEARSHIFT__SHARING__{key}": value}
 
     said = refused_start(tmp_path, "--repository", str(package / "models"), **environment)
 

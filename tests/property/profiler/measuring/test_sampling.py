@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiler.measuring.notebook import Notebook
+from profiler.measuring.measurements import Measurements
 from profiler.measuring.sampling import Next, Terms
 from profiler.profiles import Profile
 
@@ -37,26 +37,26 @@ truths = st.builds(
 families = st.lists(truths, min_size=1, max_size=8)
 
 
-def ran(arms: list[Truth], budget_s: float) -> tuple[Notebook, list[tuple[Next, float, float]]]:
-    """The notebook after the plan, and every turn with (time before it, what it took)."""
-    notes = Notebook(Terms(bound_s=0.1), 32)
+def ran(arms: list[Truth], budget_s: float) -> tuple[Measurements, list[tuple[Next, float, float]]]:
+    """What was measured after the plan, and every turn with (time before it, what it took)."""
+    measured = Measurements(Terms(bound_s=0.1), 32)
     for number, arm in enumerate(arms):
-        notes.add(Profile(f"v{number}", "fp32", "b", "cpu", 1, ()), arm.accuracy)
+        measured.add(Profile(f"v{number}", "fp32", "b", "cpu", 1, ()), arm.accuracy)
     now_s, seen, jitter = 0.0, list[tuple[Next, float, float]](), 0
-    while isinstance(turn := notes.plan(budget_s - now_s), Next):
+    while isinstance(turn := measured.plan(budget_s - now_s), Next):
         truth = arms[int(turn.name[1:].split("@")[0])]
         if turn.batch > truth.most:
-            notes.end_below(turn, "too large")
+            measured.end_below(turn, "too large")
             continue
         runs: list[float] = []
         for _ in range(turn.runs):
             jitter = (jitter * 1103515245 + 12345) % 2**31
             runs.append(truth.latency_s(turn.batch) * (1 + 0.02 * jitter / 2**31))
-        took_s = sum(runs) + WARMUP * notes.is_new(turn) * runs[0]
-        notes.write(turn, now_s, tuple(runs), took_s)
+        took_s = sum(runs) + WARMUP * measured.is_new(turn) * runs[0]
+        measured.record(turn, now_s, tuple(runs), took_s)
         seen.append((turn, now_s, took_s))
         now_s += took_s
-    return notes, seen
+    return measured, seen
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,10 +73,10 @@ def test_the_budget_is_exceeded_by_one_turn_at_most_beyond_what_is_owed(
 @settings(max_examples=60, deadline=None)
 @given(families, st.floats(0.0, 20.0))
 def test_every_arm_that_can_run_has_batch_one(arms: list[Truth], budget_s: float):
-    notes, _ = ran(arms, budget_s)
+    measured, _ = ran(arms, budget_s)
 
     for number, truth in enumerate(arms):
-        profile = notes.profile(f"v{number}@b")
+        profile = measured.profile(f"v{number}@b")
         assert (profile is not None) == (truth.most >= 1)
         assert profile is None or profile.points[0].batch == 1
 
@@ -92,9 +92,9 @@ def test_the_same_observations_give_the_same_plan(arms: list[Truth], budget_s: f
 def test_an_arm_called_dominated_is_slower_at_every_measured_batch_and_no_more_accurate(
     arms: list[Truth],
 ):
-    notes, _ = ran(arms, 10.0)
+    measured, _ = ran(arms, 10.0)
 
-    for profile in notes.profiles():
+    for profile in measured.profiles():
         if "dominated by " not in profile.note:
             continue
         truth = arms[int(profile.variant[1:])]

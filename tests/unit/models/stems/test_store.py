@@ -18,7 +18,7 @@ from models.stems import (
     SharedTask,
     add_tasks,
     load_package,
-    load_packages,
+    look_through_packages,
     publish_package,
     remove_tasks,
 )
@@ -45,7 +45,7 @@ def artefacts(package: Package) -> set[str]:
 
 def test_a_published_package_comes_back_as_it_was(root: Path, package: Package):
     assert load_package(root / "tiny") == package
-    assert load_packages(root) == {"tiny": package}
+    assert look_through_packages(root).packages == {"tiny": package}
     assert present(root) == {TASKS_MANIFEST} | artefacts(package)
 
 

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from models.backends import RUNTIMES, Runtime, is_installed
 from profiler.hardware.cores import process_affinity
 from profiler.hardware.fingerprint import Hardware, detect, memory_bytes, usable_cores
 from profiler.hardware.gpus import NoNvml
@@ -88,6 +90,22 @@ def test_the_processor_is_told_by_name_numbers_and_flags(tmp_path: Path):
     assert found.flags == ("avx2", "avx512f", "avx512_vnni", "amx_fp16")
     assert found.memory_gib == 16
     assert any(r.startswith("onnxruntime ") for r in found.runtimes)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.name)
+def test_every_runtime_that_is_installed_is_in_the_fingerprint(tmp_path: Path, runtime: Runtime):
+    if not is_installed(runtime):
+        pytest.skip(f"{runtime.package} is not installed")
+    found = {r.partition(" ")[0] for r in detect(tmp_path).runtimes}
+
+    brings_it = set(metadata.packages_distributions()[runtime.package]) - {"gearshift"}
+
+    assert brings_it <= found
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.name)
+def test_every_runtime_from_elsewhere_names_its_distributions(runtime: Runtime):
+    assert bool(runtime.distributions) == (runtime.package != "models")
 
 
 def test_an_unreadable_machine_still_has_a_fingerprint(tmp_path: Path):

@@ -1,12 +1,14 @@
 """Who never pays here: slower at every batch size by more than the intervals, and no more accurate."""
 
-from profiler.measuring.dominance import Curve, beats, contested, dominated, frontier
+from profiler.measuring.dominance import Contender, beats, contested, dominated, frontier
 
 
-def a_curve(name: str, p50_s: dict[int, float], accuracy: float = 0.7, half: float = 0.02) -> Curve:
+def a_curve(
+    name: str, p50_s: dict[int, float], accuracy: float = 0.7, half: float = 0.02
+) -> Contender:
     times = tuple(p50_s.values())
     low, high = tuple(t * (1 - half) for t in times), tuple(t * (1 + half) for t in times)
-    return Curve(name, accuracy, tuple(p50_s), low, times, high)
+    return Contender(name, accuracy, tuple(p50_s), low, times, high)
 
 
 FAST = a_curve("fast", {1: 0.002, 16: 0.030})

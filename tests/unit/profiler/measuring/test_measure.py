@@ -17,10 +17,10 @@ from profiler.measuring.measure import (
     Instruments,
     Loaded,
     Step,
-    measure_arm,
     sample_inputs,
 )
 from profiler.measuring.sampling import Terms
+from profiler.profiles import Profile
 
 VARIANT = Variant("tiny", "fp32", "tiny.scripted", "", Accuracy(0.5, "invented"))
 FAMILY = Family(
@@ -74,6 +74,24 @@ def a_bench(
 
 def measured(script: Script, effort: Effort, clock: Clock | None = None) -> list[Step]:
     return list(a_bench(script, effort=effort, clock=clock)[0].steps())
+
+
+def measure_arm(
+    loaded: Loaded,
+    family: Family,
+    variant: Variant,
+    effort: Effort,
+    instruments: Instruments,
+) -> Profile:
+    """One arm's profile, alone. Raises BackendError if it cannot run at all."""
+    bench = Bench(family, effort, instruments)
+    arm = bench.add(loaded, variant)
+    for _ in bench.steps():
+        pass
+    profile = bench.profile(arm)
+    if profile is None:
+        raise BackendError(bench.failed[arm])
+    return profile
 
 
 def test_the_profile_is_the_scripts_latency_curve():

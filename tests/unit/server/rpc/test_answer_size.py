@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from models.catalog import DATATYPES, Accuracy, Family, Slo, TensorSpec, Variant
+from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+from models.datatypes import DATATYPES
 from server.engine.values import Execution
 from server.errors import BadInput
 from server.rpc import answers
@@ -87,7 +88,7 @@ def test_an_operator_hears_of_families_whose_answers_do_not_all_fit():
 
 def _longest(datatype: str) -> np.generic:
     """The value that takes the most bytes: the lowest one of signed whole numbers, the highest of others."""
-    dtype = np.dtype(DATATYPES[datatype])
+    dtype = DATATYPES[datatype].dtype
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         return dtype.type(limits.min if dtype.kind == "i" else limits.max)

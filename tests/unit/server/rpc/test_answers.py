@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.catalog import DATATYPES, Family, Slo, TensorSpec
+from models.catalog import Family, Slo, TensorSpec
+from models.datatypes import DATATYPES
 from server.engine.values import Execution
 from server.rpc import answers
 from wire import inference_pb2 as pb
@@ -44,7 +45,7 @@ def test_both_parts_make_one_message():
 
 @pytest.mark.parametrize("datatype", sorted(set(DATATYPES) - {"FP16"}))
 def test_a_typed_answer_has_typed_contents_and_nothing_raw(datatype: str):
-    array = np.array([[0, 1, 1]]).astype(DATATYPES[datatype])
+    array = np.array([[0, 1, 1]]).astype(DATATYPES[datatype].dtype)
 
     message: Any = pb.ModelInferResponse.FromString(
         answers.typed(encoded(datatype, array), [array])

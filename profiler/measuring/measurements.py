@@ -7,9 +7,18 @@ It reads no clock; turns come with their times. All arms' turns together tell ho
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from profiler.measuring.dominance import Curve, dominated
+from profiler.measuring.dominance import Contender, dominated
 from profiler.measuring.pace import Turn, pace
-from profiler.measuring.sampling import Done, Next, Sampled, Seen, Terms, curve_of, is_usable, plan
+from profiler.measuring.sampling import (
+    Done,
+    Next,
+    Sampled,
+    Seen,
+    Terms,
+    contender_of,
+    is_usable,
+    plan,
+)
 from profiler.measuring.summary import points_of, ratios_of, raw_points
 from profiler.profiles import Point, Profile
 
@@ -20,7 +29,7 @@ ENOUGH_RATIOS = 2000
 
 
 @dataclass(slots=True)
-class _Page:
+class _Measured:
     """One arm: its profile but for the points, and what it has run so far."""
 
     blank: Profile
@@ -32,45 +41,45 @@ class _Page:
     """Indices of its turns among all."""
 
 
-class Notebook:
+class Measurements:
     """What a session has seen. `largest` is the family's largest batch."""
 
     def __init__(self, terms: Terms, largest: int) -> None:
         self._terms = terms
         self._largest = largest
-        self._pages: dict[str, _Page] = {}
+        self._arms: dict[str, _Measured] = {}
         self._turns: list[Turn] = []
         self._pace: tuple[float, ...] = ()
         self._pool: list[float] = []
         self._known: dict[str, Sampled] = {}
 
     def add(self, blank: Profile, accuracy: float) -> None:
-        """Open a page for an arm, called by its label; what was seen of it before is forgotten."""
+        """Begin with an arm, called by its label; what was seen of it before is forgotten."""
         most = 1 if blank.vetted.alone else self._largest
-        self._pages[blank.label] = _Page(blank, accuracy, most, blank.vetted.alone)
+        self._arms[blank.label] = _Measured(blank, accuracy, most, blank.vetted.alone)
         self._known[blank.label] = Sampled(blank.label, accuracy, (), most)
 
     def limit(self, bound_s: float) -> None:
         """From now on plan no batch that is foreseen to take longer (s)."""
         self._terms = replace(self._terms, bound_s=bound_s)
 
-    def write(self, turn: Next, at_s: float, took_s: tuple[float, ...], spent_s: float) -> None:
+    def record(self, turn: Next, at_s: float, took_s: tuple[float, ...], spent_s: float) -> None:
         """Enter a turn that began at `at_s` and cost `spent_s` in all."""
-        page = self._pages[turn.name]
-        page.turns.append(len(self._turns))
-        page.seconds += spent_s
+        arm = self._arms[turn.name]
+        arm.turns.append(len(self._turns))
+        arm.seconds += spent_s
         self._turns.append(Turn(turn.name, turn.batch, at_s, took_s))
         if len(self._turns) % EVERY == 0:
             self._keep_pace()
-        self._known[turn.name] = self._sampled(page)
+        self._known[turn.name] = self._sampled(arm)
 
     def end_below(self, turn: Next, reason: str) -> None:
         """The arm failed in this turn: its curve ends below that batch, and there is none if that was batch 1."""
-        page = self._pages[turn.name]
-        page.ceiling, page.end = turn.batch - 1, f"ends below batch {turn.batch}: {reason}"
-        kept = [i for i in page.turns if self._turns[i].batch < turn.batch]
-        page.turns = kept
-        self._known[turn.name] = self._sampled(page)
+        arm = self._arms[turn.name]
+        arm.ceiling, arm.end = turn.batch - 1, f"ends below batch {turn.batch}: {reason}"
+        kept = [i for i in arm.turns if self._turns[i].batch < turn.batch]
+        arm.turns = kept
+        self._known[turn.name] = self._sampled(arm)
 
     def plan(self, left_s: float) -> Next | Done:
         """The next turn of all arms that can run."""
@@ -84,7 +93,7 @@ class Notebook:
 
     def is_running(self, arm: str) -> bool:
         """Whether the arm has not failed for good."""
-        return self._pages[arm].ceiling >= 1
+        return self._arms[arm].ceiling >= 1
 
     def is_new(self, turn: Next) -> bool:
         """Whether the arm has never run so many rows."""
@@ -96,37 +105,37 @@ class Notebook:
 
     def profile(self, arm: str) -> Profile | None:
         """The arm's profile as far as it is known; None before its first turn."""
-        page = self._pages[arm]
-        if not page.turns:
+        measured = self._arms[arm]
+        if not measured.turns:
             return None
-        found = replace(page.blank, points=points_of(self._took_s(page), self._pool))
-        return replace(found, note=page.end, seconds=page.seconds)
+        points = points_of(self._took_s(measured), self._pool)
+        return replace(measured.blank, points=points, note=measured.end, seconds=measured.seconds)
 
     def profiles(self) -> tuple[Profile, ...]:
         """Every arm's profile; those that others beat at every batch size say so."""
         self._keep_pace()
-        found = [p for p in map(self.profile, self._pages) if p is not None]
-        return noted(found, {name: page.accuracy for name, page in self._pages.items()})
+        found = [p for p in map(self.profile, self._arms) if p is not None]
+        return noted(found, {name: arm.accuracy for name, arm in self._arms.items()})
 
     def _running(self) -> list[str]:
-        return [name for name in self._pages if self.is_running(name)]
+        return [name for name in self._arms if self.is_running(name)]
 
     def _keep_pace(self) -> None:
         self._pace = pace(self._turns)
-        runs = [r for page in self._pages.values() for r in ratios_of(self._took_s(page))]
+        runs = [r for arm in self._arms.values() for r in ratios_of(self._took_s(arm))]
         self._pool = runs[:: 1 + len(runs) // ENOUGH_RATIOS]
-        self._known = {name: self._sampled(page) for name, page in self._pages.items()}
+        self._known = {name: self._sampled(arm) for name, arm in self._arms.items()}
 
-    def _sampled(self, page: _Page) -> Sampled:
-        points = raw_points(self._took_s(page), self._pool) if page.turns else ()
-        counts = [self._turns[i].batch for i in page.turns]
+    def _sampled(self, arm: _Measured) -> Sampled:
+        points = raw_points(self._took_s(arm), self._pool) if arm.turns else ()
+        counts = [self._turns[i].batch for i in arm.turns]
         seen = tuple(_seen(point, counts.count(point.batch)) for point in points)
-        return Sampled(page.blank.label, page.accuracy, seen, page.ceiling)
+        return Sampled(arm.blank.label, arm.accuracy, seen, arm.ceiling)
 
-    def _took_s(self, page: _Page) -> Mapping[int, Sequence[float]]:
+    def _took_s(self, arm: _Measured) -> Mapping[int, Sequence[float]]:
         """The arm's runs by batch (s), each at the machine's middle speed."""
         found: dict[int, list[float]] = {}
-        for i in page.turns:
+        for i in arm.turns:
             factor = self._pace[i] if i < len(self._pace) else 1.0
             turn = self._turns[i]
             found.setdefault(turn.batch, []).extend(s / factor for s in turn.took_s)
@@ -135,7 +144,7 @@ class Notebook:
 
 def noted(profiles: Sequence[Profile], accuracies: Mapping[str, float]) -> tuple[Profile, ...]:
     """The profiles, those that do not pay here with a note that names what beats them; `accuracies` by label."""
-    out = dominated([_curve(p, accuracies[p.label]) for p in profiles])
+    out = dominated([_contender(p, accuracies[p.label]) for p in profiles])
     return tuple(replace(p, note=_note(p.note, out.get(p.label, ""))) for p in profiles)
 
 
@@ -147,9 +156,9 @@ def _note(before: str, better: str) -> str:
     return "; ".join([*kept, *([PAYS_NOT + better] if better else [])])
 
 
-def _curve(profile: Profile, accuracy: float) -> Curve:
+def _contender(profile: Profile, accuracy: float) -> Contender:
     seen = tuple(_seen(point, 1) for point in profile.points)
-    return curve_of(Sampled(profile.label, accuracy, seen, profile.largest_measured))
+    return contender_of(Sampled(profile.label, accuracy, seen, profile.largest_measured))
 
 
 def _seen(point: Point, turns: int) -> Seen:
