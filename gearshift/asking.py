@@ -1,13 +1,16 @@
 """Questions to a running server over gRPC, for commands: ask, tell why there is no answer, show messages as values."""
 
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
 _PATIENCE_S = 5.0
 """How long one question may take: connecting, and explaining up to a hundred decisions."""
+
+Answer = TypeVar("Answer", bound=Message)
 
 
 class NoAnswer(Exception):
@@ -15,8 +18,12 @@ class NoAnswer(Exception):
 
 
 def ask(
-    channel: grpc.Channel, path: str, request: Any, answer: Any, patience_s: float = _PATIENCE_S
-) -> Any:
+    channel: grpc.Channel,
+    path: str,
+    request: Message,
+    answer: type[Answer],
+    patience_s: float = _PATIENCE_S,
+) -> Answer:
     """One unary call; `answer` is the type of its answer. Raises grpc.RpcError."""
     call = channel.unary_unary(
         path,

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest import wire
 from loadtest.channel import Channel
 from loadtest.records import UNAVAILABLE, Cost, Ledger, Records
-from loadtest.target import Target
+from loadtest.target import INFER, Target
 
 _LOST_AFTER = 10  # refusals of the connection in a row after which a closed-loop client gives up
 _DRAIN_MARGIN_S = 5.0  # beyond the last request's own deadline
@@ -59,7 +58,7 @@ class Run:
         self._numbers = itertools.count()
         self._drained = threading.Event()
         self._expected: int | None = None
-        self._channel = Channel(target.url, f"{wire.SERVICE}ModelInfer", self._on_done)
+        self._channel = Channel(target.url, INFER, self._on_done)
         self._clients = 0
         self._renew_until_s = 0.0
         self._refused = 0

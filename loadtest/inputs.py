@@ -3,15 +3,14 @@ building."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest import wire
 from loadtest.errors import BadOption, BadTarget
 from loadtest.pictures import Album, crop
 from loadtest.target import Input
+from wire import inference_pb2 as pb
 
 POOL = 32
 """How many different requests a run rotates through: enough that no cache can answer for the
@@ -59,7 +58,7 @@ def _request(
     tensors: Sequence[tuple[Input, NDArray[np.generic]]],
     demand: Demand,
 ) -> bytes:
-    request = wire.ModelInferRequest(model_name=model)
+    request = pb.ModelInferRequest(model_name=model)
     _set_parameters(request, demand)
     for spec, tensor in tensors:
         request.inputs.add(name=spec.name, datatype=spec.datatype, shape=tensor.shape)
@@ -67,7 +66,7 @@ def _request(
     return request.SerializeToString()
 
 
-def _set_parameters(request: Any, demand: Demand) -> None:
+def _set_parameters(request: pb.ModelInferRequest, demand: Demand) -> None:
     parameters = request.parameters
     if demand.slo_s is not None:
         parameters["slo_ms"].double_param = demand.slo_s * 1e3
