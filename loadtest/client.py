@@ -42,7 +42,7 @@ class ClosedLoop:
 Loop = OpenLoop | ClosedLoop
 
 
-class Run:
+class Drive:
     """One drive: the channel, the ledger and what is still open. Its numbers may be read from
     any thread."""
 
@@ -131,7 +131,7 @@ def drive(
     target: Target,
     pool: Sequence[bytes],
     loop: Loop,
-    watch: Callable[[Run], None] | None = None,
+    watch: Callable[[Drive], None] | None = None,
     start_s: float | None = None,
 ) -> Records:
     """Send serialised requests from `pool` in turn and record what became of each.
@@ -141,7 +141,7 @@ def drive(
     """
     begin_s = time.perf_counter() if start_s is None else start_s
     time.sleep(max(0.0, begin_s - time.perf_counter()))
-    run = Run(target, pool, begin_s)
+    run = Drive(target, pool, begin_s)
     watcher = threading.Thread(target=watch, args=(run,), name="loadtest-watch") if watch else None
     cpu_s, wall_s = time.process_time(), time.perf_counter()
     gc.disable()

@@ -73,15 +73,17 @@ def _once(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
         raise TrainError("--publish REPOSITORY and --family NAME go together; give both or none")
     restrain(options.threads, options.nice)
     from trainer.publish.deliver import check, deliver
-    from trainer.run.outcome import Shown, finish
+    from trainer.run.outcome import Reporting, finish
     from trainer.run.prepare import prepare
 
     place = _place(options) if options.publish else None
     prepared = prepare(settings, _device(options.device), prices(options.prices))
     if place is not None:
         check(place, prepared.dataset)
-    shown = Shown(options.quiet, options.logs, options.checkpoint, options.checkpoint_every_s)
-    outcome = finish(prepared, shown)
+    reporting = Reporting(
+        options.quiet, options.logs, options.checkpoint, options.checkpoint_every_s
+    )
+    outcome = finish(prepared, reporting)
     if place is not None:
         outcome["published"] = deliver(prepared, outcome, place)
     return outcome

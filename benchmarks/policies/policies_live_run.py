@@ -37,7 +37,7 @@ class Arrivals:
     path: Path
 
 
-class Figures(TypedDict):
+class Delivered(TypedDict):
     """What was delivered."""
 
     awg: float
@@ -46,18 +46,18 @@ class Figures(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LiveRun:
     """One policy's run, in full or over the excerpt."""
 
     policy: str
     in_full: bool
-    live: Figures
-    predicted: Figures
+    live: Delivered
+    predicted: Delivered
     client_cpu_percent: float
     client_saturated: str
 
 
-def measured(name: str, arrivals: Arrivals, in_full: bool) -> Run:
+def measured(name: str, arrivals: Arrivals, in_full: bool) -> LiveRun:
     """Start a server with this policy, replay the arrivals, stop it; predict the same with the arms it reported."""
     np.savetxt(arrivals.path, arrivals.times_s, fmt="%.6f")
     slo_ms = f"{1e3 * arrivals.slo_s:.3f}"
@@ -75,17 +75,17 @@ def measured(name: str, arrivals: Arrivals, in_full: bool) -> Run:
             except StillRunning:
                 plans.append(_plan(server))
     arms, workers = arms_of(plans), plans[-1].load.workers
-    live: Figures = {
+    live: Delivered = {
         "awg": report["awg"],
         "attainment": report["attainment"],
         "accuracy": report["effective_accuracy"] or 0.0,
     }
     client = report["client"]
     expected = predicted(name, arrivals, arms, workers)
-    return Run(name, in_full, live, expected, client["cpu_percent"], client["saturated"])
+    return LiveRun(name, in_full, live, expected, client["cpu_percent"], client["saturated"])
 
 
-def predicted(name: str, arrivals: Arrivals, arms: Sequence[ArmProfile], workers: int) -> Figures:
+def predicted(name: str, arrivals: Arrivals, arms: Sequence[ArmProfile], workers: int) -> Delivered:
     """The simulator on the very same times. An answer counts as late from the policy's own deadline on."""
     slo_s = arrivals.slo_s - REPLY_MARGIN_S
     tickets = tickets_at(arrivals.times_s.tolist(), slo_s)

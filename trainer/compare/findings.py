@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.compare.curves import Curve, Summary, curve_of, differences, summary
-from trainer.compare.outcomes import Finished, Outcome, Point
+from trainer.compare.curves import ErrorCurve, Summary, curve_of, differences, summary
+from trainer.compare.outcomes import Cell, Finished, Outcome
 from trainer.compare.speedups import Speedup, speedup
 
 
@@ -46,12 +46,12 @@ class Findings:
 
     budgets: tuple[float, ...]
     baseline: str
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, ErrorCurve]
     runs: tuple[Finished, ...]
     matches: tuple[Match, ...]
     best: str | None
     of_best: tuple[Match, ...]
-    absent: Mapping[Point, str]
+    absent: Mapping[Cell, str]
 
     def figure(
         self, selector: str, budget: float | None, of: Callable[[Outcome], float | None]
@@ -59,13 +59,13 @@ class Findings:
         """A figure of the selector's runs at one budget, or (None) at all."""
         found = [
             of(r.outcome) for r in self.runs
-            if r.point.selector == selector and budget in (None, r.point.budget)
+            if r.cell.selector == selector and budget in (None, r.cell.budget)
         ]  # fmt: skip
         return summary([value for value in found if value is not None])
 
 
 def findings(
-    planned: Sequence[Point], runs: Sequence[Finished], absent: Mapping[Point, str],
+    planned: Sequence[Cell], runs: Sequence[Finished], absent: Mapping[Cell, str],
     against: Sequence[str], rng: np.random.Generator,
 ) -> Findings:  # fmt: skip
     """`against`: the baseline, then the controls. `planned`: every run that was to be; `rng` is for the bootstrap."""

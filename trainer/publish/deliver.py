@@ -14,7 +14,7 @@ from trainer.data import Dataset
 from trainer.errors import TrainError
 from trainer.publish.candidates import Samples, make_candidates
 from trainer.publish.precisions import PRECISIONS
-from trainer.publish.publish import Run, Spent, name_of, publish
+from trainer.publish.repository import Provenance, Spent, name_of, publish
 from trainer.publish.signature import differences, signature
 from trainer.run.prepare import Prepared
 
@@ -94,9 +94,9 @@ def _calibration(dataset: Dataset) -> NDArray[np.uint8]:
     return images[np.random.default_rng(0).choice(len(images), count, replace=False)]
 
 
-def _told(prepared: Prepared, outcome: dict[str, Any]) -> Run:
+def _told(prepared: Prepared, outcome: dict[str, Any]) -> Provenance:
     settings, dataset = prepared.run.settings, prepared.dataset
     spent = Spent(*(outcome[key] for key in ("units", "forwards", "backprops", "cpu_seconds")))
-    run = Run(dataset.name, dataset.source, settings.selection.selector, settings.seed,
+    run = Provenance(dataset.name, dataset.source, settings.selection.selector, settings.seed,
               settings.label_noise, spent)  # fmt: skip
     return replace(run, budget=settings.budget)

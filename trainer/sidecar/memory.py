@@ -14,7 +14,7 @@ from models.artifacts import MANIFEST, ArtifactError, load_family
 from models.catalog import Family
 from trainer.errors import TrainError
 from trainer.sidecar.frontier import DROPPED, SERVING, Frontier, Standing
-from trainer.sidecar.gaps import Option, Point, State, Tried
+from trainer.sidecar.gaps import Attempt, Performance, State, Tried
 
 Sized = Callable[[str], int]
 """Network's name -> multiplications a row; raises TrainError for one that is unknown."""
@@ -52,15 +52,15 @@ def tried(variants: Iterable[Standing], sized: Sized) -> list[Tried]:
     found: list[Tried] = []
     for (network, budget, seed), files in runs.items():
         if size := _size_of(network, sized):
-            option = Option(network, budget, size)
-            found.append(Tried(option, seed, max(f.accuracy for f in files), _state(files)))
+            attempt = Attempt(network, budget, size)
+            found.append(Tried(attempt, seed, max(f.accuracy for f in files), _state(files)))
     return found
 
 
-def points(variants: Iterable[Standing], sized: Sized) -> tuple[Point, ...]:
+def points(variants: Iterable[Standing], sized: Sized) -> tuple[Performance, ...]:
     """Those that serve and whose latency is known."""
     return tuple(
-        Point(
+        Performance(
             one.latency_s[min(one.latency_s)] / min(one.latency_s),
             min(s / rows for rows, s in one.latency_s.items()),
             one.accuracy,

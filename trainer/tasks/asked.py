@@ -12,8 +12,8 @@ from models.artifacts import is_plain_name
 from trainer.data import Dataset, Split
 from trainer.data.splits import held_out
 from trainer.errors import TrainError
+from trainer.tasks.footage import Scenery
 from trainer.tasks.kinds import Kinds, Wanted, frequency, wanted
-from trainer.tasks.stream import Scenery
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """What streams show. `event_length_s` is a window's, at `stream_fps`; `same`: see `stream.Scenery`."""
+    """What streams show. `event_length_s` is a window's, at `stream_fps`; `same`: see `footage.Scenery`."""
 
     views: str = ""
     stream_fps: float = 10.0
@@ -121,7 +121,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Splits:
     """The training split's pictures, each in one part: to learn from, to choose thresholds on, to measure on."""
 
     learning: Split
@@ -175,12 +175,12 @@ def checked(asked: Asked, dataset: Dataset) -> Work:
     return Work(asked, dataset, classes, scenery, tasks)
 
 
-def parts_of(work: Work) -> Parts:
+def splits_of(work: Work) -> Splits:
     """The training split in three, stratified, by the seed. The test split has no part in it."""
     train, rng = work.dataset.train, np.random.default_rng(work.asked.seed)
     learning, out = held_out(train.labels, work.asked.held.held_out, rng)
     choosing, measuring = held_out(train.labels[out], 0.5, rng)
-    return Parts(*(_part(train, ids) for ids in (learning, out[choosing], out[measuring])))
+    return Splits(*(_part(train, ids) for ids in (learning, out[choosing], out[measuring])))
 
 
 def of_base(work: Work, split: Split) -> Split:

@@ -11,14 +11,14 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402 - wants torch
 
 from models import trainable  # noqa: E402
-from tests.unit.trainer.tasks.test_stream import KINDS, pictures, still  # noqa: E402
+from tests.unit.trainer.tasks.test_footage import KINDS, pictures, still  # noqa: E402
 from trainer.errors import TrainError  # noqa: E402
 from trainer.run.pixels import floats  # noqa: E402
 from trainer.tasks import finetune  # noqa: E402
 from trainer.tasks.cuts import as_layers, asked_points, content_hash, points_of, stem_of  # noqa: E402
 from trainer.tasks.finetune import Heads, Lesson, Tuning, fine_tuned, step_count  # noqa: E402
+from trainer.tasks.footage import footage  # noqa: E402
 from trainer.tasks.kinds import Wanted, wanted  # noqa: E402
-from trainer.tasks.stream import stream  # noqa: E402
 
 TASKS = wanted("round=round;other=square,flat", KINDS)
 POINTS = (0, 3, 8)
@@ -42,7 +42,7 @@ def a_base() -> nn.Sequential:
 
 
 def a_lesson(frames: int = 300) -> Lesson:
-    shown = stream(pictures(side=8), still(window_frames=1), frames, 0)
+    shown = footage(pictures(side=8), still(window_frames=1), frames, 0)
     return Lesson(shown.frames, shown.kinds)
 
 

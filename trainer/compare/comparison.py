@@ -15,7 +15,7 @@ import numpy as np
 from trainer.compare import plot, report
 from trainer.compare.findings import Findings, findings
 from trainer.compare.grid import Command, Failure, Lanes, run_all
-from trainer.compare.outcomes import Outcome, Point
+from trainer.compare.outcomes import Cell, Outcome
 from trainer.compare.report import About
 from trainer.compare.runs import Runs
 from trainer.compare.sentences import in_short
@@ -44,9 +44,9 @@ class Comparison:
     baseline: str = "uniform"
     controls: tuple[str, ...] = ()
 
-    def points(self) -> list[Point]:
+    def cells(self) -> list[Cell]:
         """Every run."""
-        return [Point(s, b, n) for n in self.seeds for b in self.budgets for s in self.selectors]
+        return [Cell(s, b, n) for n in self.seeds for b in self.budgets for s in self.selectors]
 
     def check(self) -> None:
         """Raises TrainError with all that is wrong."""
@@ -85,7 +85,7 @@ def compare(
     results = Runs(options.out / RUNS)
     lanes = Lanes(options.at_once, options.threads, settings)
     try:
-        failures = run_all(options.points(), command, lanes, results, show)
+        failures = run_all(options.cells(), command, lanes, results, show)
     except KeyboardInterrupt:
         kept = options.out / RUNS
         show.write(f"interrupted; finished runs are kept in {kept}, the same command goes on\n")
@@ -100,11 +100,11 @@ def compare(
 def _found(
     options: Comparison, command: Command, lanes: Lanes, results: Runs, failures: Sequence[Failure]
 ) -> Findings:
-    finished = [results.find(p, lanes.fingerprint(command(p))) for p in options.points()]
+    finished = [results.find(p, lanes.fingerprint(command(p))) for p in options.cells()]
     against = tuple(dict.fromkeys((options.baseline, *options.controls)))
     return findings(
-        options.points(), [run for run in finished if run is not None],
-        {failure.point: failure.reason for failure in failures},
+        options.cells(), [run for run in finished if run is not None],
+        {failure.cell: failure.reason for failure in failures},
         against, np.random.default_rng(_BOOTSTRAP_SEED),
     )  # fmt: skip
 
@@ -141,8 +141,8 @@ def _replace(path: Path, content: bytes) -> None:
 def _table(found: Findings) -> str:
     """Every finished run as CSV, for a reader's own tools."""
     text = io.StringIO()
-    rows = [{**asdict(r.point), **asdict(r.outcome)} for r in found.runs]
-    names = [f.name for kind in (Point, Outcome) for f in fields(kind)]
+    rows = [{**asdict(r.cell), **asdict(r.outcome)} for r in found.runs]
+    names = [f.name for kind in (Cell, Outcome) for f in fields(kind)]
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
