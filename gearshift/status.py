@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
-from gearshift.status_text import not_served, told
+from gearshift.status_text import not_served, text_of
 from server.texts import lines
 from surroundings.addresses import target
 from wire import control_pb2 as pb
@@ -52,7 +52,7 @@ def _show(channel: grpc.Channel, options: argparse.Namespace) -> None:
             answer = {"families": families, "unserved": unserved}
             print(json.dumps(answer, indent=None if options.watch else 2))
         else:
-            parts = [*map(told, families), *starmap(not_served, unserved.items())]
+            parts = [*map(text_of, families), *starmap(not_served, unserved.items())]
             print(begin + lines("\n\n".join(parts) or _NO_FAMILY))
         sys.stdout.flush()
         if interrupted is None or select([interrupted], [], [], options.watch)[0]:

@@ -23,11 +23,11 @@ _PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Action:
-    """What a word on the command line asks, and how the answer is told."""
+    """What a word on the command line asks, and its answer as text."""
 
     method: str
     request: Callable[[argparse.Namespace], Any]
-    told: Callable[[dict[str, Any]], str]
+    text: Callable[[dict[str, Any]], str]
 
 
 _ACTIONS = {
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
     except NoAnswer as error:
         print(f"gearshift tasks: {lines(str(error))}", file=sys.stderr)
         return 2
-    print(json.dumps(answer, indent=2) if options.json else lines(action.told(answer)))
+    print(json.dumps(answer, indent=2) if options.json else lines(action.text(answer)))
     return 0
 
 

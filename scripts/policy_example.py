@@ -36,7 +36,7 @@ class Figures(NamedTuple):
 def main() -> int:
     """Print the table and draw the picture."""
     found = figures()
-    print(told(*found))
+    print(markdown(*found))
     draw(*found)
     return 0
 
@@ -55,7 +55,7 @@ def waiting() -> list[Ticket]:
     return [a_ticket(id=i, arrival_s=0.004 * i, slo_s=SLO_S) for i in range(6)]
 
 
-def told(plan: Plan, table: Costs, weighed: tuple[Candidate, ...]) -> str:
+def markdown(plan: Plan, table: Costs, weighed: tuple[Candidate, ...]) -> str:
     """The figures: what a row can have, the price, and the best step of every arm."""
     lines = [
         f"affordable {1e3 * plan.affordable_s:.2f} ms a row; price {plan.price / 1e3:.4f} a ms; "

@@ -53,7 +53,7 @@ def _send(options: argparse.Namespace) -> None:
                 print(f"refused: {answer.refused.error}")
             for event in answer.frame.events:
                 if event.what == "begun":
-                    print(_told(work, shown, fps, event), flush=True)
+                    print(_line(work, shown, fps, event), flush=True)
 
 
 def _messages(work: Work, shown: Footage, fps: float) -> Iterator[Any]:
@@ -79,7 +79,7 @@ def _labels(work: Work, shown: Footage, window: int) -> Iterator[Any]:
         yield pb.AnalyseRequest(labels=pb.Labels(task=task.name, windows=[what]))
 
 
-def _told(work: Work, shown: Footage, fps: float, event: Any) -> str:
+def _line(work: Work, shown: Footage, fps: float, event: Any) -> str:
     window = event.last_frame // shown.window_frames
     real = {task.name: shown.events(task)[window] for task in work.tasks}.get(event.task)
     verdict = "" if real is None else "  right" if real else "  wrong"

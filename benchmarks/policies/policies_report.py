@@ -55,21 +55,22 @@ def _in_short(summary: Mapping[str, Any]) -> list[str]:
         *(["", *named] if named else []),
         "",
         *_table(
-            ["trace", *_TOLD.values()], [_told(t, own) for t, own in summary["by_trace"].items()]
+            ["trace", *_TRACE_HEADS.values()],
+            [_trace_row(t, own) for t, own in summary["by_trace"].items()],
         ),
         "",
     ]
 
 
-_TOLD = {
+_TRACE_HEADS = {
     "cells": "cells", "mean_percent_of_bound": "per cent of the bound, mean", "worst_percent_of_bound": "worst cell",
     "mean_gap_points": "points ahead of the best reference, mean", "worst_gap_points": "worst cell",
     "cells_behind": f"cells where one is ahead by more than {NOISE_POINTS}",
 }  # fmt: skip
 
 
-def _told(trace: str, own: Mapping[str, float]) -> list[str]:
-    return [trace, *(f"{own[key]:.4g}" for key in _TOLD)]
+def _trace_row(trace: str, own: Mapping[str, float]) -> list[str]:
+    return [trace, *(f"{own[key]:.4g}" for key in _TRACE_HEADS)]
 
 
 def _worst(percent: float | None, cell: str | None) -> str:

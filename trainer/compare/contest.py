@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trainer.compare.comparison import Comparison, compare
 from trainer.compare.outcomes import Cell
-from trainer.compare.pricelist import PRICES, listed, parted, told
+from trainer.compare.pricelist import PRICES, in_words, listed, parted
 from trainer.compare.report import About
 from trainer.run.cost import Prices
 from trainer.run.settings import HELD_OUT, Recipe, Selection, Settings
@@ -82,7 +82,7 @@ def run(
     prices = listed(options.out / PRICES, selectors, settings, measured)
     about = About(
         options.title,
-        _PROTOCOL.format(prices=told(prices), recipe=_recipe(settings)),
+        _PROTOCOL.format(prices=in_words(prices), recipe=_recipe(settings)),
         _command_line(),
         _machine(),
     )

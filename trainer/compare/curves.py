@@ -17,7 +17,7 @@ Figures = NDArray[np.float64]
 CONFIDENCE = 0.9
 """Of every interval here, two-sided."""
 
-CONFIDENCE_TOLD = f"{100 * CONFIDENCE:g} %"
+CONFIDENCE_TEXT = f"{100 * CONFIDENCE:g} %"
 
 
 @dataclass(frozen=True, slots=True)

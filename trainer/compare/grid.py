@@ -20,8 +20,8 @@ from trainer.compare.runs import Runs
 Command = Callable[[Cell], list[str]]
 """The argument list of a run, the program first."""
 
-_TOLD_LINES = 5
-"""So many of the last lines that a failed run wrote to stderr are told."""
+_QUOTED_LINES = 5
+"""So many of the last lines that a failed run wrote to stderr are quoted."""
 
 _PATIENCE_S = 5.0
 """What a run gets to end by itself when it is interrupted, before it is killed."""
@@ -37,8 +37,8 @@ class Lanes:
 
     def fingerprint(self, argv: Sequence[str]) -> str:
         """Of all that a run's outcome hangs on: its arguments, its threads and `settings`; not the program's path."""
-        told = json.dumps([self.settings, self.threads, list(argv[1:])])
-        return sha256(told.encode()).hexdigest()[:12]
+        text = json.dumps([self.settings, self.threads, list(argv[1:])])
+        return sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,8 @@ def _end_of(text: str) -> str:
     """The last lines, of a progress bar its last state only."""
     lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n")]
     return (
-        "\n  ".join([line for line in lines if line.strip()][-_TOLD_LINES:]) or "nothing on stderr"
+        "\n  ".join([line for line in lines if line.strip()][-_QUOTED_LINES:])
+        or "nothing on stderr"
     )
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainer.compare.curves import CONFIDENCE, CONFIDENCE_TOLD, Summary
+from trainer.compare.curves import CONFIDENCE, CONFIDENCE_TEXT, Summary
 from trainer.compare.findings import Findings
 from trainer.compare.sentences import in_short
 from trainer.compare.speedups import Level, Speedup
@@ -45,8 +45,8 @@ def _errors(found: Findings) -> list[str]:
 
 def _row(found: Findings, selector: str, budget: float) -> list[str]:
     def mean(name: str, form: str) -> str:
-        told = found.figure(selector, budget, lambda o: getattr(o, name))
-        return "" if told is None else form.format(told.mean)
+        summary = found.figure(selector, budget, lambda o: getattr(o, name))
+        return "" if summary is None else form.format(summary.mean)
 
     error = found.figure(selector, budget, lambda o: o.test_error)
     pace = found.figure(
@@ -67,7 +67,7 @@ def _percent(error: Summary) -> str:
 
 def _speedups(found: Findings) -> list[str]:
     head = [
-        "selector", "against", "speed-up, median", "range over levels", f"{CONFIDENCE_TOLD} interval",
+        "selector", "against", "speed-up, median", "range over levels", f"{CONFIDENCE_TEXT} interval",
         "where only one gets", "backprops saved at equal error", "... at the largest budget",
     ]  # fmt: skip
     rows = [
@@ -120,7 +120,7 @@ def _differences(found: Findings) -> list[str]:
     return [
         "## Difference of error at equal cost", "",
         "Percentage points ± standard error, seed by seed (seeds); below zero: the selector is better. Bold: its "
-        f"{CONFIDENCE_TOLD} interval leaves out zero.", "", *_table(head, rows), "",
+        f"{CONFIDENCE_TEXT} interval leaves out zero.", "", *_table(head, rows), "",
     ] if rows else []  # fmt: skip
 
 
@@ -151,9 +151,9 @@ def _absent(found: Findings) -> list[str]:
         [f"`{p.selector}`", f"{p.budget:,.0f}", str(p.seed), " ".join(why.replace("|", "/").split())]
         for p, why in found.absent.items()
     ]  # fmt: skip
-    told = "Means above leave these out; where runs of one selector diverge, that flatters it."
+    caveat = "Means above leave these out; where runs of one selector diverge, that flatters it."
     head = ["selector", "budget", "seed", "why"]
-    return ["## Runs without a result", "", told, "", *_table(head, rows), ""] if rows else []
+    return ["## Runs without a result", "", caveat, "", *_table(head, rows), ""] if rows else []
 
 
 def _reading(found: Findings) -> list[str]:
@@ -162,7 +162,7 @@ def _reading(found: Findings) -> list[str]:
         "- Speed-up: ratio of budgets at equal test error, interpolated (log cost over error) on mean curves made "
         "falling (isotonic regression), at each mean error of either. Where one selector does not get to the other's "
         "error within the budgets, the ratio is bounded only: more than, less than.",
-        f"- Intervals ({CONFIDENCE_TOLD}) are over seeds: Student's t with the bootstrap's standard error "
+        f"- Intervals ({CONFIDENCE_TEXT}) are over seeds: Student's t with the bootstrap's standard error "
         "(`speedups.py`). They say how other seeds would fare on this test set, not on other data, and are not "
         "widened for the number of selectors compared: of "
         f"{len(found.matches)} comparisons, about {(1 - CONFIDENCE) * len(found.matches):.1f} would seem significant "

@@ -2,7 +2,7 @@
 
 import math
 
-from trainer.compare.curves import CONFIDENCE_TOLD, Summary
+from trainer.compare.curves import CONFIDENCE_TEXT, Summary
 from trainer.compare.findings import Findings, Match
 
 CLOSE = 0.05
@@ -43,10 +43,10 @@ def _cost(match: Match) -> str:
     if s.interval is None:
         return f"{size}, of a single seed: whether that is significant is unknown"
     high = "no limit" if math.isinf(s.interval[1]) else f"{s.interval[1]:.2f}"
-    told = f"speed-up {s.ratio:.2f}, {CONFIDENCE_TOLD} interval {s.interval[0]:.2f} to {high}, {s.seeds} seeds"
+    evidence = f"speed-up {s.ratio:.2f}, {CONFIDENCE_TEXT} interval {s.interval[0]:.2f} to {high}, {s.seeds} seeds"
     if s.verdict == 0:
-        return f"no significant difference of cost at equal error ({told})"
-    return f"{size} ({told})"
+        return f"no significant difference of cost at equal error ({evidence})"
+    return f"{size} ({evidence})"
 
 
 def _bound(match: Match) -> str:
@@ -74,8 +74,8 @@ def _significance(difference: Summary) -> str:
     if difference.interval is None:
         return ""
     low, high = difference.interval
-    told = f"{CONFIDENCE_TOLD} interval {100 * low:+.2f} to {100 * high:+.2f}"
-    return f" ({told})" if low > 0.0 or high < 0.0 else f", not significantly ({told})"
+    evidence = f"{CONFIDENCE_TEXT} interval {100 * low:+.2f} to {100 * high:+.2f}"
+    return f" ({evidence})" if low > 0.0 or high < 0.0 else f", not significantly ({evidence})"
 
 
 def _backprops(match: Match) -> str:

@@ -67,7 +67,9 @@ def deliver(prepared: Prepared, outcome: dict[str, Any], place: Place) -> list[s
             prepared.learner.module, settings.network, samples, Path(folder), precisions
         )
         names = [name_of(candidate) for candidate in made]
-        family = publish(place.repository, _family(place, dataset), made, _told(prepared, outcome))
+        family = publish(
+            place.repository, _family(place, dataset), made, _provenance(prepared, outcome)
+        )
     there = {variant.name for variant in family.variants}
     return [name for name in names if name in there]
 
@@ -94,7 +96,7 @@ def _calibration(dataset: Dataset) -> NDArray[np.uint8]:
     return images[np.random.default_rng(0).choice(len(images), count, replace=False)]
 
 
-def _told(prepared: Prepared, outcome: dict[str, Any]) -> Provenance:
+def _provenance(prepared: Prepared, outcome: dict[str, Any]) -> Provenance:
     settings, dataset = prepared.run.settings, prepared.dataset
     spent = Spent(*(outcome[key] for key in ("units", "forwards", "backprops", "cpu_seconds")))
     run = Provenance(dataset.name, dataset.source, settings.selection.selector, settings.seed,

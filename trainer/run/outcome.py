@@ -55,10 +55,10 @@ def finish(
             checkpoints.save(reporting.checkpoint, run)
         error = learner.judge(Pixels(prepared.dataset.test, learner.device)).wrong
         progress.ended(error)
-    return told(prepared, error, cpu_s)
+    return figures_of(prepared, error, cpu_s)
 
 
-def told(prepared: Prepared, test_error: float, cpu_s: float) -> dict[str, Any]:
+def figures_of(prepared: Prepared, test_error: float, cpu_s: float) -> dict[str, Any]:
     """The outcome: shares, counts of examples, units, CPU seconds; prices in units of one evaluation forward."""
     run, ledger, prices = prepared.run, prepared.run.ledger, prepared.run.prices
     bookkeeping = ledger.looks * prices.bookkeeping

@@ -30,7 +30,7 @@ from trainer.sidecar import frontier, memory
 from trainer.sidecar.assignment import Assignment
 from trainer.sidecar.frontier import PENDING, Frontier, NoServer
 from trainer.sidecar.gaps import MOST_SEEDS, Proposal, Tried
-from trainer.sidecar.planning import Planner, told
+from trainer.sidecar.planning import Planner, as_values
 from trainer.stopping import Signals
 
 _log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Sidecar:
             self._say(f"{error}; waiting for it")
             return None
         if proposal is None and not signals.asked():
-            self._say(told(None)["reason"])
+            self._say(as_values(None)["reason"])
         return proposal
 
     def _pursue(self, proposal: Proposal, signals: Signals) -> None:

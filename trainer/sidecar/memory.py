@@ -90,10 +90,10 @@ def _size_of(network: str, sized: Sized) -> int:
 def _run_of(origin: str) -> _Run | None:
     """(network, budget, seed) in a variant's origin; None where it says nothing of the kind."""
     try:
-        told: Any = json.loads(origin)
-        if not isinstance(told, dict):
+        content: Any = json.loads(origin)
+        if not isinstance(content, dict):
             return None
-        known = cast("dict[str, Any]", told)
+        known = cast("dict[str, Any]", content)
         budget = float(known.get("budget") or known["units"])
         run = (str(known["network"]), budget, int(known["seed"]))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):

@@ -77,7 +77,7 @@ class Planner:
         return asked or (Demand(bound_s, _NOBODY_RPS),)
 
 
-def told(proposal: Proposal | None) -> dict[str, Any]:
+def as_values(proposal: Proposal | None) -> dict[str, Any]:
     """As plain values; all but the reason are None where there is nothing to train."""
     if proposal is None:
         reason = "no network that may be trained would gain enough for those who ask"

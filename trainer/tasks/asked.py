@@ -74,14 +74,14 @@ class Asked:
 def asked_before(origin: str) -> Asked:
     """What a published task's `origin` says was asked for: to show it scenes again. Raises TrainError."""
     try:
-        told = json.loads(origin)["asked"]
+        known = json.loads(origin)["asked"]
         parts = (
-            Base(**told["base"]),
-            Scenes(**told["scenes"]),
-            Heads(**told["heads"]),
-            Held(**told["held"]),
+            Base(**known["base"]),
+            Scenes(**known["scenes"]),
+            Heads(**known["heads"]),
+            Held(**known["held"]),
         )
-        return Asked(told["data"], told["seed"], *parts)
+        return Asked(known["data"], known["seed"], *parts)
     except (ValueError, KeyError, TypeError) as error:
         raise TrainError(
             "the package does not say how it was made; publish it with this version's `gearshift train-tasks`"

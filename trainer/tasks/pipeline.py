@@ -42,7 +42,7 @@ def run(asked: Asked, repository: Path | None, *, quiet: bool) -> dict[str, Any]
         package, rows = _rated(work, trained, draft, watched)
         if repository is not None:
             package = published(repository, package, files)
-    return _told(work, trained, package, rows, repository)
+    return _outcome(work, trained, package, rows, repository)
 
 
 def _trained(work: Work, splits: Splits, lesson: Footage, *, quiet: bool) -> Trained:
@@ -107,7 +107,7 @@ def _origin(work: Work, trained: Trained) -> str:
     )
 
 
-def _told(
+def _outcome(
     work: Work,
     trained: Trained,
     package: Package,

@@ -64,8 +64,8 @@ def f1_of(recall: float, reported: float, frequency: float) -> float:
 
 def measured_f1(positives: Flags, events: Flags, frequency: float) -> float:
     """Event F1 as counted: `positives` (windows, frames analysed), `events` (windows,); one positive reports it."""
-    told: Flags = np.any(positives, axis=1)
-    return f1_of(float(told[events].mean()), float(told[~events].mean()), frequency)
+    reported: Flags = np.any(positives, axis=1)
+    return f1_of(float(reported[events].mean()), float(reported[~events].mean()), frequency)
 
 
 def fitted_correlation(heads: Sequence[Flags], events: Flags, frequency: float) -> float:

@@ -8,7 +8,7 @@ import pytest
 from trainer.arguments import parser
 from trainer.compare.contest import command, named
 from trainer.compare.outcomes import Cell
-from trainer.compare.pricelist import PRICES, in_units, listed, parted, told
+from trainer.compare.pricelist import PRICES, in_units, in_words, listed, parted
 from trainer.errors import TrainError
 from trainer.run.cost import Prices
 from trainer.run.settings import HELD_OUT, Recipe, Selection, Settings
@@ -97,7 +97,7 @@ def test_damaged_prices_are_not_taken(tmp_path: Path, text: str):
 
 
 def test_prices_are_told_with_every_f():
-    text = told({"uniform": FAST, "stale@bf16": replace(FAST, selection=0.6)})
+    text = in_words({"uniform": FAST, "stale@bf16": replace(FAST, selection=0.6)})
 
     assert "4.00 units" in text
     assert "0.60 (f = 0.15) or 1.00 (f = 0.25)" in text

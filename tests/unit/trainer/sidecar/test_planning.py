@@ -13,7 +13,7 @@ from trainer.run.sizing import multiplications
 from trainer.sidecar.assignment import Assignment
 from trainer.sidecar.frontier import Frontier, NoServer, Region, Standing
 from trainer.sidecar.gaps import Tried
-from trainer.sidecar.planning import Planner, told
+from trainer.sidecar.planning import Planner, as_values
 
 ORIGIN = '{"network": "cnn-w2-d1", "budget": 20000, "units": 19000, "seed": 0}'
 SERVES = Standing("v", 0.6, ORIGIN, "serving", "", {1: 0.001})
@@ -74,8 +74,8 @@ def test_those_who_asked_lately_are_planned_for():
         "bounds of about 256 ms can have 60.0% of what serves (had 60.0% of late)"
         in proposal.reason
     )
-    assert told(proposal)["network"] == "cnn-w8-d2"
-    assert told(None)["network"] is None
+    assert as_values(proposal)["network"] == "cnn-w8-d2"
+    assert as_values(None)["network"] is None
 
 
 def test_before_anything_is_measured_nothing_can_be_planned():
