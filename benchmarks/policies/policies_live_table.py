@@ -14,20 +14,20 @@ def markdown(result: Mapping[str, Any], runs: Sequence[LiveRun]) -> str:
     """The whole report."""
     machine = result["machine"]
     lines = [
-        "# Policies live", "",
+        "# Policies live\n",
         f"The default family on {machine['cpu']}, server pinned to core {machine['server_core']}, client to core "
         f"{machine['client_core']}; {result['trace']}, seed {result['seed']}: {result['offered']} requests in "
         f"{result['duration_s']:g} s, SLO {result['slo_ms']:.1f} ms; {machine['date']}.",
-        f"Command: `{result['command']}`.", "",
+        f"Command: `{result['command']}`.\n",
         *_in_short(runs),
         *_section("The whole trace", [r for r in runs if r.in_full]),
         *_section("An excerpt", [r for r in runs if not r.in_full]),
         f"Client: at most {max(r.client_cpu_percent for r in runs):.0f} % of its core; "
-        f"saturated in {sum(bool(r.client_saturated) for r in runs)} of {len(runs)} runs.", "",
+        f"saturated in {sum(bool(r.client_saturated) for r in runs)} of {len(runs)} runs.\n",
         "Medians over rounds, x 100. Predicted: the simulator on the same times, with the arms' latencies as the "
         "server reported them during the run. Policies are ordered by awg; those the simulator held for the best ran "
-        "the whole trace, the others an excerpt (`benchmarks/policies/policies_live.py`).", "",
-    ]  # fmt: skip
+        "the whole trace, the others an excerpt (`benchmarks/policies/policies_live.py`).\n",
+    ]
     return "\n".join(lines)
 
 
@@ -62,7 +62,7 @@ def _section(title: str, runs: Sequence[LiveRun]) -> list[str]:
     )
     rows = [_row(name, [r for r in runs if r.policy == name]) for name in names]
     head = "| policy | awg (range) | predicted | attainment | predicted | accuracy | predicted | runs |"
-    return [f"## {title}", "", head, "|" + " --- |" * 8, *rows, ""]
+    return [f"## {title}\n", head, "|" + " --- |" * 8, *rows, ""]
 
 
 def _row(name: str, runs: Sequence[LiveRun]) -> str:

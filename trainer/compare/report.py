@@ -25,10 +25,10 @@ class About:
 def markdown(about: About, found: Findings, plot: str) -> str:
     """The whole report; `plot` is the picture's path as seen from the report."""
     return "\n".join([
-        f"# {about.title}", "", about.protocol, "",
-        f"Machine: {about.machine}.", "", f"Command: `{about.command_line}`", "",
-        "## In short", "", *(f"- {line}" for line in in_short(found)), "",
-        f"![Test error against training cost]({plot})", "",
+        f"# {about.title}\n", about.protocol, "",
+        f"Machine: {about.machine}.\n", f"Command: `{about.command_line}`\n",
+        "## In short\n", *(f"- {line}" for line in in_short(found)), "",
+        f"![Test error against training cost]({plot})\n",
         *_errors(found), *_speedups(found), *_differences(found), *_levels(found),
         *_absent(found), *_reading(found), "",
     ])  # fmt: skip
@@ -40,7 +40,7 @@ def _errors(found: Findings) -> list[str]:
         "cpu s", "cpu s per million units",
     ]  # fmt: skip
     rows = [_row(found, s, budget) for budget in found.budgets for s in found.curves]
-    return ["## Error at equal cost", "", *_table(head, rows), ""]
+    return ["## Error at equal cost\n", *_table(head, rows), ""]
 
 
 def _row(found: Findings, selector: str, budget: float) -> list[str]:
@@ -75,7 +75,7 @@ def _speedups(found: Findings) -> list[str]:
          _times(_saved(found, m.ours, m.theirs))]
         for m in found.matches
     ]  # fmt: skip
-    return ["## Speed-up at equal test error", "", *_table(head, rows), ""] if rows else []
+    return ["## Speed-up at equal test error\n", *_table(head, rows), ""] if rows else []
 
 
 def _speedup(s: Speedup) -> list[str]:
@@ -118,9 +118,9 @@ def _differences(found: Findings) -> list[str]:
     ]
     head = ["selector", "against", *(f"{b:,.0f} units" for b in found.budgets)]
     return [
-        "## Difference of error at equal cost", "",
+        "## Difference of error at equal cost\n",
         "Percentage points ± standard error, seed by seed (seeds); below zero: the selector is better. Bold: its "
-        f"{CONFIDENCE_TEXT} interval leaves out zero.", "", *_table(head, rows), "",
+        f"{CONFIDENCE_TEXT} interval leaves out zero.\n", *_table(head, rows), "",
     ] if rows else []  # fmt: skip
 
 
@@ -139,7 +139,7 @@ def _levels(found: Findings) -> list[str]:
         for m in found.matches if m.theirs == found.baseline for v in m.speedup.levels
     ]  # fmt: skip
     head = ["selector", "test error, %", "its cost (units)", f"cost of `{found.baseline}`", "ratio"]
-    return ["## Level by level", "", *_table(head, rows), ""] if rows else []
+    return ["## Level by level\n", *_table(head, rows), ""] if rows else []
 
 
 def _ratio(level: Level) -> str:
@@ -153,12 +153,12 @@ def _absent(found: Findings) -> list[str]:
     ]  # fmt: skip
     caveat = "Means above leave these out; where runs of one selector diverge, that flatters it."
     head = ["selector", "budget", "seed", "why"]
-    return ["## Runs without a result", "", caveat, "", *_table(head, rows), ""] if rows else []
+    return ["## Runs without a result\n", caveat, "", *_table(head, rows), ""] if rows else []
 
 
 def _reading(found: Findings) -> list[str]:
     return [
-        "## How to read it", "",
+        "## How to read it\n",
         "- Speed-up: ratio of budgets at equal test error, interpolated (log cost over error) on mean curves made "
         "falling (isotonic regression), at each mean error of either. Where one selector does not get to the other's "
         "error within the budgets, the ratio is bounded only: more than, less than.",
