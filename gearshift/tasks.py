@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc
 
-from gearshift import tasks_text
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
+from gearshift.tasks_text import changed, listing, standing
 from server.texts import lines
 from surroundings.addresses import target
 from wire import tasks_pb2 as pb
@@ -31,14 +31,12 @@ class _Action:
 
 
 _ACTIONS = {
-    "list": _Action("ListTasks", lambda _: pb.ListTasksRequest(), tasks_text.listing),
-    "plan": _Action("GetTaskPlan", lambda _: pb.GetTaskPlanRequest(), tasks_text.standing),
-    "add": _Action("AddTask", lambda o: pb.AddTaskRequest(task=o.task), tasks_text.changed),
-    "remove": _Action("RemoveTask", lambda o: pb.RemoveTaskRequest(task=o.task), tasks_text.changed),
-    "budget": _Action(
-        "SetTaskBudget", lambda o: pb.SetTaskBudgetRequest(budget=o.budget), tasks_text.changed
-    ),
-}  # fmt: skip
+    "list": _Action("ListTasks", lambda _: pb.ListTasksRequest(), listing),
+    "plan": _Action("GetTaskPlan", lambda _: pb.GetTaskPlanRequest(), standing),
+    "add": _Action("AddTask", lambda o: pb.AddTaskRequest(task=o.task), changed),
+    "remove": _Action("RemoveTask", lambda o: pb.RemoveTaskRequest(task=o.task), changed),
+    "budget": _Action("SetTaskBudget", lambda o: pb.SetTaskBudgetRequest(budget=o.budget), changed),
+}
 
 _WORDS: dict[str, tuple[Any, ...]] = {
     "list": ("the package's tasks, and which are in service (this is what no action means)",),

@@ -17,10 +17,14 @@ POOL = 32
 model."""
 
 _DTYPES = {
-    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
-    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
-    "FP16": "float16", "FP32": "float32", "FP64": "float64",
-}  # fmt: skip
+    "BOOL": "bool",
+    **{
+        f"{kind}{bits}": f"{kind.lower()}{bits}"
+        for kind in ("UINT", "INT")
+        for bits in (8, 16, 32, 64)
+    },
+    **{f"FP{bits}": f"float{bits}" for bits in (16, 32, 64)},
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,15 +50,19 @@ class Comparison:
 
     def check(self) -> None:
         """Raises TrainError with all that is wrong."""
-        named = (self.baseline, *self.controls)
+        bad_budgets = [b for b in self.budgets if not 0 < b < math.inf]
+        too_few = {name: n for name in _COUNTS if (n := getattr(self, name)) < 1}
+        strangers = [s for s in (self.baseline, *self.controls) if s not in self.selectors]
         wrong = [
             *(f"{name} is empty: name at least one" for name in _LISTS if not getattr(self, name)),
             *(f"{name} has something twice" for name in _LISTS if _has_twice(getattr(self, name))),
-            *(f"budget {b} is no positive number of units" for b in self.budgets if not 0 < b < math.inf),
-            *(f"{name} is {getattr(self, name)}, not at least 1" for name in _COUNTS if getattr(self, name) < 1),
-            *(f"{s} is not among the selectors compared: add it, or name another" for s in named
-              if s not in self.selectors),
-        ]  # fmt: skip
+            *(f"budget {b} is no positive number of units" for b in bad_budgets),
+            *(f"{name} is {n}, not at least 1" for name, n in too_few.items()),
+            *(
+                f"{s} is not among the selectors compared: add it, or name another"
+                for s in strangers
+            ),
+        ]
         if wrong:
             raise TrainError("cannot compare: " + "; ".join(wrong))
 
@@ -72,8 +76,12 @@ def _has_twice(listed: Sequence[object]) -> bool:
 
 
 def compare(
-    options: Comparison, command: Command, about: About, settings: str = "", show: TextIO = sys.stderr
-) -> int:  # fmt: skip
+    options: Comparison,
+    command: Command,
+    about: About,
+    settings: str = "",
+    show: TextIO = sys.stderr,
+) -> int:
     """Run what is missing, then write table, plot and report of all that finished. Returns the exit code.
 
     0: all runs have a result; 1: some failed (the report says which); 130: interrupted, the finished runs are kept and
@@ -102,11 +110,10 @@ def _found(
 ) -> Findings:
     finished = [results.find(p, lanes.fingerprint(command(p))) for p in options.cells()]
     against = tuple(dict.fromkeys((options.baseline, *options.controls)))
-    return findings(
-        options.cells(), [run for run in finished if run is not None],
-        {failure.cell: failure.reason for failure in failures},
-        against, np.random.default_rng(_BOOTSTRAP_SEED),
-    )  # fmt: skip
+    runs = [run for run in finished if run is not None]
+    absent = {failure.cell: failure.reason for failure in failures}
+    rng = np.random.default_rng(_BOOTSTRAP_SEED)
+    return findings(options.cells(), runs, absent, against, rng)
 
 
 def _write(options: Comparison, about: About, found: Findings) -> None:

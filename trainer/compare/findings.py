@@ -58,16 +58,20 @@ class Findings:
     ) -> Summary | None:
         """A figure of the selector's runs at one budget, or (None) at all."""
         found = [
-            of(r.outcome) for r in self.runs
-            if r.cell.selector == selector and budget in (None, r.cell.budget)
-        ]  # fmt: skip
+            of(run.outcome)
+            for run in self.runs
+            if run.cell.selector == selector and budget in (None, run.cell.budget)
+        ]
         return summary([value for value in found if value is not None])
 
 
 def findings(
-    planned: Sequence[Cell], runs: Sequence[Finished], absent: Mapping[Cell, str],
-    against: Sequence[str], rng: np.random.Generator,
-) -> Findings:  # fmt: skip
+    planned: Sequence[Cell],
+    runs: Sequence[Finished],
+    absent: Mapping[Cell, str],
+    against: Sequence[str],
+    rng: np.random.Generator,
+) -> Findings:
     """`against`: the baseline, then the controls. `planned`: every run that was to be; `rng` is for the bootstrap."""
     budgets = tuple(sorted({p.budget for p in planned}))
     seeds = tuple(sorted({p.seed for p in planned}))

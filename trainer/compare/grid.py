@@ -160,10 +160,15 @@ class _Children:
                 raise InterruptedError("the comparison was stopped")
             # A process group of its own: a terminal's Ctrl-C is ours to pass on, and reaches its own children too.
             child = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 env={**os.environ, **dict.fromkeys(names, str(self.threads))},
-                text=True, errors="replace", process_group=0,
-            )  # fmt: skip
+                text=True,
+                errors="replace",
+                process_group=0,
+            )
             self._running.add(child)
             return child
 

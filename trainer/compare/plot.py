@@ -44,10 +44,15 @@ def _draw_curve(axes: Any, curve: ErrorCurve, number: int) -> None:
     spreads = np.array([100.0 * (s.sd or 0.0) for _, s in present])
     color = _COLORS[number % len(_COLORS)]
     axes.plot(
-        budgets, means, color=color, label=curve.selector, linewidth=2, markersize=6,
-        marker=_MARKERS[number % len(_MARKERS)],
+        budgets,
+        means,
+        color=color,
+        label=curve.selector,
+        linewidth=2,
         linestyle=_DASHES[number // len(_COLORS) % len(_DASHES)],
-    )  # fmt: skip
+        marker=_MARKERS[number % len(_MARKERS)],
+        markersize=6,
+    )
     axes.fill_between(
         budgets, means - spreads, means + spreads, color=color, alpha=0.15, linewidth=0
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.compare.curves import CONFIDENCE, CONFIDENCE_TEXT, Summary
-from trainer.compare.findings import Findings
+from trainer.compare.findings import Findings, Match
 from trainer.compare.sentences import in_short
 from trainer.compare.speedups import Level, Speedup
 
@@ -24,21 +24,25 @@ class About:
 
 def markdown(about: About, found: Findings, plot: str) -> str:
     """The whole report; `plot` is the picture's path as seen from the report."""
-    return "\n".join([
-        f"# {about.title}\n", about.protocol, "",
-        f"Machine: {about.machine}.\n", f"Command: `{about.command_line}`\n",
-        "## In short\n", *(f"- {line}" for line in in_short(found)), "",
-        f"![Test error against training cost]({plot})\n",
-        *_errors(found), *_speedups(found), *_differences(found), *_levels(found),
-        *_absent(found), *_reading(found), "",
-    ])  # fmt: skip
+    lines = [
+        f"# {about.title}\n",
+        f"{about.protocol}\n",
+        f"Machine: {about.machine}.\n",
+        f"Command: `{about.command_line}`\n",
+        "## In short\n",
+        *(f"- {line}" for line in in_short(found)),
+        f"\n![Test error against training cost]({plot})\n",
+    ]
+    for section in (_errors, _speedups, _differences, _levels, _absent, _reading):
+        lines += section(found)
+    return "\n".join(lines) + "\n"
 
 
 def _errors(found: Findings) -> list[str]:
     head = [
-        "budget (units)", "selector", "test error, % ± sd (seeds)", "units", "forwards", "backprops", "keep rate", "f",
-        "cpu s", "cpu s per million units",
-    ]  # fmt: skip
+        *("budget (units)", "selector", "test error, % ± sd (seeds)"),
+        *("units", "forwards", "backprops", "keep rate", "f", "cpu s", "cpu s per million units"),
+    ]
     rows = [_row(found, s, budget) for budget in found.budgets for s in found.curves]
     return ["## Error at equal cost\n", *_table(head, rows), ""]
 
@@ -53,11 +57,14 @@ def _row(found: Findings, selector: str, budget: float) -> list[str]:
         selector, budget, lambda o: 1e6 * o.cpu_seconds / o.units if o.units else None
     )
     return [
-        f"{budget:,.0f}", f"`{selector}`", "no run" if error is None else _percent(error),
+        f"{budget:,.0f}",
+        f"`{selector}`",
+        "no run" if error is None else _percent(error),
         *(mean(name, "{:,.0f}") for name in ("units", "forwards", "backprops")),
-        mean("keep_rate", "{:.3f}"), mean("f", "{:.3f}"), mean("cpu_seconds", "{:,.1f}"),
+        *(mean(name, "{:.3f}") for name in ("keep_rate", "f")),
+        mean("cpu_seconds", "{:,.1f}"),
         "" if pace is None else f"{pace.mean:,.1f}",
-    ]  # fmt: skip
+    ]
 
 
 def _percent(error: Summary) -> str:
@@ -67,14 +74,14 @@ def _percent(error: Summary) -> str:
 
 def _speedups(found: Findings) -> list[str]:
     head = [
-        "selector", "against", "speed-up, median", "range over levels", f"{CONFIDENCE_TEXT} interval",
-        "where only one gets", "backprops saved at equal error", "... at the largest budget",
-    ]  # fmt: skip
+        *("selector", "against", "speed-up, median", "range over levels"),
+        *(f"{CONFIDENCE_TEXT} interval", "where only one gets"),
+        *("backprops saved at equal error", "... at the largest budget"),
+    ]
     rows = [
-        [f"`{m.ours}`", f"`{m.theirs}`", *_speedup(m.speedup), _times(m.speedup.backprops_ratio),
-         _times(_saved(found, m.ours, m.theirs))]
-        for m in found.matches
-    ]  # fmt: skip
+        [*_names(match), *_speedup(match.speedup), *map(_times, _saved(found, match))]
+        for match in found.matches
+    ]
     return ["## Speed-up at equal test error\n", *_table(head, rows), ""] if rows else []
 
 
@@ -106,22 +113,32 @@ def _times(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.2f}x"
 
 
-def _saved(found: Findings, ours: str, theirs: str) -> float | None:
-    """Backprops of theirs over ours at the largest budget."""
-    a, b = (found.figure(s, found.budgets[-1], lambda o: o.backprops) for s in (ours, theirs))
-    return b.mean / a.mean if a and b and a.mean else None
+def _names(match: Match) -> tuple[str, str]:
+    return f"`{match.ours}`", f"`{match.theirs}`"
+
+
+def _saved(found: Findings, match: Match) -> tuple[float | None, float | None]:
+    """Backprops of theirs over ours: at equal error, and at the largest budget."""
+    ours, theirs = (
+        found.figure(selector, found.budgets[-1], lambda o: o.backprops)
+        for selector in (match.ours, match.theirs)
+    )
+    at_largest = theirs.mean / ours.mean if ours and theirs and ours.mean else None
+    return match.speedup.backprops_ratio, at_largest
 
 
 def _differences(found: Findings) -> list[str]:
-    rows = [
-        [f"`{m.ours}`", f"`{m.theirs}`", *map(_difference, m.differences)] for m in found.matches
-    ]
+    rows = [[*_names(m), *map(_difference, m.differences)] for m in found.matches]
+    if not rows:
+        return []
     head = ["selector", "against", *(f"{b:,.0f} units" for b in found.budgets)]
     return [
         "## Difference of error at equal cost\n",
         "Percentage points ± standard error, seed by seed (seeds); below zero: the selector is better. Bold: its "
-        f"{CONFIDENCE_TEXT} interval leaves out zero.\n", *_table(head, rows), "",
-    ] if rows else []  # fmt: skip
+        f"{CONFIDENCE_TEXT} interval leaves out zero.\n",
+        *_table(head, rows),
+        "",
+    ]
 
 
 def _difference(d: Summary | None) -> str:
@@ -136,8 +153,10 @@ def _difference(d: Summary | None) -> str:
 def _levels(found: Findings) -> list[str]:
     rows = [
         [f"`{m.ours}`", f"{100 * v.error:.2f}", f"{v.cost:,.0f}", f"{v.their_cost:,.0f}", _ratio(v)]
-        for m in found.matches if m.theirs == found.baseline for v in m.speedup.levels
-    ]  # fmt: skip
+        for m in found.matches
+        if m.theirs == found.baseline
+        for v in m.speedup.levels
+    ]
     head = ["selector", "test error, %", "its cost (units)", f"cost of `{found.baseline}`", "ratio"]
     return ["## Level by level\n", *_table(head, rows), ""] if rows else []
 
@@ -148,12 +167,17 @@ def _ratio(level: Level) -> str:
 
 def _absent(found: Findings) -> list[str]:
     rows = [
-        [f"`{p.selector}`", f"{p.budget:,.0f}", str(p.seed), " ".join(why.replace("|", "/").split())]
-        for p, why in found.absent.items()
-    ]  # fmt: skip
+        [f"`{cell.selector}`", f"{cell.budget:,.0f}", str(cell.seed), _one_line(why)]
+        for cell, why in found.absent.items()
+    ]
     caveat = "Means above leave these out; where runs of one selector diverge, that flatters it."
     head = ["selector", "budget", "seed", "why"]
     return ["## Runs without a result\n", caveat, "", *_table(head, rows), ""] if rows else []
+
+
+def _one_line(text: str) -> str:
+    """As a table's cell may hold it."""
+    return " ".join(text.replace("|", "/").split())
 
 
 def _reading(found: Findings) -> list[str]:
@@ -169,7 +193,7 @@ def _reading(found: Findings) -> list[str]:
         "by chance alone.",
         "- The cheapest selector was picked on the same runs, which flatters it a little.",
         "- Backprops saved counts examples, not cost: the selection's own forward passes are in the units.",
-    ]  # fmt: skip
+    ]
 
 
 def _table(head: Sequence[str], rows: Table) -> list[str]:

@@ -1,6 +1,7 @@
 """Who wins a comparison, by how much, and where nothing is significant, in plain sentences. Pure."""
 
 import math
+from itertools import chain
 
 from trainer.compare.curves import CONFIDENCE_TEXT, Summary
 from trainer.compare.findings import Findings, Match
@@ -89,12 +90,10 @@ def _backprops(match: Match) -> str:
 def _doubts(found: Findings) -> list[str]:
     seeds = max(len(c.seeds) for c in found.curves.values())
     few = [f"Only {seeds} seed(s): too few for a verdict."] if seeds < 3 else []
-    gone = (
-        [f"Without a result: {len(found.absent)} run(s), see the report's end."]
-        if found.absent
-        else []
-    )
-    return [*few, *gone, *(line for s in found.curves for line in (*_pace(found, s), *_spent(found, s)))]  # fmt: skip
+    absent = len(found.absent)
+    gone = [f"Without a result: {absent} run(s), see the report's end."] if absent else []
+    of_each = [(*_pace(found, selector), *_spent(found, selector)) for selector in found.curves]
+    return [*few, *gone, *chain.from_iterable(of_each)]
 
 
 def _pace(found: Findings, selector: str) -> list[str]:
@@ -115,9 +114,10 @@ def _pace(found: Findings, selector: str) -> list[str]:
 
 def _spent(found: Findings, selector: str) -> list[str]:
     shares = [
-        s.mean / budget for budget in found.budgets
-        if (s := found.figure(selector, budget, lambda o: o.units)) is not None
-    ]  # fmt: skip
+        spent.mean / budget
+        for budget in found.budgets
+        if (spent := found.figure(selector, budget, lambda o: o.units)) is not None
+    ]
     worst = max(shares, key=lambda share: abs(share - 1.0), default=1.0)
     if abs(worst - 1.0) <= BUDGET_SHARE:
         return []

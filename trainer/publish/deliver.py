@@ -1,7 +1,7 @@
 """The end of a run: its network exported, proven equal, judged in every precision and published, or nothing is."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,12 @@ def _calibration(dataset: Dataset) -> NDArray[np.uint8]:
 def _provenance(prepared: Prepared, outcome: dict[str, Any]) -> Provenance:
     settings, dataset = prepared.run.settings, prepared.dataset
     spent = Spent(*(outcome[key] for key in ("units", "forwards", "backprops", "cpu_seconds")))
-    run = Provenance(dataset.name, dataset.source, settings.selection.selector, settings.seed,
-              settings.label_noise, spent)  # fmt: skip
-    return replace(run, budget=settings.budget)
+    return Provenance(
+        data=dataset.name,
+        source=dataset.source,
+        selector=settings.selection.selector,
+        seed=settings.seed,
+        label_noise=settings.label_noise,
+        spent=spent,
+        budget=settings.budget,
+    )

@@ -88,8 +88,7 @@ def propose(
 
     Not again: what was dropped or failed with the same budget, what waits for a verdict, what had MOST_SEEDS runs.
     """
-    curve = fitted([Seen(t.attempt.multiplications, t.attempt.budget, 1 - t.accuracy)
-                    for t in tried if t.state != "failed"])  # fmt: skip
+    curve = fitted([_seen(run) for run in tried if run.state != "failed"])
     now = value(served)
     best: tuple[float, float, Attempt, Performance] | None = None
     for attempt in attempts:
@@ -117,8 +116,8 @@ def value(served: Served) -> float:
     if not rate:
         return 0.0
     affordable_s = served.workers / rate
-    return sum(d.rate_rps * _mixed(_able(served.points, d.bound_s), affordable_s)
-               for d in served.demands) / rate  # fmt: skip
+    had = ((d, _mixed(_able(served.points, d.bound_s), affordable_s)) for d in served.demands)
+    return sum(demand.rate_rps * accuracy for demand, accuracy in had) / rate
 
 
 def foreseen(attempt: Attempt, served: Served, curve: ErrorLaw | None) -> Performance:
@@ -135,6 +134,10 @@ def foreseen(attempt: Attempt, served: Served, curve: ErrorLaw | None) -> Perfor
     batching = shares[len(shares) // 2] if shares else 1.0
     accuracy = curve.accuracy(attempt.multiplications, attempt.budget) if curve else 1.0
     return Performance(latency_s, latency_s * batching, accuracy, attempt.multiplications)
+
+
+def _seen(run: Tried) -> Seen:
+    return Seen(run.attempt.multiplications, run.attempt.budget, 1 - run.accuracy)
 
 
 def _may_be_tried(attempt: Attempt, tried: Sequence[Tried]) -> bool:

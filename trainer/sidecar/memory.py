@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from models.artifacts import MANIFEST, ArtifactError, load_family
-from models.catalog import Family
+from models.catalog import Family, Variant
 from trainer.errors import TrainError
 from trainer.sidecar.frontier import DROPPED, SERVING, Frontier, Standing
 from trainer.sidecar.gaps import Attempt, Performance, State, Tried
@@ -34,10 +34,7 @@ def published(repository: Path, family: str) -> Family | None:
 
 def standings(family: Family | None, frontier: Frontier | None) -> list[Standing]:
     """Every variant, as the server sees it; one that it has not seen yet waits, or serves from its start."""
-    found = {
-        v.name: Standing(v.name, v.accuracy.value, v.origin, "profiling" if v.candidate else SERVING, "", {})
-        for v in (family.variants if family else ())
-    }  # fmt: skip
+    found = {v.name: _unseen(v) for v in (family.variants if family else ())}
     if frontier is not None:
         found |= {one.name: one for one in frontier.variants}
     return list(found.values())
@@ -69,6 +66,11 @@ def points(variants: Iterable[Standing], sized: Sized) -> tuple[Performance, ...
         for one in variants
         if one.state == SERVING and one.latency_s
     )
+
+
+def _unseen(variant: Variant) -> Standing:
+    state = "profiling" if variant.candidate else SERVING
+    return Standing(variant.name, variant.accuracy.value, variant.origin, state, "", {})
 
 
 def _state(files: list[Standing]) -> State:

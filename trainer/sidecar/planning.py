@@ -17,6 +17,9 @@ _NOBODY_RPS = 1e-3
 """Where nobody asked of late, somebody is taken to ask so rarely that time is not scarce."""
 
 
+_NOTHING_GAINS = "no network that may be trained would gain enough for those who ask"
+
+
 class Planner:
     """What an assignment allows, sized for the images of `dataset`. Raises TrainError for a network that cannot be."""
 
@@ -80,8 +83,8 @@ class Planner:
 def as_values(proposal: Proposal | None) -> dict[str, Any]:
     """As plain values; all but the reason are None where there is nothing to train."""
     if proposal is None:
-        reason = "no network that may be trained would gain enough for those who ask"
-        return {"network": None, "budget": None, "seed": None, "expected_gain": None, "reason": reason}  # fmt: skip
+        nothing = dict.fromkeys(("network", "budget", "seed", "expected_gain"))
+        return {**nothing, "reason": _NOTHING_GAINS}
     plain = asdict(proposal)
     attempt = plain.pop("attempt")
     return {**attempt, **plain}

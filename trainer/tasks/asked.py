@@ -194,6 +194,7 @@ def of_base(work: Work, split: Split) -> Split:
 def _check_numbers(asked: Asked) -> None:
     scenes, heads, held = asked.scenes, asked.heads, asked.held
     window_frames = scenes.event_length_s * scenes.stream_fps
+    heads_can_learn = _positive(heads.head_budget, heads.head_lr)
     wrong = [
         text
         for text, bad in (
@@ -201,14 +202,14 @@ def _check_numbers(asked: Asked) -> None:
             ("stream_fps must be above 0 and finite", not 0 < scenes.stream_fps < inf),
             ("event_length_s must be a frame or longer, and finite", not 1 <= window_frames < inf),
             ("same must be in 0..1", not 0 <= scenes.same <= 1),
-            ("head_budget and head_lr must be above 0 and finite", not _positive(heads.head_budget, heads.head_lr)),
+            ("head_budget and head_lr must be above 0 and finite", not heads_can_learn),
             ("frames must be 64 or more", heads.frames < 64),
             ("held_out must be above 0 and below 1", not 0 < held.held_out < 1),
             ("choosing_frames must be 10 or more", held.choosing_frames < 10),
             ("measuring_windows must be 10 or more", held.measuring_windows < 10),
         )
         if bad
-    ]  # fmt: skip
+    ]
     if wrong:
         raise TrainError("; ".join(wrong))
 
