@@ -33,11 +33,17 @@ def ask(
     return call(request, timeout=patience_s)
 
 
+def code_of(error: grpc.RpcError) -> grpc.StatusCode:
+    """The status of a call that failed."""
+    call: Any = error  # an RpcError of a call is a Call too; grpc's types do not say so
+    return call.code()
+
+
 def why(error: grpc.RpcError, url: str, service: str) -> str:
     """Why there is no answer, and what to do."""
-    call: Any = error  # an RpcError of a call is a Call too; grpc's types do not say so
-    code, details = call.code(), call.details()
-    match code:
+    call: Any = error
+    details = call.details()
+    match code := code_of(error):
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED:
             return f"no server answers at {url} ({details}); start `gearshift serve` or name another with --url"
         case grpc.StatusCode.UNIMPLEMENTED:
@@ -46,12 +52,12 @@ def why(error: grpc.RpcError, url: str, service: str) -> str:
             return f"the server at {url} says {code.name}: {details}"
 
 
-def plain(message: Any) -> dict[str, Any]:
+def plain(message: Message) -> dict[str, Any]:
     """A message as plain values by field name: absent messages and what is not finite as None."""
     return {field.name: _value(message, field) for field in message.DESCRIPTOR.fields}
 
 
-def _value(message: Any, field: Any) -> Any:
+def _value(message: Message, field: Any) -> Any:
     value = getattr(message, field.name)
     if field.message_type is None:
         if field.has_presence and not message.HasField(field.name):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
 from gearshift.tasks_text import changed, listing, standing
@@ -26,7 +27,7 @@ class _Action:
     """What a word on the command line asks, and its answer as text."""
 
     method: str
-    request: Callable[[argparse.Namespace], Any]
+    request: Callable[[argparse.Namespace], Message]
     text: Callable[[dict[str, Any]], str]
 
 
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _asked(channel: grpc.Channel, action: _Action, options: argparse.Namespace) -> Any:
+def _asked(channel: grpc.Channel, action: _Action, options: argparse.Namespace) -> Message:
     answer = getattr(pb, f"{action.method}Response")
     try:
         path = _SERVICE + action.method

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 
@@ -56,7 +55,7 @@ def _send(options: argparse.Namespace) -> None:
                     print(_line(work, shown, fps, event), flush=True)
 
 
-def _messages(work: Work, shown: Footage, fps: float) -> Iterator[Any]:
+def _messages(work: Work, shown: Footage, fps: float) -> Iterator[pb.AnalyseRequest]:
     """Frames at their pace; behind every window, for each task, whether it was an event."""
     yield pb.AnalyseRequest(opening=pb.Opening(fps=fps))
     begun_s = time.monotonic()
@@ -68,7 +67,7 @@ def _messages(work: Work, shown: Footage, fps: float) -> Iterator[Any]:
             yield from _labels(work, shown, window - 1)
 
 
-def _labels(work: Work, shown: Footage, window: int) -> Iterator[Any]:
+def _labels(work: Work, shown: Footage, window: int) -> Iterator[pb.AnalyseRequest]:
     first = window * shown.window_frames
     for task in work.tasks:
         what = pb.LabelledWindow(
@@ -79,7 +78,7 @@ def _labels(work: Work, shown: Footage, window: int) -> Iterator[Any]:
         yield pb.AnalyseRequest(labels=pb.Labels(task=task.name, windows=[what]))
 
 
-def _line(work: Work, shown: Footage, fps: float, event: Any) -> str:
+def _line(work: Work, shown: Footage, fps: float, event: pb.TaskEvent) -> str:
     window = event.last_frame // shown.window_frames
     real = {task.name: shown.events(task)[window] for task in work.tasks}.get(event.task)
     verdict = "" if real is None else "  right" if real else "  wrong"

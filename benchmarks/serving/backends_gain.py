@@ -66,11 +66,11 @@ def _load(
     )
 
 
-Curve = list[tuple[float, float, float]]
+LoadCurve = list[tuple[float, float, float]]
 """(load in requests/s, attainment, effective accuracy), medians over the rounds, ascending."""
 
 
-def curve(runs: dict[float, list[dict[str, Any]]]) -> Curve:
+def curve(runs: dict[float, list[dict[str, Any]]]) -> LoadCurve:
     """The median run at every load."""
 
     def middle(found: list[dict[str, Any]], key: str) -> float:
@@ -82,7 +82,7 @@ def curve(runs: dict[float, list[dict[str, Any]]]) -> Curve:
     ]
 
 
-def ratios(alone: Curve, together: Curve) -> list[dict[str, float]]:
+def ratios(alone: LoadCurve, together: LoadCurve) -> list[dict[str, float]]:
     """For every load that counts: how many times as much is carried at the same attainment and nearly its accuracy.
 
     `at_least` is True where even the largest load that was run is carried so.
@@ -103,7 +103,7 @@ def ratios(alone: Curve, together: Curve) -> list[dict[str, float]]:
     return found
 
 
-def _carried(together: Curve, attainment: float, accuracy: float) -> tuple[float, bool]:
+def _carried(together: LoadCurve, attainment: float, accuracy: float) -> tuple[float, bool]:
     """The largest load up to which both hold, between two loads by interpolation; whether the curve ends before."""
     last = (0.0, 1.0, 1.0)
     for point in together:
@@ -127,7 +127,9 @@ def _said(run: dict[str, Any]) -> str:
     return f"awg {100 * run['awg']:.2f} attained {100 * run['attainment']:.2f} % accuracy {run['effective_accuracy']}"
 
 
-def markdown(result: dict[str, Any], curves: dict[str, Curve], options: argparse.Namespace) -> str:
+def markdown(
+    result: dict[str, Any], curves: dict[str, LoadCurve], options: argparse.Namespace
+) -> str:
     """The two curves and the ratios."""
     machine = result["machine"]
     lines = [
