@@ -107,10 +107,18 @@ def _await(process: subprocess.Popen[str], all_arms: bool, log: Path | None) -> 
     )
 
 
-def load(server: Server, *flags: str) -> dict[str, Any]:
-    """One load test on the client's core; its JSON report."""
-    target = ["--url", f"127.0.0.1:{server.port}", "--json"]
-    command = on_core(server_and_client()[1], [*_GEARSHIFT, "loadtest", *target, *flags])
+def load_command(server: Server, **options: str | float | None) -> list[str]:
+    """The command of a load test: `slo_ms=50` is `--slo-ms 50`, True the flag alone, None is left out."""
+    command = [*_GEARSHIFT, "loadtest", "--url", f"127.0.0.1:{server.port}", "--json"]
+    for name, value in options.items():
+        if value is not None:
+            command += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return command
+
+
+def load(server: Server, **options: str | float | None) -> dict[str, Any]:
+    """One load test on the client's core, with options as `load_command` has them; its JSON report."""
+    command = on_core(server_and_client()[1], load_command(server, **options))
     done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"load test failed: {done.stderr[-2000:]}")

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from gearshift.libraries import libraries_silenced
-from gearshift.plan_tasks_text import told
+from gearshift.plan_tasks_text import text_of
 from server.sharing.planner.explain import explained
 from server.sharing.planner.options import mean_f1
 from server.sharing.planner.plan import Infeasible, Plan
@@ -42,7 +42,7 @@ def _answer(source: str, *, json_asked: bool) -> str:
     seconds = perf_counter() - began_s
     if json_asked:
         return json.dumps(as_json(plan, workload, seconds), indent=2)
-    return told(explained(plan, workload), compared(workload), seconds, workload)
+    return text_of(explained(plan, workload), compared(workload), seconds, workload)
 
 
 def as_json(plan: Plan, workload: Workload, seconds: float) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from server.sharing.planner.search.rivals import Rival
 from server.sharing.planner.workload import Workload
 
 
-def told(plan: Plan, rivals: Iterable[Rival], seconds: float, workload: Workload) -> str:
+def text_of(plan: Plan, rivals: Iterable[Rival], seconds: float, workload: Workload) -> str:
     """What is shared, how each task runs and why, and how others would fare."""
     return "\n".join(
         [

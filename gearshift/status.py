@@ -13,8 +13,8 @@ from typing import Any
 
 import grpc
 
-from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
-from gearshift.status_text import not_served, told
+from gearshift.asking import OPTIONS, NoAnswer, ask, code_of, plain, why
+from gearshift.status_text import not_served, text_of
 from server.texts import lines
 from surroundings.addresses import target
 from wire import control_pb2 as pb
@@ -52,7 +52,7 @@ def _show(channel: grpc.Channel, options: argparse.Namespace) -> None:
             answer = {"families": families, "unserved": unserved}
             print(json.dumps(answer, indent=None if options.watch else 2))
         else:
-            parts = [*map(told, families), *starmap(not_served, unserved.items())]
+            parts = [*map(text_of, families), *starmap(not_served, unserved.items())]
             print(begin + lines("\n\n".join(parts) or _NO_FAMILY))
         sys.stdout.flush()
         if interrupted is None or select([interrupted], [], [], options.watch)[0]:
@@ -79,8 +79,7 @@ def _unserved(channel: grpc.Channel, options: argparse.Namespace) -> dict[str, s
             channel, _INDEX, models.RepositoryIndexRequest(), models.RepositoryIndexResponse
         )
     except grpc.RpcError as error:
-        call: Any = error  # an RpcError of a call is a Call too; grpc's types do not say so
-        if call.code() is grpc.StatusCode.UNIMPLEMENTED:
+        if code_of(error) is grpc.StatusCode.UNIMPLEMENTED:
             return {}
         raise NoAnswer(why(error, options.url, _SERVICE)) from None
     return {
@@ -113,8 +112,7 @@ def _frontier(channel: grpc.Channel, family: str) -> dict[str, Any] | None:
     try:
         return plain(ask(channel, _SERVICE + "GetFrontier", request, pb.GetFrontierResponse))
     except grpc.RpcError as error:
-        call: Any = error  # an RpcError of a call is a Call too; grpc's types do not say so
-        if call.code() is grpc.StatusCode.UNIMPLEMENTED:
+        if code_of(error) is grpc.StatusCode.UNIMPLEMENTED:
             return None
         raise
 

@@ -1,13 +1,13 @@
-"""A family's status as text for a terminal. Pure: what the server told in, lines out."""
+"""A family's status as text for a terminal. Pure: the server's answer in, lines out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-Told = Mapping[str, Any]
+Plain = Mapping[str, Any]
 """A message of gearshift.v1 as plain values."""
 
 
-def told(family: Told) -> str:
+def text_of(family: Plain) -> str:
     """One family: policy, load, results, arms, candidates, and its last decisions with why."""
     return "\n".join(
         [
@@ -26,7 +26,7 @@ def not_served(family: str, reason: str) -> str:
     return f"{family}: not served: {reason}"
 
 
-def _head(family: Told) -> str:
+def _head(family: Plain) -> str:
     load = family["load"]
     return (
         f"{family['family']}: policy {family['policy']}, SLO {family['slo_ms']:g} ms"
@@ -40,7 +40,7 @@ def _floor(min_accuracy: float) -> str:
     return f", accuracy at least {min_accuracy:g}" if min_accuracy else ""
 
 
-def _results(family: Told) -> Iterable[str]:
+def _results(family: Plain) -> Iterable[str]:
     recent, outcomes = family["recent"], family["outcomes"]
     results = f"{recent['offered']} requests"
     if recent["offered"]:
@@ -52,7 +52,7 @@ def _results(family: Told) -> Iterable[str]:
     yield f"  since start {counts or 'nothing asked'}"
 
 
-def _arms(arms: Sequence[Told]) -> Iterable[str]:
+def _arms(arms: Sequence[Plain]) -> Iterable[str]:
     if not arms:
         yield "  no arm is ready yet: loading and measuring"
         return
@@ -68,7 +68,7 @@ def _arms(arms: Sequence[Told]) -> Iterable[str]:
         yield f"  {name:<{width}}  {arm['accuracy']:8.4f}  {arm['speed_scale']:5.2f}{times}"
 
 
-def _out_of_use(arms: Sequence[Told]) -> Iterable[str]:
+def _out_of_use(arms: Sequence[Plain]) -> Iterable[str]:
     for arm in arms:
         name = f"{arm['variant']} ({arm['backend']} on {arm['device']})"
         again = (
@@ -79,7 +79,7 @@ def _out_of_use(arms: Sequence[Told]) -> Iterable[str]:
         yield f"  {name} is out of use ({arm['reason']}), tried again {again}"
 
 
-def _candidates(frontier: Told | None) -> Iterable[str]:
+def _candidates(frontier: Plain | None) -> Iterable[str]:
     """One line for each that had, or has, to earn its place."""
     for one in frontier["variants"] if frontier else ():
         if one["candidate"]:
@@ -89,7 +89,7 @@ def _candidates(frontier: Told | None) -> Iterable[str]:
             yield f"  candidate {one['name']} ({one['accuracy']:.4f}): {state}{_compared(one)}{why}"
 
 
-def _compared(one: Told) -> str:
+def _compared(one: Plain) -> str:
     if not one["compared"]:
         return ""
     if not one["least_agreement"]:
@@ -97,14 +97,14 @@ def _compared(one: Told) -> str:
     return f", agrees on {one['agreed']} of {one['compared']} live rows ({one['least_agreement']:.1%} needed)"
 
 
-def _decisions(decisions: Sequence[Told]) -> Iterable[str]:
+def _decisions(decisions: Sequence[Plain]) -> Iterable[str]:
     if decisions:
         yield "  last decisions kept"
     for one in decisions:
         yield f"  {one['seconds_ago']:7.1f} s ago  {_decision(one)}"
 
 
-def _decision(one: Told) -> str:
+def _decision(one: Plain) -> str:
     """The same words as the server's sampled log, and what was dropped by reason."""
     seen = f"{one['queue_length']} waiting, {one['forecast_rps']:.0f} rps forecast"
     match one["action"]:
@@ -118,14 +118,14 @@ def _decision(one: Told) -> str:
     return f"{what}: {seen}{price}{_next_best(one)}; {_dropped(one)}; took {one['took_us']:.0f} us"
 
 
-def _next_best(one: Told) -> str:
+def _next_best(one: Plain) -> str:
     for other in one["candidates"]:
         if other["in_time"] and other["variant"] != one["variant"]:
             return f"; next best {other['variant']} x {other['rows']}"
     return ""
 
 
-def _dropped(one: Told) -> str:
+def _dropped(one: Plain) -> str:
     reasons = [drop["reason"] for drop in one["dropped"]]
     if not reasons:
         return "dropped 0"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
-from gearshift import tasks_text
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
+from gearshift.tasks_text import changed, listing, standing
 from server.texts import lines
 from surroundings.addresses import target
 from wire import tasks_pb2 as pb
@@ -23,22 +24,20 @@ _PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Action:
-    """What a word on the command line asks, and how the answer is told."""
+    """What a word on the command line asks, and its answer as text."""
 
     method: str
-    request: Callable[[argparse.Namespace], Any]
-    told: Callable[[dict[str, Any]], str]
+    request: Callable[[argparse.Namespace], Message]
+    text: Callable[[dict[str, Any]], str]
 
 
 _ACTIONS = {
-    "list": _Action("ListTasks", lambda _: pb.ListTasksRequest(), tasks_text.listing),
-    "plan": _Action("GetTaskPlan", lambda _: pb.GetTaskPlanRequest(), tasks_text.standing),
-    "add": _Action("AddTask", lambda o: pb.AddTaskRequest(task=o.task), tasks_text.changed),
-    "remove": _Action("RemoveTask", lambda o: pb.RemoveTaskRequest(task=o.task), tasks_text.changed),
-    "budget": _Action(
-        "SetTaskBudget", lambda o: pb.SetTaskBudgetRequest(budget=o.budget), tasks_text.changed
-    ),
-}  # fmt: skip
+    "list": _Action("ListTasks", lambda _: pb.ListTasksRequest(), listing),
+    "plan": _Action("GetTaskPlan", lambda _: pb.GetTaskPlanRequest(), standing),
+    "add": _Action("AddTask", lambda o: pb.AddTaskRequest(task=o.task), changed),
+    "remove": _Action("RemoveTask", lambda o: pb.RemoveTaskRequest(task=o.task), changed),
+    "budget": _Action("SetTaskBudget", lambda o: pb.SetTaskBudgetRequest(budget=o.budget), changed),
+}
 
 _WORDS: dict[str, tuple[Any, ...]] = {
     "list": ("the package's tasks, and which are in service (this is what no action means)",),
@@ -61,11 +60,11 @@ def main(argv: list[str]) -> int:
     except NoAnswer as error:
         print(f"gearshift tasks: {lines(str(error))}", file=sys.stderr)
         return 2
-    print(json.dumps(answer, indent=2) if options.json else lines(action.told(answer)))
+    print(json.dumps(answer, indent=2) if options.json else lines(action.text(answer)))
     return 0
 
 
-def _asked(channel: grpc.Channel, action: _Action, options: argparse.Namespace) -> Any:
+def _asked(channel: grpc.Channel, action: _Action, options: argparse.Namespace) -> Message:
     answer = getattr(pb, f"{action.method}Response")
     try:
         path = _SERVICE + action.method

@@ -1,41 +1,41 @@
-"""Shared tasks and their plan as text for a terminal. Pure: what the server told in, lines out."""
+"""Shared tasks and their plan as text for a terminal. Pure: the server's answer in, lines out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-Told = Mapping[str, Any]
+Plain = Mapping[str, Any]
 """A message of gearshift.v1 as plain values."""
 
 
-def listing(told: Told) -> str:
+def listing(answer: Plain) -> str:
     """The package and its tasks."""
-    shape = "x".join(str(n) for n in told["frame_shape"])
-    head = f"{told['package']}: frames {shape}, {told['stream_fps']:g} fps"
-    return "\n".join([head, *(_entry(one) for one in told["tasks"])])
+    shape = "x".join(str(n) for n in answer["frame_shape"])
+    head = f"{answer['package']}: frames {shape}, {answer['stream_fps']:g} fps"
+    return "\n".join([head, *(_entry(one) for one in answer["tasks"])])
 
 
-def standing(told: Told) -> str:
+def standing(answer: Plain) -> str:
     """The plan, and how it fares."""
-    measured = {one["task"]: one for one in told["tasks"]}
+    measured = {one["task"]: one for one in answer["tasks"]}
     return "\n".join(
         [
-            f"{told['package']}: {told['streams']} streams, {told['busy']:.0%} busy, "
-            f"budget {told['budget']:g} device seconds a second",
-            *_plan(told["plan"], measured),
-            f"  each frame through the stem feeds {told['reuse']:.2f} task-frames",
-            f"  frames   {_counts(told['outcomes'])}",
-            f"  dropped  {_counts(told['dropped'])}",
-            f"  replans  {_counts(told['replans'])}",
+            f"{answer['package']}: {answer['streams']} streams, {answer['busy']:.0%} busy, "
+            f"budget {answer['budget']:g} device seconds a second",
+            *_plan(answer["plan"], measured),
+            f"  each frame through the stem feeds {answer['reuse']:.2f} task-frames",
+            f"  frames   {_counts(answer['outcomes'])}",
+            f"  dropped  {_counts(answer['dropped'])}",
+            f"  replans  {_counts(answer['replans'])}",
         ]
     )
 
 
-def changed(told: Told) -> str:
+def changed(answer: Plain) -> str:
     """The plan made with a change."""
-    return "\n".join(_plan(told["plan"], {}))
+    return "\n".join(_plan(answer["plan"], {}))
 
 
-def _entry(one: Told) -> str:
+def _entry(one: Plain) -> str:
     state = "in service" if one["in_service"] else "not in service"
     if not one["in_package"]:
         return f"  {one['task']}: {state}; the package on disk holds it no more"
@@ -43,8 +43,8 @@ def _entry(one: Told) -> str:
     return f"  {one['task']}: {state}; {one['meaning']}; may share {frozen} layers"
 
 
-def _plan(plan: Told, measured: Mapping[str, Told]) -> Iterable[str]:
-    choices: Sequence[Told] = plan["choices"]
+def _plan(plan: Plain, measured: Mapping[str, Plain]) -> Iterable[str]:
+    choices: Sequence[Plain] = plan["choices"]
     if not choices:
         yield "  no task is in service"
         return
@@ -58,7 +58,7 @@ def _plan(plan: Told, measured: Mapping[str, Told]) -> Iterable[str]:
             yield f"           {one['reason']}"
 
 
-def _choice(one: Told) -> str:
+def _choice(one: Plain) -> str:
     votes = f", {one['x_vote']} in a row" if one["x_vote"] > 1 else ""
     return (
         f"  task     {one['task']}: {one['frozen']} layers shared, {one['rate_fps']:g} fps{votes}{_cost(one)}; "
@@ -66,19 +66,19 @@ def _choice(one: Told) -> str:
     )
 
 
-def _cost(part: Told) -> str:
+def _cost(part: Plain) -> str:
     return f" for {part['cost'] * 1e3:.3g} ms a second" if part["cost"] else ""
 
 
-def _measured(one: Told | None) -> str:
+def _measured(one: Plain | None) -> str:
     if one is None:
         return ""
-    told = f"; {one['achieved_fps']:.2f} fps achieved"
+    text = f"; {one['achieved_fps']:.2f} fps achieved"
     if one["measured_f1"] is not None:
-        told += f", F1 {one['measured_f1']:.4f} on {one['labelled_windows']} labelled windows"
-    return told
+        text += f", F1 {one['measured_f1']:.4f} on {one['labelled_windows']} labelled windows"
+    return text
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    told = [f"{n} {name.replace('_', ' ')}" for name, n in sorted(counts.items()) if n]
-    return ", ".join(told) or "none"
+    parts = [f"{n} {name.replace('_', ' ')}" for name, n in sorted(counts.items()) if n]
+    return ", ".join(parts) or "none"

@@ -9,7 +9,7 @@ from loadtest import inputs, pictures, target
 from loadtest.arguments import Options, parse
 from loadtest.errors import BadOption, LoadtestError
 from loadtest.fleet import drive_all
-from loadtest.load import Closed, Load, Replay, Steps, Stream, Trace, build_loop
+from loadtest.load import Closed, Load, Replay, Steady, Stepped, Trace, build_loop
 from loadtest.records import Records
 from loadtest.reporting.markdown import render
 from loadtest.reporting.progress import watcher
@@ -75,7 +75,7 @@ def _summary(records: Records, options: Options, source: str) -> dict[str, Any]:
         "inputs": source,
     }
     summary = {"run": settings, **summarise(records, slo_s, options.load.duration_s)}
-    if isinstance(options.load, Steps):
+    if isinstance(options.load, Stepped):
         summary["recovery"] = recovery(records, slo_s, list(options.load.steps))
     return summary
 
@@ -85,14 +85,14 @@ def describe(load: Load) -> str:
     match load:
         case Closed(concurrency, duration_s):
             return f"closed loop of {concurrency} for {duration_s:g} s"
-        case Stream(rate_rps, duration_s, poisson):
+        case Steady(rate_rps, duration_s, poisson):
             return f"{'Poisson' if poisson else 'constant'} {rate_rps:g} rps for {duration_s:g} s"
         case Trace(path, _, duration_s, rate_rps):
             rate = "its own rate" if rate_rps is None else f"{rate_rps:g} rps"
             return f"trace {path.name} squeezed to {duration_s:g} s at {rate}"
         case Replay(path, duration_s):
             return f"the first {duration_s:g} s of {path.name} as recorded"
-        case Steps(steps):
+        case Stepped(steps):
             return "Poisson steps " + ", ".join(f"{rate:g} rps for {s:g} s" for s, rate in steps)
 
 

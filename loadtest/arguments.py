@@ -8,7 +8,7 @@ from pathlib import Path
 from loadtest.arrivals import parse_steps
 from loadtest.errors import BadOption
 from loadtest.inputs import Demand
-from loadtest.load import Closed, Load, Replay, Steps, Stream, Trace
+from loadtest.load import Closed, Load, Replay, Steady, Stepped, Trace
 from loadtest.target import Target
 from surroundings.addresses import target
 
@@ -59,7 +59,7 @@ def parse(argv: list[str]) -> Options:
 
 def _load(given: argparse.Namespace) -> Load:
     if given.schedule is not None:
-        return Steps(tuple(parse_steps(given.schedule)))
+        return Stepped(tuple(parse_steps(given.schedule)))
     if given.mode == "closed" or (
         given.mode is None and given.rate_rps is None and given.arrivals is None
     ):
@@ -72,7 +72,7 @@ def _load(given: argparse.Namespace) -> Load:
         raise BadOption(
             "an open loop needs --rate-rps (or --schedule, or a trace file as --arrivals)"
         )
-    return Stream(given.rate_rps, given.duration_s, given.arrivals != "constant")
+    return Steady(given.rate_rps, given.duration_s, given.arrivals != "constant")
 
 
 def _check(given: argparse.Namespace) -> None:

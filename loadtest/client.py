@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest import wire
 from loadtest.channel import Channel
 from loadtest.records import UNAVAILABLE, Cost, Ledger, Records
-from loadtest.target import Target
+from loadtest.target import INFER, Target
 
 _LOST_AFTER = 10  # refusals of the connection in a row after which a closed-loop client gives up
 _DRAIN_MARGIN_S = 5.0  # beyond the last request's own deadline
@@ -43,7 +42,7 @@ class ClosedLoop:
 Loop = OpenLoop | ClosedLoop
 
 
-class Run:
+class Drive:
     """One drive: the channel, the ledger and what is still open. Its numbers may be read from
     any thread."""
 
@@ -59,7 +58,7 @@ class Run:
         self._numbers = itertools.count()
         self._drained = threading.Event()
         self._expected: int | None = None
-        self._channel = Channel(target.url, f"{wire.SERVICE}ModelInfer", self._on_done)
+        self._channel = Channel(target.url, INFER, self._on_done)
         self._clients = 0
         self._renew_until_s = 0.0
         self._refused = 0
@@ -132,7 +131,7 @@ def drive(
     target: Target,
     pool: Sequence[bytes],
     loop: Loop,
-    watch: Callable[[Run], None] | None = None,
+    watch: Callable[[Drive], None] | None = None,
     start_s: float | None = None,
 ) -> Records:
     """Send serialised requests from `pool` in turn and record what became of each.
@@ -142,7 +141,7 @@ def drive(
     """
     begin_s = time.perf_counter() if start_s is None else start_s
     time.sleep(max(0.0, begin_s - time.perf_counter()))
-    run = Run(target, pool, begin_s)
+    run = Drive(target, pool, begin_s)
     watcher = threading.Thread(target=watch, args=(run,), name="loadtest-watch") if watch else None
     cpu_s, wall_s = time.process_time(), time.perf_counter()
     gc.disable()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 
-from loadtest.client import ClosedLoop, Loop, OpenLoop, Run, drive
+from loadtest.client import ClosedLoop, Drive, Loop, OpenLoop, drive
 from loadtest.records import Records, merge
 from loadtest.target import Target
 
@@ -28,7 +28,7 @@ def drive_all(
     pool: Sequence[bytes],
     loop: Loop,
     processes: int,
-    watch: Callable[[Run], None] | None = None,
+    watch: Callable[[Drive], None] | None = None,
 ) -> Records:
     """As `client.drive`, by `processes` processes; `watch` sees this one's share."""
     parts = deal(loop, processes)

@@ -3,25 +3,28 @@ building."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest import wire
 from loadtest.errors import BadOption, BadTarget
 from loadtest.pictures import Album, crop
 from loadtest.target import Input
+from wire import inference_pb2 as pb
 
 POOL = 32
 """How many different requests a run rotates through: enough that no cache can answer for the
 model."""
 
 _DTYPES = {
-    "BOOL": "bool", "UINT8": "uint8", "UINT16": "uint16", "UINT32": "uint32", "UINT64": "uint64",
-    "INT8": "int8", "INT16": "int16", "INT32": "int32", "INT64": "int64",
-    "FP16": "float16", "FP32": "float32", "FP64": "float64",
-}  # fmt: skip
+    "BOOL": "bool",
+    **{
+        f"{kind}{bits}": f"{kind.lower()}{bits}"
+        for kind in ("UINT", "INT")
+        for bits in (8, 16, 32, 64)
+    },
+    **{f"FP{bits}": f"float{bits}" for bits in (16, 32, 64)},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def _request(
     tensors: Sequence[tuple[Input, NDArray[np.generic]]],
     demand: Demand,
 ) -> bytes:
-    request = wire.ModelInferRequest(model_name=model)
+    request = pb.ModelInferRequest(model_name=model)
     _set_parameters(request, demand)
     for spec, tensor in tensors:
         request.inputs.add(name=spec.name, datatype=spec.datatype, shape=tensor.shape)
@@ -67,7 +70,7 @@ def _request(
     return request.SerializeToString()
 
 
-def _set_parameters(request: Any, demand: Demand) -> None:
+def _set_parameters(request: pb.ModelInferRequest, demand: Demand) -> None:
     parameters = request.parameters
     if demand.slo_s is not None:
         parameters["slo_ms"].double_param = demand.slo_s * 1e3

@@ -19,7 +19,7 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class Steady:
     """Arrivals at a rate; `poisson` or else evenly spaced."""
 
     rate_rps: float
@@ -47,7 +47,7 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class Stepped:
     """Poisson arrivals whose rate changes: (duration_s, rate_rps) one after the other."""
 
     steps: tuple[tuple[float, float], ...]
@@ -58,7 +58,7 @@ class Steps:
         return sum(duration for duration, _ in self.steps)
 
 
-Load = Closed | Stream | Trace | Replay | Steps
+Load = Closed | Steady | Trace | Replay | Stepped
 
 
 def build_loop(load: Load, warmup_s: float, seed: int) -> Loop:
@@ -75,17 +75,17 @@ def build_loop(load: Load, warmup_s: float, seed: int) -> Loop:
     if warmup_s <= 0.0:
         return OpenLoop(times)
     own_rps = len(times) / load.duration_s
-    rate_rps = load.steps[0][1] if isinstance(load, Steps) else own_rps
+    rate_rps = load.steps[0][1] if isinstance(load, Stepped) else own_rps
     warm = arrivals.poisson(rate_rps, warmup_s, rng)
     return OpenLoop(np.concatenate([warm, times + warmup_s]))
 
 
 def arrival_times(
-    load: Stream | Trace | Replay | Steps, rng: np.random.Generator
+    load: Steady | Trace | Replay | Stepped, rng: np.random.Generator
 ) -> arrivals.Times:
     """When the load's requests are due, without warm-up."""
     match load:
-        case Stream(rate_rps, duration_s, poisson):
+        case Steady(rate_rps, duration_s, poisson):
             draw = arrivals.poisson(rate_rps, duration_s, rng)
             return draw if poisson else arrivals.constant(rate_rps, duration_s)
         case Trace(path, counts, duration_s, rate_rps):
@@ -94,5 +94,5 @@ def arrival_times(
         case Replay(path, duration_s):
             times = np.sort(arrivals.read_numbers(path))
             return times[times < duration_s]
-        case Steps(steps):
+        case Stepped(steps):
             return arrivals.stepped(steps, rng)

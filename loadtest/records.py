@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from loadtest import wire
+from loadtest.answers import facts
 
 COLUMNS = (
     *("scheduled_s", "sent_s", "done_s", "code", "arm"),
@@ -76,7 +76,7 @@ class Ledger:
         said = None
         if code == OK:
             try:
-                said = wire.facts(answer or b"")
+                said = facts(answer or b"")
             except DecodeError:
                 code, why = INTERNAL, "the answer is not a ModelInferResponse"
         if said is not None:

@@ -2,12 +2,19 @@
 load."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
-from loadtest import wire
 from loadtest.errors import BadTarget
+from wire import inference_pb2 as pb
+
+SERVICE = "/inference.GRPCInferenceService/"
+INFER = f"{SERVICE}ModelInfer"
+"""The path of the one method under load."""
+
+Answer = TypeVar("Answer", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +39,10 @@ def discover(target: Target, wait_s: float = 5.0) -> tuple[Input, ...]:
     """The model's inputs. Raises BadTarget where the server is not there or the model unknown or
     not ready."""
     with _open(target.url) as channel:
-        asked = wire.ModelReadyRequest(name=target.model)
+        asked = pb.ModelReadyRequest(name=target.model)
         try:
             grpc.channel_ready_future(channel).result(timeout=wait_s)
-            ready = _call(channel, "ModelReady", asked, wire.ModelReadyResponse).ready
+            ready = _call(channel, "ModelReady", asked, pb.ModelReadyResponse).ready
             if not ready and not _known(channel, target.model):
                 raise BadTarget(_unknown(target))
             if not ready:
@@ -59,7 +66,7 @@ def try_one(target: Target, request: bytes) -> bytes | None:
     """
     with _open(target.url) as channel:
         try:
-            infer = channel.unary_unary(f"{wire.SERVICE}ModelInfer")
+            infer = channel.unary_unary(INFER)
             return infer(request, timeout=target.timeout_s)
         except grpc.RpcError as error:
             passing = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -73,18 +80,18 @@ def _open(url: str) -> grpc.Channel:
     return grpc.insecure_channel(url, options=options)
 
 
-def _call(channel: grpc.Channel, method: str, request: Any, answer: Any) -> Any:
+def _call(channel: grpc.Channel, method: str, request: Message, answer: type[Answer]) -> Answer:
     call = channel.unary_unary(
-        wire.SERVICE + method,
+        SERVICE + method,
         request_serializer=type(request).SerializeToString,
         response_deserializer=answer.FromString,
     )
     return call(request, timeout=10.0)
 
 
-def _metadata(channel: grpc.Channel, model: str) -> Any:
-    asked = wire.ModelMetadataRequest(name=model)
-    return _call(channel, "ModelMetadata", asked, wire.ModelMetadataResponse)
+def _metadata(channel: grpc.Channel, model: str) -> pb.ModelMetadataResponse:
+    asked = pb.ModelMetadataRequest(name=model)
+    return _call(channel, "ModelMetadata", asked, pb.ModelMetadataResponse)
 
 
 def _known(channel: grpc.Channel, model: str) -> bool:

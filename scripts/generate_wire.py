@@ -18,10 +18,8 @@ _OURS = {
 
 def generate(out: Path) -> None:
     """Write each contract's module and stub below `out`. Raises RuntimeError where protoc refuses one."""
-    code = protoc.main(
-        ["protoc", f"-I{PACKAGE}={ROOT / 'proto'}", f"--python_out={out}", f"--pyi_out={out}",
-         *(f"{PACKAGE}/{name}.proto" for name in CONTRACTS)]
-    )  # fmt: skip
+    options = [f"-I{PACKAGE}={ROOT / 'proto'}", f"--python_out={out}", f"--pyi_out={out}"]
+    code = protoc.main(["protoc", *options, *(f"{PACKAGE}/{name}.proto" for name in CONTRACTS)])
     if code:
         raise RuntimeError(f"protoc ended with {code}: see its message above")
     for name in CONTRACTS:

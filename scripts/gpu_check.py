@@ -97,15 +97,19 @@ def contract_suite(check: Check) -> dict[str, Any]:
             "[pytest]\nmarkers =\n    gpu: needs an NVIDIA GPU\n    weights: needs the artefacts\n"
         )
         settings.flush()
-        command = [
-            sys.executable, "-m", "pytest", "-c", settings.name, "--rootdir", str(ROOT), "--import-mode=importlib",
-            "-p", "no:cacheprovider", "-q", "-rfEs", str(ROOT / "tests" / "contract"),
-        ]  # fmt: skip
+        pytest = [sys.executable, "-m", "pytest", str(ROOT / "tests" / "contract"), "-q", "-rfEs"]
+        where = ["-c", settings.name, "--rootdir", str(ROOT), "--import-mode=importlib"]
+        command = [*pytest, *where, "-p", "no:cacheprovider"]
         command += ["-m", "not gpu"] if check.cpu_only else []
-        environment = _environment()
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SUITE_S, cwd=ROOT, env=environment, check=False
-        )  # fmt: skip
+            command,
+            capture_output=True,
+            text=True,
+            timeout=SUITE_S,
+            cwd=ROOT,
+            env=_environment(),
+            check=False,
+        )
     lines = done.stdout.strip().splitlines()
     if done.returncode:
         print(done.stdout[-6000:], done.stderr[-2000:])

@@ -36,7 +36,7 @@ class Figures(NamedTuple):
 def main() -> int:
     """Print the table and draw the picture."""
     found = figures()
-    print(told(*found))
+    print(markdown(*found))
     draw(*found)
     return 0
 
@@ -55,14 +55,16 @@ def waiting() -> list[Ticket]:
     return [a_ticket(id=i, arrival_s=0.004 * i, slo_s=SLO_S) for i in range(6)]
 
 
-def told(plan: Plan, table: Costs, weighed: tuple[Candidate, ...]) -> str:
+def markdown(plan: Plan, table: Costs, weighed: tuple[Candidate, ...]) -> str:
     """The figures: what a row can have, the price, and the best step of every arm."""
+    vertices = ", ".join(f"{1e3 * v.cost_s:.2f} ms {v.accuracy:.3f}" for v in table.vertices)
     lines = [
         f"affordable {1e3 * plan.affordable_s:.2f} ms a row; price {plan.price / 1e3:.4f} a ms; "
         f"a ticket left waiting is worth {plan.stay:.3f}",
-        "vertices: " + ", ".join(f"{1e3 * v.cost_s:.2f} ms {v.accuracy:.3f}" for v in table.vertices),
-        "", "| step | worth | upper latency |", "| --- | --- | --- |",
-    ]  # fmt: skip
+        f"vertices: {vertices}\n",
+        "| step | worth | upper latency |",
+        "| --- | --- | --- |",
+    ]
     best: dict[str, Candidate] = {}
     for one in weighed:
         best.setdefault(one.variant, one)
@@ -105,10 +107,11 @@ def _draw_price(axis: Any, plan: Plan, table: Costs) -> None:
     at_ms = 1e3 * plan.affordable_s
     axis.axvline(at_ms, color="grey", ls=":", label=f"affordable: {at_ms:.2f} ms a row")
     spans_ms = [0.0, 1e3 * table.vertices[-1].cost_s]
-    axis.plot(spans_ms, [plan.stay + plan.price * x / 1e3 for x in spans_ms], "r--", lw=1,
-              label=f"price: {plan.price / 1e3:.3f} a ms")  # fmt: skip
-    axis.set(xlabel="worker time per row (ms)", ylabel="accuracy", ylim=(0.69, 0.8),
-             title="What time buys")  # fmt: skip
+    price = plan.price / 1e3
+    worth = [plan.stay + price * x for x in spans_ms]
+    axis.plot(spans_ms, worth, "r--", lw=1, label=f"price: {price:.3f} a ms")
+    axis.set(xlabel="worker time per row (ms)", ylabel="accuracy", title="What time buys")
+    axis.set_ylim(0.69, 0.8)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=7, loc="lower right")
 

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 
@@ -19,7 +18,7 @@ from surroundings.addresses import target
 from trainer.data import load
 from trainer.errors import TrainError
 from trainer.tasks.asked import Work, asked_before, checked
-from trainer.tasks.stream import Stream, stream
+from trainer.tasks.footage import Footage, footage
 from wire import tasks_pb2 as pb
 
 SERVICE = "/gearshift.v1.Tasks/"
@@ -41,7 +40,7 @@ def main() -> int:
 
 def _send(options: argparse.Namespace) -> None:
     work, fps = _work(options)
-    shown = stream(work.dataset.test, work.scenery, _windows(work, fps, options), options.seed)
+    shown = footage(work.dataset.test, work.scenery, _windows(work, fps, options), options.seed)
     with grpc.insecure_channel(target(options.url)) as channel:
         analyse = channel.stream_stream(
             f"{SERVICE}Analyse",
@@ -53,10 +52,10 @@ def _send(options: argparse.Namespace) -> None:
                 print(f"refused: {answer.refused.error}")
             for event in answer.frame.events:
                 if event.what == "begun":
-                    print(_told(work, shown, fps, event), flush=True)
+                    print(_line(work, shown, fps, event), flush=True)
 
 
-def _messages(work: Work, shown: Stream, fps: float) -> Iterator[Any]:
+def _messages(work: Work, shown: Footage, fps: float) -> Iterator[pb.AnalyseRequest]:
     """Frames at their pace; behind every window, for each task, whether it was an event."""
     yield pb.AnalyseRequest(opening=pb.Opening(fps=fps))
     begun_s = time.monotonic()
@@ -68,7 +67,7 @@ def _messages(work: Work, shown: Stream, fps: float) -> Iterator[Any]:
             yield from _labels(work, shown, window - 1)
 
 
-def _labels(work: Work, shown: Stream, window: int) -> Iterator[Any]:
+def _labels(work: Work, shown: Footage, window: int) -> Iterator[pb.AnalyseRequest]:
     first = window * shown.window_frames
     for task in work.tasks:
         what = pb.LabelledWindow(
@@ -79,7 +78,7 @@ def _labels(work: Work, shown: Stream, window: int) -> Iterator[Any]:
         yield pb.AnalyseRequest(labels=pb.Labels(task=task.name, windows=[what]))
 
 
-def _told(work: Work, shown: Stream, fps: float, event: Any) -> str:
+def _line(work: Work, shown: Footage, fps: float, event: pb.TaskEvent) -> str:
     window = event.last_frame // shown.window_frames
     real = {task.name: shown.events(task)[window] for task in work.tasks}.get(event.task)
     verdict = "" if real is None else "  right" if real else "  wrong"

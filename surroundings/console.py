@@ -77,9 +77,12 @@ def _renew(number: int, name: str) -> None:
             stream.flush()
             binary = io.BufferedWriter(_Stream(number, "w", closefd=False))
             renewed = io.TextIOWrapper(
-                binary, stream.encoding, "backslashreplace", line_buffering=stream.line_buffering,
+                binary,
+                stream.encoding,
+                "backslashreplace",
+                line_buffering=stream.line_buffering,
                 write_through=stream.write_through,
-            )  # fmt: skip
+            )
             setattr(sys, name, renewed)
 
 

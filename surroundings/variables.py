@@ -42,14 +42,14 @@ def unknown(
 
     `newer`: of known ones that should not be used any more, those to use instead.
     """
-    told: list[str] = []
+    lines: list[str] = []
     for name in environment:
         key = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and key not in known and key not in _TOOLS:
             nearest = get_close_matches(key.upper(), known, 1, 0.5)
             hint = f"; did you mean {PREFIX}{newer.get(nearest[0], nearest[0])}?" if nearest else ""
-            told.append(f"environment: {name} is no key of ours and does nothing{hint}")
-    return told
+            lines.append(f"environment: {name} is no key of ours and does nothing{hint}")
+    return lines
 
 
 def _is_injected(key: str, value: str, known: Collection[str]) -> bool:

@@ -47,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.compare:
         return _compared(options)
     outcome = _once(_settings(options), options)
-    print(json.dumps(outcome) if options.json else _told(outcome))
+    print(json.dumps(outcome) if options.json else _in_words(outcome))
     return 0
 
 
@@ -73,15 +73,17 @@ def _once(settings: Settings, options: argparse.Namespace) -> dict[str, Any]:
         raise TrainError("--publish REPOSITORY and --family NAME go together; give both or none")
     restrain(options.threads, options.nice)
     from trainer.publish.deliver import check, deliver
-    from trainer.run.outcome import Shown, finish
+    from trainer.run.outcome import Reporting, finish
     from trainer.run.prepare import prepare
 
     place = _place(options) if options.publish else None
     prepared = prepare(settings, _device(options.device), prices(options.prices))
     if place is not None:
         check(place, prepared.dataset)
-    shown = Shown(options.quiet, options.logs, options.checkpoint, options.checkpoint_every_s)
-    outcome = finish(prepared, shown)
+    reporting = Reporting(
+        options.quiet, options.logs, options.checkpoint, options.checkpoint_every_s
+    )
+    outcome = finish(prepared, reporting)
     if place is not None:
         outcome["published"] = deliver(prepared, outcome, place)
     return outcome
@@ -99,14 +101,14 @@ def _beside(work: Assignment, options: argparse.Namespace) -> int:
     restrain(work.pace.threads, 0 if options.next else work.pace.nice)
     from trainer.sidecar import frontier
     from trainer.sidecar.loop import Sidecar, log_to_stderr
-    from trainer.sidecar.planning import told
+    from trainer.sidecar.planning import as_values
     from trainer.stopping import Signals
 
     log_to_stderr()
     sidecar = Sidecar(work, common, _device(options.device))
     if options.next:
         known = frontier.read(options.frontier) if options.frontier else None
-        proposal = told(sidecar.next(known))
+        proposal = as_values(sidecar.next(known))
         print(json.dumps(proposal) if options.json else proposal["reason"])
         return 0
     with Signals() as signals:
@@ -140,7 +142,7 @@ def _place(options: argparse.Namespace) -> Any:
     return Place(Path(options.publish), options.family, precisions, slo)
 
 
-def _told(outcome: dict[str, Any]) -> str:
+def _in_words(outcome: dict[str, Any]) -> str:
     published = outcome.get("published", [])
     return (
         f"test error {outcome['test_error']:.2%}; {outcome['units']:,} units: {outcome['backprops']:,} examples "

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from benchmarks import rig
 from benchmarks.policies import cells, policies_live_table, traces
-from benchmarks.policies.policies_live_run import Arrivals, Run, measured, predicted
+from benchmarks.policies.policies_live_run import Arrivals, LiveRun, measured, predicted
 from benchmarks.policies.policies_run import OURS
 from server.policy import registry
 
@@ -90,8 +90,8 @@ def _programme(given: argparse.Namespace, whole: Arrivals, machine: cells.Machin
     return Programme((OURS, *best), (OURS, *others) if others else (), given.rounds)
 
 
-def _run(programme: Programme, whole: Arrivals, brief: Arrivals) -> list[Run]:
-    runs: list[Run] = []
+def _run(programme: Programme, whole: Arrivals, brief: Arrivals) -> list[LiveRun]:
+    runs: list[LiveRun] = []
     for name, in_full in (bar := tqdm(programme.runs(), unit="run")):
         bar.set_postfix_str(name)
         run = measured(name, whole if in_full else brief, in_full)
@@ -102,7 +102,7 @@ def _run(programme: Programme, whole: Arrivals, brief: Arrivals) -> list[Run]:
     return runs
 
 
-def _write(given: argparse.Namespace, runs: Sequence[Run], whole: Arrivals) -> None:
+def _write(given: argparse.Namespace, runs: Sequence[LiveRun], whole: Arrivals) -> None:
     result = {
         "command": shlex.join(["python", *sys.argv]),
         "machine": rig.machine(),

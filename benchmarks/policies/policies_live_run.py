@@ -37,7 +37,7 @@ class Arrivals:
     path: Path
 
 
-class Figures(TypedDict):
+class Delivered(TypedDict):
     """What was delivered."""
 
     awg: float
@@ -46,27 +46,32 @@ class Figures(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class LiveRun:
     """One policy's run, in full or over the excerpt."""
 
     policy: str
     in_full: bool
-    live: Figures
-    predicted: Figures
+    live: Delivered
+    predicted: Delivered
     client_cpu_percent: float
     client_saturated: str
 
 
-def measured(name: str, arrivals: Arrivals, in_full: bool) -> Run:
+def measured(name: str, arrivals: Arrivals, in_full: bool) -> LiveRun:
     """Start a server with this policy, replay the arrivals, stop it; predict the same with the arms it reported."""
     np.savetxt(arrivals.path, arrivals.times_s, fmt="%.6f")
     slo_ms = f"{1e3 * arrivals.slo_s:.3f}"
     flags = ["--policy", name, "--families", FAMILY, "--slo-ms", slo_ms]
     with rig.serving(*flags) as server, ThreadPoolExecutor(1) as beside:
         loading = beside.submit(
-            rig.load, server, "--arrivals", str(arrivals.path), "--as-recorded",
-            "--duration-s", f"{arrivals.duration_s}", "--warmup-s", f"{WARMUP_S}", "--slo-ms", slo_ms,
-        )  # fmt: skip
+            rig.load,
+            server,
+            arrivals=str(arrivals.path),
+            as_recorded=True,
+            duration_s=arrivals.duration_s,
+            warmup_s=WARMUP_S,
+            slo_ms=slo_ms,
+        )
         plans: list[control_pb2.Plan] = []
         while True:
             try:
@@ -75,17 +80,17 @@ def measured(name: str, arrivals: Arrivals, in_full: bool) -> Run:
             except StillRunning:
                 plans.append(_plan(server))
     arms, workers = arms_of(plans), plans[-1].load.workers
-    live: Figures = {
+    live: Delivered = {
         "awg": report["awg"],
         "attainment": report["attainment"],
         "accuracy": report["effective_accuracy"] or 0.0,
     }
     client = report["client"]
     expected = predicted(name, arrivals, arms, workers)
-    return Run(name, in_full, live, expected, client["cpu_percent"], client["saturated"])
+    return LiveRun(name, in_full, live, expected, client["cpu_percent"], client["saturated"])
 
 
-def predicted(name: str, arrivals: Arrivals, arms: Sequence[ArmProfile], workers: int) -> Figures:
+def predicted(name: str, arrivals: Arrivals, arms: Sequence[ArmProfile], workers: int) -> Delivered:
     """The simulator on the very same times. An answer counts as late from the policy's own deadline on."""
     slo_s = arrivals.slo_s - REPLY_MARGIN_S
     tickets = tickets_at(arrivals.times_s.tolist(), slo_s)
@@ -103,15 +108,19 @@ def arms_of(plans: Sequence[control_pb2.Plan]) -> list[ArmProfile]:
     for of_one in zip(*(plan.arms for plan in plans), strict=True):
         first = of_one[0]
         rows = [point.rows for point in first.latency]
-        every = np.arange(1, rows[-1] + 1)
-        tables = [
-            np.interp(every, rows, np.mean([[getattr(p, key) for p in arm.latency] for arm in of_one], 0))
-            for key in ("mean_ms", "upper_ms")
-        ]  # fmt: skip
-        mean_s, upper_s = ((0.0, *(table / 1e3).tolist()) for table in tables)
+        mean_s, upper_s = (_table_s(of_one, key, rows) for key in ("mean_ms", "upper_ms"))
         named = Arm(first.variant, first.backend, first.device)
         arms.append(ArmProfile(named, first.accuracy, mean_s, upper_s))
     return arms
+
+
+def _table_s(
+    of_one: Sequence[control_pb2.ArmPlan], key: str, rows: Sequence[int]
+) -> tuple[float, ...]:
+    """The mean (s) over plans of one arm's table `key`, by rows from 0."""
+    means_ms = np.mean([[getattr(point, key) for point in arm.latency] for arm in of_one], 0)
+    every_ms = np.interp(np.arange(1, rows[-1] + 1), rows, means_ms)
+    return (0.0, *(every_ms / 1e3).tolist())
 
 
 def _plan(server: rig.Server) -> control_pb2.Plan:

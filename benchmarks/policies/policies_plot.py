@@ -53,6 +53,6 @@ def _map(
     for y, line in enumerate(table):
         for x, value in enumerate(line):
             dark = image.norm(value) < 0.4 and colours == "viridis"
-            axis.text(x, y, form.format(value), ha="center", va="center", fontsize=8,
-                      color="white" if dark else "black")  # fmt: skip
+            centred = {"ha": "center", "va": "center", "color": "white" if dark else "black"}
+            axis.text(x, y, form.format(value), fontsize=8, **centred)
     return image

@@ -40,7 +40,7 @@ class Window(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SlowJob:
     """One policy on one cell, slowed by `factor` in the middle third, under every seed."""
 
     cell: Cell
@@ -64,22 +64,22 @@ def window(duration_s: float) -> tuple[float, float]:
 
 def jobs(
     best: Mapping[Cell, Sequence[str]], seeds: Sequence[int], duration_s: float, sources: Sources
-) -> list[Job]:
+) -> list[SlowJob]:
     """Ours under both ways of following, and each cell's best references (best first) following or not."""
     chosen = [c for c in best if c.trace in TRACES and c.utilisation in UTILISATIONS]
-    found: list[Job] = []
+    found: list[SlowJob] = []
     for cell, factor in product(chosen, FACTORS):
         ways = _THEIRS if factor != 1.0 else _THEIRS[:1]
         follow_by_name = {OURS: _OURS, **dict.fromkeys(best[cell][:REFERENCES], ways)}
         found += [
-            Job(cell, factor, name, follow, tuple(seeds), duration_s, sources)
+            SlowJob(cell, factor, name, follow, tuple(seeds), duration_s, sources)
             for name, ways in follow_by_name.items()
             for follow in ways
         ]
     return found
 
 
-def windowed(job: Job) -> Window:
+def windowed(job: SlowJob) -> Window:
     """Run the job: medians over its seeds, of the short `first` the mean."""
     ran = [_seed(job, seed) for seed in job.seeds]
     awg = [run[2] for run in ran]
@@ -95,7 +95,7 @@ def windowed(job: Job) -> Window:
     }
 
 
-def _seed(job: Job, seed: int) -> tuple[float, float, float]:
+def _seed(job: SlowJob, seed: int) -> tuple[float, float, float]:
     """(attainment of the first FIRST_S, attainment, awg) within the window."""
     machine = cells.machine(job.cell.profile, job.sources)
     times = cells.offered(job.cell, seed, job.duration_s, job.sources)

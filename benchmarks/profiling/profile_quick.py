@@ -154,11 +154,15 @@ def _exact(arms: Sequence[Opened], runs: Runs) -> dict[str, Profile]:
     found: dict[str, Profile] = {}
     for arm in arms:
         took_s = {b: times for (label, b), times in runs.items() if label == arm.label}
-        loaded, variant = arm.loaded, arm.variant
+        loaded = arm.loaded
         found[arm.label] = Profile(
-            variant.name, variant.precision, loaded.backend.name, loaded.device, loaded.threads,
+            arm.variant.name,
+            arm.variant.precision,
+            loaded.backend.name,
+            loaded.device,
+            loaded.threads,
             points_of(took_s),
-        )  # fmt: skip
+        )
     return found
 
 
@@ -224,12 +228,13 @@ def _arm(profile: Profile, accuracies: dict[str, float], most: int) -> ArmProfil
 def _markdown(found: dict[str, Any]) -> str:
     facts = "; ".join(f"{k} {v}" for k, v in found["hardware"].items())
     rows = [
-        "# Quick profiles against an exhaustive one", "", f"{facts}.", "",
+        "# Quick profiles against an exhaustive one\n",
+        f"{facts}.\n",
         f"Quick: {found['budget_s']:g} s; exhaustive: {found['exhaustive_s']:g} s in slices between them, "
-        f"{found['exhaustive_runs']} runs of every point.", "",
+        f"{found['exhaustive_runs']} runs of every point.\n",
         "| quick profile | points | p50 off by: median | 90 % | most | p95 off by: median | 90 % | most |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]  # fmt: skip
+    ]
     for number, e in enumerate(found["errors"], 1):
         cells = [f"{e[q][k]:.1%}" for q in ("p50", "p95") for k in ("median", "p90", "max")]
         rows.append(f"| {number} | {e['points']} | {' | '.join(cells)} |")

@@ -40,22 +40,31 @@ def _round(options: argparse.Namespace, seed: int) -> dict[str, Any]:
         with rig.serving(*flags, all_arms=False) as server:
             _await_arms(server, 1)
             begun = _arms(server)
-            report = rig.load(
-                server, "--rate-rps", f"{options.rate}", "--duration-s", f"{options.seconds}", "--warmup-s", "1",
-                "--slo-ms", f"{options.slo_ms}", "--seed", f"{seed}",
-            )  # fmt: skip
+            report = _load(server, options, seed)
             ended = _arms(server)
-            again = rig.load(
-                server, "--rate-rps", f"{options.rate}", "--duration-s", f"{options.seconds}", "--warmup-s", "1",
-                "--slo-ms", f"{options.slo_ms}", "--seed", f"{seed}",
-            )  # fmt: skip
+            again = _load(server, options, seed)
     row = {
-        "arms_at_first": begun, "arms_then": ended, "measuring": report["attainment"], "measured": again["attainment"],
-        "outcomes": report["outcomes"], "accuracy_measuring": report["effective_accuracy"],
+        "arms_at_first": begun,
+        "arms_then": ended,
+        "measuring": report["attainment"],
+        "measured": again["attainment"],
+        "outcomes": report["outcomes"],
+        "accuracy_measuring": report["effective_accuracy"],
         "accuracy_measured": again["effective_accuracy"],
-    }  # fmt: skip
+    }
     print(row, flush=True)
     return row
+
+
+def _load(server: rig.Server, options: argparse.Namespace, seed: int) -> dict[str, Any]:
+    return rig.load(
+        server,
+        rate_rps=options.rate,
+        duration_s=options.seconds,
+        warmup_s=1,
+        slo_ms=options.slo_ms,
+        seed=seed,
+    )
 
 
 def _arms(server: rig.Server) -> int:
@@ -76,19 +85,22 @@ def markdown(result: dict[str, Any]) -> str:
     machine, rounds = result["machine"], result["rounds"]
     lost = [100 * (r["measured"] - r["measuring"]) for r in rounds]
     lines = [
-        "# Measuring under load", "",
+        "# Measuring under load\n",
         f"{machine['cpu']}, server on core {machine['server_core']}, client on core {machine['client_core']}; "
         f"{result['rate_rps']:.0f} requests/s (Poisson), SLO {result['slo_ms']} ms; {machine['date']}.",
-        "Command: `python benchmarks/profiling/profile_under_load.py`.", "",
+        "Command: `python benchmarks/profiling/profile_under_load.py`.\n",
         "| arms when the load began, and when it ended | attainment % while measuring | afterwards |",
         "| --- | --- | --- |",
-        *(
-            f"| {r['arms_at_first']}, {r['arms_then']} | {100 * r['measuring']:.2f} | {100 * r['measured']:.2f} |"
-            for r in rounds
-        ),
-        "", f"Lost to measuring: median {statistics.median(lost):.2f} points, {min(lost):.2f} to {max(lost):.2f}.", "",
-    ]  # fmt: skip
+        *map(_row, rounds),
+        "",
+        f"Lost to measuring: median {statistics.median(lost):.2f} points, {min(lost):.2f} to {max(lost):.2f}.\n",
+    ]
     return "\n".join(lines)
+
+
+def _row(one: dict[str, Any]) -> str:
+    arms = f"{one['arms_at_first']}, {one['arms_then']}"
+    return f"| {arms} | {100 * one['measuring']:.2f} | {100 * one['measured']:.2f} |"
 
 
 def _options() -> argparse.Namespace:

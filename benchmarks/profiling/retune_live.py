@@ -154,9 +154,12 @@ def main() -> int:
         return 2
     rounds = [_round(options, seed) for seed in range(1, options.rounds + 1)]
     result = {
-        "machine": rig.machine(), "rate_rps": options.rate, "slo_ms": options.slo_ms,
-        "seconds_per_phase": options.seconds, "rounds": rounds,
-    }  # fmt: skip
+        "machine": rig.machine(),
+        "rate_rps": options.rate,
+        "slo_ms": options.slo_ms,
+        "seconds_per_phase": options.seconds,
+        "rounds": rounds,
+    }
     rig.write("retune_live", result, markdown(result))
     return 0
 
@@ -182,8 +185,8 @@ def _round(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     speeds = [
         line for line in log.splitlines() if line.startswith("gearshift_hardware_changes_total")
     ]
-    return {"phases": rows, "unexpected": unexpected, "outcomes": report["outcomes"], "timeline": report["timeline"],
-            "client": report["client"], "hardware_changes": speeds}  # fmt: skip
+    kept = {key: report[key] for key in ("outcomes", "timeline", "client")}
+    return {"phases": rows, "unexpected": unexpected, **kept, "hardware_changes": speeds}
 
 
 def _quota(pid: int) -> Quota | None:
@@ -202,11 +205,14 @@ def _driven(
     perform: Callable[[], None],
 ) -> dict[str, Any]:
     """The report of a load test during which `perform` runs from the end of the warm-up on."""
-    command = [
-        sys.executable, "-m", "gearshift", "loadtest", "--url", f"127.0.0.1:{server.port}", "--json",
-        "--rate-rps", f"{options.rate}", "--duration-s", f"{total_s}", "--warmup-s", f"{WARMUP_S}",
-        "--slo-ms", f"{options.slo_ms}", "--seed", f"{seed}",
-    ]  # fmt: skip
+    command = rig.load_command(
+        server,
+        rate_rps=options.rate,
+        duration_s=total_s,
+        warmup_s=WARMUP_S,
+        slo_ms=options.slo_ms,
+        seed=seed,
+    )
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     process.stderr.readline()  # it says what it does and begins
@@ -233,26 +239,28 @@ def judged(timeline: list[dict[str, Any]], play: tuple[Phase, ...]) -> list[dict
     """
     rows: list[dict[str, Any]] = []
     at = 0
-    former = statistics.median(
-        s["effective_accuracy"] or 0.0 for s in timeline[1 : play[0].length_s]
-    )
+    former = statistics.median(_accuracy(second) for second in timeline[1 : play[0].length_s])
     for phase in play:
         seconds = timeline[at : at + phase.length_s]
         settled = seconds[1:]
         offered = sum(s["offered"] for s in settled)
-        back = [
-            i for i, s in enumerate(seconds) if (s["effective_accuracy"] or 0.0) >= former - 0.003
-        ]
-        rows.append({
-            "phase": phase.name,
-            "attainment_first_second": seconds[0]["in_time"] / max(1, seconds[0]["offered"]),
-            "attainment": sum(s["in_time"] for s in settled) / max(1, offered),
-            "least_second": min(s["in_time"] / max(1, s["offered"]) for s in settled),
-            "effective_accuracy": statistics.fmean(s["effective_accuracy"] or 0.0 for s in settled),
-            "back_after_s": back[0] if back else None,
-        })  # fmt: skip
+        back = [i for i, s in enumerate(seconds) if _accuracy(s) >= former - 0.003]
+        rows.append(
+            {
+                "phase": phase.name,
+                "attainment_first_second": seconds[0]["in_time"] / max(1, seconds[0]["offered"]),
+                "attainment": sum(s["in_time"] for s in settled) / max(1, offered),
+                "least_second": min(s["in_time"] / max(1, s["offered"]) for s in settled),
+                "effective_accuracy": statistics.fmean(map(_accuracy, settled)),
+                "back_after_s": back[0] if back else None,
+            }
+        )
         at += phase.length_s
     return rows
+
+
+def _accuracy(second: dict[str, Any]) -> float:
+    return second["effective_accuracy"] or 0.0
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -267,13 +275,14 @@ def markdown(result: dict[str, Any]) -> str:
     """Median and range over the rounds."""
     machine, rounds = result["machine"], result["rounds"]
     lines = [
-        "# Re-tuning under load", "",
+        "# Re-tuning under load\n",
         f"{machine['cpu']}, {machine['usable_cores']} cores; {result['rate_rps']:.0f} requests/s (Poisson), SLO "
         f"{result['slo_ms']} ms, {len(rounds)} rounds, {result['seconds_per_phase']} s a phase; {machine['date']}.",
-        "The client shares the cores. Command: `python benchmarks/profiling/retune_live.py`.", "",
+        "The client shares the cores. Command: `python benchmarks/profiling/retune_live.py`.\n",
         "| phase | attainment % after the first second, median (range) | first second % | effective accuracy % | "
-        "first phase's accuracy is back after (s) |", "| --- | --- | --- | --- | --- |",
-    ]  # fmt: skip
+        "first phase's accuracy is back after (s) |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for i, first in enumerate(rounds[0]["phases"]):
         rows = [r["phases"][i] for r in rounds]
         cells = [

@@ -62,11 +62,21 @@ def _measured(folder: Path, family: Family, variant: Variant, rounds: int) -> li
                     if turn and (kind == "in turn" or place):
                         took.setdefault((name, kind, batch), []).append(spent_s)
     return [
-        {"variant": variant.name, "way": name, "sizes": kind, "batch": batch,
-         "median_ms_per_row": 1e3 * statistics.median(spent) / batch,
-         "quartiles_ms_per_row": [1e3 * q / batch for q in statistics.quantiles(spent, n=4)[::2]]}
-        for (name, kind, batch), spent in took.items()
-    ]  # fmt: skip
+        {
+            "variant": variant.name,
+            "way": way,
+            "sizes": kind,
+            "batch": batch,
+            **_per_row(spent, batch),
+        }
+        for (way, kind, batch), spent in took.items()
+    ]
+
+
+def _per_row(spent_s: list[float], batch: int) -> dict[str, Any]:
+    low, _, high = (1e3 * quartile / batch for quartile in statistics.quantiles(spent_s, n=4))
+    median = 1e3 * statistics.median(spent_s) / batch
+    return {"median_ms_per_row": median, "quartiles_ms_per_row": [low, high]}
 
 
 def _served(folder: Path, family: Family, variant: Variant, way: Way) -> Callable[[int], object]:
@@ -95,17 +105,18 @@ def _any_rows(folder: Path, family: Family, variant: Variant) -> Callable[[int],
 def markdown(rows: list[dict[str, Any]], rounds: int) -> str:
     """Per row and batch size."""
     machine = rig.machine()
+    batches = sorted({r["batch"] for r in rows})
     lines = [
-        "# Batch shapes", "",
+        "# Batch shapes\n",
         f"{machine['cpu']}, one thread, {rounds} interleaved rounds, {machine['date']}. Median (quartiles) of the "
         "milliseconds per row. `in turn`: batches of 1, 3, 2 and 4 one after the other.",
-        "Command: `python benchmarks/profiling/shapes.py`.", "",
-        "| variant | way | sizes | " + " | ".join(f"b{b}" for b in sorted({r['batch'] for r in rows})) + " |",
-        "| --- | --- | --- |" + " --- |" * len({r["batch"] for r in rows}),
-    ]  # fmt: skip
+        "Command: `python benchmarks/profiling/shapes.py`.\n",
+        "| variant | way | sizes | " + " | ".join(f"b{b}" for b in batches) + " |",
+        "| --- | --- | --- |" + " --- |" * len(batches),
+    ]
     for key in dict.fromkeys((r["variant"], r["way"], r["sizes"]) for r in rows):
         mine = {r["batch"]: r for r in rows if (r["variant"], r["way"], r["sizes"]) == key}
-        cells = [_cell(mine.get(b)) for b in sorted({r["batch"] for r in rows})]
+        cells = [_cell(mine.get(b)) for b in batches]
         lines.append(f"| {' | '.join(key)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -36,10 +36,15 @@ def main() -> int:
         points = [_point(server, rate, slo_ms, statics, options) for rate in loads]
         steps = [_step(server, capacity[LARGEST], slo_ms, seed) for seed in range(options.steps)]
     result = {
-        "machine": rig.machine(), "slo_ms": slo_ms, "seconds_per_run": options.seconds, "capacity_rps": capacity,
-        "accuracy": {v.name: v.accuracy.value for v in _family().variants}, "statics": statics, "points": points,
+        "machine": rig.machine(),
+        "slo_ms": slo_ms,
+        "seconds_per_run": options.seconds,
+        "capacity_rps": capacity,
+        "accuracy": {v.name: v.accuracy.value for v in _family().variants},
+        "statics": statics,
+        "points": points,
         "steps": steps,
-    }  # fmt: skip
+    }
     result["summary"] = summarised(result)
     rig.write("adaptive_vs_static", result, markdown(result))
     plot(result, rig.RESULTS / "adaptive_vs_static.png")
@@ -55,8 +60,10 @@ def summarised(result: dict[str, Any]) -> dict[str, Any]:
     ]
     leads = [
         100 * (p["adaptive"]["awg"] - p[s]["awg"])
-        for p in points for s in result["statics"] if p["rate_rps"] > capacity[s]
-    ]  # fmt: skip
+        for p in points
+        for s in result["statics"]
+        if p["rate_rps"] > capacity[s]
+    ]
     adaptive = statistics.mean(p["adaptive"]["awg"] for p in points)
     largest = statistics.mean(p[LARGEST]["awg"] for p in points)
     past = [p for p in points if p["rate_rps"] > smallest]
@@ -81,13 +88,14 @@ def markdown(result: dict[str, Any]) -> str:
     names = ["adaptive", *result["statics"]]
     machine, summary = result["machine"], result["summary"]
     lines = [
-        "# Adaptive against static choices", "",
+        "# Adaptive against static choices\n",
         f"{machine['cpu']}, server pinned to core {machine['server_core']}, client to core {machine['client_core']}; "
         f"SLO {result['slo_ms']:.1f} ms; {result['seconds_per_run']} s a run; {machine['date']}.",
-        "Command: `python benchmarks/serving/adaptive_vs_static.py`.", "",
-        "Accuracy-weighted goodput x 100 (attainment %):", "",
-        "| load (rps) | " + " | ".join(names) + " |", "|" + " --- |" * (len(names) + 1),
-    ]  # fmt: skip
+        "Command: `python benchmarks/serving/adaptive_vs_static.py`.\n",
+        "Accuracy-weighted goodput x 100 (attainment %):\n",
+        "| load (rps) | " + " | ".join(names) + " |",
+        "|" + " --- |" * (len(names) + 1),
+    ]
     for p in result["points"]:
         cells = [f"{100 * p[n]['awg']:.1f} ({100 * p[n]['attainment']:.1f})" for n in names]
         lines.append(f"| {p['rate_rps']:.0f} | " + " | ".join(cells) + " |")
@@ -149,14 +157,18 @@ def _point(
 ) -> dict[str, Any]:
     point: dict[str, Any] = {"rate_rps": rate}
     for name in ["adaptive", *statics]:
-        pin = [] if name == "adaptive" else ["--variant", name]
         report = rig.load(
-            server, "--rate-rps", f"{rate:.2f}", "--duration-s", str(options.seconds), "--warmup-s", "3",
-            "--slo-ms", f"{slo_ms:.1f}", "--seed", "1", *pin,
-        )  # fmt: skip
+            server,
+            rate_rps=f"{rate:.2f}",
+            duration_s=options.seconds,
+            warmup_s=3,
+            slo_ms=f"{slo_ms:.1f}",
+            seed=1,
+            variant=None if name == "adaptive" else name,
+        )
         point[name] = _kept(report)
-        print(f"{rate:6.0f} rps {name:26} awg {100 * point[name]['awg']:5.1f} "
-              f"attainment {100 * point[name]['attainment']:5.1f}", flush=True)  # fmt: skip
+        awg, attainment = (100 * point[name][key] for key in ("awg", "attainment"))
+        print(f"{rate:6.0f} rps {name:26} awg {awg:5.1f} attainment {attainment:5.1f}", flush=True)
     return point
 
 
@@ -173,10 +185,8 @@ def _kept(report: dict[str, Any]) -> dict[str, Any]:
 
 def _step(server: rig.Server, capacity: float, slo_ms: float, seed: int) -> dict[str, Any]:
     """0.5x to 2x of the largest variant's capacity."""
-    report = rig.load(
-        server, "--schedule", f"10:{0.5 * capacity:.1f},10:{2 * capacity:.1f}", "--slo-ms", f"{slo_ms:.1f}",
-        "--seed", str(seed),
-    )  # fmt: skip
+    schedule = f"10:{0.5 * capacity:.1f},10:{2 * capacity:.1f}"
+    report = rig.load(server, schedule=schedule, slo_ms=f"{slo_ms:.1f}", seed=seed)
     up = report["recovery"][-1]
     print(
         f"step to {2 * capacity:.0f} rps: attainment back after {up['recovered_after_s']} s",
@@ -187,22 +197,22 @@ def _step(server: rig.Server, capacity: float, slo_ms: float, seed: int) -> dict
 
 def _capacity(server: rig.Server, variant: str, slo_ms: float) -> float:
     """In-time answers a second at 1.2x of what a closed loop of 8 gets."""
-    pin = ("--variant", variant, "--warmup-s", "1")
     closed = rig.load(
         server,
-        "--mode",
-        "closed",
-        "--concurrency",
-        "8",
-        "--duration-s",
-        "3",
-        "--slo-ms",
-        "5000",
-        *pin,
+        mode="closed",
+        concurrency=8,
+        duration_s=3,
+        warmup_s=1,
+        slo_ms=5000,
+        variant=variant,
     )
-    rate = f"{1.2 * closed['throughput_rps']:.1f}"
     report = rig.load(
-        server, "--rate-rps", rate, "--duration-s", "8", "--slo-ms", f"{slo_ms:.1f}", *pin
+        server,
+        rate_rps=f"{1.2 * closed['throughput_rps']:.1f}",
+        duration_s=8,
+        warmup_s=1,
+        slo_ms=f"{slo_ms:.1f}",
+        variant=variant,
     )
     return float(report["goodput_rps"])
 
@@ -210,10 +220,11 @@ def _capacity(server: rig.Server, variant: str, slo_ms: float) -> float:
 def _worth_running(names: list[str], capacity: dict[str, float]) -> list[str]:
     """Static choices that no other one beats in both accuracy and measured capacity; most accurate first."""
     accuracy = {v.name: v.accuracy.value for v in _family().variants}
-    kept = [
-        n for n in names
-        if not any(accuracy[m] >= accuracy[n] and capacity[m] > 1.02 * capacity[n] for m in names if m != n)
-    ]  # fmt: skip
+
+    def beats(one: str, other: str) -> bool:
+        return accuracy[one] >= accuracy[other] and capacity[one] > 1.02 * capacity[other]
+
+    kept = [n for n in names if not any(beats(m, n) for m in names if m != n)]
     return sorted(kept, key=lambda n: -accuracy[n])
 
 

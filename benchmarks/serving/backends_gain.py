@@ -36,35 +36,53 @@ def main() -> int:
             for rate in loads:
                 for name in sorted(servers, reverse=bool(turn % 2)):
                     with servers[_OTHER[name]].stopped():
-                        report = rig.load(
-                            servers[name], "--rate-rps", f"{rate}", "--duration-s", f"{options.seconds}",
-                            "--warmup-s", "4", "--seed", f"{turn + 1}", "--slo-ms", f"{options.slo_ms}",
-                        )  # fmt: skip
+                        report = _load(servers[name], options, rate, turn + 1)
                     runs[name][rate].append(_kept(report))
                     print(f"{rate:5.0f} rps {name:<12}", _said(runs[name][rate][-1]), flush=True)
     result = {
-        "machine": rig.machine(), "slo_ms": options.slo_ms, "seconds_per_run": options.seconds,
-        "rounds": options.rounds, "loads_rps": loads, "runs": {n: list(r.items()) for n, r in runs.items()},
-    }  # fmt: skip
+        "machine": rig.machine(),
+        "slo_ms": options.slo_ms,
+        "seconds_per_run": options.seconds,
+        "rounds": options.rounds,
+        "loads_rps": loads,
+        "runs": {n: list(r.items()) for n, r in runs.items()},
+    }
     curves = {name: curve(found) for name, found in runs.items()}
     result["ratios"] = ratios(curves[ALONE], curves[ALL])
     rig.write("backends_gain", result, markdown(result, curves, options))
     return 0
 
 
-Curve = list[tuple[float, float, float]]
+def _load(
+    server: rig.Server, options: argparse.Namespace, rate: float, seed: int
+) -> dict[str, Any]:
+    return rig.load(
+        server,
+        rate_rps=rate,
+        duration_s=options.seconds,
+        warmup_s=4,
+        seed=seed,
+        slo_ms=options.slo_ms,
+    )
+
+
+LoadCurve = list[tuple[float, float, float]]
 """(load in requests/s, attainment, effective accuracy), medians over the rounds, ascending."""
 
 
-def curve(runs: dict[float, list[dict[str, Any]]]) -> Curve:
+def curve(runs: dict[float, list[dict[str, Any]]]) -> LoadCurve:
     """The median run at every load."""
+
+    def middle(found: list[dict[str, Any]], key: str) -> float:
+        return statistics.median(run[key] or 0.0 for run in found)
+
     return [
-        (rate, *(statistics.median(r[key] or 0.0 for r in found) for key in ("attainment", "effective_accuracy")))
+        (rate, middle(found, "attainment"), middle(found, "effective_accuracy"))
         for rate, found in sorted(runs.items())
-    ]  # fmt: skip
+    ]
 
 
-def ratios(alone: Curve, together: Curve) -> list[dict[str, float]]:
+def ratios(alone: LoadCurve, together: LoadCurve) -> list[dict[str, float]]:
     """For every load that counts: how many times as much is carried at the same attainment and nearly its accuracy.
 
     `at_least` is True where even the largest load that was run is carried so.
@@ -85,7 +103,7 @@ def ratios(alone: Curve, together: Curve) -> list[dict[str, float]]:
     return found
 
 
-def _carried(together: Curve, attainment: float, accuracy: float) -> tuple[float, bool]:
+def _carried(together: LoadCurve, attainment: float, accuracy: float) -> tuple[float, bool]:
     """The largest load up to which both hold, between two loads by interpolation; whether the curve ends before."""
     last = (0.0, 1.0, 1.0)
     for point in together:
@@ -109,25 +127,29 @@ def _said(run: dict[str, Any]) -> str:
     return f"awg {100 * run['awg']:.2f} attained {100 * run['attainment']:.2f} % accuracy {run['effective_accuracy']}"
 
 
-def markdown(result: dict[str, Any], curves: dict[str, Curve], options: argparse.Namespace) -> str:
+def markdown(
+    result: dict[str, Any], curves: dict[str, LoadCurve], options: argparse.Namespace
+) -> str:
     """The two curves and the ratios."""
     machine = result["machine"]
     lines = [
-        "# All runtimes against ONNX Runtime alone", "",
+        "# All runtimes against ONNX Runtime alone\n",
         f"{machine['cpu']}, each server alone on core {machine['server_core']}, client on core "
         f"{machine['client_core']}; Poisson load, SLO {result['slo_ms']} ms, {options.rounds} alternating runs of "
         f"{result['seconds_per_run']} s at every load, medians; {machine['date']}.",
-        f"Command: `python benchmarks/serving/backends_gain.py --loads {options.loads}`.", "",
+        f"Command: `python benchmarks/serving/backends_gain.py --loads {options.loads}`.\n",
         "| load (rps) | attainment %, ONNX Runtime | all | effective accuracy %, ONNX Runtime | all |",
         "| --- | --- | --- | --- | --- |",
-    ]  # fmt: skip
+    ]
     for a, b in zip(curves[ALONE], curves[ALL], strict=True):
         figures = " | ".join(f"{100 * value:.2f}" for value in (a[1], b[1], a[2], b[2]))
         lines.append(f"| {a[0]:.0f} | {figures} |")
     lines += [
-        "", "Load carried at an attainment of at least 99 % and an effective accuracy at most 0.5 points lower:", "",
-        "| ONNX Runtime alone (rps) | all runtimes (rps) | ratio |", "| --- | --- | --- |",
-    ]  # fmt: skip
+        "",
+        "Load carried at an attainment of at least 99 % and an effective accuracy at most 0.5 points lower:\n",
+        "| ONNX Runtime alone (rps) | all runtimes (rps) | ratio |",
+        "| --- | --- | --- |",
+    ]
     for row in result["ratios"]:
         least = "at least " if row["at_least"] else ""
         lines.append(

@@ -61,11 +61,9 @@ def _round() -> dict[str, float]:
         first_s = time.perf_counter() - begun_s
         _await_arms(server, 8)
         all_s = time.perf_counter() - begun_s
-        report = rig.load(server, "--mode", "closed", "--concurrency", "1", "--duration-s", "6", "--warmup-s", "1",
-                          "--variant", VARIANT, "--slo-ms", "500")  # fmt: skip
+        report = _load(server, VARIANT, concurrency=1, duration_s=6, warmup_s=1, slo_ms=500)
         for name in _variants():
-            rig.load(server, "--mode", "closed", "--concurrency", "16", "--duration-s", "1", "--variant", name,
-                     "--slo-ms", "5000")  # fmt: skip
+            _load(server, name, concurrency=16, duration_s=1, slo_ms=5000)
         rss = server.rss_bytes()
         decision_us = _decision_us(server.metrics())
     took_ms = sorted(1e3 * t for t in bare["took_s"])
@@ -84,6 +82,10 @@ def _round() -> dict[str, float]:
         "rss_ratio": rss / bare["rss_bytes"],
         "decision_mean_us": decision_us,
     }
+
+
+def _load(server: rig.Server, variant: str, **options: float) -> dict[str, Any]:
+    return rig.load(server, mode="closed", variant=variant, **options)
 
 
 def _bare() -> dict[str, Any]:
@@ -129,13 +131,14 @@ def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
 def _markdown(result: dict[str, Any]) -> str:
     machine = result["machine"]
     lines = [
-        "# Footprint", "",
+        "# Footprint\n",
         f"{machine['cpu']}, server and bare process on core {machine['server_core']}, "
         f"client on {machine['client_core']}; {machine['date']}. Latency: one client, one picture of 203 kB at a time, "
         f"`{VARIANT}`. Median of 3 rounds (least, most).",
-        "Command: `python benchmarks/serving/footprint.py`.", "",
-        "| figure | median | least | most |", "| --- | --- | --- | --- |",
-    ]  # fmt: skip
+        "Command: `python benchmarks/serving/footprint.py`.\n",
+        "| figure | median | least | most |",
+        "| --- | --- | --- | --- |",
+    ]
     for key, median in result["median"].items():
         values = [r[key] for r in result["rounds"]]
         lines.append(

@@ -14,16 +14,19 @@ def main() -> int:
     """Write benchmarks/results/repeat_point.{json,md}."""
     options = _options()
     names = ["adaptive", *options.variants.split(",")]
-    slo = ("--slo-ms", f"{options.slo_ms}")
     awg: dict[str, list[float]] = {name: [] for name in names}
-    with rig.serving(*slo, "--families", "imagenet") as server:
+    with rig.serving("--slo-ms", f"{options.slo_ms}", "--families", "imagenet") as server:
         for turn in range(options.rounds):
             for name in names:
-                pin = [] if name == "adaptive" else ["--variant", name]
                 report = rig.load(
-                    server, "--rate-rps", f"{options.rate}", "--duration-s", f"{options.seconds}", "--warmup-s", "3",
-                    "--seed", f"{turn + 1}", *slo, *pin,
-                )  # fmt: skip
+                    server,
+                    rate_rps=options.rate,
+                    duration_s=options.seconds,
+                    warmup_s=3,
+                    seed=turn + 1,
+                    slo_ms=options.slo_ms,
+                    variant=None if name == "adaptive" else name,
+                )
                 awg[name].append(100 * report["awg"])
                 print(name, f"{awg[name][-1]:.2f}", flush=True)
     rows = [

@@ -33,7 +33,7 @@ TOLERATED = 0.08
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Rate:
     """One way of running one variant at one batch size."""
 
     variant: str
@@ -101,7 +101,7 @@ def main(argv: Sequence[str]) -> int:
 
 def compare(
     repository: tuple[Path, Family], variant: Variant, cores: int, seconds: float, quiet: "Quiet"
-) -> list[Row]:
+) -> list[Rate]:
     """Both ways at every batch size; they take turns, so that other processes disturb both alike."""
     folder, family = repository
     ways = {
@@ -110,7 +110,7 @@ def compare(
         ]
         for threads in (1, cores)
     }
-    rows: list[Row] = []
+    rows: list[Rate] = []
     for batch in BATCHES:
         inputs = sample_inputs(family, batch)
         found = {threads: ([], []) for threads in ways}
@@ -151,18 +151,18 @@ def drive(backends: Sequence[Backend], inputs: Tensors, seconds: float) -> list[
 
 def _row(
     name: str, batch: int, way: tuple[int, int], turns: list[list[float]], alone: list[float]
-) -> Row:
+) -> Rate:
     """Medians over the turns: a turn that another process disturbed does not count."""
     instances, threads = way
     rates = [batch * instances / np.mean(turn) for turn in turns]
     p50, p95 = (np.median([np.quantile(turn, q) for turn in turns]) * 1e3 for q in (0.5, 0.95))
     lone = float(np.median(alone)) * 1e3
-    return Row(
+    return Rate(
         name, batch, instances, threads, float(np.median(rates)), float(p50), float(p95), lone
     )
 
 
-def write(rows: Sequence[Row], cores: int, quiet: Quiet) -> None:
+def write(rows: Sequence[Rate], cores: int, quiet: Quiet) -> None:
     """`results/threads.json` and `results/threads.md`."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     hardware = detect()
@@ -196,7 +196,7 @@ def write(rows: Sequence[Row], cores: int, quiet: Quiet) -> None:
     print(text)
 
 
-def _verdict(rows: Sequence[Row]) -> str:
+def _verdict(rows: Sequence[Rate]) -> str:
     """Geometric means over all variants and batch sizes: single-threaded instances against one wide one."""
     key = {(r.variant, r.batch, r.threads > 1): r for r in rows}
     pairs = [(key[v, b, False], r) for (v, b, wide), r in key.items() if wide]

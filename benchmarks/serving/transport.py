@@ -29,11 +29,11 @@ import onnxruntime as ort
 from peers import servers
 from peers.mlp_family import NAME, WIDTHS, publish_mlp, write_mlp
 
-from loadtest import wire
 from loadtest.client import ClosedLoop, drive
 from loadtest.errors import BadTarget
 from loadtest.reporting.report import summarise
 from loadtest.target import Target, try_one
+from wire import inference_pb2 as pb
 
 SERVERS = ("gearshift", "mlserver", "kserve")
 SERVER_CORE, CLIENT_CORE = 0, 1
@@ -104,7 +104,7 @@ def requests(count: int = 32, seed: int = 0) -> tuple[list[bytes], np.ndarray]:
     inputs = np.random.default_rng(seed).standard_normal((count, WIDTHS[0])).astype(np.float32)
     pool: list[bytes] = []
     for row in inputs:
-        request = wire.ModelInferRequest(model_name=NAME)
+        request = pb.ModelInferRequest(model_name=NAME)
         request.inputs.add(name="x", datatype="FP32", shape=(1, WIDTHS[0]))
         request.raw_input_contents.append(row.tobytes())
         pool.append(request.SerializeToString())
@@ -126,7 +126,7 @@ def _wait(target: Target, request: bytes, process: subprocess.Popen[bytes], log:
 
 def check(target: Target, request: bytes, row: np.ndarray, onnx_path: Path) -> None:
     """The server's scores must be those of the model itself. Raises SystemExit otherwise."""
-    answer = wire.ModelInferResponse.FromString(try_one(target, request) or b"")
+    answer = pb.ModelInferResponse.FromString(try_one(target, request) or b"")
     expected = ort.InferenceSession(onnx_path).run(["y"], {"x": row[None]})[0]
     got = np.frombuffer(b"".join(answer.raw_output_contents), np.float32)
     if got.shape != (WIDTHS[-1],) or not np.allclose(got, np.asarray(expected)[0], atol=1e-4):

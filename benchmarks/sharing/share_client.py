@@ -9,15 +9,16 @@ from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from benchmarks import rig
-from gearshift.asking import ask
+from gearshift.asking import Answer, ask
 from server.sharing.planner.measured import Window, measured_scores, reported
+from server.sharing.planner.plan import Scores
 from wire import tasks_pb2 as pb
 
 _SERVICE = "/gearshift.v1.Tasks/"
@@ -108,19 +109,19 @@ class Desk:
         self.tasks.remove(task)
         return time.perf_counter() - begun_s
 
-    def plan(self) -> Any:
-        """A GetTaskPlanResponse."""
+    def plan(self) -> pb.GetTaskPlanResponse:
+        """What is planned now."""
         return self._ask("GetTaskPlan", pb.GetTaskPlanRequest(), pb.GetTaskPlanResponse)
 
-    def analyse(self, messages: Iterator[Any]) -> Any:
-        """An Analyse call: what iterating over it gives are AnalyseResponse."""
+    def analyse(self, messages: Iterator[pb.AnalyseRequest]) -> Iterator[pb.AnalyseResponse]:
+        """An Analyse call's answers as they come."""
         return self.channel.stream_stream(
             f"{_SERVICE}Analyse",
             request_serializer=pb.AnalyseRequest.SerializeToString,
             response_deserializer=pb.AnalyseResponse.FromString,
         )(messages)
 
-    def _ask(self, method: str, request: Any, response: Any) -> Any:
+    def _ask(self, method: str, request: Message, response: type[Answer]) -> Answer:
         return ask(self.channel, f"{_SERVICE}{method}", request, response, _PATIENCE_S)
 
 
@@ -155,7 +156,7 @@ class Sent:
             for number, event in enumerate(self.labelled.events[task])
         ]
 
-    def _messages(self, go: threading.Event) -> Iterator[Any]:
+    def _messages(self, go: threading.Event) -> Iterator[pb.AnalyseRequest]:
         yield pb.AnalyseRequest(opening=pb.Opening(fps=self.labelled.fps, late="drop"))
         go.wait()
         begun_s = time.perf_counter()
@@ -163,7 +164,7 @@ class Sent:
             time.sleep(max(0.0, begun_s + number / self.labelled.fps - time.perf_counter()))
             yield pb.AnalyseRequest(frame=pb.StreamFrame(frame_id=number, pixels=frame.tobytes()))
 
-    def _take(self, answer: Any) -> None:
+    def _take(self, answer: pb.FrameAnswer) -> None:
         self.outcomes[answer.outcome] += 1
         window = answer.frame_id // self.labelled.window_frames
         for result in answer.results:
@@ -218,7 +219,7 @@ def _running(desk: Desk, sent: Sequence[Sent]) -> Generator[None]:
         raise RuntimeError(f"a stream failed: {failures.get()}")
 
 
-def _by_task(plan: Any, scores: dict[str, Any]) -> dict[str, dict[str, float]]:
+def _by_task(plan: pb.TaskPlan, scores: dict[str, Scores]) -> dict[str, dict[str, float]]:
     return {
         choice.task: {
             "frozen": choice.frozen,

@@ -28,7 +28,7 @@ from models.stems import Head, Package, SharedTask, load_package, publish_packag
 from trainer.data import load
 from trainer.errors import TrainError
 from trainer.tasks.asked import Work, asked_before, checked
-from trainer.tasks.stream import stream
+from trainer.tasks.footage import footage
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _work(package: Package, options: argparse.Namespace) -> Work:
 def _labelled(work: Work, package: Package, options: argparse.Namespace, seed: int) -> Labelled:
     """A stream of test pictures, and which of its windows are events of which task."""
     windows = round(options.seconds * package.stream_fps / work.scenery.window_frames)
-    shown = stream(work.dataset.test, work.scenery, windows, options.seed + seed)
+    shown = footage(work.dataset.test, work.scenery, windows, options.seed + seed)
     events = {task.name: shown.events(task) for task in work.tasks}
     return Labelled(
         np.ascontiguousarray(shown.frames), shown.window_frames, package.stream_fps, events

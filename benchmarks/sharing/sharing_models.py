@@ -25,7 +25,7 @@ from server.sharing.planner.workload import Branch, Task
 ROOT = Path(__file__).resolve().parents[2]
 CORRELATIONS = {"train": 0.125, "pedestrian": 0.107}
 """As measured by the authors, by task."""
-STRIDES_TOLD = (1, 10, 30, 50, 100, 200, 300)
+STRIDES_SHOWN = (1, 10, 30, 50, 100, 200, 300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +108,12 @@ def _measured_fps(row: Mapping[str, Any]) -> float:
 
 
 def _recall_lines(compared: Sequence[Compared]) -> Iterator[str]:
-    told = "".join(f" {stride} |" for stride in STRIDES_TOLD)
-    yield f"| recall at stride |{told} mean error | mean absolute | largest |"
-    yield "| --- |" + " --- |" * (len(STRIDES_TOLD) + 3)
+    strides = "".join(f" {stride} |" for stride in STRIDES_SHOWN)
+    yield f"| recall at stride |{strides} mean error | mean absolute | largest |"
+    yield "| --- |" + " --- |" * (len(STRIDES_SHOWN) + 3)
     for one in compared:
         for what, curve in (("predicted", one.predicted), ("measured", one.measured)):
-            row = "".join(f" {curve[stride - 1]:.3f} |" for stride in STRIDES_TOLD)
+            row = "".join(f" {curve[stride - 1]:.3f} |" for stride in STRIDES_SHOWN)
             yield f"| {one.name}, {what} |{row} {_errors(one.error) if what == 'predicted' else '| | |'}"
 
 

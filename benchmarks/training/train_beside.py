@@ -39,31 +39,27 @@ def main() -> int:
         print(f"capacity {capacity:.0f} rps in time; the load is {rate:.0f} rps", flush=True)
         rounds = [_round(server, options, rate, number) for number in range(options.rounds)]
     result = {
-        "machine": rig.machine(), "slo_ms": options.slo_ms, "capacity_rps": capacity, "rate_rps": rate,
-        "seconds_per_period": options.seconds, "network": options.network, "data": options.data, "rounds": rounds,
-    }  # fmt: skip
+        "machine": rig.machine(),
+        "slo_ms": options.slo_ms,
+        "capacity_rps": capacity,
+        "rate_rps": rate,
+        "seconds_per_period": options.seconds,
+        "network": options.network,
+        "data": options.data,
+        "rounds": rounds,
+    }
     rig.write("train_beside", result, markdown(result))
     return 0
 
 
 def _capacity(server: rig.Server, options: argparse.Namespace) -> float:
     """In-time answers a second when more is asked than can be answered."""
+    slo_ms = options.slo_ms
     closed = rig.load(
-        server, "--mode", "closed", "--concurrency", "16", "--duration-s", "3", "--warmup-s", "1",
-        "--slo-ms", f"{options.slo_ms}",
-    )  # fmt: skip
-    rate = f"{1.5 * closed['throughput_rps']:.1f}"
-    report = rig.load(
-        server,
-        "--rate-rps",
-        rate,
-        "--duration-s",
-        "6",
-        "--warmup-s",
-        "2",
-        "--slo-ms",
-        f"{options.slo_ms}",
+        server, mode="closed", concurrency=16, duration_s=3, warmup_s=1, slo_ms=slo_ms
     )
+    rate = f"{1.5 * closed['throughput_rps']:.1f}"
+    report = rig.load(server, rate_rps=rate, duration_s=6, warmup_s=2, slo_ms=slo_ms)
     return float(report["goodput_rps"])
 
 
@@ -87,24 +83,30 @@ def _period(
     server: rig.Server, options: argparse.Namespace, rate: float, seed: int
 ) -> dict[str, Any]:
     report = rig.load(
-        server, "--rate-rps", f"{rate:.2f}", "--duration-s", f"{options.seconds}", "--warmup-s", "3",
-        "--slo-ms", f"{options.slo_ms}", "--seed", f"{seed}",
-    )  # fmt: skip
+        server,
+        rate_rps=f"{rate:.2f}",
+        duration_s=options.seconds,
+        warmup_s=3,
+        slo_ms=options.slo_ms,
+        seed=seed,
+    )
     latency = report["latency_ms"]
     return {
-        "attainment": report["attainment"], "effective_accuracy": report["effective_accuracy"],
-        "p50_ms": latency["p50"], "p99_ms": latency["p99"], "codes": report["codes"],
-    }  # fmt: skip
+        "attainment": report["attainment"],
+        "effective_accuracy": report["effective_accuracy"],
+        "p50_ms": latency["p50"],
+        "p99_ms": latency["p99"],
+        "codes": report["codes"],
+    }
 
 
 @contextmanager
 def _training(options: argparse.Namespace) -> Iterator["subprocess.Popen[str]"]:
     """A run that is at its steps (its bar has moved) and does not end by itself meanwhile."""
     core, _ = rig.server_and_client()
-    command = [
-        sys.executable, "-m", "gearshift", "train", "--data", options.data, "--network", options.network,
-        "--budget", "1e12", "--threads", "1", "--nice", "19", "--device", "cpu",
-    ]  # fmt: skip
+    what = ["--data", options.data, "--network", options.network, "--budget", "1e12"]
+    how = ["--threads", "1", "--nice", "19", "--device", "cpu"]
+    command = [sys.executable, "-m", "gearshift", "train", *what, *how]
     process = subprocess.Popen(rig.on_core(core, command), stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
@@ -129,18 +131,19 @@ def markdown(result: dict[str, Any]) -> str:
     rows = [_row(rounds, key, *words) for key, words in _FIGURES.items()]
     trained = [r["beside"]["training_cpu_s"] for r in rounds]
     lines = [
-        "# Training beside a serving server", "",
+        "# Training beside a serving server\n",
         f"{machine['cpu']}, server and training on core {machine['server_core']}, client on core "
         f"{machine['client_core']}; {result['rate_rps']:.0f} requests/s (Poisson) of a capacity of "
         f"{result['capacity_rps']:.0f}, SLO {result['slo_ms']} ms, {len(rounds)} rounds of two periods of "
         f"{result['seconds_per_period']} s; {result['network']} on {result['data']} with nice 19 and one thread; "
         f"{machine['date']}.",
-        "Command: `python benchmarks/training/train_beside.py`.", "",
+        "Command: `python benchmarks/training/train_beside.py`.\n",
         "| | alone: median (range) | beside training | difference, round by round |",
         "| --- | --- | --- | --- |",
         *rows,
-        "", f"Training had {statistics.median(trained):.1f} s of CPU in a period, start included (median).", "",
-    ]  # fmt: skip
+        "",
+        f"Training had {statistics.median(trained):.1f} s of CPU in a period, start included (median).\n",
+    ]
     return "\n".join(lines)
 
 

@@ -7,11 +7,11 @@ from typing import TextIO
 
 import numpy as np
 
-from loadtest.client import Run
+from loadtest.client import Drive
 from loadtest.records import OK
 
 
-def line(run: Run, rows_seen: int, slo_s: float | None, total_s: float, sent_before: int) -> str:
+def line(run: Drive, rows_seen: int, slo_s: float | None, total_s: float, sent_before: int) -> str:
     """The state of the run in one line; rates and percentiles cover the rows since `rows_seen`."""
     rows = run.ledger.tail(rows_seen)
     answered = rows[rows["code"] == OK]
@@ -27,13 +27,13 @@ def line(run: Run, rows_seen: int, slo_s: float | None, total_s: float, sent_bef
 
 def watcher(
     slo_s: float | None, total_s: float, out: TextIO | None = None
-) -> Callable[[Run], None]:
+) -> Callable[[Drive], None]:
     """What `drive` runs beside the load: on a terminal the line renews itself, elsewhere every
     tenth is kept."""
     stream = sys.stderr if out is None else out
     end, every = ("", 1) if stream.isatty() else ("\n", 10)
 
-    def watch(run: Run) -> None:
+    def watch(run: Drive) -> None:
         seen = sent = ticks = 0
         while not run.over.wait(1.0):
             ticks += 1

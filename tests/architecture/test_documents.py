@@ -19,7 +19,7 @@ from server.config import KEYS, Config, read_config
 from server.sharing.planner.reading import read_workload
 from server.sharing.planner.search.search import plan
 from trainer.arguments import parser
-from trainer.tasks.options import parser as tasks_parser
+from trainer.tasks.arguments import parser as tasks_parser
 
 OWN = "docs/own-models.md"
 ROOT = Path(__file__).resolve().parents[2]

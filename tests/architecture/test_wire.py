@@ -44,7 +44,10 @@ def test_our_messages_live_in_a_pool_of_their_own(contract: Any):
         descriptor_pool.Default().FindFileByName(contract.DESCRIPTOR.name)
 
 
-@pytest.mark.parametrize("package", ["gearshift", "models", "profiler", "server", "loadtest"])
+@pytest.mark.parametrize(
+    "package",
+    ["gearshift", "server", "profiler", "models", "loadtest", "trainer", "surroundings", "wire"],
+)
 def test_packages_resolve_inside_this_repository(package: str):
     found = importlib.import_module(package).__file__
 

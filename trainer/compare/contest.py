@@ -10,9 +10,9 @@ from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from trainer.compare.compare import Comparison, compare
-from trainer.compare.grid import Point
-from trainer.compare.pricelist import PRICES, listed, parted, told
+from trainer.compare.comparison import Comparison, compare
+from trainer.compare.outcomes import Cell
+from trainer.compare.pricelist import PRICES, in_words, listed, parted
 from trainer.compare.report import About
 from trainer.run.cost import Prices
 from trainer.run.settings import HELD_OUT, Recipe, Selection, Settings
@@ -82,13 +82,13 @@ def run(
     prices = listed(options.out / PRICES, selectors, settings, measured)
     about = About(
         options.title,
-        _PROTOCOL.format(prices=told(prices), recipe=_recipe(settings)),
+        _PROTOCOL.format(prices=in_words(prices), recipe=_recipe(settings)),
         _command_line(),
         _machine(),
     )
     return compare(
         comparison,
-        lambda point: command(point, settings, prices[point.selector]),
+        lambda cell: command(cell, settings, prices[cell.selector]),
         about,
         _machine(),
     )
@@ -100,9 +100,9 @@ def named(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(separator) if part.strip())
 
 
-def command(point: Point, settings: Settings, prices: Prices) -> list[str]:
-    """The run of one point as an argument list; the same for the same comparison, whenever it is made."""
-    spec, way = parted(point.selector, settings.selection.way)
+def command(cell: Cell, settings: Settings, prices: Prices) -> list[str]:
+    """The run of one cell as an argument list; the same for the same comparison, whenever it is made."""
+    spec, way = parted(cell.selector, settings.selection.way)
     steered = spec.startswith("adaptive")
     selection = replace(
         settings.selection,
@@ -110,7 +110,7 @@ def command(point: Point, settings: Settings, prices: Prices) -> list[str]:
         way=way,
         held_out=settings.selection.held_out or HELD_OUT if steered else 0.0,
     )
-    asked = replace(settings, budget=point.budget, seed=point.seed, selection=selection)
+    asked = replace(settings, budget=cell.budget, seed=cell.seed, selection=selection)
     argv = [sys.executable, "-m", "trainer", "--json", "--quiet", "--device", "cpu"]
     for part in (asked, asked.recipe, asked.selection):
         for entry in fields(part):

@@ -17,11 +17,11 @@ Figures = NDArray[np.float64]
 CONFIDENCE = 0.9
 """Of every interval here, two-sided."""
 
-CONFIDENCE_TOLD = f"{100 * CONFIDENCE:g} %"
+CONFIDENCE_TEXT = f"{100 * CONFIDENCE:g} %"
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class ErrorCurve:
     """One selector's runs. `errors` (shares) and `backprops`: a row per budget, a column per seed, NaN where no run is.
 
     `budgets` (units) ascend.
@@ -33,10 +33,10 @@ class Curve:
     errors: Figures
     backprops: Figures
 
-    def columns(self, picks: Sequence[int] | NDArray[np.intp]) -> "Curve":
+    def columns(self, picks: Sequence[int] | NDArray[np.intp]) -> "ErrorCurve":
         """The curve of these seeds alone, by column, repeats allowed."""
         seeds = tuple(self.seeds[i] for i in picks)
-        return Curve(
+        return ErrorCurve(
             self.selector, self.budgets, seeds, self.errors[:, picks], self.backprops[:, picks]
         )
 
@@ -59,7 +59,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class FallingCurve:
     """A mean curve made strictly falling: knots by log cost and error, from dear in error to dear in cost."""
 
     log_costs: tuple[float, ...]
@@ -76,9 +76,9 @@ class Reach:
 
 def curve_of(
     selector: str, budgets: Sequence[float], seeds: Sequence[int], runs: Sequence[Finished]
-) -> Curve:
+) -> ErrorCurve:
     """The selector's runs in order of budget and seed; other selectors' are left out."""
-    mine = {(r.point.budget, r.point.seed): r.outcome for r in runs if r.point.selector == selector}
+    mine = {(r.cell.budget, r.cell.seed): r.outcome for r in runs if r.cell.selector == selector}
     ascending = tuple(sorted(set(budgets)))
     errors = np.full((len(ascending), len(seeds)), np.nan)
     backprops = errors.copy()
@@ -87,7 +87,7 @@ def curve_of(
             if (found := mine.get((budget, seed))) is not None:
                 errors[row, column] = found.test_error
                 backprops[row, column] = found.backprops
-    return Curve(selector, ascending, tuple(seeds), errors, backprops)
+    return ErrorCurve(selector, ascending, tuple(seeds), errors, backprops)
 
 
 def summary(figures: Sequence[float] | Figures) -> Summary | None:
@@ -100,14 +100,14 @@ def summary(figures: Sequence[float] | Figures) -> Summary | None:
     return Summary(float(np.mean(present)), sd, len(present))
 
 
-def differences(ours: Curve, theirs: Curve) -> tuple[Summary | None, ...]:
+def differences(ours: ErrorCurve, theirs: ErrorCurve) -> tuple[Summary | None, ...]:
     """At each budget: error of ours less theirs, seed by seed (common initial weights and order cancel out)."""
     if (ours.budgets, ours.seeds) != (theirs.budgets, theirs.seeds):
         raise ValueError("curves of different budgets or seeds cannot be paired")
     return tuple(summary(row) for row in ours.errors - theirs.errors)
 
 
-def shape(curve: Curve) -> Shape | None:
+def shape(curve: ErrorCurve) -> FallingCurve | None:
     """Pool adjacent means until they fall strictly; each pool stands at its mean log cost. None without any run.
 
     Least-squares isotonic regression by pool-adjacent-violators (Ayer et al., 1955; Barlow et al., 1972), weighted by
@@ -125,7 +125,7 @@ def shape(curve: Curve) -> Shape | None:
     if not pools:
         return None
     _, log_costs, errors = zip(*pools, strict=True)
-    return Shape(log_costs, errors)
+    return FallingCurve(log_costs, errors)
 
 
 def _pooled(
@@ -136,7 +136,7 @@ def _pooled(
     return weight, log_cost, error
 
 
-def reach(found: Shape, error: float) -> Reach:
+def reach(found: FallingCurve, error: float) -> Reach:
     """The cost at which the curve comes down to `error`, by linear interpolation of log cost over error."""
     costs, errors = found.log_costs, found.errors
     if error > errors[0]:
@@ -150,7 +150,7 @@ def reach(found: Shape, error: float) -> Reach:
     return Reach(costs[here - 1] + share * (costs[here] - costs[here - 1]), 0)
 
 
-def backprops_at(curve: Curve, log_cost: float) -> float | None:
+def backprops_at(curve: ErrorCurve, log_cost: float) -> float | None:
     """Mean number of backpropagated examples at this cost, log over log; None where none were counted."""
     counted = [(b, summary(row)) for b, row in zip(curve.budgets, curve.backprops, strict=True)]
     points = [(np.log(b), np.log(s.mean)) for b, s in counted if s is not None and s.mean > 0.0]

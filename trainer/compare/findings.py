@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.compare.curves import Curve, Summary, curve_of, differences, summary
-from trainer.compare.outcomes import Finished, Outcome, Point
+from trainer.compare.curves import ErrorCurve, Summary, curve_of, differences, summary
+from trainer.compare.outcomes import Cell, Finished, Outcome
 from trainer.compare.speedups import Speedup, speedup
 
 
@@ -46,28 +46,32 @@ class Findings:
 
     budgets: tuple[float, ...]
     baseline: str
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, ErrorCurve]
     runs: tuple[Finished, ...]
     matches: tuple[Match, ...]
     best: str | None
     of_best: tuple[Match, ...]
-    absent: Mapping[Point, str]
+    absent: Mapping[Cell, str]
 
     def figure(
         self, selector: str, budget: float | None, of: Callable[[Outcome], float | None]
     ) -> Summary | None:
         """A figure of the selector's runs at one budget, or (None) at all."""
         found = [
-            of(r.outcome) for r in self.runs
-            if r.point.selector == selector and budget in (None, r.point.budget)
-        ]  # fmt: skip
+            of(run.outcome)
+            for run in self.runs
+            if run.cell.selector == selector and budget in (None, run.cell.budget)
+        ]
         return summary([value for value in found if value is not None])
 
 
 def findings(
-    planned: Sequence[Point], runs: Sequence[Finished], absent: Mapping[Point, str],
-    against: Sequence[str], rng: np.random.Generator,
-) -> Findings:  # fmt: skip
+    planned: Sequence[Cell],
+    runs: Sequence[Finished],
+    absent: Mapping[Cell, str],
+    against: Sequence[str],
+    rng: np.random.Generator,
+) -> Findings:
     """`against`: the baseline, then the controls. `planned`: every run that was to be; `rng` is for the bootstrap."""
     budgets = tuple(sorted({p.budget for p in planned}))
     seeds = tuple(sorted({p.seed for p in planned}))

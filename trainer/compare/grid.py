@@ -1,4 +1,4 @@
-"""Runs a comparison's points as processes of their own, a few at a time, and keeps what each one ends with."""
+"""Runs a comparison's cells as processes of their own, a few at a time, and keeps what each one ends with."""
 
 import json
 import os
@@ -14,16 +14,14 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from trainer.compare.outcomes import Finished, Outcome, Point, outcome_of
+from trainer.compare.outcomes import Cell, Finished, Outcome, outcome_of
 from trainer.compare.runs import Runs
 
-__all__ = ["Command", "Failure", "Lanes", "Outcome", "Point", "Runs", "order", "run_all"]
-
-Command = Callable[[Point], list[str]]
+Command = Callable[[Cell], list[str]]
 """The argument list of a run, the program first."""
 
-_TOLD_LINES = 5
-"""So many of the last lines that a failed run wrote to stderr are told."""
+_QUOTED_LINES = 5
+"""So many of the last lines that a failed run wrote to stderr are quoted."""
 
 _PATIENCE_S = 5.0
 """What a run gets to end by itself when it is interrupted, before it is killed."""
@@ -39,27 +37,27 @@ class Lanes:
 
     def fingerprint(self, argv: Sequence[str]) -> str:
         """Of all that a run's outcome hangs on: its arguments, its threads and `settings`; not the program's path."""
-        told = json.dumps([self.settings, self.threads, list(argv[1:])])
-        return sha256(told.encode()).hexdigest()[:12]
+        text = json.dumps([self.settings, self.threads, list(argv[1:])])
+        return sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A run that did not end well, and why."""
 
-    point: Point
+    cell: Cell
     reason: str
 
 
-def order(points: Sequence[Point]) -> list[Point]:
+def order(cells: Sequence[Cell]) -> list[Cell]:
     """Seed by seed, then budget by budget, all selectors side by side, so that the machine's drift falls on all alike.
 
     Who begins moves on by one from each (seed, budget) to the next: no selector is always first, or beside the same.
     """
-    blocks: dict[tuple[int, float], list[Point]] = {}
-    for point in sorted(points, key=lambda p: (p.seed, p.budget)):
-        blocks.setdefault((point.seed, point.budget), []).append(point)
-    turned = list[Point]()
+    blocks: dict[tuple[int, float], list[Cell]] = {}
+    for cell in sorted(cells, key=lambda p: (p.seed, p.budget)):
+        blocks.setdefault((cell.seed, cell.budget), []).append(cell)
+    turned = list[Cell]()
     for turn, block in enumerate(blocks.values()):
         first = turn % len(block)
         turned += block[first:] + block[:first]
@@ -67,14 +65,14 @@ def order(points: Sequence[Point]) -> list[Point]:
 
 
 def run_all(
-    points: Sequence[Point], command: Command, lanes: Lanes, results: Runs, show: TextIO
+    cells: Sequence[Cell], command: Command, lanes: Lanes, results: Runs, show: TextIO
 ) -> tuple[Failure, ...]:
     """Run what `results` does not have yet; outcomes go there one by one, progress and failures to `show`.
 
     A failed run does not stop the others. On an interrupt (Ctrl-C or SIGTERM), or where `results` cannot be written,
     the running ones are killed and the finished ones stay. Raises KeyboardInterrupt and TrainError.
     """
-    missing = [p for p in order(points) if not results.find(p, lanes.fingerprint(command(p)))]
+    missing = [p for p in order(cells) if not results.find(p, lanes.fingerprint(command(p)))]
     children = _Children(lanes.threads)
     failures = list[Failure]()
     with (
@@ -82,25 +80,25 @@ def run_all(
         ThreadPoolExecutor(max(1, lanes.at_once)) as pool,
         children.ended(pool),
     ):
-        waiting = {pool.submit(children.run, command(point)): point for point in missing}
+        waiting = {pool.submit(children.run, command(cell)): cell for cell in missing}
         with tqdm(
-            total=len(points), initial=len(points) - len(missing), unit="run", file=show
+            total=len(cells), initial=len(cells) - len(missing), unit="run", file=show
         ) as bar:
             for ended in as_completed(waiting):
-                point = waiting[ended]
+                cell = waiting[ended]
                 found = _outcome(ended)
                 if isinstance(found, Outcome):
-                    results.add(Finished(point, lanes.fingerprint(command(point)), found))
-                    bar.set_postfix_str(f"{_named(point)}: error {found.test_error:.4f}")
+                    results.add(Finished(cell, lanes.fingerprint(command(cell)), found))
+                    bar.set_postfix_str(f"{_named(cell)}: error {found.test_error:.4f}")
                 else:
-                    failures.append(Failure(point, found))
-                    bar.write(f"{_named(point)} failed: {found}", file=show)
+                    failures.append(Failure(cell, found))
+                    bar.write(f"{_named(cell)} failed: {found}", file=show)
                 bar.update()
     return tuple(failures)
 
 
-def _named(point: Point) -> str:
-    return f"{point.selector}, budget {point.budget:g}, seed {point.seed}"
+def _named(cell: Cell) -> str:
+    return f"{cell.selector}, budget {cell.budget:g}, seed {cell.seed}"
 
 
 def _outcome(ended: "Future[_Ended]") -> Outcome | str:
@@ -124,7 +122,8 @@ def _end_of(text: str) -> str:
     """The last lines, of a progress bar its last state only."""
     lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n")]
     return (
-        "\n  ".join([line for line in lines if line.strip()][-_TOLD_LINES:]) or "nothing on stderr"
+        "\n  ".join([line for line in lines if line.strip()][-_QUOTED_LINES:])
+        or "nothing on stderr"
     )
 
 
@@ -161,10 +160,15 @@ class _Children:
                 raise InterruptedError("the comparison was stopped")
             # A process group of its own: a terminal's Ctrl-C is ours to pass on, and reaches its own children too.
             child = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 env={**os.environ, **dict.fromkeys(names, str(self.threads))},
-                text=True, errors="replace", process_group=0,
-            )  # fmt: skip
+                text=True,
+                errors="replace",
+                process_group=0,
+            )
             self._running.add(child)
             return child
 

@@ -1,4 +1,4 @@
-"""The point that a run of a comparison stands for, and what came of it. Pure."""
+"""The cell that a run of a comparison stands for, and what came of it. Pure."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Point:
+class Cell:
     """One run of a comparison; `selector` with its options, such as `selective_backprop:beta=2`; `budget` in units."""
 
     selector: str
@@ -35,7 +35,7 @@ class Outcome:
 class Finished:
     """A run with its outcome; `settings`: fingerprint of all else that the outcome hangs on."""
 
-    point: Point
+    cell: Cell
     settings: str
     outcome: Outcome
 

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from trainer.compare.curves import Curve, summary
+from trainer.compare.curves import ErrorCurve, summary
 
 _COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Told apart by the colour-blind too (Okabe and Ito, 2008); their yellow is left out, too pale for a line on white."""
@@ -15,7 +15,7 @@ _MARKERS = "osD^vPX*"
 _DASHES = ("-", "--", ":")
 
 
-def draw(curves: Sequence[Curve], title: str, path: Path | BinaryIO) -> None:
+def draw(curves: Sequence[ErrorCurve], title: str, path: Path | BinaryIO) -> None:
     """Write the picture to `path` (PNG), the baseline's curve first. Raises OSError where it cannot be written."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - half a second that only a plot should cost
 
@@ -36,7 +36,7 @@ def draw(curves: Sequence[Curve], title: str, path: Path | BinaryIO) -> None:
     figure.savefig(path, format="png", dpi=130)
 
 
-def _draw_curve(axes: Any, curve: Curve, number: int) -> None:
+def _draw_curve(axes: Any, curve: ErrorCurve, number: int) -> None:
     points = [(b, summary(row)) for b, row in zip(curve.budgets, curve.errors, strict=True)]
     present = [(budget, s) for budget, s in points if s is not None]
     budgets = [budget for budget, _ in present]
@@ -44,10 +44,15 @@ def _draw_curve(axes: Any, curve: Curve, number: int) -> None:
     spreads = np.array([100.0 * (s.sd or 0.0) for _, s in present])
     color = _COLORS[number % len(_COLORS)]
     axes.plot(
-        budgets, means, color=color, label=curve.selector, linewidth=2, markersize=6,
-        marker=_MARKERS[number % len(_MARKERS)],
+        budgets,
+        means,
+        color=color,
+        label=curve.selector,
+        linewidth=2,
         linestyle=_DASHES[number // len(_COLORS) % len(_DASHES)],
-    )  # fmt: skip
+        marker=_MARKERS[number % len(_MARKERS)],
+        markersize=6,
+    )
     axes.fill_between(
         budgets, means - spreads, means + spreads, color=color, alpha=0.15, linewidth=0
     )

@@ -55,7 +55,7 @@ def in_units(own: Prices, first: Prices, alike: Sequence[Prices]) -> Prices:
     return Prices(step, own.selection * scale, own.bookkeeping * scale, first.unit_s)
 
 
-def told(prices: Mapping[str, Prices]) -> str:
+def in_words(prices: Mapping[str, Prices]) -> str:
     """Prices in words, in units."""
     forwards = sorted({(p.selection, p.f) for p in prices.values()})
     steps = [p.step for p in prices.values()]

@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from trainer.compare.outcomes import Finished, Point, outcome_of
+from trainer.compare.outcomes import Cell, Finished, outcome_of
 from trainer.errors import TrainError
 
 _log = logging.getLogger(__name__)
@@ -16,12 +16,12 @@ class Runs:
     """Append-only JSON lines of finished runs, synced line by line, so that an interrupted comparison goes on.
 
     A last line torn by a kill is dropped with a warning. Raises TrainError where the file cannot be read or written or
-    holds anything else. Of two lines for the same point and settings, the later counts.
+    holds anything else. Of two lines for the same cell and settings, the later counts.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._found: dict[tuple[Point, str], Finished] = {}
+        self._found: dict[tuple[Cell, str], Finished] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             content = path.read_bytes() if path.exists() else b""
@@ -33,14 +33,14 @@ class Runs:
         for number, line in enumerate(content.splitlines(), 1):
             self._keep(self._parsed(line, number))
 
-    def find(self, point: Point, settings: str) -> Finished | None:
-        """The finished run of this point under these settings, if there is one."""
-        return self._found.get((point, settings))
+    def find(self, cell: Cell, settings: str) -> Finished | None:
+        """The finished run of this cell under these settings, if there is one."""
+        return self._found.get((cell, settings))
 
     def add(self, run: Finished) -> None:
         """Append and sync. Raises TrainError where the disk does not take it."""
         line = json.dumps(
-            {**asdict(run.point), "settings": run.settings, "outcome": asdict(run.outcome)}
+            {**asdict(run.cell), "settings": run.settings, "outcome": asdict(run.outcome)}
         )
         try:
             with self._path.open("ab") as file:
@@ -54,13 +54,13 @@ class Runs:
         self._keep(run)
 
     def _keep(self, run: Finished) -> None:
-        self._found[run.point, run.settings] = run
+        self._found[run.cell, run.settings] = run
 
     def _parsed(self, line: bytes, number: int) -> Finished:
         try:
             fields = json.loads(line)
-            point = Point(str(fields["selector"]), float(fields["budget"]), int(fields["seed"]))
-            return Finished(point, str(fields["settings"]), outcome_of(fields["outcome"]))
+            cell = Cell(str(fields["selector"]), float(fields["budget"]), int(fields["seed"]))
+            return Finished(cell, str(fields["settings"]), outcome_of(fields["outcome"]))
         except (ValueError, TypeError, KeyError) as error:
             raise TrainError(
                 f"{self._path}, line {number}, is not a finished run ({error}); "

@@ -1,8 +1,9 @@
 """Who wins a comparison, by how much, and where nothing is significant, in plain sentences. Pure."""
 
 import math
+from itertools import chain
 
-from trainer.compare.curves import CONFIDENCE_TOLD, Summary
+from trainer.compare.curves import CONFIDENCE_TEXT, Summary
 from trainer.compare.findings import Findings, Match
 
 CLOSE = 0.05
@@ -43,10 +44,10 @@ def _cost(match: Match) -> str:
     if s.interval is None:
         return f"{size}, of a single seed: whether that is significant is unknown"
     high = "no limit" if math.isinf(s.interval[1]) else f"{s.interval[1]:.2f}"
-    told = f"speed-up {s.ratio:.2f}, {CONFIDENCE_TOLD} interval {s.interval[0]:.2f} to {high}, {s.seeds} seeds"
+    evidence = f"speed-up {s.ratio:.2f}, {CONFIDENCE_TEXT} interval {s.interval[0]:.2f} to {high}, {s.seeds} seeds"
     if s.verdict == 0:
-        return f"no significant difference of cost at equal error ({told})"
-    return f"{size} ({told})"
+        return f"no significant difference of cost at equal error ({evidence})"
+    return f"{size} ({evidence})"
 
 
 def _bound(match: Match) -> str:
@@ -74,8 +75,8 @@ def _significance(difference: Summary) -> str:
     if difference.interval is None:
         return ""
     low, high = difference.interval
-    told = f"{CONFIDENCE_TOLD} interval {100 * low:+.2f} to {100 * high:+.2f}"
-    return f" ({told})" if low > 0.0 or high < 0.0 else f", not significantly ({told})"
+    evidence = f"{CONFIDENCE_TEXT} interval {100 * low:+.2f} to {100 * high:+.2f}"
+    return f" ({evidence})" if low > 0.0 or high < 0.0 else f", not significantly ({evidence})"
 
 
 def _backprops(match: Match) -> str:
@@ -89,12 +90,10 @@ def _backprops(match: Match) -> str:
 def _doubts(found: Findings) -> list[str]:
     seeds = max(len(c.seeds) for c in found.curves.values())
     few = [f"Only {seeds} seed(s): too few for a verdict."] if seeds < 3 else []
-    gone = (
-        [f"Without a result: {len(found.absent)} run(s), see the report's end."]
-        if found.absent
-        else []
-    )
-    return [*few, *gone, *(line for s in found.curves for line in (*_pace(found, s), *_spent(found, s)))]  # fmt: skip
+    absent = len(found.absent)
+    gone = [f"Without a result: {absent} run(s), see the report's end."] if absent else []
+    of_each = [(*_pace(found, selector), *_spent(found, selector)) for selector in found.curves]
+    return [*few, *gone, *chain.from_iterable(of_each)]
 
 
 def _pace(found: Findings, selector: str) -> list[str]:
@@ -115,9 +114,10 @@ def _pace(found: Findings, selector: str) -> list[str]:
 
 def _spent(found: Findings, selector: str) -> list[str]:
     shares = [
-        s.mean / budget for budget in found.budgets
-        if (s := found.figure(selector, budget, lambda o: o.units)) is not None
-    ]  # fmt: skip
+        spent.mean / budget
+        for budget in found.budgets
+        if (spent := found.figure(selector, budget, lambda o: o.units)) is not None
+    ]
     worst = max(shares, key=lambda share: abs(share - 1.0), default=1.0)
     if abs(worst - 1.0) <= BUDGET_SHARE:
         return []

@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.compare.curves import Curve, Reach, backprops_at, reach, shape, student
+from trainer.compare.curves import ErrorCurve, Reach, backprops_at, reach, shape, student
 
 RESAMPLES = 1000
 """Of the bootstrap: its standard error is then known to about 2 %."""
@@ -66,7 +66,7 @@ class Speedup:
         return int(self.interval[0] > 1.0) - int(self.interval[1] < 1.0)
 
 
-def levels(ours: Curve, theirs: Curve) -> tuple[Level, ...]:
+def levels(ours: ErrorCurve, theirs: ErrorCurve) -> tuple[Level, ...]:
     """At every knot of either mean curve, from the largest error to the smallest."""
     found = list[Level]()
     for error, a, b in _reached(ours, theirs):
@@ -77,7 +77,7 @@ def levels(ours: Curve, theirs: Curve) -> tuple[Level, ...]:
     return tuple(found)
 
 
-def speedup(ours: Curve, theirs: Curve, rng: np.random.Generator) -> Speedup:
+def speedup(ours: ErrorCurve, theirs: ErrorCurve, rng: np.random.Generator) -> Speedup:
     """Ours against theirs at equal test error, with an interval from a bootstrap over their common seeds."""
     if ours.seeds != theirs.seeds:
         raise ValueError("curves of different seeds cannot be resampled together")
@@ -95,7 +95,7 @@ def speedup(ours: Curve, theirs: Curve, rng: np.random.Generator) -> Speedup:
     )
 
 
-def log_speedup(ours: Curve, theirs: Curve) -> float:
+def log_speedup(ours: ErrorCurve, theirs: ErrorCurve) -> float:
     """Log of the median ratio over common levels; infinite where one curve lies wholly below, NaN without runs."""
     found = _reached(ours, theirs)
     exact = [b.log_cost - a.log_cost for _, a, b in found if not _side(a, b)]
@@ -105,7 +105,7 @@ def log_speedup(ours: Curve, theirs: Curve) -> float:
     return sides.pop() * math.inf if len(sides) == 1 else math.nan
 
 
-def _reached(ours: Curve, theirs: Curve) -> list[tuple[float, Reach, Reach]]:
+def _reached(ours: ErrorCurve, theirs: ErrorCurve) -> list[tuple[float, Reach, Reach]]:
     """What ours and theirs cost at every knot of either, from the largest error to the smallest."""
     mine, other = shape(ours), shape(theirs)
     if mine is None or other is None:
@@ -120,7 +120,7 @@ def _side(ours: Reach, theirs: Reach) -> int:
 
 
 def _interval(
-    ours: Curve, theirs: Curve, have: NDArray[np.intp], rng: np.random.Generator
+    ours: ErrorCurve, theirs: ErrorCurve, have: NDArray[np.intp], rng: np.random.Generator
 ) -> tuple[float, float] | None:
     """Log ratio, plus and minus Student's t times the bootstrap's standard error times sqrt(n / (n - 1)).
 
@@ -141,11 +141,11 @@ def _interval(
     return low, high
 
 
-def _any_run(curve: Curve) -> NDArray[np.bool_]:
+def _any_run(curve: ErrorCurve) -> NDArray[np.bool_]:
     """Of each seed, whether it has a run at any budget."""
     return np.any(~np.isnan(curve.errors), axis=0)
 
 
-def _saved(ours: Curve, theirs: Curve, log_costs: tuple[float, float]) -> float | None:
+def _saved(ours: ErrorCurve, theirs: ErrorCurve, log_costs: tuple[float, float]) -> float | None:
     mine, other = backprops_at(ours, log_costs[0]), backprops_at(theirs, log_costs[1])
     return other / mine if mine and other else None

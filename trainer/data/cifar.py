@@ -16,8 +16,10 @@ from trainer.errors import TrainError
 
 _TRAIN, _TEST = tuple(f"data_batch_{i}" for i in range(1, 6)), ("test_batch",)
 _SIDE = 32
-_CLASSES = ("airplane", "automobile", "bird", "cat", "deer",
-            "dog", "frog", "horse", "ship", "truck")  # fmt: skip
+_CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
 
 
 def matches(path: Path) -> bool:

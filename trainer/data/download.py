@@ -100,5 +100,5 @@ def _download(address: str, file: BinaryIO, sha256: str) -> None:
 
 def _bar(address: str, answer: Any) -> Any:
     total = answer.headers.get("Content-Length")
-    return tqdm(desc=Path(urlsplit(address).path).name, total=int(total) if total else None,
-                unit="B", unit_scale=True, leave=False, disable=None)  # fmt: skip
+    name, size = Path(urlsplit(address).path).name, int(total) if total else None
+    return tqdm(desc=name, total=size, unit="B", unit_scale=True, leave=False, disable=None)

@@ -19,8 +19,10 @@ _UNSIGNED_BYTE = 8
 
 _FASHION_LABELS = "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
 """sha256 of Fashion-MNIST's training labels, decompressed: by these it is known, wherever they lie."""
-_FASHION_CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-                    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")  # fmt: skip
+_FASHION_CLASSES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 
 
 def matches(path: Path) -> bool:

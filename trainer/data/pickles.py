@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from trainer.data.reading import content_of, why
 from trainer.errors import TrainError
 
-_UNREADABLE = (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
-               AssertionError, MemoryError, RecursionError, SystemError, struct.error)  # fmt: skip
+_UNREADABLE = (
+    *(pickle.UnpicklingError, struct.error, EOFError, ValueError, TypeError, LookupError),
+    *(AttributeError, ArithmeticError, AssertionError, MemoryError, RecursionError, SystemError),
+)
 """What unpickling raises on damaged opcodes; SystemError, on a byte array cut short (a slip in CPython 3.11)."""
 
 
@@ -88,9 +90,11 @@ _NAMES: Mapping[tuple[str, str], _Name] = {
     ("numpy", "ndarray"): _Name(_reconstruct),
     ("numpy", "dtype"): _Name(_dtype),
     ("_codecs", "encode"): _Name(_encoded),
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Name(_reconstruct) for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _Name(_from_buffer) for core in ("core", "_core")},
-}  # fmt: skip
+    ("numpy.core.multiarray", "_reconstruct"): _Name(_reconstruct),
+    ("numpy._core.multiarray", "_reconstruct"): _Name(_reconstruct),
+    ("numpy.core.numeric", "_frombuffer"): _Name(_from_buffer),
+    ("numpy._core.numeric", "_frombuffer"): _Name(_from_buffer),
+}
 
 
 class _Unpickler(pickle.Unpickler):

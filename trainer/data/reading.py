@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from models.artifacts.digests import sha256_of
 from trainer.errors import TrainError
 
-_UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, ValueError, KeyError, MemoryError,
-               NotImplementedError, RuntimeError, SyntaxError, tokenize.TokenError)  # fmt: skip
+_UNREADABLE = (
+    *(OSError, EOFError, zlib.error, zipfile.BadZipFile, tokenize.TokenError, SyntaxError),
+    *(ValueError, KeyError, MemoryError, NotImplementedError, RuntimeError),
+)
 """What numpy and zipfile raise on damaged, encrypted or foreign files."""
 
 

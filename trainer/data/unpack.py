@@ -12,8 +12,10 @@ from trainer.data.reading import why
 from trainer.errors import TrainError
 
 ENDINGS = (".npz", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
-               RuntimeError, NotImplementedError, ValueError)  # fmt: skip
+_UNREADABLE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(RuntimeError, NotImplementedError, ValueError),
+)
 
 
 def unpacked(archive: Path) -> Path:

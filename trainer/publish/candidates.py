@@ -14,7 +14,7 @@ from trainer.errors import TrainError
 from trainer.publish.evaluate import Images, Judged, agreement, evaluate
 from trainer.publish.export import check_parity, to_onnx
 from trainer.publish.precisions import PRECISIONS, write_precision
-from trainer.publish.publish import CandidateFile
+from trainer.publish.repository import CandidateFile
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The end of a run: its network exported, proven equal, judged in every precision and published, or nothing is."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from trainer.data import Dataset
 from trainer.errors import TrainError
 from trainer.publish.candidates import Samples, make_candidates
 from trainer.publish.precisions import PRECISIONS
-from trainer.publish.publish import Run, Spent, name_of, publish
+from trainer.publish.repository import Provenance, Spent, name_of, publish
 from trainer.publish.signature import differences, signature
 from trainer.run.prepare import Prepared
 
@@ -67,7 +67,9 @@ def deliver(prepared: Prepared, outcome: dict[str, Any], place: Place) -> list[s
             prepared.learner.module, settings.network, samples, Path(folder), precisions
         )
         names = [name_of(candidate) for candidate in made]
-        family = publish(place.repository, _family(place, dataset), made, _told(prepared, outcome))
+        family = publish(
+            place.repository, _family(place, dataset), made, _provenance(prepared, outcome)
+        )
     there = {variant.name for variant in family.variants}
     return [name for name in names if name in there]
 
@@ -94,9 +96,15 @@ def _calibration(dataset: Dataset) -> NDArray[np.uint8]:
     return images[np.random.default_rng(0).choice(len(images), count, replace=False)]
 
 
-def _told(prepared: Prepared, outcome: dict[str, Any]) -> Run:
+def _provenance(prepared: Prepared, outcome: dict[str, Any]) -> Provenance:
     settings, dataset = prepared.run.settings, prepared.dataset
     spent = Spent(*(outcome[key] for key in ("units", "forwards", "backprops", "cpu_seconds")))
-    run = Run(dataset.name, dataset.source, settings.selection.selector, settings.seed,
-              settings.label_noise, spent)  # fmt: skip
-    return replace(run, budget=settings.budget)
+    return Provenance(
+        data=dataset.name,
+        source=dataset.source,
+        selector=settings.selection.selector,
+        seed=settings.seed,
+        label_noise=settings.label_noise,
+        spent=spent,
+        budget=settings.budget,
+    )

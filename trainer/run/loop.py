@@ -43,7 +43,7 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """One training step done: share of the budget spent (0 to 1), its mean loss, the rate it was taken at."""
 
     share: float
@@ -92,7 +92,7 @@ class Run:
         """Begun last, from 0; -1 before the first."""
         return self._epoch
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[TrainingStep]:
         """Train until the budget does not pay for the next step, or for a look and a step after it; it is not exceeded.
 
         Raises TrainError when training diverges, and where the budget ends before the first step.
@@ -142,7 +142,7 @@ class Run:
                 f"selector {self._parts.selector.name} leaves no example in epoch {self._epoch}"
             )
 
-    def _train(self, ids: NDArray[np.intp], weights: NDArray[np.float32]) -> Step:
+    def _train(self, ids: NDArray[np.intp], weights: NDArray[np.float32]) -> TrainingStep:
         recipe, parts = self.settings.recipe, self._parts
         share = self.units / self._last_units if self._last_units else 1.0
         rate = learning_rate(share, recipe.lr, warmup=recipe.warmup, decay=recipe.decay)
@@ -152,7 +152,7 @@ class Run:
         self.ledger = self.ledger.trained(len(ids))
         loss = float(losses.mean())
         self._watch(loss)
-        return Step(self.share, loss, rate)
+        return TrainingStep(self.share, loss, rate)
 
     def _watch(self, loss: float) -> None:
         self._smooth_loss += _SMOOTHING * (loss - self._smooth_loss)

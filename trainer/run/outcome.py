@@ -14,7 +14,7 @@ from trainer.run.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Reporting:
     """How a run is told of and kept: a checkpoint file saved every so often (s), folder for scalars; None: not.
 
     `stop` is asked after every step whether the run is to end for now.
@@ -28,35 +28,37 @@ class Shown:
 
 
 def finish(
-    prepared: Prepared, shown: Shown, clock: Callable[[], float] = time.monotonic
+    prepared: Prepared, reporting: Reporting, clock: Callable[[], float] = time.monotonic
 ) -> dict[str, Any]:
     """Train to the end of the budget and answer the test split, once. Raises TrainError; Stopped, all saved.
 
     `cpu_seconds` are of this process, resumed ones not included: those of training, without loading and testing.
     """
     run, learner = prepared.run, prepared.learner
-    if shown.checkpoint is not None:
-        checkpoints.resume(shown.checkpoint, run)
+    if reporting.checkpoint is not None:
+        checkpoints.resume(reporting.checkpoint, run)
     begun_s, saved_s = time.process_time(), clock()
     name = run.settings.selection.selector
-    with Progress(run, name, quiet=shown.quiet, logs=shown.logs) as progress:
+    with Progress(run, name, quiet=reporting.quiet, logs=reporting.logs) as progress:
         for step in run.steps():
             progress.stepped(step)
-            stop = shown.stop()
-            if shown.checkpoint is not None and (stop or clock() - saved_s >= shown.every_s):
-                checkpoints.save(shown.checkpoint, run)
+            stop = reporting.stop()
+            if reporting.checkpoint is not None and (
+                stop or clock() - saved_s >= reporting.every_s
+            ):
+                checkpoints.save(reporting.checkpoint, run)
                 saved_s = clock()
             if stop:
                 raise Stopped(f"stopped at {run.share:.0%} of the budget")
         cpu_s = time.process_time() - begun_s
-        if shown.checkpoint is not None:
-            checkpoints.save(shown.checkpoint, run)
+        if reporting.checkpoint is not None:
+            checkpoints.save(reporting.checkpoint, run)
         error = learner.judge(Pixels(prepared.dataset.test, learner.device)).wrong
         progress.ended(error)
-    return told(prepared, error, cpu_s)
+    return figures_of(prepared, error, cpu_s)
 
 
-def told(prepared: Prepared, test_error: float, cpu_s: float) -> dict[str, Any]:
+def figures_of(prepared: Prepared, test_error: float, cpu_s: float) -> dict[str, Any]:
     """The outcome: shares, counts of examples, units, CPU seconds; prices in units of one evaluation forward."""
     run, ledger, prices = prepared.run, prepared.run.ledger, prepared.run.prices
     bookkeeping = ledger.looks * prices.bookkeeping

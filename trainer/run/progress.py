@@ -7,7 +7,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from trainer.errors import TrainError
-from trainer.run.loop import Run, Step
+from trainer.run.loop import Run, TrainingStep
 
 _EVERY_STEPS = 20
 
@@ -46,7 +46,7 @@ class Progress:
         if self._writer is not None:
             self._writer.close()
 
-    def stepped(self, step: Step) -> None:
+    def stepped(self, step: TrainingStep) -> None:
         """One training step is done."""
         self._steps += 1
         if self._steps % _EVERY_STEPS:

@@ -71,27 +71,31 @@ class Settings:
 
 
 def _claims(settings: Settings) -> list[tuple[str, bool]]:
+    """Each mistake that there may be, and whether it is there."""
     recipe, selection = settings.recipe, settings.selection
+    budget, seed, labels = settings.budget, settings.seed, settings.labels
+    lr, momentum, weight_decay = recipe.lr, recipe.momentum, recipe.weight_decay
+    refresh_steps = selection.refresh_steps
     shares = {
         "label_noise": settings.label_noise,
         "held_out": selection.held_out,
         "warmup": recipe.warmup,
     }
     return [
-        (f"budget must be above 0 units and finite, not {settings.budget}", not 0 < settings.budget < inf),
-        (f"seed must be from 0 to 2^63 - 1, not {settings.seed}", not 0 <= settings.seed < 1 << 63),
-        (f"labels must be FILE.npz:KEY, not {settings.labels!r}", bool(settings.labels) and ":" not in settings.labels),
+        (f"budget must be above 0 units and finite, not {budget}", not 0 < budget < inf),
+        (f"seed must be from 0 to 2^63 - 1, not {seed}", not 0 <= seed < 1 << 63),
+        (f"labels must be FILE.npz:KEY, not {labels!r}", bool(labels) and ":" not in labels),
         (f"batch must be at least 2, not {recipe.batch}", recipe.batch < 2),
-        (f"lr must be above 0 and finite, not {recipe.lr}", not 0 < recipe.lr < inf),
-        (f"momentum must be in [0, 1), not {recipe.momentum}", not 0 <= recipe.momentum < 1),
-        (f"weight_decay must be from 0 to 1, not {recipe.weight_decay}", not 0 <= recipe.weight_decay <= 1),
-        (f"refresh_steps must be at least 1, not {selection.refresh_steps}", selection.refresh_steps < 1),
-        *((f"{key} must be in [0, 1), not {share}", not 0 <= share < 1) for key, share in shares.items()),
+        (f"lr must be above 0 and finite, not {lr}", not 0 < lr < inf),
+        (f"momentum must be in [0, 1), not {momentum}", not 0 <= momentum < 1),
+        (f"weight_decay must be from 0 to 1, not {weight_decay}", not 0 <= weight_decay <= 1),
+        (f"refresh_steps must be at least 1, not {refresh_steps}", refresh_steps < 1),
+        *((f"{key} must be in [0, 1), not {n}", not 0 <= n < 1) for key, n in shares.items()),
         _choice("decay", recipe.decay, DECAYS),
         _choice("augment", recipe.augment, AUGMENTATIONS),
         _choice("precision", recipe.precision, PRECISIONS),
         _choice("way", selection.way, WAYS),
-    ]  # fmt: skip
+    ]
 
 
 def _choice(key: str, value: str, known: tuple[str, ...]) -> tuple[str, bool]:

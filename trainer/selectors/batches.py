@@ -35,11 +35,11 @@ class Batches:
 
     def pop(self) -> tuple[Ids, Losses] | None:
         """The next `size` examples and their weights; None while fewer wait."""
-        return self._take(self.size) if len(self) >= self.size else None
-
-    def rest(self) -> tuple[Ids, Losses]:
-        """All that still wait, none or more; nothing waits afterwards."""
-        return self._take(len(self))
+        if len(self) < self.size:
+            return None
+        taken = slice(self._first, self._first + self.size)
+        self._first += self.size
+        return self._ids[taken].copy(), self._weights[taken].copy()
 
     def state(self) -> State:
         return {
@@ -50,11 +50,6 @@ class Batches:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         self._first = self._end = 0
         self.push(state["ids"], state["weights"])
-
-    def _take(self, count: int) -> tuple[Ids, Losses]:
-        taken = slice(self._first, self._first + count)
-        self._first += count
-        return self._ids[taken].copy(), self._weights[taken].copy()
 
     def _make_room(self, more: int) -> None:
         waiting = len(self)

@@ -24,7 +24,7 @@ LOOKS = {
 }
 
 
-class Curve(Protocol):
+class KeepCurve(Protocol):
     """How much an example is worth by the percentile, 0 to 1, of its loss."""
 
     def at(self, percentiles: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,7 +60,7 @@ def looks(chosen: Mapping[str, float]) -> Looks:
 
 
 def probabilities(
-    percentiles: NDArray[np.float64], curve: Curve, floor: float
+    percentiles: NDArray[np.float64], curve: KeepCurve, floor: float
 ) -> NDArray[np.float64]:
     """P(keep) for each percentile: the curve, but in [floor, 1]."""
     return np.clip(curve.at(percentiles), floor, 1.0)
@@ -75,7 +75,7 @@ class Selective(EveryExample):
 
     name = "selective"
 
-    def __init__(self, n: int, curve: Curve, looks: Looks) -> None:
+    def __init__(self, n: int, curve: KeepCurve, looks: Looks) -> None:
         super().__init__(n)
         self.looks = looks
         self._history = History()
@@ -122,7 +122,7 @@ class Selective(EveryExample):
         self._computed = of_all(state["computed"], self.n)
         self._history = History(state["history"].copy())
 
-    def _follow(self, curve: Curve) -> None:
+    def _follow(self, curve: KeepCurve) -> None:
         chances = probabilities(np.arange(RECENT) / RECENT, curve, self.looks.floor)
         self._curve = curve
         self._flat = bool(np.ptp(chances) == 0)

@@ -93,17 +93,17 @@ def _folder(path: Path, key: str, text: str) -> Path:
 
 def _mistakes(given: Mapping[str, Any]) -> list[str]:
     known = {*_TEXT, *_LISTS, *_PACE, *_AIM}
+    no_text = [key for key in _TEXT & given.keys() if not isinstance(given[key], str)]
+    empty = [key for key in ("family", "repository", "server") if given.get(key) == ""]
+    numbers = {key: least for key, least in {**_PACE, **_AIM}.items() if key in given}
     return [
         *(f"key {key!r} is unknown" for key in given if key not in known),
         *(f"{key} is missing" for key in _NEEDED if key not in given),
-        *(f"{key} must be text, not {given[key]!r}" for key in _TEXT & given.keys()
-          if not isinstance(given[key], str)),
-        *(f"{key} must not be empty" for key in ("family", "repository", "server")
-          if given.get(key) == ""),
+        *(f"{key} must be text, not {given[key]!r}" for key in no_text),
+        *(f"{key} must not be empty" for key in empty),
         *(_list_mistake(key, kind, given[key]) for key, kind in _LISTS.items() if key in given),
-        *(_number_mistake(key, least, given[key]) for key, least in {**_PACE, **_AIM}.items()
-          if key in given),
-    ]  # fmt: skip
+        *(_number_mistake(key, least, given[key]) for key, least in numbers.items()),
+    ]
 
 
 def _list_mistake(key: str, kind: type, value: Any) -> str:

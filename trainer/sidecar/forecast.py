@@ -37,7 +37,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class ErrorLaw:
     """The fitted power law: `mean` and `covariance` of level and exponents, about the middle of what was seen."""
 
     middle: NDArray[np.float64]
@@ -52,7 +52,7 @@ class Curve:
         return 1.0 - min(1.0, math.exp(float(x @ self.mean) - OPTIMISM * deviation))
 
 
-def fitted(seen: Sequence[Seen]) -> Curve | None:
+def fitted(seen: Sequence[Seen]) -> ErrorLaw | None:
     """The curve through what was seen; None where nothing was."""
     if not seen:
         return None
@@ -64,7 +64,7 @@ def fitted(seen: Sequence[Seen]) -> Curve | None:
     inverse = np.diag(1 / _SPREAD**2) + x.T @ x / _NOISE**2
     covariance: NDArray[np.float64] = np.linalg.inv(inverse).astype(np.float64)
     mean = covariance @ (expected / _SPREAD**2 + x.T @ y / _NOISE**2)
-    return Curve(middle, mean, covariance)
+    return ErrorLaw(middle, mean, covariance)
 
 
 def line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -3,14 +3,15 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from surroundings.addresses import target
-from trainer import wire
 from trainer.errors import TrainError
+from wire import control_pb2 as pb
 
 PENDING = frozenset({"profiling", "trial"})
 """States of a candidate that the server has not decided on yet."""
@@ -19,7 +20,11 @@ DROPPED = frozenset({"rejected", "rolled_back"})
 
 _PATIENCE_S = 5.0
 """For one question, connecting included."""
+_SERVICE = "/gearshift.v1.Control/"
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_retries", 0)]
+
+
+_Answer = TypeVar("_Answer", bound=Message)
 
 
 class NoServer(TrainError):
@@ -69,47 +74,50 @@ def ask(server: str, family: str) -> Frontier:
     """
     try:
         with grpc.insecure_channel(target(server), options=_OPTIONS) as channel:
-            request = wire.GetFrontierRequest(family=family)
-            told = _call(channel, "GetFrontier", request, wire.GetFrontierResponse)
-            request = wire.GetPlanRequest(family=family)
-            plans = _call(channel, "GetPlan", request, wire.GetPlanResponse).plans
+            asked = pb.GetFrontierRequest(family=family)
+            answer = _call(channel, "GetFrontier", asked, pb.GetFrontierResponse)
+            about_plan = pb.GetPlanRequest(family=family)
+            plans = _call(channel, "GetPlan", about_plan, pb.GetPlanResponse).plans
     except grpc.RpcError as error:
         raise _why(error, server, family) from None
-    return _frontier(told, max(1, plans[0].load.workers) if plans else 1)
+    return _frontier(answer, max(1, plans[0].load.workers) if plans else 1)
 
 
 def read(path: Path) -> Frontier:
     """The frontier in a JSON file: a GetFrontierResponse as grpcurl prints it, and `workers` (1). Raises TrainError."""
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-        told: Any = json_format.ParseDict(
-            content, wire.GetFrontierResponse(), ignore_unknown_fields=True
-        )
+        answer = pb.GetFrontierResponse()
+        json_format.ParseDict(content, answer, ignore_unknown_fields=True)
         workers = int(content.get("workers", 1))
     except (OSError, ValueError, TypeError, AttributeError, json_format.ParseError) as error:
         raise TrainError(
             f"{path} is no frontier: {error}; write what gearshift.v1.Control/GetFrontier answers, as JSON"
         ) from error
-    return _frontier(told, max(1, workers))
+    return _frontier(answer, max(1, workers))
 
 
-def _frontier(told: Any, workers: int) -> Frontier:
-    regions = [
-        Region(r.slo_ms / 1e3, r.offered, r.in_time, r.effective_accuracy) for r in told.regions
-    ]
+def _frontier(answer: pb.GetFrontierResponse, workers: int) -> Frontier:
     return Frontier(
-        tuple(_standing(v) for v in told.variants), tuple(regions), told.window_s, workers
+        tuple(_standing(one) for one in answer.variants),
+        tuple(_region(one) for one in answer.regions),
+        answer.window_s,
+        workers,
     )
 
 
-def _standing(told: Any) -> Standing:
-    latency_s = {one.rows: one.mean_ms / 1e3 for one in told.latency}
-    return Standing(told.name, told.accuracy, told.origin, told.state, told.reason, latency_s)
+def _standing(one: pb.VariantStanding) -> Standing:
+    latency_s = {size.rows: size.mean_ms / 1e3 for size in one.latency}
+    return Standing(one.name, one.accuracy, one.origin, one.state, one.reason, latency_s)
 
 
-def _call(channel: grpc.Channel, method: str, request: Any, answer: Any) -> Any:
+def _region(one: pb.Region) -> Region:
+    return Region(one.slo_ms / 1e3, one.offered, one.in_time, one.effective_accuracy)
+
+
+def _call(channel: grpc.Channel, method: str, request: Message, answer: type[_Answer]) -> _Answer:
     call = channel.unary_unary(
-        wire.SERVICE + method,
+        _SERVICE + method,
         request_serializer=type(request).SerializeToString,
         response_deserializer=answer.FromString,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
-from trainer.sidecar.forecast import Curve, Seen, fitted, line
+from trainer.sidecar.forecast import ErrorLaw, Seen, fitted, line
 
 State = Literal["serving", "pending", "dropped", "failed"]
 
@@ -22,7 +22,7 @@ MOST_SEEDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class Performance:
     """What a serving variant gives: latency of one row, least time per row in any batch (s), accuracy.
 
     `multiplications` a row of its network; 0 where that is not known.
@@ -47,13 +47,13 @@ class Demand:
 class Served:
     """What serves now, whom, and on how many workers."""
 
-    points: tuple[Point, ...]
+    points: tuple[Performance, ...]
     demands: tuple[Demand, ...]
     workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class Attempt:
     """A network that could be trained with a budget (units); `multiplications` a row."""
 
     network: str
@@ -65,7 +65,7 @@ class Option:
 class Tried:
     """A run, and what came of it: it serves, waits for the server's verdict, did not please it, or broke off."""
 
-    option: Option
+    attempt: Attempt
     seed: int
     accuracy: float
     state: State
@@ -73,39 +73,38 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Train `option` from `seed`; `expected_gain` of accuracy, a mean over requests; `reason` is for the operator."""
+    """Train `attempt` from `seed`; `expected_gain` of accuracy, a mean over requests; `reason` is for the operator."""
 
-    option: Option
+    attempt: Attempt
     seed: int
     reason: str
     expected_gain: float
 
 
 def propose(
-    served: Served, tried: Sequence[Tried], options: Sequence[Option], least_gain: float
+    served: Served, tried: Sequence[Tried], attempts: Sequence[Attempt], least_gain: float
 ) -> Proposal | None:
-    """The option with the largest gain; the cheapest to train of equals. None where no gain reaches `least_gain`.
+    """The attempt with the largest gain; the cheapest to train of equals. None where no gain reaches `least_gain`.
 
     Not again: what was dropped or failed with the same budget, what waits for a verdict, what had MOST_SEEDS runs.
     """
-    curve = fitted([Seen(t.option.multiplications, t.option.budget, 1 - t.accuracy)
-                    for t in tried if t.state != "failed"])  # fmt: skip
+    curve = fitted([_seen(run) for run in tried if run.state != "failed"])
     now = value(served)
-    best: tuple[float, float, Option, Point] | None = None
-    for option in options:
-        if not _may_be_tried(option, tried):
+    best: tuple[float, float, Attempt, Performance] | None = None
+    for attempt in attempts:
+        if not _may_be_tried(attempt, tried):
             continue
-        point = foreseen(option, served, curve)
+        point = foreseen(attempt, served, curve)
         gain = value(replace(served, points=(*served.points, point))) - now
-        rank = (gain, -option.budget * option.multiplications)
+        rank = (gain, -attempt.budget * attempt.multiplications)
         if gain >= least_gain and (best is None or rank > best[:2]):
-            best = (*rank, option, point)
+            best = (*rank, attempt, point)
     if best is None:
         return None
-    gain, _, option, point = best
-    seeds = [t.seed for t in tried if _same(t.option, option)]
+    gain, _, attempt, point = best
+    seeds = [t.seed for t in tried if _same(t.attempt, attempt)]
     seed = max(seeds) + 1 if seeds else 0
-    return Proposal(option, seed, _reason(option, point, served, gain), gain)
+    return Proposal(attempt, seed, _reason(attempt, point, served, gain), gain)
 
 
 def value(served: Served) -> float:
@@ -117,42 +116,46 @@ def value(served: Served) -> float:
     if not rate:
         return 0.0
     affordable_s = served.workers / rate
-    return sum(d.rate_rps * _mixed(_able(served.points, d.bound_s), affordable_s)
-               for d in served.demands) / rate  # fmt: skip
+    had = ((d, _mixed(_able(served.points, d.bound_s), affordable_s)) for d in served.demands)
+    return sum(demand.rate_rps * accuracy for demand, accuracy in had) / rate
 
 
-def foreseen(option: Option, served: Served, curve: Curve | None) -> Point:
-    """What the option should give once trained; where nothing is known of cost or accuracy, as good as can be."""
+def foreseen(attempt: Attempt, served: Served, curve: ErrorLaw | None) -> Performance:
+    """What the attempt should give once trained; where nothing is known of cost or accuracy, as good as can be."""
     known = [p for p in served.points if p.multiplications]
-    fastest: dict[float, Point] = {}
+    fastest: dict[float, Performance] = {}
     for point in sorted(known, key=lambda p: -p.latency_s):
         fastest[point.multiplications] = point
     fixed_s, each_s = line([(m, p.latency_s) for m, p in fastest.items()])
-    latency_s = fixed_s + each_s * option.multiplications
+    latency_s = fixed_s + each_s * attempt.multiplications
     if not fastest:
         latency_s = min((p.latency_s for p in served.points), default=0.0)
     shares = sorted(p.row_s / p.latency_s for p in served.points)
     batching = shares[len(shares) // 2] if shares else 1.0
-    accuracy = curve.accuracy(option.multiplications, option.budget) if curve else 1.0
-    return Point(latency_s, latency_s * batching, accuracy, option.multiplications)
+    accuracy = curve.accuracy(attempt.multiplications, attempt.budget) if curve else 1.0
+    return Performance(latency_s, latency_s * batching, accuracy, attempt.multiplications)
 
 
-def _may_be_tried(option: Option, tried: Sequence[Tried]) -> bool:
-    same = [t.state for t in tried if _same(t.option, option)]
+def _seen(run: Tried) -> Seen:
+    return Seen(run.attempt.multiplications, run.attempt.budget, 1 - run.accuracy)
+
+
+def _may_be_tried(attempt: Attempt, tried: Sequence[Tried]) -> bool:
+    same = [t.state for t in tried if _same(t.attempt, attempt)]
     return len(same) < MOST_SEEDS and all(state == "serving" for state in same)
 
 
-def _same(one: Option, other: Option) -> bool:
+def _same(one: Attempt, other: Attempt) -> bool:
     return (one.network, one.budget) == (other.network, other.budget)
 
 
-def _able(points: Sequence[Point], bound_s: float) -> list[Point]:
+def _able(points: Sequence[Performance], bound_s: float) -> list[Performance]:
     return [p for p in points if p.latency_s <= USABLE * bound_s]
 
 
-def _mixed(points: Sequence[Point], affordable_s: float) -> float:
+def _mixed(points: Sequence[Performance], affordable_s: float) -> float:
     """Accuracy a request, in the mean, of the best mix that costs `affordable_s` a request at most."""
-    nothing = Point(0.0, 0.0, 0.0)
+    nothing = Performance(0.0, 0.0, 0.0)
     cheap = [p.accuracy for p in points if p.row_s <= affordable_s]
     mixes = [
         a.accuracy + (b.accuracy - a.accuracy) * (affordable_s - a.row_s) / (b.row_s - a.row_s)
@@ -163,7 +166,7 @@ def _mixed(points: Sequence[Point], affordable_s: float) -> float:
     return max([0.0, *cheap, *mixes])
 
 
-def _reason(option: Option, point: Point, served: Served, gain: float) -> str:
+def _reason(attempt: Attempt, point: Performance, served: Served, gain: float) -> str:
     """Names the demand that gains most."""
     affordable_s = served.workers / sum(d.rate_rps for d in served.demands)
 
@@ -181,7 +184,7 @@ def _reason(option: Option, point: Point, served: Served, gain: float) -> str:
     )
     got = f" (had {demand.accuracy:.1%} of late)" if demand.accuracy else ""
     return (
-        f"requests with bounds of about {demand.bound_s * 1e3:.0f} ms {can}{got}; {option.network} trained with "
-        f"{option.budget:.0f} units may reach {point.accuracy:.1%} at {point.latency_s * 1e3:.2f} ms a row, "
+        f"requests with bounds of about {demand.bound_s * 1e3:.0f} ms {can}{got}; {attempt.network} trained with "
+        f"{attempt.budget:.0f} units may reach {point.accuracy:.1%} at {point.latency_s * 1e3:.2f} ms a row, "
         f"{100 * gain:+.1f} points over all requests"
     )

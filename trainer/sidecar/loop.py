@@ -23,14 +23,14 @@ from trainer.data.download import default_cache
 from trainer.errors import Diverged, TrainError
 from trainer.publish.deliver import EVERY, Place, check, deliver
 from trainer.run.loop import Run
-from trainer.run.outcome import Shown, finish
+from trainer.run.outcome import Reporting, finish
 from trainer.run.prepare import prepare
 from trainer.run.settings import Settings, made
 from trainer.sidecar import frontier, memory
 from trainer.sidecar.assignment import Assignment
 from trainer.sidecar.frontier import PENDING, Frontier, NoServer
 from trainer.sidecar.gaps import MOST_SEEDS, Proposal, Tried
-from trainer.sidecar.planning import Planner, told
+from trainer.sidecar.planning import Planner, as_values
 from trainer.stopping import Signals
 
 _log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ class Sidecar:
         precisions = assignment.precisions or EVERY
         slo = Slo(assignment.aim.slo_ms / 1e3, assignment.aim.min_accuracy)
         self._place = Place(assignment.repository, assignment.family, precisions, slo)
-        options = [(n, b) for n in assignment.networks for b in assignment.budgets]
-        settings = [self._settings(network, budget, 0) for network, budget in options]
+        attempts = [(n, b) for n in assignment.networks for b in assignment.budgets]
+        settings = [self._settings(network, budget, 0) for network, budget in attempts]
         dataset = load(settings[0].data)
         check(self._place, dataset)
         self.planner = Planner(assignment, dataset)
@@ -119,23 +119,23 @@ class Sidecar:
             self._say(f"{error}; waiting for it")
             return None
         if proposal is None and not signals.asked():
-            self._say(told(None)["reason"])
+            self._say(as_values(None)["reason"])
         return proposal
 
     def _pursue(self, proposal: Proposal, signals: Signals) -> None:
         """Train, publish, and wait for what the server says."""
-        option = proposal.option
-        _log.info("training %s from seed %d: %s", option.network, proposal.seed, proposal.reason)
-        settings = self._settings(option.network, option.budget, proposal.seed)
+        attempt = proposal.attempt
+        _log.info("training %s from seed %d: %s", attempt.network, proposal.seed, proposal.reason)
+        settings = self._settings(attempt.network, attempt.budget, proposal.seed)
         is_new = memory.published(self._assignment.repository, self._assignment.family) is None
         saved = self._checkpoint(settings)
         prepared = prepare(settings, self._device)
         watched = _Watched(signals, prepared.run)
-        shown = Shown(not sys.stderr.isatty(), None, saved, _SAVED_EVERY_S, watched.asked)
+        reporting = Reporting(not sys.stderr.isatty(), None, saved, _SAVED_EVERY_S, watched.asked)
         try:
-            outcome = finish(prepared, shown)
+            outcome = finish(prepared, reporting)
         except Diverged as error:
-            _log.warning("%s: %s; not tried again", option.network, error)
+            _log.warning("%s: %s; not tried again", attempt.network, error)
             _mark(saved.with_suffix(_DIVERGED))
             saved.unlink(missing_ok=True)
             return
@@ -188,22 +188,22 @@ class Sidecar:
     def _saved(self) -> Proposal | None:
         """What was interrupted and is not published yet."""
         family = memory.published(self._assignment.repository, self._assignment.family)
-        done = {(t.option, t.seed) for t in self.planner.tried(family)}
-        for option, seed in product(self.planner.options, range(MOST_SEEDS)):
-            saved = self._checkpoint(self._settings(option.network, option.budget, seed))
-            if (option, seed) in done:
+        done = {(t.attempt, t.seed) for t in self.planner.tried(family)}
+        for attempt, seed in product(self.planner.attempts, range(MOST_SEEDS)):
+            saved = self._checkpoint(self._settings(attempt.network, attempt.budget, seed))
+            if (attempt, seed) in done:
                 saved.unlink(missing_ok=True)
             elif saved.exists():
-                return Proposal(option, seed, "this was interrupted and goes on", 0.0)
+                return Proposal(attempt, seed, "this was interrupted and goes on", 0.0)
         return None
 
     def _diverged(self) -> list[Tried]:
         """Runs that went wrong with these very settings, in earlier lives too."""
-        found = product(self.planner.options, range(MOST_SEEDS))
+        found = product(self.planner.attempts, range(MOST_SEEDS))
         return [
-            Tried(option, seed, 0.0, "failed")
-            for option, seed in found
-            if self._checkpoint(self._settings(option.network, option.budget, seed))
+            Tried(attempt, seed, 0.0, "failed")
+            for attempt, seed in found
+            if self._checkpoint(self._settings(attempt.network, attempt.budget, seed))
             .with_suffix(_DIVERGED)
             .exists()
         ]

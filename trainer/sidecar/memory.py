@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from models.artifacts import MANIFEST, ArtifactError, load_family
-from models.catalog import Family
+from models.catalog import Family, Variant
 from trainer.errors import TrainError
 from trainer.sidecar.frontier import DROPPED, SERVING, Frontier, Standing
-from trainer.sidecar.gaps import Option, Point, State, Tried
+from trainer.sidecar.gaps import Attempt, Performance, State, Tried
 
 Sized = Callable[[str], int]
 """Network's name -> multiplications a row; raises TrainError for one that is unknown."""
@@ -34,10 +34,7 @@ def published(repository: Path, family: str) -> Family | None:
 
 def standings(family: Family | None, frontier: Frontier | None) -> list[Standing]:
     """Every variant, as the server sees it; one that it has not seen yet waits, or serves from its start."""
-    found = {
-        v.name: Standing(v.name, v.accuracy.value, v.origin, "profiling" if v.candidate else SERVING, "", {})
-        for v in (family.variants if family else ())
-    }  # fmt: skip
+    found = {v.name: _unseen(v) for v in (family.variants if family else ())}
     if frontier is not None:
         found |= {one.name: one for one in frontier.variants}
     return list(found.values())
@@ -52,15 +49,15 @@ def tried(variants: Iterable[Standing], sized: Sized) -> list[Tried]:
     found: list[Tried] = []
     for (network, budget, seed), files in runs.items():
         if size := _size_of(network, sized):
-            option = Option(network, budget, size)
-            found.append(Tried(option, seed, max(f.accuracy for f in files), _state(files)))
+            attempt = Attempt(network, budget, size)
+            found.append(Tried(attempt, seed, max(f.accuracy for f in files), _state(files)))
     return found
 
 
-def points(variants: Iterable[Standing], sized: Sized) -> tuple[Point, ...]:
+def points(variants: Iterable[Standing], sized: Sized) -> tuple[Performance, ...]:
     """Those that serve and whose latency is known."""
     return tuple(
-        Point(
+        Performance(
             one.latency_s[min(one.latency_s)] / min(one.latency_s),
             min(s / rows for rows, s in one.latency_s.items()),
             one.accuracy,
@@ -69,6 +66,11 @@ def points(variants: Iterable[Standing], sized: Sized) -> tuple[Point, ...]:
         for one in variants
         if one.state == SERVING and one.latency_s
     )
+
+
+def _unseen(variant: Variant) -> Standing:
+    state = "profiling" if variant.candidate else SERVING
+    return Standing(variant.name, variant.accuracy.value, variant.origin, state, "", {})
 
 
 def _state(files: list[Standing]) -> State:
@@ -90,10 +92,10 @@ def _size_of(network: str, sized: Sized) -> int:
 def _run_of(origin: str) -> _Run | None:
     """(network, budget, seed) in a variant's origin; None where it says nothing of the kind."""
     try:
-        told: Any = json.loads(origin)
-        if not isinstance(told, dict):
+        content: Any = json.loads(origin)
+        if not isinstance(content, dict):
             return None
-        known = cast("dict[str, Any]", told)
+        known = cast("dict[str, Any]", content)
         budget = float(known.get("budget") or known["units"])
         run = (str(known["network"]), budget, int(known["seed"]))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):

@@ -11,10 +11,13 @@ from trainer.run.sizing import multiplications
 from trainer.sidecar import memory
 from trainer.sidecar.assignment import Assignment
 from trainer.sidecar.frontier import Frontier, NoServer
-from trainer.sidecar.gaps import Demand, Option, Proposal, Served, Tried, propose
+from trainer.sidecar.gaps import Attempt, Demand, Proposal, Served, Tried, propose
 
 _NOBODY_RPS = 1e-3
 """Where nobody asked of late, somebody is taken to ask so rarely that time is not scarce."""
+
+
+_NOTHING_GAINS = "no network that may be trained would gain enough for those who ask"
 
 
 class Planner:
@@ -29,22 +32,24 @@ class Planner:
 
         self._sized = sized
         self._assignment = assignment
-        self.options = [
-            Option(network, budget, self._sized(network))
+        self.attempts = [
+            Attempt(network, budget, self._sized(network))
             for network in assignment.networks
             for budget in assignment.budgets
         ]
 
     def first(self, failed: Sequence[Tried] = ()) -> Proposal | None:
         """For a family that does not exist yet: what is trained soonest, so that something serves. None: all failed."""
-        broken = {tried.option for tried in failed}
-        able = [option for option in self.options if option not in broken]
+        broken = {tried.attempt for tried in failed}
+        able = [attempt for attempt in self.attempts if attempt not in broken]
         if not able:
             return None
-        option = min(able, key=lambda o: (o.multiplications, o.budget))
+        attempt = min(able, key=lambda o: (o.multiplications, o.budget))
         family, folder = self._assignment.family, self._assignment.repository
-        reason = f"there is no family {family} in {folder} yet; {option.network} is trained soonest"
-        return Proposal(option, 0, reason, 1.0)
+        reason = (
+            f"there is no family {family} in {folder} yet; {attempt.network} is trained soonest"
+        )
+        return Proposal(attempt, 0, reason, 1.0)
 
     def tried(self, family: Family | None, frontier: Frontier | None = None) -> list[Tried]:
         """The runs that have come to something published."""
@@ -63,7 +68,7 @@ class Planner:
             )
         served = Served(points, self._demands(family, frontier), frontier.workers)
         known = [*self.tried(family, frontier), *failed]
-        return propose(served, known, self.options, self._assignment.aim.least_gain)
+        return propose(served, known, self.attempts, self._assignment.aim.least_gain)
 
     def _demands(self, family: Family | None, frontier: Frontier) -> tuple[Demand, ...]:
         asked = tuple(
@@ -75,11 +80,11 @@ class Planner:
         return asked or (Demand(bound_s, _NOBODY_RPS),)
 
 
-def told(proposal: Proposal | None) -> dict[str, Any]:
+def as_values(proposal: Proposal | None) -> dict[str, Any]:
     """As plain values; all but the reason are None where there is nothing to train."""
     if proposal is None:
-        reason = "no network that may be trained would gain enough for those who ask"
-        return {"network": None, "budget": None, "seed": None, "expected_gain": None, "reason": reason}  # fmt: skip
+        nothing = dict.fromkeys(("network", "budget", "seed", "expected_gain"))
+        return {**nothing, "reason": _NOTHING_GAINS}
     plain = asdict(proposal)
-    option = plain.pop("option")
-    return {**option, **plain}
+    attempt = plain.pop("attempt")
+    return {**attempt, **plain}

@@ -9,7 +9,7 @@ from typing import Any
 from surroundings import console
 from trainer.errors import TrainError
 from trainer.run.restrain import restrain
-from trainer.tasks.options import asked, parser
+from trainer.tasks.arguments import asked, parser
 from trainer.tasks.table import table
 
 

@@ -12,8 +12,8 @@ from models.artifacts import is_plain_name
 from trainer.data import Dataset, Split
 from trainer.data.splits import held_out
 from trainer.errors import TrainError
+from trainer.tasks.footage import Scenery
 from trainer.tasks.kinds import Kinds, Wanted, frequency, wanted
-from trainer.tasks.stream import Scenery
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """What streams show. `event_length_s` is a window's, at `stream_fps`; `same`: see `stream.Scenery`."""
+    """What streams show. `event_length_s` is a window's, at `stream_fps`; `same`: see `footage.Scenery`."""
 
     views: str = ""
     stream_fps: float = 10.0
@@ -74,14 +74,14 @@ class Asked:
 def asked_before(origin: str) -> Asked:
     """What a published task's `origin` says was asked for: to show it scenes again. Raises TrainError."""
     try:
-        told = json.loads(origin)["asked"]
+        known = json.loads(origin)["asked"]
         parts = (
-            Base(**told["base"]),
-            Scenes(**told["scenes"]),
-            Heads(**told["heads"]),
-            Held(**told["held"]),
+            Base(**known["base"]),
+            Scenes(**known["scenes"]),
+            Heads(**known["heads"]),
+            Held(**known["held"]),
         )
-        return Asked(told["data"], told["seed"], *parts)
+        return Asked(known["data"], known["seed"], *parts)
     except (ValueError, KeyError, TypeError) as error:
         raise TrainError(
             "the package does not say how it was made; publish it with this version's `gearshift train-tasks`"
@@ -121,7 +121,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Splits:
     """The training split's pictures, each in one part: to learn from, to choose thresholds on, to measure on."""
 
     learning: Split
@@ -175,12 +175,12 @@ def checked(asked: Asked, dataset: Dataset) -> Work:
     return Work(asked, dataset, classes, scenery, tasks)
 
 
-def parts_of(work: Work) -> Parts:
+def splits_of(work: Work) -> Splits:
     """The training split in three, stratified, by the seed. The test split has no part in it."""
     train, rng = work.dataset.train, np.random.default_rng(work.asked.seed)
     learning, out = held_out(train.labels, work.asked.held.held_out, rng)
     choosing, measuring = held_out(train.labels[out], 0.5, rng)
-    return Parts(*(_part(train, ids) for ids in (learning, out[choosing], out[measuring])))
+    return Splits(*(_part(train, ids) for ids in (learning, out[choosing], out[measuring])))
 
 
 def of_base(work: Work, split: Split) -> Split:
@@ -194,6 +194,7 @@ def of_base(work: Work, split: Split) -> Split:
 def _check_numbers(asked: Asked) -> None:
     scenes, heads, held = asked.scenes, asked.heads, asked.held
     window_frames = scenes.event_length_s * scenes.stream_fps
+    heads_can_learn = _positive(heads.head_budget, heads.head_lr)
     wrong = [
         text
         for text, bad in (
@@ -201,14 +202,14 @@ def _check_numbers(asked: Asked) -> None:
             ("stream_fps must be above 0 and finite", not 0 < scenes.stream_fps < inf),
             ("event_length_s must be a frame or longer, and finite", not 1 <= window_frames < inf),
             ("same must be in 0..1", not 0 <= scenes.same <= 1),
-            ("head_budget and head_lr must be above 0 and finite", not _positive(heads.head_budget, heads.head_lr)),
+            ("head_budget and head_lr must be above 0 and finite", not heads_can_learn),
             ("frames must be 64 or more", heads.frames < 64),
             ("held_out must be above 0 and below 1", not 0 < held.held_out < 1),
             ("choosing_frames must be 10 or more", held.choosing_frames < 10),
             ("measuring_windows must be 10 or more", held.measuring_windows < 10),
         )
         if bad
-    ]  # fmt: skip
+    ]
     if wrong:
         raise TrainError("; ".join(wrong))
 

@@ -6,17 +6,17 @@ from torch import nn
 from trainer.data import Dataset
 from trainer.errors import TrainError
 from trainer.run.cost import Prices
-from trainer.run.outcome import Shown, finish
+from trainer.run.outcome import Reporting, finish
 from trainer.run.prepare import Prepared, prepare
 from trainer.run.settings import made
-from trainer.tasks.asked import Parts, Work, of_base
+from trainer.tasks.asked import Splits, Work, of_base
 from trainer.tasks.cuts import as_layers
 
 _PRICES = Prices(step=3.0, selection=1.0, bookkeeping=0.0, unit_s=1e-3)
 """Set, not measured: with selector `uniform` they say no more than how many steps a budget is, the same everywhere."""
 
 
-def prepared_base(work: Work, parts: Parts) -> Prepared:
+def prepared_base(work: Work, splits: Splits) -> Prepared:
     """The run that trains it, about to begin. Raises TrainError where there is no such network, or it cannot be cut."""
     asked = work.asked.base
     settings = made(
@@ -29,7 +29,7 @@ def prepared_base(work: Work, parts: Parts) -> Prepared:
             "seed": work.asked.seed,
         }
     )
-    train, test = of_base(work, parts.learning), of_base(work, work.dataset.test)
+    train, test = of_base(work, splits.learning), of_base(work, work.dataset.test)
     if not len(train.labels) or not len(test.labels):
         raise TrainError(f"there are no pictures of the base's classes {work.base_classes}")
     classes = tuple(work.dataset.classes[c] for c in work.base_classes)
@@ -41,6 +41,6 @@ def prepared_base(work: Work, parts: Parts) -> Prepared:
 
 def trained_base(prepared: Prepared, *, quiet: bool) -> tuple[nn.Sequential, float]:
     """The base, in evaluation mode, and its error on the test split of its own classes. Raises TrainError."""
-    outcome = finish(prepared, Shown(quiet=quiet))
+    outcome = finish(prepared, Reporting(quiet=quiet))
     module = prepared.learner.module.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue] - torch's stub lacks it
     return as_layers(module.eval()), float(outcome["test_error"])

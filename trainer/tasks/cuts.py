@@ -1,10 +1,8 @@
 """Where a trained network may be cut, and its two sides: the stem, frozen for good, and what a head begins as."""
 
 import copy
-import hashlib
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from trainer.errors import TrainError
 
@@ -82,16 +80,3 @@ def thawed(base: nn.Sequential, frozen: int, deeper: nn.Sequential) -> nn.Sequen
 def _part(base: nn.Sequential, begin: int, end: int) -> nn.Sequential:
     """These layers themselves, as a network."""
     return nn.Sequential(*list(base)[begin:end])
-
-
-def content_hash(module: nn.Module) -> str:
-    """sha256, in hex, of all weights and buffers: names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(_bytes(tensor))
-    return digest.hexdigest()
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()

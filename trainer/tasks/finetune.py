@@ -19,8 +19,8 @@ from trainer.run.pixels import floats
 from trainer.run.schedule import learning_rate
 from trainer.run.sizing import layer_multiplications
 from trainer.tasks.cuts import fresh_head, stem_of, thawed
+from trainer.tasks.footage import Frames
 from trainer.tasks.kinds import Wanted
-from trainer.tasks.stream import Frames
 
 CACHE_BYTES = 512 << 20
 """Activations of the training frames are kept where they fit into so much; else they are computed for every batch."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.backends.base import BackendError
 from models.stems import Head, Heads, Package, SharedTask, Stem
 from trainer.errors import TrainError
+from trainer.tasks.footage import Footage
 from trainer.tasks.kinds import Wanted
 from trainer.tasks.rates import (
     Flags,
@@ -19,7 +20,6 @@ from trainer.tasks.rates import (
     measured_f1,
     rates,
 )
-from trainer.tasks.stream import Stream
 
 _ROWS = 64
 """Frames at a time."""
@@ -41,7 +41,7 @@ class Measured:
 
 
 def said(
-    folder: Path, package: Package, stream: Stream, tick: Callable[[int], object] = lambda _: None
+    folder: Path, package: Package, footage: Footage, tick: Callable[[int], object] = lambda _: None
 ) -> Said:
     """The scores that every head of the package in `folder` gives every frame. `tick` hears of frames as they are done.
 
@@ -50,7 +50,7 @@ def said(
     try:
         stem, heads = Stem.open(folder, package), Heads.open(folder, package)
         try:
-            parts = [_scores(stem, heads, package, rows) for rows in _batches(stream, tick)]
+            parts = [_scores(stem, heads, package, rows) for rows in _batches(footage, tick)]
         finally:
             heads.close()
             stem.close()
@@ -63,7 +63,7 @@ def said(
 class Watched:
     """A stream and what the heads say of it."""
 
-    stream: Stream
+    footage: Footage
     said: Said
 
 
@@ -77,7 +77,7 @@ def rated(
     task, or nothing else.
     """
     heads = tuple(_rated_head(task, h, wanted, choosing, measuring) for h in task.heads)
-    events = measuring.stream.events(wanted)
+    events = measuring.footage.events(wanted)
     flags = [_positives(task, head, measuring) for head in heads]
     rows = [
         Measured(
@@ -96,9 +96,9 @@ def _rated_head(
     key = task.name, head.frozen
     try:
         threshold = best_threshold(
-            choosing.said[key], choosing.stream.frame_events(wanted), task.event_frequency
+            choosing.said[key], choosing.footage.frame_events(wanted), task.event_frequency
         )
-        found = rates(measuring.said[key] >= threshold, measuring.stream.frame_events(wanted))
+        found = rates(measuring.said[key] >= threshold, measuring.footage.frame_events(wanted))
     except ValueError as error:
         raise TrainError(f"task {task.name}: {error}") from error
     return replace(
@@ -112,12 +112,12 @@ def _rated_head(
 def _positives(task: SharedTask, head: Head, watched: Watched) -> Flags:
     """(windows, frames of one)."""
     scores = watched.said[task.name, head.frozen]
-    return (scores >= head.threshold).reshape(-1, watched.stream.window_frames)
+    return (scores >= head.threshold).reshape(-1, watched.footage.window_frames)
 
 
-def _batches(stream: Stream, tick: Callable[[int], object]) -> Iterator[NDArray[np.float32]]:
-    for at in range(0, len(stream.frames), _ROWS):
-        rows = stream.frames[at : at + _ROWS].astype(np.float32)
+def _batches(footage: Footage, tick: Callable[[int], object]) -> Iterator[NDArray[np.float32]]:
+    for at in range(0, len(footage.frames), _ROWS):
+        rows = footage.frames[at : at + _ROWS].astype(np.float32)
         yield rows
         tick(len(rows))
 

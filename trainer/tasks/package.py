@@ -21,8 +21,8 @@ from trainer.tasks.asked import Work
 from trainer.tasks.cuts import stem_of
 from trainer.tasks.export import export_head, export_stem, scored, tensor_name
 from trainer.tasks.finetune import Heads
+from trainer.tasks.footage import Frames
 from trainer.tasks.measure import Said
-from trainer.tasks.stream import Frames
 
 Files = dict[str | tuple[str, int], Path]
 

@@ -15,14 +15,14 @@ from tqdm import tqdm
 from models.stems import Package
 from trainer.data import load
 from trainer.publish.deliver import check_writable
-from trainer.tasks.asked import Asked, Parts, Work, checked, parts_of
+from trainer.tasks.asked import Asked, Splits, Work, checked, splits_of
 from trainer.tasks.base import prepared_base, trained_base
 from trainer.tasks.cuts import as_layers, asked_points
 from trainer.tasks.finetune import Heads, Lesson, Tuning, fine_tuned
+from trainer.tasks.footage import Footage
 from trainer.tasks.measure import Measured, Watched, rated, said
 from trainer.tasks.package import Trained, check_parity, exported, published
 from trainer.tasks.shown import Shown, shown_of
-from trainer.tasks.stream import Stream
 
 _PARITY_FRAMES = 256
 
@@ -32,21 +32,21 @@ def run(asked: Asked, repository: Path | None, *, quiet: bool) -> dict[str, Any]
     work = checked(asked, load(asked.data))
     if repository is not None:
         check_writable(repository)
-    parts = parts_of(work)
-    shown = shown_of(work, parts)
-    trained = _trained(work, parts, shown.lesson, quiet=quiet)
+    splits = splits_of(work)
+    shown = shown_of(work, splits)
+    trained = _trained(work, splits, shown.lesson, quiet=quiet)
     with tempfile.TemporaryDirectory(prefix="gearshift-tasks-") as folder:
-        package, files = exported(work, trained, parts.measuring.images, Path(folder))
+        package, files = exported(work, trained, splits.measuring.images, Path(folder))
         draft = published(Path(folder), package, files)
         watched = _watched(shown, draft, Path(folder) / draft.base.name, quiet=quiet)
         package, rows = _rated(work, trained, draft, watched)
         if repository is not None:
             package = published(repository, package, files)
-    return _told(work, trained, package, rows, repository)
+    return _outcome(work, trained, package, rows, repository)
 
 
-def _trained(work: Work, parts: Parts, lesson: Stream, *, quiet: bool) -> Trained:
-    prepared = prepared_base(work, parts)
+def _trained(work: Work, splits: Splits, lesson: Footage, *, quiet: bool) -> Trained:
+    prepared = prepared_base(work, splits)
     points = asked_points(work.asked.heads.points, as_layers(prepared.learner.module))
     base, error = trained_base(prepared, quiet=quiet)
     heads = _heads(work, base, points, Lesson(lesson.frames, lesson.kinds), quiet=quiet)
@@ -82,7 +82,7 @@ def _rated(
     work: Work, trained: Trained, package: Package, watched: tuple[Watched, Watched]
 ) -> tuple[Package, list[Measured]]:
     """`package` with thresholds, rates and correlations, once torch and what was exported are found to agree."""
-    check_parity(trained, watched[0].stream.frames[:_PARITY_FRAMES], watched[0].said)
+    check_parity(trained, watched[0].footage.frames[:_PARITY_FRAMES], watched[0].said)
     origin = _origin(work, trained)
     found = [
         rated(replace(task, origin=origin), one, *watched)
@@ -107,7 +107,7 @@ def _origin(work: Work, trained: Trained) -> str:
     )
 
 
-def _told(
+def _outcome(
     work: Work,
     trained: Trained,
     package: Package,

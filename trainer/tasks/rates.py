@@ -16,12 +16,10 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """P(positive | the frame is of an event), P(positive | it is not), as counted; over how many frames of each."""
+    """P(positive | the frame is of an event), P(positive | it is not), as counted over frames."""
 
     true_positive: float
     false_positive: float
-    event_frames: int
-    other_frames: int
 
 
 def best_threshold(scores: Scores, events: Flags, frequency: float) -> float:
@@ -45,10 +43,9 @@ def best_threshold(scores: Scores, events: Flags, frequency: float) -> float:
 
 def rates(positives: Flags, events: Flags) -> Rates:
     """Counted over frames: `positives` (n,) and whether each is of an event, (n,). Raises ValueError as above."""
-    ours, others = int(events.sum()), int((~events).sum())
-    if not ours or not others:
+    if not 0 < events.sum() < len(events):
         raise ValueError("rates need frames of events and others; take more windows")
-    return Rates(float(positives[events].mean()), float(positives[~events].mean()), ours, others)
+    return Rates(float(positives[events].mean()), float(positives[~events].mean()))
 
 
 def missed(positive: float, frames: int, correlation: float) -> float:
@@ -64,8 +61,8 @@ def f1_of(recall: float, reported: float, frequency: float) -> float:
 
 def measured_f1(positives: Flags, events: Flags, frequency: float) -> float:
     """Event F1 as counted: `positives` (windows, frames analysed), `events` (windows,); one positive reports it."""
-    told: Flags = np.any(positives, axis=1)
-    return f1_of(float(told[events].mean()), float(told[~events].mean()), frequency)
+    reported: Flags = np.any(positives, axis=1)
+    return f1_of(float(reported[events].mean()), float(reported[~events].mean()), frequency)
 
 
 def fitted_correlation(heads: Sequence[Flags], events: Flags, frequency: float) -> float:

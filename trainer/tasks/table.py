@@ -29,7 +29,7 @@ def table(outcome: dict[str, Any]) -> str:
 
 def _row(task: dict[str, Any], points: list[str]) -> list[str]:
     branches = (task["branches"][point] for point in points)
-    told = [
+    figures = [
         f"{b['true_positive']:.2f}/{b['false_positive']:.3f} {b['event_f1']:.2f}" for b in branches
     ]
-    return [task["name"], f"{task['event_frequency']:.2f}", f"{task['correlation']:.2f}", *told]
+    return [task["name"], f"{task['event_frequency']:.2f}", f"{task['correlation']:.2f}", *figures]

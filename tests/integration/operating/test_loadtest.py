@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loadtest import wire
 from loadtest.__main__ import main
 from loadtest.client import ClosedLoop, OpenLoop, drive
 from loadtest.errors import BadTarget
@@ -21,6 +20,7 @@ from loadtest.pictures import Album, from_folder
 from loadtest.reporting.report import summarise
 from loadtest.target import Target, discover
 from tests.support.serving.commands import free_port
+from wire import inference_pb2 as pb
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -122,7 +122,7 @@ def test_requests_carry_the_demand_and_pictures_of_the_models_size(url: str, tmp
     demand = Demand(slo_s=0.05, min_accuracy=0.7, slo_class="gold", variant="big", rows=2)
     pool = build_pool("picture", discover(target), demand, from_folder(tmp_path), seed=1)
 
-    request = wire.ModelInferRequest.FromString(pool[0])
+    request = pb.ModelInferRequest.FromString(pool[0])
     assert request.parameters["slo_ms"].double_param == 50.0
     assert request.parameters["min_accuracy"].double_param == 0.7
     assert request.parameters["slo_class"].string_param == "gold"

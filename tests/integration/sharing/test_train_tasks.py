@@ -17,11 +17,11 @@ from models.stems import Heads, Package, Stem, load_package
 from tests.support.training.command import train_tasks
 from trainer.data import load
 from trainer.tasks.__main__ import main
-from trainer.tasks.asked import Asked, Base, Held, Scenes, checked, parts_of
+from trainer.tasks.asked import Asked, Base, Held, Scenes, checked, splits_of
 from trainer.tasks.asked import Heads as AskedHeads
+from trainer.tasks.footage import Footage
 from trainer.tasks.measure import said
 from trainer.tasks.shown import shown_of
-from trainer.tasks.stream import Stream
 from trainer.tasks.table import table
 
 ASKED = {
@@ -52,7 +52,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Package, 
     return place, load_package(place), json.loads(done.stdout)
 
 
-def measuring_stream() -> tuple[Stream, Any]:
+def measuring_stream() -> tuple[Footage, Any]:
     """What the command measured on, made again from what it says that it was asked."""
     held = Held(choosing_frames=600, measuring_windows=100)
     heads = AskedHeads(tasks=str(ASKED["tasks"]), points="3,5", head_budget=4000, frames=1000)
@@ -64,7 +64,7 @@ def measuring_stream() -> tuple[Stream, Any]:
         held=held,
     )
     work = checked(asked, load("digits"))
-    return shown_of(work, parts_of(work)).measuring, work
+    return shown_of(work, splits_of(work)).measuring, work
 
 
 def test_a_package_has_every_task_at_every_point(published: tuple[Path, Package, dict[str, Any]]):

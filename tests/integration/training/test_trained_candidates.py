@@ -23,12 +23,12 @@ torch = pytest.importorskip("torch")
 from trainer.publish.candidates import Samples, make_candidates  # noqa: E402 - needs torch
 from trainer.publish.evaluate import evaluate, scores  # noqa: E402
 from trainer.publish.export import check_parity, to_onnx  # noqa: E402
-from trainer.publish.publish import CandidateFile, Run, Spent, publish  # noqa: E402
+from trainer.publish.repository import CandidateFile, Provenance, Spent, publish  # noqa: E402
 from trainer.publish.signature import signature  # noqa: E402
 
 CLASSES = ("stripe", "column", "blank")
 SHAPES = signature("shapes", (1, 8, 8), CLASSES, Slo(0.02))
-RUN = Run("shapes", "drawn", "uniform", 0, 0.0, Spent(10.0, 8, 4, 0.1))
+RUN = Provenance("shapes", "drawn", "uniform", 0, 0.0, Spent(10.0, 8, 4, 0.1))
 
 
 def shapes(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -293,12 +293,12 @@ import resource, sys
 from pathlib import Path
 from models.catalog import Accuracy, Slo
 from trainer.errors import TrainError
-from trainer.publish import CandidateFile, Run, Spent, publish
+from trainer.publish.repository import CandidateFile, Provenance, Spent, publish
 from trainer.publish.signature import signature
 root, path = map(Path, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
 family = signature("shapes", (1, 8, 8), ("stripe", "column", "blank"), Slo(0.02))
-run = Run("shapes", "drawn", "uniform", 1, 0.0, Spent(1.0, 1, 1, 0.1))
+run = Provenance("shapes", "drawn", "uniform", 1, 0.0, Spent(1.0, 1, 1, 0.1))
 try:
     publish(root, family, [CandidateFile("big", "fp32", path, Accuracy(0.9, "made up"))], run)
 except TrainError as error:

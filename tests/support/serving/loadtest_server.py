@@ -14,7 +14,8 @@ from typing import Any
 
 import grpc
 
-from loadtest import wire
+from loadtest.target import SERVICE
+from wire import inference_pb2 as pb
 
 MODELS = {
     "echo": ("FP32", (-1, 16)),
@@ -39,28 +40,28 @@ class Echo(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: Any) -> Any:
         """The method called, raw bytes in and out."""
-        method = self._methods.get(handler_call_details.method.removeprefix(wire.SERVICE))
+        method = self._methods.get(handler_call_details.method.removeprefix(SERVICE))
         return None if method is None else grpc.unary_unary_rpc_method_handler(method)
 
     def ready(self, request: bytes, _: Any) -> bytes:
         """Every known model but `loading`."""
-        name = wire.ModelReadyRequest.FromString(request).name
+        name = pb.ModelReadyRequest.FromString(request).name
         ready = name in MODELS and name != "loading"
-        return wire.ModelReadyResponse(ready=ready).SerializeToString()
+        return pb.ModelReadyResponse(ready=ready).SerializeToString()
 
     def metadata(self, request: bytes, context: Any) -> bytes:
         """The model's one input."""
-        name = wire.ModelMetadataRequest.FromString(request).name
+        name = pb.ModelMetadataRequest.FromString(request).name
         if name not in MODELS:
             context.abort(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{name}'")
-        answer = wire.ModelMetadataResponse(name=name)
+        answer = pb.ModelMetadataResponse(name=name)
         datatype, shape = MODELS[name]
         answer.inputs.add(name="x", datatype=datatype, shape=shape)
         return answer.SerializeToString()
 
     def infer(self, request: bytes, context: Any) -> bytes:
         """What was sent, with the response parameters of a server that names its arms."""
-        asked = wire.ModelInferRequest.FromString(request)
+        asked = pb.ModelInferRequest.FromString(request)
         if asked.model_name == "busy":
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue full")
         if asked.model_name == "wrong":
@@ -73,7 +74,7 @@ class Echo(grpc.GenericRpcHandler):
 
 
 def _answer(asked: Any) -> Any:
-    answer = wire.ModelInferResponse(model_name=asked.model_name, id=asked.id)
+    answer = pb.ModelInferResponse(model_name=asked.model_name, id=asked.id)
     said = answer.parameters
     said["variant"].string_param = asked.parameters["variant"].string_param or "small"
     said["precision"].string_param = "int8"

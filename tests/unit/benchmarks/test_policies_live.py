@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.policies.policies_live_run import Figures, Run, arms_of
+from benchmarks.policies.policies_live_run import Delivered, LiveRun, arms_of
 from benchmarks.policies.policies_live_table import markdown
 from wire import control_pb2
 
@@ -16,10 +16,10 @@ def a_plan(factor: float) -> control_pb2.Plan:
     return plan
 
 
-def a_run(policy: str, awg: float, predicted: float = 0.7, in_full: bool = True) -> Run:
+def a_run(policy: str, awg: float, predicted: float = 0.7, in_full: bool = True) -> LiveRun:
     """One policy's run."""
-    live, told = (Figures(awg=a, attainment=0.99, accuracy=0.75) for a in (awg, predicted))
-    return Run(policy, in_full, live, told, 12.0, "")
+    live, told = (Delivered(awg=a, attainment=0.99, accuracy=0.75) for a in (awg, predicted))
+    return LiveRun(policy, in_full, live, told, 12.0, "")
 
 
 def a_result() -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gearshift.asking import plain
-from gearshift.status_text import told
+from gearshift.status_text import text_of
 from wire import control_pb2
 
 pb: Any = control_pb2
@@ -42,7 +42,7 @@ def text(decisions: list[Any] | None = None, frontier: Any = None, **plan: Any) 
     given = {"family": "imagenet", "policy": "adaptive", "slo_ms": 47.2, **plan}
     message = pb.Plan(load=pb.Load(), recent=pb.Results(window_s=10), **given)
     more = {"frontier": frontier and plain(frontier)}
-    return told({**plain(message), **more, "decisions": [plain(one) for one in decisions or []]})
+    return text_of({**plain(message), **more, "decisions": [plain(one) for one in decisions or []]})
 
 
 def test_an_arm_has_its_latency_by_batch_and_its_speed():

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loadtest import wire
 from loadtest.errors import BadOption, BadTarget
 from loadtest.inputs import POOL, Demand, build_pool
 from loadtest.pictures import Album, crop, from_cache
 from loadtest.target import Input
+from wire import inference_pb2 as pb
 
 
 def a_wheel(folder: Path, *members: str) -> None:
@@ -61,7 +61,7 @@ def test_the_pool_holds_different_requests_and_the_same_for_the_same_seed():
 def test_tensors_fill_the_models_shape_and_datatype(datatype: str, size: int):
     pool = build_pool("m", (Input("x", datatype, (-1, 5)),), Demand(rows=3), Album(""), seed=0)
 
-    request = wire.ModelInferRequest.FromString(pool[0])
+    request = pb.ModelInferRequest.FromString(pool[0])
 
     assert list(request.inputs[0].shape) == [3, 5]
     assert len(request.raw_input_contents[0]) == 15 * size

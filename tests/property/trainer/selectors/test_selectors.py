@@ -129,7 +129,7 @@ def test_the_queue_loses_duplicates_and_reorders_nothing(size: int, steps: list[
             queue = other
         assert len(queue) == pushed - len(popped)
 
-    assert popped + queue.rest()[0].tolist() == list(range(pushed))
+    assert popped + queue.state()["ids"].tolist() == list(range(pushed))
 
 
 @given(losses, st.floats(0, 0.9), seeds)

@@ -7,8 +7,8 @@ import pytest
 
 from trainer.arguments import parser
 from trainer.compare.contest import command, named
-from trainer.compare.grid import Point
-from trainer.compare.pricelist import PRICES, in_units, listed, parted, told
+from trainer.compare.outcomes import Cell
+from trainer.compare.pricelist import PRICES, in_units, in_words, listed, parted
 from trainer.errors import TrainError
 from trainer.run.cost import Prices
 from trainer.run.settings import HELD_OUT, Recipe, Selection, Settings
@@ -97,18 +97,18 @@ def test_damaged_prices_are_not_taken(tmp_path: Path, text: str):
 
 
 def test_prices_are_told_with_every_f():
-    text = told({"uniform": FAST, "stale@bf16": replace(FAST, selection=0.6)})
+    text = in_words({"uniform": FAST, "stale@bf16": replace(FAST, selection=0.6)})
 
     assert "4.00 units" in text
     assert "0.60 (f = 0.15) or 1.00 (f = 0.25)" in text
 
 
 def test_a_point_is_a_command_that_says_everything():
-    point = Point("stale:n=3@bf16", 5000.0, 7)
+    cell = Cell("stale:n=3@bf16", 5000.0, 7)
 
-    argv = command(point, SETTINGS, FAST)
+    argv = command(cell, SETTINGS, FAST)
 
-    assert argv == command(point, SETTINGS, FAST)
+    assert argv == command(cell, SETTINGS, FAST)
     for part in (
         "--json",
         "--data=digits",
@@ -124,7 +124,7 @@ def test_a_point_is_a_command_that_says_everything():
 def test_only_a_selector_that_adapts_has_examples_held_out():
     held_out = {
         s: next(
-            a for a in command(Point(s, 5000.0, 1), SETTINGS, FAST) if a.startswith("--held-out")
+            a for a in command(Cell(s, 5000.0, 1), SETTINGS, FAST) if a.startswith("--held-out")
         )
         for s in ("adaptive", "uniform")
     }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trainer.compare.curves import (
-    Curve,
+    ErrorCurve,
     Summary,
     backprops_at,
     curve_of,
@@ -16,7 +16,7 @@ from trainer.compare.curves import (
     shape,
     summary,
 )
-from trainer.compare.outcomes import Finished, Outcome, Point
+from trainer.compare.outcomes import Cell, Finished, Outcome
 from trainer.compare.speedups import levels, log_speedup, speedup
 
 BUDGETS = (1e5, 2e5, 4e5, 8e5, 1.6e6)
@@ -27,17 +27,17 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
-def _curve(errors: Sequence[Sequence[float]], budgets: Sequence[float] = BUDGETS) -> Curve:
+def _curve(errors: Sequence[Sequence[float]], budgets: Sequence[float] = BUDGETS) -> ErrorCurve:
     """Errors by budget, by seed; a third of a budget is backpropagated."""
     found = np.array(errors, float)
     backprops = np.where(np.isnan(found), np.nan, np.array(budgets)[: len(found), None] / 3.0)
     seeds = tuple(range(found.shape[1]))
-    return Curve("any", tuple(budgets[: len(found)]), seeds, found, backprops)
+    return ErrorCurve("any", tuple(budgets[: len(found)]), seeds, found, backprops)
 
 
 def _law(
     speed: float, noise: float = 0.0, seeds: int = 3, rng: np.random.Generator | None = None
-) -> Curve:
+) -> ErrorCurve:
     """A power law with a floor, `speed` times as fast as the law itself."""
     means = 0.05 + 0.6 * (speed * np.array(BUDGETS)) ** -0.3
     size = (len(BUDGETS), seeds)
@@ -228,8 +228,8 @@ def test_differences_are_taken_seed_by_seed():
 def test_runs_become_a_curve_whatever_their_order():
     outcome = Outcome(0.1, 100.0, 1.0, 40.0, 1.0, None, None)
     runs = [
-        Finished(Point("a", 200.0, 5), "", outcome),
-        Finished(Point("b", 100.0, 5), "", outcome),
+        Finished(Cell("a", 200.0, 5), "", outcome),
+        Finished(Cell("b", 100.0, 5), "", outcome),
     ]
 
     found = curve_of("a", (200.0, 100.0), (4, 5), runs)

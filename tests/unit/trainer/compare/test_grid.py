@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from trainer.compare.grid import Lanes, Point, Runs, order, run_all
+from trainer.compare.grid import Lanes, order, run_all
+from trainer.compare.outcomes import Cell
+from trainer.compare.runs import Runs
 from trainer.errors import TrainError
 
-POINTS = [Point(s, b, n) for s in ("uniform", "stale:n=2") for b in (100.0, 200.0) for n in (1, 2)]
-ONE, OTHER = POINTS[0], POINTS[1]
+CELLS = [Cell(s, b, n) for s in ("uniform", "stale:n=2") for b in (100.0, 200.0) for n in (1, 2)]
+ONE, OTHER = CELLS[0], CELLS[1]
 OUTCOME = {
     "test_error": 0.1,
     "units": 100,
@@ -26,8 +28,8 @@ OUTCOME = {
 LANES = Lanes(at_once=2, threads=1)
 
 
-def _prints(point: Point) -> list[str]:
-    result = json.dumps({**OUTCOME, "test_error": point.seed / 10, "units": point.budget})
+def _prints(cell: Cell) -> list[str]:
+    result = json.dumps({**OUTCOME, "test_error": cell.seed / 10, "units": cell.budget})
     return [sys.executable, "-c", f"print('starting'); print('''{result}''')"]
 
 
@@ -40,31 +42,31 @@ def _does(source: str) -> list[str]:
     return [sys.executable, "-c", source]
 
 
-def _never(point: Point) -> list[str]:
+def _never(cell: Cell) -> list[str]:
     """As `_prints`, but a program that is not there: running it fails."""
-    return ["/nonexistent/python", *_prints(point)[1:]]
+    return ["/nonexistent/python", *_prints(cell)[1:]]
 
 
 def test_every_point_is_run_and_its_outcome_kept(tmp_path: Path):
     results, shown = Runs(tmp_path / "runs.jsonl"), io.StringIO()
 
-    failures = run_all(POINTS, _prints, LANES, results, shown)
+    failures = run_all(CELLS, _prints, LANES, results, shown)
 
     assert failures == ()
-    for point in POINTS:
-        found = results.find(point, LANES.fingerprint(_prints(point)))
+    for cell in CELLS:
+        found = results.find(cell, LANES.fingerprint(_prints(cell)))
         assert found is not None
-        assert (found.outcome.test_error, found.outcome.units) == (point.seed / 10, point.budget)
+        assert (found.outcome.test_error, found.outcome.units) == (cell.seed / 10, cell.budget)
     assert "8/8" in shown.getvalue()
 
 
 def test_a_second_comparison_runs_only_what_the_first_did_not(tmp_path: Path):
-    run_all(POINTS[:5], _prints, LANES, Runs(tmp_path / "runs.jsonl"), io.StringIO())
+    run_all(CELLS[:5], _prints, LANES, Runs(tmp_path / "runs.jsonl"), io.StringIO())
 
     again = Runs(tmp_path / "runs.jsonl")
-    failures = run_all(POINTS, _never, LANES, again, io.StringIO())
+    failures = run_all(CELLS, _never, LANES, again, io.StringIO())
 
-    assert {f.point for f in failures} == set(POINTS[5:])
+    assert {f.cell for f in failures} == set(CELLS[5:])
     assert all("could not be started" in f.reason for f in failures)
 
 
@@ -81,12 +83,12 @@ def test_a_torn_last_line_is_dropped_with_a_warning_and_run_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     path = tmp_path / "runs.jsonl"
-    run_all(POINTS[:2], _prints, Lanes(1, 1), Runs(path), io.StringIO())
+    run_all(CELLS[:2], _prints, Lanes(1, 1), Runs(path), io.StringIO())
     whole = path.read_bytes()
     path.write_bytes(whole[:-7])
 
     results = Runs(path)
-    run_all(POINTS[:2], _prints, Lanes(1, 1), results, io.StringIO())
+    run_all(CELLS[:2], _prints, Lanes(1, 1), results, io.StringIO())
 
     assert "torn" in caplog.text
     assert path.read_bytes() == whole
@@ -132,7 +134,7 @@ def test_a_failed_run_is_told_and_does_not_stop_the_others(tmp_path: Path, sourc
         shown,
     )
 
-    assert [f.point for f in failures] == [ONE]
+    assert [f.cell for f in failures] == [ONE]
     assert told in failures[0].reason
     assert told in shown.getvalue()
     assert results.find(OTHER, LANES.fingerprint(_prints(OTHER))) is not None
@@ -171,8 +173,8 @@ signal.pause()
 """
     first, second = order([ONE, OTHER])
 
-    def command(point: Point) -> list[str]:
-        return _prints(point) if point == first else _does(blocks)
+    def command(cell: Cell) -> list[str]:
+        return _prints(cell) if cell == first else _does(blocks)
 
     with pytest.raises(KeyboardInterrupt):
         run_all([first, second], command, LANES, Runs(path), io.StringIO())
@@ -208,15 +210,15 @@ def test_results_that_the_disk_does_not_take_stop_the_comparison(tmp_path: Path)
     (tmp_path / "gone").rmdir()
 
     with pytest.raises(TrainError, match="cannot write"):
-        run_all(POINTS, _prints, LANES, results, io.StringIO())
+        run_all(CELLS, _prints, LANES, results, io.StringIO())
 
 
 def test_selectors_take_turns_within_a_seed_and_budget():
-    points = [Point(s, b, n) for s in "abc" for b in (1.0, 2.0) for n in (7, 8)]
+    cells = [Cell(s, b, n) for s in "abc" for b in (1.0, 2.0) for n in (7, 8)]
 
-    ordered = order(points)
+    ordered = order(cells)
 
-    assert Counter(ordered) == Counter(points)
+    assert Counter(ordered) == Counter(cells)
     blocks = [ordered[i : i + 3] for i in range(0, 12, 3)]
     assert all(len({(p.budget, p.seed) for p in block}) == 1 for block in blocks)
     assert [block[0].selector for block in blocks] == ["a", "b", "c", "a"]

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.compare import compare as command
+from trainer.compare import comparison as command
 from trainer.compare import plot
-from trainer.compare.compare import Comparison, compare
+from trainer.compare.comparison import Comparison, compare
 from trainer.compare.findings import Findings, findings
-from trainer.compare.outcomes import Finished, Outcome, Point
+from trainer.compare.outcomes import Cell, Finished, Outcome
 from trainer.compare.report import About, markdown
 from trainer.compare.sentences import in_short
 from trainer.errors import TrainError
@@ -31,12 +31,12 @@ ABOUT = About(
 )
 
 
-def _finished(point: Point, speed: float, noise: float) -> Finished:
-    scatter = np.random.default_rng([point.seed, int(point.budget)]).normal(0.0, noise)
-    error = 0.05 + 0.6 * (speed * point.budget) ** -0.3 + scatter
-    backprops = point.budget / (3.0 * speed)
+def _finished(cell: Cell, speed: float, noise: float) -> Finished:
+    scatter = np.random.default_rng([cell.seed, int(cell.budget)]).normal(0.0, noise)
+    error = 0.05 + 0.6 * (speed * cell.budget) ** -0.3 + scatter
+    backprops = cell.budget / (3.0 * speed)
     return Finished(
-        point, "", Outcome(error, point.budget, 9.0, backprops, point.budget / 1e4, 0.5, 0.25)
+        cell, "", Outcome(error, cell.budget, 9.0, backprops, cell.budget / 1e4, 0.5, 0.25)
     )
 
 
@@ -47,18 +47,18 @@ def _found(
     controls: Sequence[str] = (),
 ) -> Findings:
     """Runs of power laws, `speeds` times as fast as uniform, with noise of their own for each selector."""
-    points = [Point(s, b, n) for s in speeds for b in BUDGETS for n in seeds]
+    cells = [Cell(s, b, n) for s in speeds for b in BUDGETS for n in seeds]
     names = list(speeds)
     runs = [
         replace(
             _finished(
                 replace(p, seed=p.seed + 100 * names.index(p.selector)), speeds[p.selector], noise
             ),
-            point=p,
+            cell=p,
         )
-        for p in points
+        for p in cells
     ]
-    return findings(points, runs, {}, ("uniform", *controls), np.random.default_rng(3))
+    return findings(cells, runs, {}, ("uniform", *controls), np.random.default_rng(3))
 
 
 def test_the_report_has_everything_that_a_reader_needs_to_repeat_and_check_it():
@@ -153,7 +153,7 @@ def test_units_that_cost_more_cpu_seconds_than_the_baselines_are_told():
     found = _found({"uniform": 1.0, "fast": 1.8})
 
     def dearer(run: Finished) -> Finished:
-        by = 1.2 if run.point.selector == "fast" else 1.0
+        by = 1.2 if run.cell.selector == "fast" else 1.0
         return replace(run, outcome=replace(run.outcome, cpu_seconds=by * run.outcome.cpu_seconds))
 
     lines = in_short(replace(found, runs=tuple(map(dearer, found.runs))))
@@ -174,9 +174,9 @@ def test_runs_that_overspend_their_budget_are_told():
 
 
 def test_a_comparison_without_any_result_still_has_a_report():
-    points = [Point(s, b, 1) for s in ("uniform", "fast") for b in BUDGETS]
-    absent = dict.fromkeys(points, "exit 2: no |data|\nhere")
-    found = findings(points, [], absent, ("uniform",), np.random.default_rng(3))
+    cells = [Cell(s, b, 1) for s in ("uniform", "fast") for b in BUDGETS]
+    absent = dict.fromkeys(cells, "exit 2: no |data|\nhere")
+    found = findings(cells, [], absent, ("uniform",), np.random.default_rng(3))
 
     text = markdown(ABOUT, found, "p.png")
 
@@ -199,8 +199,8 @@ def test_the_plot_is_a_picture_of_every_curve(tmp_path: Path, seeds: tuple[int, 
 
 
 def test_a_plot_without_runs_is_an_empty_one(tmp_path: Path):
-    points = [Point("uniform", b, 1) for b in BUDGETS]
-    found = findings(points, [], {}, ("uniform",), np.random.default_rng(3))
+    cells = [Cell("uniform", b, 1) for b in BUDGETS]
+    found = findings(cells, [], {}, ("uniform",), np.random.default_rng(3))
 
     plot.draw(list(found.curves.values()), "nothing", tmp_path / "plot.png")
 
@@ -211,8 +211,8 @@ def _options(out: Path) -> Comparison:
     return Comparison(("uniform", "fast"), BUDGETS[:2], (1, 2), out, at_once=2)
 
 
-def _argv(point: Point) -> list[str]:
-    outcome = _finished(point, 1.8 if point.selector == "fast" else 1.0, 1e-4).outcome
+def _argv(cell: Cell) -> list[str]:
+    outcome = _finished(cell, 1.8 if cell.selector == "fast" else 1.0, 1e-4).outcome
     printed = {name: getattr(outcome, name) for name in Outcome.__slots__}
     return [sys.executable, "-c", f"print('''{json.dumps(printed)}''')"]
 
@@ -228,7 +228,7 @@ def test_a_comparison_writes_runs_table_plot_and_report(tmp_path: Path):
     with (tmp_path / "out" / command.TABLE).open() as file:
         rows = list(csv.DictReader(file))
     assert {(r["selector"], float(r["budget"]), int(r["seed"])) for r in rows} == {
-        (p.selector, p.budget, p.seed) for p in _options(tmp_path).points()
+        (p.selector, p.budget, p.seed) for p in _options(tmp_path).cells()
     }
     assert "Cheapest at equal error: `fast`" in shown.getvalue()
 
@@ -243,7 +243,7 @@ def test_the_same_runs_give_the_same_report(tmp_path: Path):
 
 
 def test_a_failed_run_is_in_the_report_and_the_exit_code(tmp_path: Path):
-    failing = Point("fast", BUDGETS[0], 2)
+    failing = Cell("fast", BUDGETS[0], 2)
     fails = [sys.executable, "-c", "raise SystemExit('diverged at step 7')"]
 
     code = compare(

@@ -25,16 +25,6 @@ def test_a_batch_comes_out_once_it_is_full():
     assert len(queue) == 1
 
 
-def test_the_rest_comes_out_at_the_end_and_only_once():
-    queue = Batches(3)
-    push(queue, 7, 8)
-
-    ids, weights = queue.rest()
-
-    assert (list(ids), list(weights)) == ([7, 8], [3.5, 4])
-    assert len(queue.rest()[0]) == 0
-
-
 def test_a_batch_that_came_out_does_not_change_afterwards():
     queue = Batches(2)
     push(queue, 1, 2)

@@ -1,14 +1,12 @@
-"""The sidecar's own messages are the server's; a frontier is read from a file as grpcurl prints it."""
+"""A frontier is read from a file as grpcurl prints it."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from trainer import wire
 from trainer.errors import TrainError
 from trainer.sidecar.frontier import read
-from wire import control_pb2
 
 TOLD = {
     "variants": [
@@ -26,20 +24,6 @@ TOLD = {
     "windowS": 60,
     "workers": 2,
 }
-
-
-@pytest.mark.parametrize("name", list(wire._MESSAGES))  # noqa: SLF001 - the table is what is compared
-def test_the_messages_are_those_of_the_control_service(name: str):
-    theirs = control_pb2.DESCRIPTOR.message_types_by_name[name].fields_by_name
-    ours = wire._CLASSES[name].DESCRIPTOR.fields_by_name  # noqa: SLF001
-
-    for field, mine in ours.items():
-        same = theirs[field]
-        assert (mine.number, mine.type, mine.is_repeated) == (
-            same.number,
-            same.type,
-            same.is_repeated,
-        )
 
 
 def test_a_frontier_is_read_from_what_grpcurl_prints(tmp_path: Path):

@@ -4,9 +4,9 @@ import pytest
 
 from trainer.sidecar.gaps import (
     MOST_SEEDS,
+    Attempt,
     Demand,
-    Option,
-    Point,
+    Performance,
     Proposal,
     Served,
     State,
@@ -16,21 +16,21 @@ from trainer.sidecar.gaps import (
     value,
 )
 
-SMALL = Option("cnn-w2-d1", 20_000, 1e7)
-MIDDLE = Option("cnn-w8-d2", 20_000, 1e8)
-LARGE = Option("cnn-w32-d2", 20_000, 1e9)
+SMALL = Attempt("cnn-w2-d1", 20_000, 1e7)
+MIDDLE = Attempt("cnn-w8-d2", 20_000, 1e8)
+LARGE = Attempt("cnn-w32-d2", 20_000, 1e9)
 ALL = [SMALL, MIDDLE, LARGE]
 WIDE = (Demand(1.0, 10.0),)
 
 
-def a_point(ms: float, accuracy: float, multiplications: float = 0.0) -> Point:
-    return Point(ms / 1e3, ms / 1e3, accuracy, multiplications)
+def a_point(ms: float, accuracy: float, multiplications: float = 0.0) -> Performance:
+    return Performance(ms / 1e3, ms / 1e3, accuracy, multiplications)
 
 
 def a_try(
-    option: Option = SMALL, accuracy: float = 0.6, state: State = "serving", seed: int = 0
+    attempt: Attempt = SMALL, accuracy: float = 0.6, state: State = "serving", seed: int = 0
 ) -> Tried:
-    return Tried(option, seed, accuracy, state)
+    return Tried(attempt, seed, accuracy, state)
 
 
 SERVES_SMALL = Served((a_point(1.0, 0.6, SMALL.multiplications),), WIDE)
@@ -46,7 +46,7 @@ def test_where_time_is_plenty_a_more_accurate_network_is_worth_most():
     proposal = proposed()
 
     assert proposal is not None
-    assert proposal.option == LARGE
+    assert proposal.attempt == LARGE
     assert proposal.seed == 0
     assert 0.0 < proposal.expected_gain < 0.4
 
@@ -69,7 +69,7 @@ def test_a_network_that_no_bound_has_time_for_gains_nothing():
     proposal = proposed(tight)
 
     assert proposal is not None
-    assert proposal.option == SMALL, "ten times the work is ten times 1 ms, more than half of 4 ms"
+    assert proposal.attempt == SMALL, "ten times the work is ten times 1 ms, more than half of 4 ms"
     assert proposal.seed == 1, "so only another run of the small one may help"
 
 
@@ -79,7 +79,7 @@ def test_requests_out_of_reach_of_all_that_serves_call_for_a_faster_network():
     proposal = proposed(served, a_try(LARGE, 0.95))
 
     assert proposal is not None
-    assert proposal.option == MIDDLE
+    assert proposal.attempt == MIDDLE
     assert "30 ms are out of reach of what serves" in proposal.reason
     assert proposal.expected_gain > 0.5
 
@@ -107,12 +107,12 @@ def test_what_was_dropped_broke_off_or_waits_is_not_proposed_again_but_a_larger_
     state: State,
 ):
     tried = [a_try(), a_try(LARGE, 0.7, state)]
-    longer = Option(LARGE.network, 10 * LARGE.budget, LARGE.multiplications)
+    longer = Attempt(LARGE.network, 10 * LARGE.budget, LARGE.multiplications)
 
     assert propose(SERVES_SMALL, tried, [LARGE], 0.0) is None
     again = propose(SERVES_SMALL, tried, [LARGE, longer], 0.0)
     assert again is not None
-    assert again.option == longer
+    assert again.attempt == longer
 
 
 def test_a_network_on_the_frontier_is_repeated_with_other_seeds_and_not_for_ever():
@@ -131,7 +131,9 @@ def test_of_two_that_gain_the_same_the_one_that_is_trained_sooner_is_proposed():
     proposal = propose(nothing, [], ALL, 0.0)
 
     assert proposal is not None
-    assert proposal.option == SMALL, "nothing was tried: each may be perfect, for all that is known"
+    assert proposal.attempt == SMALL, (
+        "nothing was tried: each may be perfect, for all that is known"
+    )
 
 
 def test_value_is_that_of_the_best_mix_within_the_workers_time():
@@ -153,9 +155,9 @@ def test_every_demand_counts_by_its_requests_and_its_own_bound():
 def test_the_latency_foreseen_is_on_the_line_through_what_serves_and_batches_save_as_much():
     served = Served(
         (
-            Point(1e-3, 0.5e-3, 0.6, 1e7),
-            Point(1.9e-3, 0.95e-3, 0.7, 1e8),
-            Point(5.0, 2.5, 0.7, 1e8),
+            Performance(1e-3, 0.5e-3, 0.6, 1e7),
+            Performance(1.9e-3, 0.95e-3, 0.7, 1e8),
+            Performance(5.0, 2.5, 0.7, 1e8),
         ),
         WIDE,
     )

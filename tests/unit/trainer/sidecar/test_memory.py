@@ -6,7 +6,7 @@ import pytest
 
 from trainer.errors import TrainError
 from trainer.sidecar.frontier import Standing
-from trainer.sidecar.gaps import Option, Point, Tried
+from trainer.sidecar.gaps import Attempt, Performance, Tried
 from trainer.sidecar.memory import points, tried
 
 SIZES = {"cnn-w2-d1": 1000, "cnn-w8-d2": 9000}
@@ -29,7 +29,7 @@ def a_standing(
 def test_files_of_one_run_are_one_try_as_good_as_the_best_of_them():
     files = [a_standing(accuracy=0.9), a_standing("rejected", accuracy=0.88)]
 
-    assert tried(files, sized) == [Tried(Option("cnn-w2-d1", 2e4, 1000), 1, 0.9, "serving")]
+    assert tried(files, sized) == [Tried(Attempt("cnn-w2-d1", 2e4, 1000), 1, 0.9, "serving")]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_runs_differ_by_network_budget_and_seed():
 def test_an_origin_without_a_budget_counts_by_the_units_spent():
     [found] = tried([a_standing(budget=0.0)], sized)
 
-    assert found.option.budget == 19_900
+    assert found.attempt.budget == 19_900
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_others_have_made_is_no_try_yet_serves(origin: str):
     other = a_standing(origin=origin)
 
     assert tried([other], sized) == []
-    assert points([other], sized) == (Point(0.002, 0.001, 0.9, 0.0),)
+    assert points([other], sized) == (Performance(0.002, 0.001, 0.9, 0.0),)
 
 
 def test_only_what_serves_with_a_known_latency_is_a_point():
@@ -88,4 +88,4 @@ def test_only_what_serves_with_a_known_latency_is_a_point():
 
     found = points([a_standing(), a_standing("trial"), unknown], sized)
 
-    assert found == (Point(0.002, 0.001, 0.9, 1000),)
+    assert found == (Performance(0.002, 0.001, 0.9, 1000),)

@@ -13,7 +13,7 @@ from trainer.run.sizing import multiplications
 from trainer.sidecar.assignment import Assignment
 from trainer.sidecar.frontier import Frontier, NoServer, Region, Standing
 from trainer.sidecar.gaps import Tried
-from trainer.sidecar.planning import Planner, told
+from trainer.sidecar.planning import Planner, as_values
 
 ORIGIN = '{"network": "cnn-w2-d1", "budget": 20000, "units": 19000, "seed": 0}'
 SERVES = Standing("v", 0.6, ORIGIN, "serving", "", {1: 0.001})
@@ -42,19 +42,19 @@ def test_a_family_begins_with_what_is_trained_soonest():
     proposal = a_planner("cnn-w8-d2", "cnn-w2-d1").first()
 
     assert proposal is not None
-    assert (proposal.option.network, proposal.option.budget) == ("cnn-w2-d1", 20_000)
+    assert (proposal.attempt.network, proposal.attempt.budget) == ("cnn-w2-d1", 20_000)
     assert "there is no family dots in models yet" in proposal.reason
 
 
 def test_a_family_does_not_begin_with_what_diverged():
     planner = a_planner("cnn-w8-d2", "cnn-w2-d1")
-    small = [Tried(o, 0, 0.0, "failed") for o in planner.options if o.network == "cnn-w2-d1"]
+    small = [Tried(o, 0, 0.0, "failed") for o in planner.attempts if o.network == "cnn-w2-d1"]
 
     proposal = planner.first(small)
 
     assert proposal is not None
-    assert (proposal.option.network, proposal.option.budget) == ("cnn-w8-d2", 20_000)
-    assert planner.first([Tried(o, 0, 0.0, "failed") for o in planner.options]) is None
+    assert (proposal.attempt.network, proposal.attempt.budget) == ("cnn-w8-d2", 20_000)
+    assert planner.first([Tried(o, 0, 0.0, "failed") for o in planner.attempts]) is None
 
 
 def test_where_nobody_asked_lately_the_familys_own_bound_is_planned_for():
@@ -74,8 +74,8 @@ def test_those_who_asked_lately_are_planned_for():
         "bounds of about 256 ms can have 60.0% of what serves (had 60.0% of late)"
         in proposal.reason
     )
-    assert told(proposal)["network"] == "cnn-w8-d2"
-    assert told(None)["network"] is None
+    assert as_values(proposal)["network"] == "cnn-w8-d2"
+    assert as_values(None)["network"] is None
 
 
 def test_before_anything_is_measured_nothing_can_be_planned():

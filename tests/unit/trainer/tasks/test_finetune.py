@@ -1,6 +1,7 @@
 """Behind a cut nothing changes; in front of it a head learns, from the stem's activations alone."""
 
 import copy
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,10 +16,10 @@ from tests.support.training.scenes import KINDS, pictures, still  # noqa: E402
 from trainer.errors import TrainError  # noqa: E402
 from trainer.run.pixels import floats  # noqa: E402
 from trainer.tasks import finetune  # noqa: E402
-from trainer.tasks.cuts import as_layers, asked_points, content_hash, points_of, stem_of  # noqa: E402
+from trainer.tasks.cuts import as_layers, asked_points, points_of, stem_of  # noqa: E402
 from trainer.tasks.finetune import Heads, Lesson, Tuning, fine_tuned, step_count  # noqa: E402
+from trainer.tasks.footage import footage  # noqa: E402
 from trainer.tasks.kinds import Wanted, wanted  # noqa: E402
-from trainer.tasks.stream import stream  # noqa: E402
 
 TASKS = wanted("round=round;other=square,flat", KINDS)
 POINTS = (0, 3, 8)
@@ -42,7 +43,7 @@ def a_base() -> nn.Sequential:
 
 
 def a_lesson(frames: int = 300) -> Lesson:
-    shown = stream(pictures(side=8), still(window_frames=1), frames, 0)
+    shown = footage(pictures(side=8), still(window_frames=1), frames, 0)
     return Lesson(shown.frames, shown.kinds)
 
 
@@ -59,6 +60,15 @@ def wrong(base: nn.Sequential, head: nn.Sequential, point: int, task: Wanted) ->
     with torch.no_grad():
         logits = head(stem_of(base, point)(floats(torch.from_numpy(lesson.frames))))[:, 0]
     return float(((logits.numpy() > 0) != task.events(lesson.kinds)).mean())
+
+
+def content_hash(module: nn.Module) -> str:
+    """sha256, in hex, of all weights and buffers: names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy(force=True).tobytes())
+    return digest.hexdigest()
 
 
 def test_frozen_layers_keep_every_byte_of_weights_buffers_and_statistics():

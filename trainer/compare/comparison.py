@@ -15,7 +15,7 @@ import numpy as np
 from trainer.compare import plot, report
 from trainer.compare.findings import Findings, findings
 from trainer.compare.grid import Command, Failure, Lanes, run_all
-from trainer.compare.outcomes import Outcome, Point
+from trainer.compare.outcomes import Cell, Outcome
 from trainer.compare.report import About
 from trainer.compare.runs import Runs
 from trainer.compare.sentences import in_short
@@ -44,21 +44,25 @@ class Comparison:
     baseline: str = "uniform"
     controls: tuple[str, ...] = ()
 
-    def points(self) -> list[Point]:
+    def cells(self) -> list[Cell]:
         """Every run."""
-        return [Point(s, b, n) for n in self.seeds for b in self.budgets for s in self.selectors]
+        return [Cell(s, b, n) for n in self.seeds for b in self.budgets for s in self.selectors]
 
     def check(self) -> None:
         """Raises TrainError with all that is wrong."""
-        named = (self.baseline, *self.controls)
+        bad_budgets = [b for b in self.budgets if not 0 < b < math.inf]
+        too_few = {name: n for name in _COUNTS if (n := getattr(self, name)) < 1}
+        strangers = [s for s in (self.baseline, *self.controls) if s not in self.selectors]
         wrong = [
             *(f"{name} is empty: name at least one" for name in _LISTS if not getattr(self, name)),
             *(f"{name} has something twice" for name in _LISTS if _has_twice(getattr(self, name))),
-            *(f"budget {b} is no positive number of units" for b in self.budgets if not 0 < b < math.inf),
-            *(f"{name} is {getattr(self, name)}, not at least 1" for name in _COUNTS if getattr(self, name) < 1),
-            *(f"{s} is not among the selectors compared: add it, or name another" for s in named
-              if s not in self.selectors),
-        ]  # fmt: skip
+            *(f"budget {b} is no positive number of units" for b in bad_budgets),
+            *(f"{name} is {n}, not at least 1" for name, n in too_few.items()),
+            *(
+                f"{s} is not among the selectors compared: add it, or name another"
+                for s in strangers
+            ),
+        ]
         if wrong:
             raise TrainError("cannot compare: " + "; ".join(wrong))
 
@@ -72,8 +76,12 @@ def _has_twice(listed: Sequence[object]) -> bool:
 
 
 def compare(
-    options: Comparison, command: Command, about: About, settings: str = "", show: TextIO = sys.stderr
-) -> int:  # fmt: skip
+    options: Comparison,
+    command: Command,
+    about: About,
+    settings: str = "",
+    show: TextIO = sys.stderr,
+) -> int:
     """Run what is missing, then write table, plot and report of all that finished. Returns the exit code.
 
     0: all runs have a result; 1: some failed (the report says which); 130: interrupted, the finished runs are kept and
@@ -85,7 +93,7 @@ def compare(
     results = Runs(options.out / RUNS)
     lanes = Lanes(options.at_once, options.threads, settings)
     try:
-        failures = run_all(options.points(), command, lanes, results, show)
+        failures = run_all(options.cells(), command, lanes, results, show)
     except KeyboardInterrupt:
         kept = options.out / RUNS
         show.write(f"interrupted; finished runs are kept in {kept}, the same command goes on\n")
@@ -100,13 +108,12 @@ def compare(
 def _found(
     options: Comparison, command: Command, lanes: Lanes, results: Runs, failures: Sequence[Failure]
 ) -> Findings:
-    finished = [results.find(p, lanes.fingerprint(command(p))) for p in options.points()]
+    finished = [results.find(p, lanes.fingerprint(command(p))) for p in options.cells()]
     against = tuple(dict.fromkeys((options.baseline, *options.controls)))
-    return findings(
-        options.points(), [run for run in finished if run is not None],
-        {failure.point: failure.reason for failure in failures},
-        against, np.random.default_rng(_BOOTSTRAP_SEED),
-    )  # fmt: skip
+    runs = [run for run in finished if run is not None]
+    absent = {failure.cell: failure.reason for failure in failures}
+    rng = np.random.default_rng(_BOOTSTRAP_SEED)
+    return findings(options.cells(), runs, absent, against, rng)
 
 
 def _write(options: Comparison, about: About, found: Findings) -> None:
@@ -141,8 +148,8 @@ def _replace(path: Path, content: bytes) -> None:
 def _table(found: Findings) -> str:
     """Every finished run as CSV, for a reader's own tools."""
     text = io.StringIO()
-    rows = [{**asdict(r.point), **asdict(r.outcome)} for r in found.runs]
-    names = [f.name for kind in (Point, Outcome) for f in fields(kind)]
+    rows = [{**asdict(r.cell), **asdict(r.outcome)} for r in found.runs]
+    names = [f.name for kind in (Cell, Outcome) for f in fields(kind)]
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

@@ -10,10 +10,19 @@ import pytest
 from models.catalog import Accuracy, Family, Slo, TensorSpec
 from trainer.errors import TrainError
 from trainer.publish.evaluate import wilson_half_width
-from trainer.publish.publish import CandidateFile, Run, Spent, name_of, origin, worth_publishing
+from trainer.publish.repository import (
+    CandidateFile,
+    Provenance,
+    Spent,
+    name_of,
+    origin,
+    worth_publishing,
+)
 from trainer.publish.signature import differences, signature
 
-RUN = Run("digits", "embedded (sha256 00ff)", "stale(3)", 7, 0.2, Spent(1200.0, 1000, 100, 4.5))
+RUN = Provenance(
+    "digits", "embedded (sha256 00ff)", "stale(3)", 7, 0.2, Spent(1200.0, 1000, 100, 4.5)
+)
 DIGITS = signature("digits", (1, 8, 8), ("zero", "one"), Slo(0.02))
 
 

@@ -6,12 +6,12 @@ import pytest
 from tests.support.training.scenes import KINDS, pictures, still
 from trainer.data import Split
 from trainer.errors import TrainError
+from trainer.tasks.footage import Scenery, apportioned, footage, moved
 from trainer.tasks.kinds import Kinds, wanted
-from trainer.tasks.stream import Scenery, apportioned, moved, stream
 
 
 def test_every_frame_of_a_window_shows_the_windows_class():
-    shown = stream(pictures(), still(), windows=30, seed=1)
+    shown = footage(pictures(), still(), windows=30, seed=1)
 
     classes = (shown.frames[:, 0, 0, 0] // 40).reshape(30, 5)
 
@@ -21,7 +21,7 @@ def test_every_frame_of_a_window_shows_the_windows_class():
 def test_windows_are_events_of_every_task_that_has_their_class():
     one, two = wanted("a=round;b=round,flat", KINDS)
 
-    shown = stream(pictures(), still(), windows=9, seed=0)
+    shown = footage(pictures(), still(), windows=9, seed=0)
 
     assert (shown.events(one) == (shown.kinds == 0)).all()
     assert (shown.events(two) == (shown.kinds != 1)).all()
@@ -29,14 +29,14 @@ def test_windows_are_events_of_every_task_that_has_their_class():
 
 
 def test_classes_have_their_share_of_windows_to_within_one():
-    shown = stream(pictures(), still(shares=(1, 2, 7)), windows=25, seed=0)
+    shown = footage(pictures(), still(shares=(1, 2, 7)), windows=25, seed=0)
 
     assert np.abs(np.bincount(shown.kinds) - [2.5, 5, 17.5]).max() <= 1
     assert apportioned((0.5, 0.5), 5).tolist() == [0, 0, 0, 1, 1]
 
 
 def test_a_picture_lasts_as_the_probability_says():
-    shown = stream(pictures(each=40), still(same=0.8, window_frames=50), windows=300, seed=3)
+    shown = footage(pictures(each=40), still(same=0.8, window_frames=50), windows=300, seed=3)
 
     values = shown.frames[:, 0, 0, 0].reshape(300, 50)
     lasting = (values[:, 1:] == values[:, :-1]).mean()
@@ -45,13 +45,13 @@ def test_a_picture_lasts_as_the_probability_says():
 
 
 def test_a_picture_that_always_lasts_fills_its_window():
-    shown = stream(pictures(), still(same=1.0), windows=12, seed=0)
+    shown = footage(pictures(), still(same=1.0), windows=12, seed=0)
 
     assert (np.ptp(shown.frames.reshape(12, -1), axis=1) == 0).all()
 
 
 def test_the_seed_decides_all():
-    first, again, other = (stream(pictures(), Scenery(KINDS), 8, seed) for seed in (1, 1, 2))
+    first, again, other = (footage(pictures(), Scenery(KINDS), 8, seed) for seed in (1, 1, 2))
 
     assert first.frames.tobytes() == again.frames.tobytes()
     assert first.kinds.tolist() == again.kinds.tolist()
@@ -115,7 +115,7 @@ def test_scenes_that_cannot_be_shown_are_refused():
     without = Split(split.images[split.labels != 2], split.labels[split.labels != 2])
 
     with pytest.raises(TrainError, match="there is no picture of flat to show"):
-        stream(without, still(), 30, 0)
+        footage(without, still(), 30, 0)
     with pytest.raises(TrainError, match="2 shares of windows for 3 kinds of scenes"):
         still(shares=(1, 2))
     with pytest.raises(

@@ -49,7 +49,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Provenance:
     """How a network was trained: on `data`, read from `source` (with sha256s), by `selector` as the user wrote it.
 
     `budget`: units that it was given; 0 where that is not known.
@@ -68,7 +68,7 @@ def publish(
     root: Path,
     family: Family,
     candidates: Sequence[CandidateFile],
-    run: Run,
+    provenance: Provenance,
     max_drop: float = MAX_DROP,
 ) -> Family:
     """Publish `candidates` under the name and signature of `family`, whose variants do not count; all of them or none.
@@ -80,7 +80,9 @@ def publish(
     kept = worth_publishing(candidates, max_drop)
     made = {name_of(c): c for c in kept}
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    variants = tuple(_variant(n, c, origin(c, run, version("torch"), at)) for n, c in made.items())
+    variants = tuple(
+        _variant(n, c, origin(c, provenance, version("torch"), at)) for n, c in made.items()
+    )
     offered = replace(family, variants=variants)
     try:
         return _placed(root, offered, {name: c.path for name, c in made.items()})
@@ -128,22 +130,22 @@ def name_of(candidate: CandidateFile) -> str:
     return f"{candidate.network}-{candidate.precision}-{digest[:8]}"
 
 
-def origin(candidate: CandidateFile, run: Run, torch_version: str, at: str) -> str:
+def origin(candidate: CandidateFile, provenance: Provenance, torch_version: str, at: str) -> str:
     """The JSON text of a variant's provenance; `at` is when, in UTC."""
     known = candidate.accuracy
     return json.dumps(
         {
-            "data": run.data,
-            "data_source": run.source,
+            "data": provenance.data,
+            "data_source": provenance.source,
             "network": candidate.network,
-            "selector": run.selector,
-            "seed": run.seed,
-            "label_noise": run.label_noise,
-            "budget": run.budget,
-            "units": run.spent.units,
-            "forwards": run.spent.forwards,
-            "backprops": run.spent.backprops,
-            "cpu_seconds": run.spent.cpu_s,
+            "selector": provenance.selector,
+            "seed": provenance.seed,
+            "label_noise": provenance.label_noise,
+            "budget": provenance.budget,
+            "units": provenance.spent.units,
+            "forwards": provenance.spent.forwards,
+            "backprops": provenance.spent.backprops,
+            "cpu_seconds": provenance.spent.cpu_s,
             "test_error": round(1 - known.value, 6),
             "test_error_interval": round(known.interval, 6),
             "test_images": known.n,

@@ -50,7 +50,7 @@ class Scenery:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class Footage:
     """`frames` (windows * window_frames, ...) in order; window w shows `kinds[w]` and is an event or not as a whole."""
 
     frames: Frames
@@ -66,7 +66,7 @@ class Stream:
         return np.repeat(self.events(task), self.window_frames)
 
 
-def stream(split: Split, scenery: Scenery, windows: int, seed: int) -> Stream:
+def footage(split: Split, scenery: Scenery, windows: int, seed: int) -> Footage:
     """So many windows of pictures from `split`, every kind as often as its share says, to within one; in random order.
 
     Raises TrainError where a kind is to be shown of whose class there is no picture.
@@ -80,7 +80,7 @@ def stream(split: Split, scenery: Scenery, windows: int, seed: int) -> Stream:
         or [np.empty(0, np.int64)]
     )
     seen = scenery.kinds.shown(split.images[ids], np.repeat(kinds, scenery.window_frames))
-    return Stream(moved(seen, scenery, rng), kinds, scenery.window_frames)
+    return Footage(moved(seen, scenery, rng), kinds, scenery.window_frames)
 
 
 def apportioned(shares: Sequence[float], count: int) -> NDArray[np.int64]:
