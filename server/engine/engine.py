@@ -28,7 +28,7 @@ from server.engine.unserved import Unserved
 from server.engine.values import Answer, Deliver, Request
 from server.errors import BadConfiguration, RequestError
 from server.metrics import Metrics
-from server.runtime.arms.tasks import Tasks
+from server.runtime.arms.work_queue import WorkQueue
 from server.runtime.dispatch.explained import DecisionLog
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Engine:
             name: unit.served for name, unit in self._families.units.items()
         }
         """By name; those that could not be loaded too."""
-        self._tasks = Tasks()
+        self._tasks = WorkQueue()
         self._tuning = threading.Thread(target=self._tune, name="tuner", daemon=True)
         self._log = _decision_log(self.families, config)
         self._intake = self.intake(_nowhere)

@@ -156,12 +156,12 @@ def _answer(one: jobs.Answer, executions: dict[int, Execution]) -> Answer:
 
 
 def _execution(batch: Batch) -> Execution:
-    arm = batch.arm.arm
+    arm = batch.profile.arm
     return Execution(
         arm.variant,
         batch.precision,
         arm.backend,
-        batch.arm.accuracy,
+        batch.profile.accuracy,
         batch.rows,
         batch.compute_s,
         batch.variants,

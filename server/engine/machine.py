@@ -17,7 +17,7 @@ from profiler.hardware.fingerprint import Hardware, detect
 from profiler.hardware.gpus import open_nvml
 from profiler.hardware.sensors import read
 from server.metrics import Metrics
-from server.runtime.arms.lookout import Lookout
+from server.runtime.arms.hardware_watch import HardwareWatch
 
 LASTING = {CoresChanged, CoresMoved, QuotaChanged, ClockCapChanged, DeviceLost, DeviceBack}
 """Changes after which other profiles may hold; all others are followed batch by batch."""
@@ -39,17 +39,17 @@ class Machine:
         metrics.runs_on(self.hardware)
         metrics.may_change(kind.__name__ for kind in get_args(Change))
         look = partial(read, nvml=self._nvml)
-        self._lookout = Lookout(period_s, self._changed, look) if period_s else None
+        self._hardware_watch = HardwareWatch(period_s, self._changed, look) if period_s else None
 
     def start(self) -> None:
         """Begin to look."""
-        if self._lookout is not None:
-            self._lookout.start()
+        if self._hardware_watch is not None:
+            self._hardware_watch.start()
 
     def stop(self) -> None:
         """Look no more."""
-        if self._lookout is not None:
-            self._lookout.stop()
+        if self._hardware_watch is not None:
+            self._hardware_watch.stop()
 
     def _changed(self, changes: tuple[Change, ...]) -> None:
         kinds = {type(change) for change in changes}

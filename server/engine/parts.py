@@ -19,14 +19,14 @@ from server.engine.row_bounds import RowBounds
 from server.errors import BadConfiguration
 from server.metrics import FamilyMetrics
 from server.policy import registry
-from server.policy.candidates.candidacy import Rules
+from server.policy.candidates.candidacy import TrialRules
 from server.policy.dispatch.tuning import NAMED
-from server.runtime.arms.residency import Berth
-from server.runtime.candidates.book import Book
+from server.runtime.arms.residency import Placement
+from server.runtime.candidates.stages import Stages
 from server.runtime.dispatch.dispatcher import Dispatcher, Limits
 from server.runtime.dispatch.jobs import Deliver, Listeners
-from server.runtime.rehearsal.rehearsal import Rehearsal, Schedule, Stage
-from server.runtime.rehearsal.understudy import Recorder
+from server.runtime.rehearsal.rehearsal import Rehearsal, RehearsedFamily, ReplaySchedule
+from server.runtime.rehearsal.replay_process import Recorder
 from server.runtime.workers.buffers import too_large
 from server.simulator import replay
 
@@ -49,17 +49,17 @@ class Neighbours:
     carried_rows: Callable[[Family], int]
 
 
-def rules(config: Config) -> Rules:
+def rules(config: Config) -> TrialRules:
     """How candidates are tried."""
-    return Rules(config.candidates.trial_rows, config.candidates.probation_s)
+    return TrialRules(config.candidates.trial_rows, config.candidates.probation_s)
 
 
-def serving(family: Family, book: Book, config: Config) -> Family:
+def serving(family: Family, stages: Stages, config: Config) -> Family:
     """The variants that serve from the start: those that are no candidates, and those promoted here before.
 
     Raises BadConfiguration where there is none, none is accurate enough, or memory is short.
     """
-    variants = (*(v for v in family.variants if not v.candidate), *book.promoted())
+    variants = (*(v for v in family.variants if not v.candidate), *stages.promoted())
     if not variants:
         raise BadConfiguration(
             f"family {family.name} holds candidates only ({', '.join(v.name for v in family.variants)}), which serve "
@@ -95,7 +95,7 @@ def parallelism(config: Config, hardware: Hardware) -> tuple[int, int]:
     return workers, config.machine.threads or max(1, hardware.cores // workers)
 
 
-def berth(family: Family, config: Config, room: Room, hardware: Hardware) -> Berth:
+def placement(family: Family, config: Config, room: Room, hardware: Hardware) -> Placement:
     """Where and how its arms are opened. Raises BadConfiguration for a runtime that nobody knows."""
     known = [runtime.name for runtime in RUNTIMES]
     unknown = [name for name in config.models.backends if name not in known]
@@ -105,7 +105,7 @@ def berth(family: Family, config: Config, room: Room, hardware: Hardware) -> Ber
         )
     workers, threads = parallelism(config, hardware)
     root = Path(config.models.repository) if config.models.repository else default_repository()
-    return Berth(root / family.name, config.models.backends, threads, workers, room)
+    return Placement(root / family.name, config.models.backends, threads, workers, room)
 
 
 def checks(family: Family, bounds: RowBounds, config: Config) -> Checks:
@@ -161,9 +161,9 @@ class Dispatching:
 def _rehearsal(dispatcher: Dispatcher, config: Config, recorder: Recorder) -> Rehearsal:
     limits = dispatcher.limits
     candidates = {name: registry.policy(name) for name in NAMED}
-    setting = replay.Stage(limits.workers, limits.capacity_rows, cv=REPLAYED_CV)
+    setting = replay.ReplaySetup(limits.workers, limits.capacity_rows, cv=REPLAYED_CV)
     return Rehearsal(
-        Stage(
+        RehearsedFamily(
             dispatcher.name,
             lambda: dispatcher.arms,
             lambda name: dispatcher.use(name, candidates[name]),
@@ -171,5 +171,5 @@ def _rehearsal(dispatcher: Dispatcher, config: Config, recorder: Recorder) -> Re
         ),
         partial(replay.replay, candidates=candidates, stage=setting),
         config.policy.name,
-        Schedule(period_s=config.policy.rehearse_every_s),
+        ReplaySchedule(period_s=config.policy.rehearse_every_s),
     )

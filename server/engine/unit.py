@@ -17,18 +17,18 @@ from server.policy.candidates.agreement import scores_of
 from server.runtime.arms.knowledge import Knowledge
 from server.runtime.arms.residency import Residency
 from server.runtime.arms.shadow import Shadow
-from server.runtime.arms.shelf import Shelf
 from server.runtime.arms.slots import Slots
-from server.runtime.arms.tasks import Tasks
+from server.runtime.arms.stored_profiles import StoredProfiles
 from server.runtime.arms.tuner import Tuner
-from server.runtime.candidates.book import Book
+from server.runtime.arms.work_queue import WorkQueue
 from server.runtime.candidates.candidates import Candidates
-from server.runtime.candidates.roster import Roster
-from server.runtime.candidates.seats import Parts
+from server.runtime.candidates.runnable import ServingParts
+from server.runtime.candidates.serving import ServingVariants
+from server.runtime.candidates.stages import Stages
 from server.runtime.candidates.verdicts import Verdicts
 from server.runtime.dispatch.offers import Offers
-from server.runtime.workers.crew import Crew
-from server.runtime.workers.executor import Post
+from server.runtime.workers.executor import WorkerContext
+from server.runtime.workers.pool import WorkerPool
 from server.runtime.workers.samples import Samples
 
 _log = logging.getLogger(__name__)
@@ -51,29 +51,31 @@ class Unit:
         self._config = config
         measured = metrics.family(family.name)
         profiles = Path(config.profiles.folder) if config.profiles.folder else default_folder()
-        shelf = Shelf(profiles, family, hardware)
+        stored = StoredProfiles(profiles, family, hardware)
         verdicts = Verdicts(profiles / CANDIDATES, family.name)
-        book = Book(family.name, verdicts, parts.rules(config), measured)
-        book.hold([v for v in family.variants if v.candidate], shelf.fingerprint)
-        known, family, room = family, *parts.fitted(parts.serving(family, book, config), config)
-        berth = parts.berth(family, config, room, hardware)
-        self._dispatching = Dispatching(family, config, berth.instances, measured, neighbours)
+        stages = Stages(family.name, verdicts, parts.rules(config), measured)
+        stages.hold([v for v in family.variants if v.candidate], stored.fingerprint)
+        known, family, room = family, *parts.fitted(parts.serving(family, stages, config), config)
+        placement = parts.placement(family, config, room, hardware)
+        self._dispatching = Dispatching(family, config, placement.instances, measured, neighbours)
         dispatcher = self._dispatching.dispatcher
-        self._residency = Residency(family, berth, measured.compared)
+        self._residency = Residency(family, placement, measured.compared)
         self._slots = Slots(family, dispatcher)
-        self._knowledge = Knowledge(family, self._residency, shelf, dispatcher, measured)
+        self._knowledge = Knowledge(family, self._residency, stored, dispatcher, measured)
         self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
         self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
         samples = Samples(config.candidates.shadow_share, scores_of(family))
-        trial = Parts(self._residency, self._knowledge, self._slots, dispatcher, samples)
-        roster = Roster(family, self._residency, self._tuner, self._adopt, config.profiles.budget_s)
-        self._candidates = Candidates(known, trial, roster, book, config.profiles.budget_s)
+        trial = ServingParts(self._residency, self._knowledge, self._slots, dispatcher, samples)
+        variants = ServingVariants(
+            family, self._residency, self._tuner, self._adopt, config.profiles.budget_s
+        )
+        self._candidates = Candidates(known, trial, variants, stages, config.profiles.budget_s)
         self._offers = Offers(family, dispatcher, self._knowledge.profiled)
         checks = parts.checks(
             family, RowBounds(family, self._offers, neighbours.carried_rows(family)), config
         )
         self.served = ServedFamily(family, known, checks, dispatcher, measured, self._candidates)
-        post = Post(
+        context = WorkerContext(
             family,
             dispatcher,
             self._residency.loaded,
@@ -82,7 +84,7 @@ class Unit:
             self._knowledge.observe,
             self._residency.rows,
         )
-        self._crew = Crew(post, self._slots.gate)
+        self._pool = WorkerPool(context, self._slots.gate)
 
     @property
     def is_ready(self) -> bool:
@@ -91,7 +93,7 @@ class Unit:
 
     def start(self) -> None:
         """Let the workers wait for requests."""
-        self._crew.start(self.served.dispatcher.limits.workers)
+        self._pool.start(self.served.dispatcher.limits.workers)
         self._dispatching.start()
 
     def prepare(self) -> None:
@@ -106,16 +108,16 @@ class Unit:
         self._knowledge.revive(time.monotonic())
         self._shadow.tick()
         self._candidates.tick()
-        self._crew.tick()
+        self._pool.tick()
 
-    def moved_to(self, hardware: Hardware, tasks: Tasks) -> None:
+    def moved_to(self, hardware: Hardware, tasks: WorkQueue) -> None:
         """Serve on other hardware: fewer or more workers at once; sessions of another size one by one, by the tuner."""
         workers, threads = parallelism(self._config, hardware)
-        self._crew.grow(workers)
+        self._pool.grow(workers)
         self.served.dispatcher.resize(workers)
         self._knowledge.moved_to(hardware)
-        berth = self._residency.berth
-        if threads != berth.threads or workers > berth.instances:
+        placement = self._residency.placement
+        if threads != placement.threads or workers > placement.instances:
             family = self.served.family.name
             tasks.add(
                 f"{family}: resizing its sessions", lambda: self._tuner.resize(threads, workers)
@@ -125,7 +127,7 @@ class Unit:
         """A GPU is gone: nothing is to run on one until they are counted anew."""
         self._tuner.drop_devices()
 
-    def retake_devices(self, tasks: Tasks) -> None:
+    def retake_devices(self, tasks: WorkQueue) -> None:
         """A GPU is back: load and measure what can run on it."""
         tasks.add(f"{self.served.family.name}: arms on the GPU", self.prepare)
 
@@ -138,7 +140,7 @@ class Unit:
 
     def join(self) -> None:
         """Return when the workers have ended, and free the arms."""
-        self._crew.join()
+        self._pool.join()
         self._residency.close()
 
     def _adopt(self, family: Family) -> None:

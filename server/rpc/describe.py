@@ -9,7 +9,7 @@ from server.engine.description import Offer, described, offer_of
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
 from server.errors import NotReady, UnknownModel, Unsupported
-from server.metrics import Tally
+from server.metrics import ModelCounts
 from server.rpc.decode import parse
 from server.rpc.transport.call import Call, Handler
 from server.texts import shown
@@ -142,7 +142,7 @@ def _data_type(spec: TensorSpec) -> Any:
     return pb.DataType.Value("TYPE_" + spec.datatype)
 
 
-def _fill(stats: Any, tally: Tally) -> None:
+def _fill(stats: Any, tally: ModelCounts) -> None:
     """The three compute counts are equal, as clients that print stages require; compute_output is not timed apart."""
     stats.last_inference = tally.last_ms
     stats.inference_count = tally.rows

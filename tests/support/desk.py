@@ -61,7 +61,7 @@ def taken(desk: Desk) -> Step:
 def finish(desk: Desk, step: Step) -> None:
     """A worker ran this step's jobs together."""
     now_s = time.monotonic()
-    batch = Batch(step.arm, "fp32", step.rows, now_s, now_s, now_s)
+    batch = Batch(step.profile, "fp32", step.rows, now_s, now_s, now_s)
     desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
 
 

@@ -47,7 +47,7 @@ class Batch:
     Of a request that was split `variants` names all that took part.
     """
 
-    arm: ArmProfile
+    profile: ArmProfile
     precision: str
     rows: int
     started_s: float

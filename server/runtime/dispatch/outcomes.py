@@ -41,7 +41,7 @@ def refusal(family: str, refused: Refuse) -> RequestError:
 
 
 def out_of_use(
-    family: str, state: quarantine.State, arms: Iterable[Arm], now_s: float
+    family: str, state: quarantine.Cases, arms: Iterable[Arm], now_s: float
 ) -> NotReady | None:
     """The answer to a job that needs one of `arms`: which are out of use, until when; None where none of them is."""
     out = quarantine.out(state)
@@ -95,9 +95,9 @@ def served(answer: Answer, batch: Batch, now_s: float) -> Served:
     job = answer.job
     return Served(
         job.slo_class,
-        batch.arm.arm.variant,
+        batch.profile.arm.variant,
         job.rows,
-        batch.arm.accuracy,
+        batch.profile.accuracy,
         batch.started_s - job.arrival_s,
         batch.compute_s,
         now_s - job.arrival_s,

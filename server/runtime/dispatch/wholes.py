@@ -52,13 +52,13 @@ class Whole:
         parts = [answer.outputs or {} for answer in answers]
         outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         batches = [answer.batch for answer in answers if answer.batch is not None]
-        batches.sort(key=lambda batch: batch.arm.accuracy)
+        batches.sort(key=lambda batch: batch.profile.accuracy)
         batch = replace(
             batches[0],
             started_s=min(one.started_s for one in batches),
             gathered_s=min(one.gathered_s for one in batches),
             ended_s=max(one.ended_s for one in batches),
-            variants=tuple(dict.fromkeys(one.arm.arm.variant for one in batches)),
+            variants=tuple(dict.fromkeys(one.profile.arm.variant for one in batches)),
         )
         return Answer(self.job, outputs, batch)
 

@@ -109,7 +109,7 @@ def test_finish_delivers_and_counts_each_answer_once():
     step = desk.dispatcher.next_step()
     assert step is not None
     now_s = time.monotonic()
-    batch = Batch(step.arm, "fp32", 2, now_s, now_s, now_s + 0.001)
+    batch = Batch(step.profile, "fp32", 2, now_s, now_s, now_s + 0.001)
 
     desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
 
@@ -207,7 +207,7 @@ def test_the_policy_is_told_what_arrived_and_what_ended_since_it_was_last_asked(
     assert third is not None
     assert [outlook.arrived for outlook in seen] == [4, 5, 6]
     (ended,) = seen[1].finished
-    assert (ended.arm, ended.rows) == (first.arm.arm, 2)
+    assert (ended.arm, ended.rows) == (first.profile.arm, 2)
     assert 0.0 < ended.latency_s < 60.0
     assert (seen[0].finished, seen[2].finished) == ((), ())
     assert desk.dispatcher.load().running == 2
@@ -220,7 +220,7 @@ def test_a_step_whose_jobs_were_run_apart_tells_nothing_of_speed():
     step = desk.dispatcher.next_step()
     assert step is not None
 
-    apart = Batch(step.arm, "fp32", 1, step.begun_s, step.begun_s, step.begun_s)
+    apart = Batch(step.profile, "fp32", 1, step.begun_s, step.begun_s, step.begun_s)
     desk.dispatcher.finish(step, [Answer(job, {}, apart) for job in step.jobs])
     desk.submit(a_job())
     desk.dispatcher.next_step()

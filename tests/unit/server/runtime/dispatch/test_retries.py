@@ -4,7 +4,7 @@ import threading
 
 from server.errors import ComputeFailed, NotReady
 from server.policy.arms.incidents import Failed, Overdue, Returned
-from server.runtime.dispatch.dispatcher import Trial
+from server.runtime.dispatch.dispatcher import CanaryRun
 from tests.support.builders import three_arms
 from tests.support.desk import Desk, a_job, finish, taken
 
@@ -16,13 +16,13 @@ def test_what_an_arm_let_down_goes_to_another_one_with_its_deadline_kept():
     first = taken(desk)
     ticket = job.ticket
 
-    desk.dispatcher.quarantine.tell(Failed(first.arm.arm, canary_passed=False))
+    desk.dispatcher.quarantine.tell(Failed(first.profile.arm, canary_passed=False))
     desk.dispatcher.requeue(first)
     second = taken(desk)
     finish(desk, second)
 
     assert second.jobs == (job,)
-    assert second.arm.arm != first.arm.arm
+    assert second.profile.arm != first.profile.arm
     assert (job.ticket, job.retries) == (ticket, 1)
     assert [answer.error for answer in desk.answers] == [None]
     assert desk.dispatcher.load().arrived == 1
@@ -46,7 +46,7 @@ def test_a_pinned_job_whose_arm_is_out_is_told_so_waiting_running_or_new():
     step = taken(desk)
     desk.submit(a_job(variant="large"), a_job())
 
-    desk.dispatcher.quarantine.tell(Failed(step.arm.arm, canary_passed=False))
+    desk.dispatcher.quarantine.tell(Failed(step.profile.arm, canary_passed=False))
     desk.dispatcher.requeue(step)
     desk.submit(a_job(variant="large"))
 
@@ -64,30 +64,30 @@ def test_the_last_arm_out_answers_all_that_wait_and_is_probed_when_due():
     step = taken(desk)
     desk.submit(a_job())
 
-    desk.dispatcher.quarantine.tell(Failed(step.arm.arm, canary_passed=False))
+    desk.dispatcher.quarantine.tell(Failed(step.profile.arm, canary_passed=False))
     desk.dispatcher.requeue(step)
     trial = desk.dispatcher.next_step()
 
     assert [type(answer.error) for answer in desk.answers] == [NotReady] * 2
     assert desk.dispatcher.arms == ()
-    assert trial == Trial(step.arm)
+    assert trial == CanaryRun(step.profile)
 
 
 def test_an_idle_worker_is_woken_for_a_probe_when_the_run_that_hung_returns():
     desk = Desk(arms=three_arms())
     desk.submit(a_job())
     step = taken(desk)
-    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
     desk.dispatcher.requeue(step)
     finish(desk, taken(desk))
     tasks: list[object] = []
     idle = threading.Thread(target=lambda: tasks.append(desk.dispatcher.next_step()))
 
     idle.start()
-    desk.dispatcher.quarantine.tell(Returned(step.arm.arm))
+    desk.dispatcher.quarantine.tell(Returned(step.profile.arm))
     idle.join(60.0)
 
-    assert tasks == [Trial(step.arm)]
+    assert tasks == [CanaryRun(step.profile)]
 
 
 def test_what_a_lost_worker_owes_is_answered_once_by_whoever_is_first():
@@ -97,7 +97,7 @@ def test_what_a_lost_worker_owes_is_answered_once_by_whoever_is_first():
     step = taken(desk)
     assert set(step.jobs) == {pinned, free}
 
-    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
     desk.dispatcher.give_up(step)
     other = taken(desk)
     finish(desk, other)
@@ -112,7 +112,7 @@ def test_a_lost_worker_that_is_given_up_for_good_answers_nothing():
     desk.submit(a_job(variant="large"))
     step = taken(desk)
 
-    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
     desk.dispatcher.give_up(step)
     desk.dispatcher.requeue(step)
     finish(desk, step)

@@ -38,7 +38,7 @@ class Bench:
     def finish(self, step: Step, arm: ArmProfile | None = None) -> None:
         """As a backend would that adds a hundred to every row."""
         now_s = time.monotonic()
-        batch = Batch(arm or step.arm, "fp32", step.rows, now_s, now_s, now_s)
+        batch = Batch(arm or step.profile, "fp32", step.rows, now_s, now_s, now_s)
         self.dispatcher.finish(
             step, [Answer(job, {"y": job.inputs["x"] + 100.0}, batch) for job in step.jobs]
         )
@@ -90,7 +90,7 @@ def test_the_least_accurate_variant_answers_for_all_of_them():
 
     (answer,) = bench.answers
     assert answer.batch is not None
-    assert (answer.batch.arm, answer.batch.variants) == (SMALL, ("small", "large"))
+    assert (answer.batch.profile, answer.batch.variants) == (SMALL, ("small", "large"))
     assert answer.batch.started_s <= answer.batch.ended_s
 
 
@@ -100,7 +100,7 @@ def test_a_least_accuracy_holds_for_every_row():
     bench.dispatcher.submit([a_job(10, min_accuracy=0.7)])
     steps = bench.work()
 
-    assert {step.arm for step in steps} == {LARGE}
+    assert {step.profile for step in steps} == {LARGE}
     assert len(bench.answers) == 1
 
 

@@ -25,7 +25,7 @@ NICE = 10
 """A tenth of a core where the server wants them all: at 19, half a second of replay took over half a minute there."""
 
 _ENTRY = struct.Struct("=dddd")
-_CHILD = "from server.runtime.rehearsal.understudy import perform; perform()"
+_CHILD = "from server.runtime.rehearsal.replay_process import perform; perform()"
 
 
 class Recorder:
@@ -61,7 +61,7 @@ def tickets(recorded: bytes, window_s: float) -> list[Ticket]:
     ]
 
 
-class Understudy:
+class ReplayProcess:
     """The process as its owner sees it. Every method raises OSError or EOFError once the process is gone."""
 
     def __init__(self, replay: Replay) -> None:

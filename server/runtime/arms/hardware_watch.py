@@ -12,7 +12,7 @@ from profiler.hardware.sensors import read
 _log = logging.getLogger(__name__)
 
 
-class Lookout:
+class HardwareWatch:
     """Reads every `period_s` and calls `react` with what is to be told, from its own thread."""
 
     def __init__(
