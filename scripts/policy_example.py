@@ -14,7 +14,7 @@ from server.policy.decision import Outlook, Ticket
 from server.policy.dispatch.alike import survey
 from server.policy.dispatch.costs import Costs
 from server.policy.dispatch.explain import Candidate, candidates
-from server.policy.dispatch.plan import Plan, Planner
+from server.policy.dispatch.pricing import Plan, Planner
 from server.policy.dispatch.tuning import DEFAULT
 from server.policy.queueing.tickets import Queue
 from tests.support.builders import a_ticket, cpu_arms

@@ -37,8 +37,8 @@ from server.rpc.transport import descriptors
 from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.call import Handler
 from server.rpc.transport.front import Front
-from server.runtime.arms.lookout import Lookout
-from server.runtime.arms.tasks import Tasks
+from server.runtime.arms.hardware_watch import Lookout
+from server.runtime.arms.work_queue import Tasks
 from server.runtime.dispatch.explained import DecisionLog
 from server.sharing.rpc import service as sharing
 from server.sharing.unit import ShareUnit

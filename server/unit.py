@@ -28,14 +28,14 @@ from server.rpc.service import Hosted
 from server.runtime.arms.knowledge import Knowledge
 from server.runtime.arms.residency import Berth, Residency
 from server.runtime.arms.shadow import Shadow
-from server.runtime.arms.shelf import Shelf
 from server.runtime.arms.slots import Slots
-from server.runtime.arms.tasks import Tasks
+from server.runtime.arms.stored_profiles import Shelf
 from server.runtime.arms.tuner import Tuner
-from server.runtime.candidates.book import Book
+from server.runtime.arms.work_queue import Tasks
 from server.runtime.candidates.candidates import Candidates
-from server.runtime.candidates.roster import Roster
-from server.runtime.candidates.seats import Parts
+from server.runtime.candidates.runnable import Parts
+from server.runtime.candidates.serving import Roster
+from server.runtime.candidates.stages import Book
 from server.runtime.candidates.verdicts import Verdicts
 from server.runtime.dispatch.dispatcher import Dispatcher, Limits
 from server.runtime.dispatch.jobs import Deliver
@@ -43,8 +43,8 @@ from server.runtime.dispatch.journal import Journal
 from server.runtime.dispatch.offers import Offers
 from server.runtime.rehearsal.rehearsal import Rehearsal, Schedule, Stage
 from server.runtime.workers.buffers import too_large
-from server.runtime.workers.crew import Crew
 from server.runtime.workers.executor import Post
+from server.runtime.workers.pool import Crew
 from server.runtime.workers.samples import Samples
 from server.simulator import replay
 

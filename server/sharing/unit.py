@@ -14,13 +14,13 @@ from models.backends.base import BackendError
 from models.stems import Package, load_package
 from server.config import Config
 from server.errors import BadConfiguration, NotReady, RequestError
-from server.sharing.control.setup import Setup
+from server.sharing.control.limits import Setup
 from server.sharing.control.share import Share
 from server.sharing.metrics import ShareFigures, ShareMetrics, TaskFigures
 from server.sharing.planner.plan import Plan
 from server.sharing.planner.workload import Objective
-from server.sharing.rpc.desk import Served
 from server.sharing.rpc.service import Tasks
+from server.sharing.rpc.stream_host import Served
 from server.sharing.runtime.frames import DropReason, Outcome
 from server.sharing.runtime.meter import Meter
 from server.sharing.runtime.networks import Folder

@@ -22,9 +22,9 @@ from server.policy.queueing.admission import Admit
 from server.policy.queueing.forecast import Arrivals, clump_rows, observe, rate_rps
 from server.policy.queueing.standing import Standing
 from server.policy.queueing.tickets import Queue
-from server.simulator.knowledge import Knowledge
 from server.simulator.noise import stretch
 from server.simulator.outcomes import Outcomes
+from server.simulator.policy_in_force import Knowledge
 from server.simulator.setup import Setup, Switching
 
 FOREVER_S = float("inf")

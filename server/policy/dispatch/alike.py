@@ -8,9 +8,9 @@ import numpy as np
 from server.policy.decision import Decision, Drop, Idle, Outlook, Run
 from server.policy.dispatch.clumps import Clumping, clumping
 from server.policy.dispatch.menu import Floats, Ints, Menu
-from server.policy.dispatch.plan import Plan, Planner, slo_between
-from server.policy.dispatch.prospects import Prospects
+from server.policy.dispatch.pricing import Plan, Planner, slo_between
 from server.policy.dispatch.shed import spare
+from server.policy.dispatch.wait_value import Prospects
 from server.policy.queueing.tickets import Queue
 
 

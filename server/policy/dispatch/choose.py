@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from server.policy.decision import ArmProfile, Decision, Idle, Outlook, Policy, Ticket
 from server.policy.dispatch import alike, mixed
-from server.policy.dispatch.plan import Planner
+from server.policy.dispatch.pricing import Planner
 from server.policy.dispatch.tuning import DEFAULT, Tuning
 from server.policy.queueing.tickets import Queue
 

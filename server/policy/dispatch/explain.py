@@ -10,7 +10,7 @@ from server.policy.decision import ArmProfile, Outlook, Ticket
 from server.policy.dispatch import alike, mixed
 from server.policy.dispatch.choose import common_mask
 from server.policy.dispatch.menu import Floats
-from server.policy.dispatch.plan import Planner
+from server.policy.dispatch.pricing import Planner
 from server.policy.dispatch.tuning import DEFAULT, Tuning
 from server.policy.queueing.tickets import Queue
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from server.policy.decision import ArmProfile, Decision, Drop, Idle, Outlook, Run, Ticket
 from server.policy.dispatch.costs import LEAST
 from server.policy.dispatch.menu import Floats
-from server.policy.dispatch.plan import Plan, Planner, slo_between
+from server.policy.dispatch.pricing import Plan, Planner, slo_between
 from server.policy.dispatch.shed import shed, spare
 from server.policy.queueing.tickets import Queue
 

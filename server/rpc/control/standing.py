@@ -11,7 +11,7 @@ from server.policy.candidates.candidacy import Promoted
 from server.policy.decision import ArmProfile
 from server.rpc.control.explanation import latencies
 from server.rpc.service import Hosted
-from server.runtime.candidates.book import NAMES, Entry, reason_of
+from server.runtime.candidates.stages import NAMES, Entry, reason_of
 from wire import control_pb2 as pb
 
 

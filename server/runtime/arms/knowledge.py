@@ -15,7 +15,7 @@ from server.policy.arms import retune
 from server.policy.arms.probing import Probe
 from server.policy.decision import Arm, ArmProfile
 from server.runtime.arms.residency import Residency
-from server.runtime.arms.shelf import Shelf
+from server.runtime.arms.stored_profiles import Shelf
 from server.runtime.dispatch import tables
 from server.runtime.dispatch.dispatcher import Dispatcher
 from server.runtime.dispatch.jobs import Batch

@@ -28,13 +28,13 @@ from server.policy.candidates.candidacy import (
 )
 from server.policy.candidates.promotion import is_watched, seen
 from server.policy.decision import ArmProfile
-from server.runtime.candidates.assay import Assay, Place
-from server.runtime.candidates.book import Book
 from server.runtime.candidates.comparison import Comparison
+from server.runtime.candidates.measuring import Assay, Place
 from server.runtime.candidates.orders import Orders, check
 from server.runtime.candidates.repository import Repository
-from server.runtime.candidates.roster import Roster
-from server.runtime.candidates.seats import Parts, Seat
+from server.runtime.candidates.runnable import Parts, Seat
+from server.runtime.candidates.serving import Roster
+from server.runtime.candidates.stages import Book
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from server.policy.arms import probing
 from server.policy.arms.quarantine import hung_after_s
 from server.policy.candidates.agreement import scores_of
 from server.policy.candidates.candidacy import Compared, Event, Timed, Unusable
-from server.runtime.candidates.seats import Seat
+from server.runtime.candidates.runnable import Seat
 from server.runtime.dispatch.dispatcher import Dispatcher
 from server.runtime.dispatch.jobs import Arrays
 from server.runtime.workers.buffers import checked

@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 
 from server.policy.decision import ArmProfile, Ticket
 from server.policy.rehearsal.contest import Contest, Verdict, judge
-from server.runtime.rehearsal.understudy import Recorder, Replay, Understudy
+from server.runtime.rehearsal.replay_process import Recorder, Replay, Understudy
 
 _log = logging.getLogger(__name__)
 

@@ -11,6 +11,8 @@ from dataclasses import replace
 from models.backends.base import BackendError
 from models.stems.package import Package, SharedTask
 from server.errors import RequestError, TaskPresent, UnknownTask
+from server.sharing.control.in_service import Standing
+from server.sharing.control.limits import Setup
 from server.sharing.control.loading import (
     points_of,
     same_base,
@@ -21,8 +23,6 @@ from server.sharing.control.loading import (
 )
 from server.sharing.control.planning import planned, planned_beyond
 from server.sharing.control.pricing import BATCHES, STEM_S, TASK_S, Bounds, Gauge
-from server.sharing.control.setup import Setup
-from server.sharing.control.standing import Standing
 from server.sharing.planner import costing
 from server.sharing.planner.plan import Infeasible, Plan
 from server.sharing.planner.workload import Costs

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from models.stems.package import Package, SharedTask
-from server.sharing.control.setup import Setup
+from server.sharing.control.limits import Setup
 from server.sharing.planner.explain import explained
 from server.sharing.planner.plan import Infeasible, Plan
 from server.sharing.planner.repair import repaired

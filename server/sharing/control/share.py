@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from server.errors import BadInput, NotReady, UnknownTask
 from server.sharing.control.control import Control
 from server.sharing.control.keeper import Keeper
+from server.sharing.control.limits import Setup
 from server.sharing.control.loading import first_program
-from server.sharing.control.setup import Setup
 from server.sharing.planner.plan import Choice, Plan
 from server.sharing.planner.workload import Costs
 from server.sharing.runtime.frames import Frame, Late, Listener, StreamId

@@ -16,9 +16,9 @@ from server.rpc.transport.call import Call, Handler
 from server.sharing.planner.plan import Plan
 from server.sharing.rpc import decode as sharing_in
 from server.sharing.rpc import encode as sharing_out
-from server.sharing.rpc.desk import Served
 from server.sharing.rpc.stalls import Stallable, Stalls
 from server.sharing.rpc.stream import Analysis
+from server.sharing.rpc.stream_host import Served
 from wire import tasks_pb2 as pb
 
 SERVICE = "gearshift.v1.Tasks"

@@ -14,7 +14,7 @@ from server.rpc.transport.endings import STOPPING
 from server.sharing.planner.plan import Plan
 from server.sharing.rpc import decode as sharing_in
 from server.sharing.rpc import encode as sharing_out
-from server.sharing.rpc.desk import Desk
+from server.sharing.rpc.stream_host import Desk
 from server.sharing.runtime.frames import FrameDone, Listener, StreamId
 from wire import tasks_pb2 as pb
 

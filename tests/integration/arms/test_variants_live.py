@@ -20,7 +20,7 @@ from server.config import Config
 from server.errors import NotReady
 from server.metrics import Metrics
 from server.policy.candidates.candidacy import Ordered, Profiling, Trial
-from server.runtime.arms.tasks import Tasks
+from server.runtime.arms.work_queue import Tasks
 from server.runtime.dispatch.jobs import Answer, Job
 from server.unit import CANDIDATES, Unit
 from tests.support.serving.families import ECHO, WIDTH, publish_scripted

@@ -15,7 +15,7 @@ from server.errors import (
     UnknownStream,
     UnknownTask,
 )
-from server.sharing.control.setup import Setup
+from server.sharing.control.limits import Setup
 from server.sharing.control.share import Share
 from server.sharing.runtime.frames import Frame
 from server.sharing.runtime.networks import Folder

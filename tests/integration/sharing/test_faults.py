@@ -5,7 +5,7 @@ import pytest
 
 from models.backends.base import BackendError
 from server.errors import ComputeFailed
-from server.sharing.control.setup import HUNG_S
+from server.sharing.control.limits import HUNG_S
 from server.sharing.control.share import Share
 from server.sharing.runtime.frames import Frame
 from tests.support.sharing.shares import (

@@ -16,8 +16,8 @@ from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.front import Front
 from server.sharing.control.share import Share
 from server.sharing.planner.plan import Choice, Plan, Scores
-from server.sharing.rpc.desk import Served
 from server.sharing.rpc.service import Tasks
+from server.sharing.rpc.stream_host import Served
 from server.sharing.runtime.frames import Frame, FrameDone, Late, Listener, Result, StreamId
 from server.sharing.runtime.views import PlanView, Traffic, Window
 from wire import tasks_pb2 as pb

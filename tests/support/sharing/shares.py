@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models.stems import Package
-from server.sharing.control.setup import Setup
+from server.sharing.control.limits import Setup
 from server.sharing.control.share import Share
 from server.sharing.planner.plan import Plan
 from server.sharing.runtime.frames import Frame, FrameDone, Listener, StreamId

@@ -12,7 +12,7 @@ from server.policy.decision import ArmProfile
 from server.policy.dispatch.choose import adaptive
 from server.policy.dispatch.static import largest
 from server.runtime.rehearsal.rehearsal import Rehearsal, Schedule, Stage
-from server.runtime.rehearsal.understudy import Recorder, Understudy, tickets
+from server.runtime.rehearsal.replay_process import Recorder, Understudy, tickets
 from server.simulator import replay
 from server.simulator.arrivals import poisson
 from server.simulator.engine import tickets_at

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from server.runtime.arms.tasks import Tasks
+from server.runtime.arms.work_queue import Tasks
 
 
 def test_what_is_added_is_done_in_order_until_the_end():

@@ -25,7 +25,7 @@ NICE = 10
 """A tenth of a core where the server wants them all: at 19, half a second of replay took over half a minute there."""
 
 _ENTRY = struct.Struct("=dddd")
-_CHILD = "from server.runtime.rehearsal.understudy import perform; perform()"
+_CHILD = "from server.runtime.rehearsal.replay_process import perform; perform()"
 
 
 class Recorder:

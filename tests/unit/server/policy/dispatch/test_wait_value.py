@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from server.policy.dispatch.prospects import prospects
+from server.policy.dispatch.wait_value import prospects
 from tests.support.builders import a_profile, three_arms
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from models.catalog import Family, Variant
 from server.runtime.arms.residency import Residency
 from server.runtime.arms.tuner import Tuner
-from server.runtime.candidates.assay import Measured
+from server.runtime.candidates.measuring import Measured
 
 Announce = Callable[[Family], None]
 """Tells the transport's side which variants there are."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from profiler.hardware.changes import Change, CoresChanged
 from profiler.hardware.readings import Reading
-from server.runtime.arms.lookout import Lookout
+from server.runtime.arms.hardware_watch import Lookout
 from tests.support.builders import a_reading
 
 PATIENCE_S = 30.0

@@ -7,7 +7,7 @@ from models.catalog import Accuracy, Family, Slo, Variant
 from profiler.hardware.fingerprint import Hardware
 from profiler.profiles import Point, Profile
 from server.policy.decision import Arm
-from server.runtime.arms.shelf import Shelf
+from server.runtime.arms.stored_profiles import Shelf
 
 HARDWARE = Hardware("Some CPU", 2, ("avx2",), 16, (), ("onnxruntime 1.31.1",))
 ARM = Arm("b", "onnxruntime")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 
 from models.stems.package import Package, SharedTask
+from server.sharing.control.limits import Setup
 from server.sharing.control.planning import NO_TASKS, Situation
-from server.sharing.control.setup import Setup
 from server.sharing.planner.plan import Plan
 from server.sharing.planner.workload import Costs
 from server.sharing.runtime.networks import Networks

@@ -1,6 +1,6 @@
 """Which arms meet a demand, and the price of time."""
 
-from server.policy.dispatch.plan import Planner
+from server.policy.dispatch.pricing import Planner
 from server.policy.dispatch.tuning import DEFAULT
 from tests.support.builders import an_outlook, three_arms
 

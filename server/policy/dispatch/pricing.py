@@ -10,8 +10,8 @@ import numpy as np
 from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
 from server.policy.dispatch.costs import Costs, costs, quickest
 from server.policy.dispatch.menu import Menu, latencies, menu
-from server.policy.dispatch.prospects import Prospects, prospects
 from server.policy.dispatch.tuning import Tuning
+from server.policy.dispatch.wait_value import Prospects, prospects
 
 SLO_RANGE_S = (1e-4, 10.0)
 """Latency bounds outside this range are planned for as if at its ends."""
