@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from server.policy.decision import Outlook, Ticket
 from server.policy.dispatch.alike import survey
 from server.policy.dispatch.costs import Costs
-from server.policy.dispatch.explain import Candidate, candidates
-from server.policy.dispatch.pricing import Plan, Planner
+from server.policy.dispatch.explain import Alternative, candidates
+from server.policy.dispatch.pricing import Planner, Pricing
 from server.policy.dispatch.tuning import DEFAULT
 from server.policy.queueing.tickets import Queue
 from tests.support.builders import a_ticket, cpu_arms
@@ -28,9 +28,9 @@ PICTURE = Path(__file__).resolve().parent.parent / "docs" / "policy_example.png"
 class Figures(NamedTuple):
     """The terms, the table they come from, and every step weighed, best first."""
 
-    plan: Plan
+    plan: Pricing
     table: Costs
-    weighed: tuple[Candidate, ...]
+    weighed: tuple[Alternative, ...]
 
 
 def main() -> int:
@@ -55,7 +55,7 @@ def waiting() -> list[Ticket]:
     return [a_ticket(id=i, arrival_s=0.004 * i, slo_s=SLO_S) for i in range(6)]
 
 
-def told(plan: Plan, table: Costs, weighed: tuple[Candidate, ...]) -> str:
+def told(plan: Pricing, table: Costs, weighed: tuple[Alternative, ...]) -> str:
     """The figures: what a row can have, the price, and the best step of every arm."""
     lines = [
         f"affordable {1e3 * plan.affordable_s:.2f} ms a row; price {plan.price / 1e3:.4f} a ms; "
@@ -63,7 +63,7 @@ def told(plan: Plan, table: Costs, weighed: tuple[Candidate, ...]) -> str:
         "vertices: " + ", ".join(f"{1e3 * v.cost_s:.2f} ms {v.accuracy:.3f}" for v in table.vertices),
         "", "| step | worth | upper latency |", "| --- | --- | --- |",
     ]  # fmt: skip
-    best: dict[str, Candidate] = {}
+    best: dict[str, Alternative] = {}
     for one in weighed:
         best.setdefault(one.variant, one)
     lines += [
@@ -73,7 +73,7 @@ def told(plan: Plan, table: Costs, weighed: tuple[Candidate, ...]) -> str:
     return "\n".join(lines)
 
 
-def draw(plan: Plan, table: Costs, weighed: tuple[Candidate, ...]) -> None:
+def draw(plan: Pricing, table: Costs, weighed: tuple[Alternative, ...]) -> None:
     """Left: the arms, their hull and the price as a slope. Right: every step's worth."""
     import matplotlib as mpl
 
@@ -99,7 +99,7 @@ def draw(plan: Plan, table: Costs, weighed: tuple[Candidate, ...]) -> None:
     figure.savefig(PICTURE, dpi=110)
 
 
-def _draw_price(axis: Any, plan: Plan, table: Costs) -> None:
+def _draw_price(axis: Any, plan: Pricing, table: Costs) -> None:
     points = [(1e3 * v.cost_s, v.accuracy) for v in table.vertices]
     axis.plot(*zip(*points, strict=True), "o-", label="arms worth mixing (hull)")
     at_ms = 1e3 * plan.affordable_s

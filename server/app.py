@@ -37,8 +37,8 @@ from server.rpc.transport import descriptors
 from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.call import Handler
 from server.rpc.transport.front import Front
-from server.runtime.arms.hardware_watch import Lookout
-from server.runtime.arms.work_queue import Tasks
+from server.runtime.arms.hardware_watch import HardwareWatch
+from server.runtime.arms.work_queue import WorkQueue
 from server.runtime.dispatch.explained import DecisionLog
 from server.sharing.rpc import service as sharing
 from server.sharing.unit import ShareUnit
@@ -79,9 +79,9 @@ class App:
         self._front = Front(
             self._handlers(hosted), ending_of, self._service.flush, _bounds(config, found.families)
         )
-        self._tasks = Tasks()
+        self._tasks = WorkQueue()
         self._tuning = threading.Thread(target=self._tune, name="tuner", daemon=True)
-        self._lookout = self._look_out()
+        self._hardware_watch = self._look_out()
         try:
             self._operators = Operators(config.host, config.http_port, metrics.registry, self.ready)
             self.port = self._front.bind(joined(config.host, config.port))
@@ -117,16 +117,16 @@ class App:
         self._operators.start()
         self._front.start()
         self._tuning.start()
-        if self._lookout is not None:
-            self._lookout.start()
+        if self._hardware_watch is not None:
+            self._hardware_watch.start()
 
     def stop(self) -> None:
         """Refuse new calls, drain, answer what is left, unload."""
         self._stopping.set()
         self._health.changed()
         self._health.end()
-        if self._lookout is not None:
-            self._lookout.stop()
+        if self._hardware_watch is not None:
+            self._hardware_watch.stop()
         for unit in self._units.values():
             unit.stop()
         self._tasks.end()
@@ -179,15 +179,17 @@ class App:
         for unit in self._families.served():
             unit.tick()
 
-    def _look_out(self) -> Lookout | None:
+    def _look_out(self) -> HardwareWatch | None:
         period_s = self._config.watch_every_s
         self._metrics.may_change(kind.__name__ for kind in get_args(Change))
         return (
-            Lookout(period_s, self._changed, partial(read, nvml=self._nvml)) if period_s else None
+            HardwareWatch(period_s, self._changed, partial(read, nvml=self._nvml))
+            if period_s
+            else None
         )
 
     def _changed(self, changes: tuple[Change, ...]) -> None:
-        """The hardware is not what it was; called from the lookout's thread."""
+        """The hardware is not what it was; called from the watch's thread."""
         kinds = {type(change) for change in changes}
         for kind in kinds:
             self._metrics.changed(kind.__name__)

@@ -19,32 +19,32 @@ from server.errors import BadConfiguration
 from server.metrics import FamilyMetrics, Metrics
 from server.policy import registry
 from server.policy.candidates.agreement import scores_of
-from server.policy.candidates.candidacy import Rules
+from server.policy.candidates.candidacy import TrialRules
 from server.policy.dispatch.tuning import NAMED
 from server.rpc.answer_size import AnswerSize
 from server.rpc.convert import Reader
 from server.rpc.row_bounds import RowBounds
 from server.rpc.service import Hosted
 from server.runtime.arms.knowledge import Knowledge
-from server.runtime.arms.residency import Berth, Residency
+from server.runtime.arms.residency import Placement, Residency
 from server.runtime.arms.shadow import Shadow
 from server.runtime.arms.slots import Slots
-from server.runtime.arms.stored_profiles import Shelf
+from server.runtime.arms.stored_profiles import StoredProfiles
 from server.runtime.arms.tuner import Tuner
-from server.runtime.arms.work_queue import Tasks
+from server.runtime.arms.work_queue import WorkQueue
 from server.runtime.candidates.candidates import Candidates
-from server.runtime.candidates.runnable import Parts
-from server.runtime.candidates.serving import Roster
-from server.runtime.candidates.stages import Book
+from server.runtime.candidates.runnable import ServingParts
+from server.runtime.candidates.serving import ServingVariants
+from server.runtime.candidates.stages import Stages
 from server.runtime.candidates.verdicts import Verdicts
 from server.runtime.dispatch.dispatcher import Dispatcher, Limits
 from server.runtime.dispatch.jobs import Deliver
 from server.runtime.dispatch.journal import Journal
 from server.runtime.dispatch.offers import Offers
-from server.runtime.rehearsal.rehearsal import Rehearsal, Schedule, Stage
+from server.runtime.rehearsal.rehearsal import Rehearsal, RehearsedFamily, ReplaySchedule
 from server.runtime.workers.buffers import too_large
-from server.runtime.workers.executor import Post
-from server.runtime.workers.pool import Crew
+from server.runtime.workers.executor import WorkerContext
+from server.runtime.workers.pool import WorkerPool
 from server.runtime.workers.samples import Samples
 from server.simulator import replay
 
@@ -65,30 +65,32 @@ class Unit:
         self._config = config
         measured = metrics.family(family.name)
         profiles = Path(config.profiles) if config.profiles else default_folder()
-        shelf = Shelf(profiles, family, hardware)
+        stored = StoredProfiles(profiles, family, hardware)
         verdicts = Verdicts(profiles / CANDIDATES, family.name)
-        book = Book(family.name, verdicts, _rules(config), measured)
-        book.hold([v for v in family.variants if v.candidate], shelf.fingerprint)
-        known, family, room = family, *_fitted(_served(family, book, config), config)
+        stages = Stages(family.name, verdicts, _rules(config), measured)
+        stages.hold([v for v in family.variants if v.candidate], stored.fingerprint)
+        known, family, room = family, *_fitted(_served(family, stages, config), config)
         workers, threads = parallelism(config, hardware)
         dispatcher = _dispatcher(family, config, workers, measured)
         measured.watch_depth(lambda: dispatcher.depth)
         self._residency = Residency(
-            family, _berth(family, config, workers, threads, room), measured.compared
+            family, _placement(family, config, workers, threads, room), measured.compared
         )
         self._slots = Slots(family, dispatcher)
-        self._knowledge = Knowledge(family, self._residency, shelf, dispatcher, measured)
+        self._knowledge = Knowledge(family, self._residency, stored, dispatcher, measured)
         reader = _reader(
             family, known, Offers(family.slo, dispatcher, self._knowledge.profiled), config
         )
         self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
         self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
         samples = Samples(config.shadow_share, scores_of(family))
-        parts = Parts(self._residency, self._knowledge, self._slots, dispatcher, samples)
-        roster = Roster(family, self._residency, self._tuner, self._adopt, config.profile_budget_s)
-        self._candidates = Candidates(known, parts, roster, book, config.profile_budget_s)
+        parts = ServingParts(self._residency, self._knowledge, self._slots, dispatcher, samples)
+        variants = ServingVariants(
+            family, self._residency, self._tuner, self._adopt, config.profile_budget_s
+        )
+        self._candidates = Candidates(known, parts, variants, stages, config.profile_budget_s)
         self.hosted = Hosted(family, reader, dispatcher, measured, self._candidates)
-        post = Post(
+        context = WorkerContext(
             family,
             dispatcher,
             self._residency.loaded,
@@ -97,7 +99,7 @@ class Unit:
             self._knowledge.observe,
             self._residency.rows,
         )
-        self._crew = Crew(post, self._slots.gate)
+        self._pool = WorkerPool(context, self._slots.gate)
         self._rehearsal = _rehearsal(dispatcher, config)
 
     @property
@@ -108,7 +110,7 @@ class Unit:
     def start(self, deliver: Deliver) -> None:
         """Let the workers wait for requests."""
         self.hosted.dispatcher.answer_to(deliver)
-        self._crew.start(self.hosted.dispatcher.limits.workers)
+        self._pool.start(self.hosted.dispatcher.limits.workers)
         if self._rehearsal is not None:
             self._rehearsal.start()
 
@@ -125,16 +127,16 @@ class Unit:
         self._knowledge.revive(time.monotonic())
         self._shadow.tick()
         self._candidates.tick()
-        self._crew.tick()
+        self._pool.tick()
 
-    def moved_to(self, hardware: Hardware, tasks: Tasks) -> None:
+    def moved_to(self, hardware: Hardware, tasks: WorkQueue) -> None:
         """Serve on other hardware: fewer or more workers at once; sessions of another size one by one, by the tuner."""
         workers, threads = parallelism(self._config, hardware)
-        self._crew.grow(workers)
+        self._pool.grow(workers)
         self.hosted.dispatcher.resize(workers)
         self._knowledge.moved_to(hardware)
-        berth = self._residency.berth
-        if threads != berth.threads or workers > berth.instances:
+        placement = self._residency.placement
+        if threads != placement.threads or workers > placement.instances:
             family = self.hosted.family.name
             tasks.add(
                 f"{family}: resizing its sessions", lambda: self._tuner.resize(threads, workers)
@@ -144,7 +146,7 @@ class Unit:
         """A GPU is gone: nothing is to run on one until they are counted anew."""
         self._tuner.drop_devices()
 
-    def retake_devices(self, tasks: Tasks) -> None:
+    def retake_devices(self, tasks: WorkQueue) -> None:
         """A GPU is back: load and measure what can run on it."""
         tasks.add(f"{self.hosted.family.name}: arms on the GPU", self.prepare)
 
@@ -161,17 +163,17 @@ class Unit:
 
     def join(self) -> None:
         """Return when the workers have ended, and free the arms."""
-        self._crew.join()
+        self._pool.join()
         self._residency.close()
 
 
-def _rules(config: Config) -> Rules:
-    return Rules(config.trial_rows, config.probation_s)
+def _rules(config: Config) -> TrialRules:
+    return TrialRules(config.trial_rows, config.probation_s)
 
 
-def _served(family: Family, book: Book, config: Config) -> Family:
+def _served(family: Family, stages: Stages, config: Config) -> Family:
     """The variants that serve from the start: those that are no candidates, and those promoted here before."""
-    serving = (*(v for v in family.variants if not v.candidate), *book.promoted())
+    serving = (*(v for v in family.variants if not v.candidate), *stages.promoted())
     if not serving:
         raise BadConfiguration(
             f"family {family.name} holds candidates only ({', '.join(v.name for v in family.variants)}), which serve "
@@ -218,7 +220,7 @@ def _reader(family: Family, known: Family, offers: Offers, config: Config) -> Re
     return Reader(family, family.slo, weights, finite=config.reject_non_finite, bounds=bounds)
 
 
-def _berth(family: Family, config: Config, workers: int, threads: int, room: Room) -> Berth:
+def _placement(family: Family, config: Config, workers: int, threads: int, room: Room) -> Placement:
     known = [runtime.name for runtime in RUNTIMES]
     unknown = [name for name in config.backends if name not in known]
     if unknown:
@@ -226,7 +228,7 @@ def _berth(family: Family, config: Config, workers: int, threads: int, room: Roo
             f"backends: no runtime {', '.join(unknown)}; known: {', '.join(known)}"
         )
     root = Path(config.repository) if config.repository else default_repository()
-    return Berth(root / family.name, config.backends, threads, workers, room)
+    return Placement(root / family.name, config.backends, threads, workers, room)
 
 
 def _dispatcher(family: Family, config: Config, workers: int, metrics: FamilyMetrics) -> Dispatcher:
@@ -246,17 +248,17 @@ def _rehearsal(dispatcher: Dispatcher, config: Config) -> Rehearsal | None:
     if not config.rehearse_every_s or config.policy not in NAMED:
         return None
     limits = dispatcher.limits
-    stage = replay.Stage(limits.workers, limits.capacity_rows, cv=REPLAYED_CV)
+    stage = replay.ReplaySetup(limits.workers, limits.capacity_rows, cv=REPLAYED_CV)
     candidates = {name: registry.policy(name) for name in NAMED}
     rehearsal = Rehearsal(
-        Stage(
+        RehearsedFamily(
             dispatcher.name,
             lambda: dispatcher.arms,
             lambda name: dispatcher.use(name, candidates[name]),
         ),
         partial(replay.replay, candidates=candidates, stage=stage),
         config.policy,
-        Schedule(period_s=config.rehearse_every_s),
+        ReplaySchedule(period_s=config.rehearse_every_s),
     )
     dispatcher.show(rehearsal.record)
     return rehearsal

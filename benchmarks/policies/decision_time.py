@@ -103,7 +103,7 @@ def _decisions(name: str, arms: list[ArmProfile], slo_s: float, workers: int) ->
         busy_s = 0.001
         if isinstance(decision, Run):
             gone += decision.tickets
-            busy_s = decision.arm.mean_s[decision.rows]
+            busy_s = decision.profile.mean_s[decision.rows]
         queue.pop(gone)
         step_s = busy_s / workers
         for _ in gone:

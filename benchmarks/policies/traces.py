@@ -20,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from server.simulator import arrivals
-from server.simulator.arrivals import Level, Times
+from server.simulator.arrivals import LoadState, Times
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +40,7 @@ SQUEEZE = 10.0
 """Seconds of Twitter's counts in one of ours: two minutes show the ups and downs of twenty."""
 CLUMPS_CV2, BASE_SHARE = 8.0, 0.25
 """`gamma`: squared coefficient of variation of the clumps' gaps, and the Poisson base's share of the rate."""
-LEVELS = (Level(weight=0.6, stay_s=3.0), Level(weight=2.5, stay_s=0.8))
+LEVELS = (LoadState(weight=0.6, stay_s=3.0), LoadState(weight=2.5, stay_s=0.8))
 """`surges`: calm and surge, which follow each other."""
 
 _FILES = {

@@ -3,15 +3,15 @@
 from server.metrics.family import FamilyMetrics, Metrics
 from server.metrics.lately import Region
 from server.metrics.recent import WINDOW_S, Results
-from server.metrics.records import RanBatch, Served, Tally
+from server.metrics.records import ModelCounts, RanBatch, Served
 
 __all__ = [
     "WINDOW_S",
     "FamilyMetrics",
     "Metrics",
+    "ModelCounts",
     "RanBatch",
     "Region",
     "Results",
     "Served",
-    "Tally",
 ]

@@ -10,7 +10,7 @@ from prometheus_client import Counter, Histogram
 from profiler.hardware.fingerprint import Hardware
 from server.metrics.lately import Lately, Region
 from server.metrics.recent import Recent, Results
-from server.metrics.records import RanBatch, Served, Tally
+from server.metrics.records import ModelCounts, RanBatch, Served
 from server.metrics.series import Series
 from server.policy.decision import Arm
 
@@ -53,7 +53,7 @@ class FamilyMetrics:
         self._all = metrics
         self._name = name
         self._lock = threading.Lock()
-        self.tally = Tally()
+        self.tally = ModelCounts()
         self._speeds: dict[Arm, float] = {}
         self._recent = Recent()
         self._lately = Lately()

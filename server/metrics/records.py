@@ -31,7 +31,7 @@ class RanBatch:
 
 
 @dataclass(slots=True)
-class Tally:
+class ModelCounts:
     """Counts and nanoseconds for ModelStatistics; `by_batch` maps rows -> [count, gather ns, compute ns]."""
 
     success: int = 0

@@ -102,7 +102,7 @@ class Terms:
 class Run:
     """Run these tickets on this arm now; answer the dropped ones at once. `terms`: where the policy has a price."""
 
-    arm: ArmProfile
+    profile: ArmProfile
     tickets: tuple[Ticket, ...]
     reason: str
     dropped: tuple[Drop, ...] = ()

@@ -34,10 +34,10 @@ def shared(family: Family, batch: Batch, outputs: Sequence[TensorSpec], rows: in
     """What all answers of `batch` with these outputs and this many rows have in common."""
     response: Any = pb.ModelInferResponse(model_name=family.name, model_version="1")
     parameters = response.parameters
-    parameters["variant"].string_param = batch.arm.arm.variant
+    parameters["variant"].string_param = batch.profile.arm.variant
     parameters["precision"].string_param = batch.precision
-    parameters["backend"].string_param = batch.arm.arm.backend
-    parameters["accuracy"].double_param = batch.arm.accuracy
+    parameters["backend"].string_param = batch.profile.arm.backend
+    parameters["accuracy"].double_param = batch.profile.accuracy
     parameters["batch_size"].int64_param = batch.rows
     parameters["compute_ms"].double_param = batch.compute_s * 1e3
     for spec in outputs:

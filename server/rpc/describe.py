@@ -6,7 +6,7 @@ from typing import Any
 
 from models.catalog import TensorSpec
 from server.errors import NotReady, UnknownModel, Unsupported
-from server.metrics import Tally
+from server.metrics import ModelCounts
 from server.rpc.convert import parse
 from server.rpc.service import Hosted
 from server.rpc.transport.call import Call, Handler
@@ -149,7 +149,7 @@ def _data_type(spec: TensorSpec) -> Any:
     return pb.DataType.Value("TYPE_" + spec.datatype)
 
 
-def _fill(stats: Any, tally: Tally) -> None:
+def _fill(stats: Any, tally: ModelCounts) -> None:
     """The three compute counts are equal, as clients that print stages require; compute_output is not timed apart."""
     stats.last_inference = tally.last_ms
     stats.inference_count = tally.rows

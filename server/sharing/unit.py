@@ -14,13 +14,13 @@ from models.backends.base import BackendError
 from models.stems import Package, load_package
 from server.config import Config
 from server.errors import BadConfiguration, NotReady, RequestError
-from server.sharing.control.limits import Setup
+from server.sharing.control.limits import ShareLimits
 from server.sharing.control.share import Share
 from server.sharing.metrics import ShareFigures, ShareMetrics, TaskFigures
 from server.sharing.planner.plan import Plan
 from server.sharing.planner.workload import Objective
 from server.sharing.rpc.service import Tasks
-from server.sharing.rpc.stream_host import Served
+from server.sharing.rpc.stream_host import ServedShare
 from server.sharing.runtime.frames import DropReason, Outcome
 from server.sharing.runtime.meter import Meter
 from server.sharing.runtime.networks import Folder
@@ -46,7 +46,7 @@ class ShareUnit:
         )
         self._meter = _Counting(counts)
         self._share = Share(Folder(folder, config.threads or 1), _setup(config), self._meter)
-        served = Served(
+        served = ServedShare(
             self._share,
             package.base,
             package.stream_fps,
@@ -155,8 +155,8 @@ def _initial(config: Config, package: Package) -> tuple[str, ...]:
     return config.share_tasks or tuple(held)
 
 
-def _setup(config: Config) -> Setup:
-    return Setup(
+def _setup(config: Config) -> ShareLimits:
+    return ShareLimits(
         budget_s=config.share_budget,
         rates_fps=RATES_FPS,
         objective=cast(Objective, config.share_objective),

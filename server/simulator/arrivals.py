@@ -14,7 +14,7 @@ MOST = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class LoadState:
     """A state of the load: `weight` times the other levels' rate, for `stay_s` on average (exponential)."""
 
     weight: float
@@ -70,7 +70,7 @@ def clumped(rate_rps: float, duration_s: float, cv2: float, base_share: float, s
     return np.sort(np.concatenate([base, bursts]))
 
 
-def modulated(rate_rps: float, duration_s: float, levels: Sequence[Level], seed: int) -> Times:
+def modulated(rate_rps: float, duration_s: float, levels: Sequence[LoadState], seed: int) -> Times:
     """A Markov-modulated Poisson stream (Fischer and Meier-Hellstern, 1993) that goes round `levels`.
 
     The stays are drawn first and their weights scaled so that the mean over them is `rate_rps`: a seed with long surges

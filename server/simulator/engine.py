@@ -5,7 +5,7 @@ from heapq import heappop, heappush
 from time import perf_counter
 from typing import NamedTuple
 
-from server.policy.arms.retune import Ran, Running
+from server.policy.arms.retune import LatencySample, RunningBatch
 from server.policy.decision import (
     Arm,
     ArmProfile,
@@ -24,7 +24,7 @@ from server.policy.queueing.standing import Standing
 from server.policy.queueing.tickets import Queue
 from server.simulator.noise import stretch
 from server.simulator.outcomes import Outcomes
-from server.simulator.policy_in_force import Knowledge
+from server.simulator.policy_in_force import PolicyInForce
 from server.simulator.setup import Setup, Switching
 
 FOREVER_S = float("inf")
@@ -81,7 +81,7 @@ class _Simulation:
         setup: Setup,
         truth: Sequence[ArmProfile],
     ) -> None:
-        self._knowledge = Knowledge(arms, factory, setup)
+        self._knowledge = PolicyInForce(arms, factory, setup)
         self._mean_s = {arm.arm: arm.mean_s for arm in truth}
         self._latency = stretch(setup.noise, setup.spell, setup.seed)
         self._added_s = setup.noise.overhead_s
@@ -149,18 +149,18 @@ class _Simulation:
         now_s, _, job = heappop(self._running)
         run = job.run
         self._bench.idle.append(job.worker)
-        self._finished.append(Finished(run.arm.arm, job.rows, job.busy_s))
+        self._finished.append(Finished(run.profile.arm, job.rows, job.busy_s))
         self._outcomes.answered(run, job.rows, now_s)
         for ticket in run.tickets if self._weighed else ():
             self._standing.ended(ticket.slo_class, in_time=now_s <= ticket.deadline_s)
         if self._knowledge.measures:
-            ran = Ran(run.arm.arm, job.rows, job.took_s, job.busy_s, now_s)
+            ran = LatencySample(run.profile.arm, job.rows, job.took_s, job.busy_s, now_s)
             self._knowledge.ran(ran, self._still_running(now_s))
 
-    def _still_running(self, now_s: float) -> tuple[Running, ...]:
+    def _still_running(self, now_s: float) -> tuple[RunningBatch, ...]:
         return tuple(
             [
-                Running(job.run.arm.arm, job.rows, max(now_s - job.started_s, TICK_S))
+                RunningBatch(job.run.profile.arm, job.rows, max(now_s - job.started_s, TICK_S))
                 for _, _, job in self._running
             ]
         )
@@ -205,8 +205,8 @@ class _Simulation:
     def _start(self, run: Run, now_s: float) -> None:
         self._queue.pop(run.tickets)
         rows = run.rows
-        worker, change_s = self._bench.take(run.arm.arm)
-        took_s = self._latency(self._mean_s[run.arm.arm][rows], now_s)
+        worker, change_s = self._bench.take(run.profile.arm)
+        took_s = self._latency(self._mean_s[run.profile.arm][rows], now_s)
         busy_s = took_s + self._added_s + change_s
         job = _Job(run, rows, worker, now_s, took_s, busy_s)
         heappush(self._running, (now_s + busy_s, run.tickets[0].id, job))

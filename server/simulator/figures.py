@@ -26,7 +26,7 @@ class Second:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class InTimeAnswers:
     """Answers in time, one entry each: when its request arrived (s), its accuracy, its variant and class."""
 
     arrival_s: Floats
@@ -35,7 +35,7 @@ class Answers:
     slo_class: list[str]
 
 
-def by_second(offered_s: Floats, answers: Answers) -> dict[int, Second]:
+def by_second(offered_s: Floats, answers: InTimeAnswers) -> dict[int, Second]:
     """The timeline, by whole seconds in which something arrived."""
     whole, counts = np.unique(offered_s.astype(int), return_counts=True)
     found = {at: Second(count) for at, count in zip(whole.tolist(), counts.tolist(), strict=True)}
@@ -46,7 +46,7 @@ def by_second(offered_s: Floats, answers: Answers) -> dict[int, Second]:
     return found
 
 
-def timeline(offered_s: Floats, answers: Answers) -> list[Report]:
+def timeline(offered_s: Floats, answers: InTimeAnswers) -> list[Report]:
     """One entry per second, with the answers in time by variant."""
     variants: dict[int, Counter[str]] = {}
     for at, variant in zip(answers.arrival_s.astype(int).tolist(), answers.variant, strict=True):
@@ -63,7 +63,7 @@ def timeline(offered_s: Floats, answers: Answers) -> list[Report]:
     ]
 
 
-def by_class(tickets: Sequence[Ticket], answers: Answers) -> dict[str, Report]:
+def by_class(tickets: Sequence[Ticket], answers: InTimeAnswers) -> dict[str, Report]:
     """Each SLO class's own figures."""
     offered = Counter(ticket.slo_class for ticket in tickets)
     names = np.array(answers.slo_class)

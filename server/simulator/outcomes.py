@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from server.policy.decision import Run, Ticket
 from server.simulator.figures import (
-    Answers,
     Floats,
+    InTimeAnswers,
     Report,
     Second,
     by_class,
@@ -35,7 +35,7 @@ class Outcomes:
         self.rebuilt = 0
         self.decisions_s: list[float] = []
         self._in_time: list[tuple[Run, Sequence[Ticket]]] = []
-        self._answers: Answers | None = None
+        self._answers: InTimeAnswers | None = None
         self._offered_s: Floats = np.zeros(0)
         self._rows: list[int] = []
 
@@ -49,7 +49,7 @@ class Outcomes:
         self._rows.append(rows)
 
     @property
-    def answers(self) -> Answers:
+    def answers(self) -> InTimeAnswers:
         """The answers in time. Ask when all are recorded."""
         if self._answers is None:
             self._answers = _answers(self._in_time)
@@ -116,14 +116,14 @@ class Outcomes:
         }
 
 
-def _answers(batches: Sequence[tuple[Run, Sequence[Ticket]]]) -> Answers:
+def _answers(batches: Sequence[tuple[Run, Sequence[Ticket]]]) -> InTimeAnswers:
     tickets = list(chain.from_iterable(kept for _, kept in batches))
     sizes = [len(kept) for _, kept in batches]
-    accuracy = np.repeat([run.arm.accuracy for run, _ in batches], sizes)
-    return Answers(
+    accuracy = np.repeat([run.profile.accuracy for run, _ in batches], sizes)
+    return InTimeAnswers(
         np.array([ticket.arrival_s for ticket in tickets]),
         accuracy,
-        [run.arm.arm.variant for run, kept in batches for _ in kept],
+        [run.profile.arm.variant for run, kept in batches for _ in kept],
         [ticket.slo_class for ticket in tickets],
     )
 

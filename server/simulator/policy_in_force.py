@@ -11,7 +11,7 @@ from server.simulator.setup import Setup
 FOREVER_S = float("inf")
 
 
-class Knowledge:
+class PolicyInForce:
     """The policy and admission in force. `turn_s` is when the policy is next told of a change of speed.
 
     `rebuilt` counts the tables made after the first. Raises ValueError if the policy cannot be built for `arms`.
@@ -28,7 +28,7 @@ class Knowledge:
         self.rebuilt = -1
         self.turn(0.0)
 
-    def ran(self, ran: retune.Ran, running: Sequence[retune.Running]) -> None:
+    def ran(self, ran: retune.LatencySample, running: Sequence[retune.RunningBatch]) -> None:
         """Learn from a batch that ended, while others run."""
         self._known, arms = retune.observe(self._known, ran, running)
         if arms is not None:

@@ -10,7 +10,7 @@ from server.simulator.setup import Setup
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ReplaySetup:
     """What the window is replayed on: as many workers and as long a queue as the server has, and its scatter.
 
     `cv`: standard deviation over mean of a batch's latency, as measured. Every candidate meets the same `seed`.
@@ -26,7 +26,7 @@ def replay(
     arms: Sequence[ArmProfile],
     tickets: Sequence[Ticket],
     candidates: Mapping[str, PolicyFactory],
-    stage: Stage,
+    stage: ReplaySetup,
 ) -> dict[str, float]:
     """Accuracy-weighted goodput (0..1) of each candidate on `tickets`, sorted by arrival.
 

@@ -77,7 +77,7 @@ class Stay(NamedTuple):
     until_s: float
 
 
-class Probe(NamedTuple):
+class RunCanary(NamedTuple):
     """Run the canary on this arm now and tell."""
 
     arm: Arm
@@ -90,4 +90,4 @@ class Back(NamedTuple):
     out_s: float
 
 
-Verdict = Out | Stay | Probe | Back
+Verdict = Out | Stay | RunCanary | Back

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class PricedArm:
     """An arm as it would be under one layout: `row_s` of an instance's time per row, in batches that fit the SLO."""
 
     arm: Arm
@@ -29,14 +29,14 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class LoadLevel:
     """A load to expect: `rate_rps` (rows/s) for a `share` of the time (any positive scale)."""
 
     rate_rps: float
     share: float
 
 
-def expected_awg(offers: Sequence[Offer], instances: int, levels: Sequence[Level]) -> float:
+def expected_awg(offers: Sequence[PricedArm], instances: int, levels: Sequence[LoadLevel]) -> float:
     """Accuracy-weighted goodput (0..1) with just these arms in memory, at best, over the levels."""
     vertices = (Point(0.0, 0.0), *hull(Point(o.row_s, worth(o)) for o in offers))
     costs_s, accuracies = [v.cost_s for v in vertices], [v.accuracy for v in vertices]
@@ -46,21 +46,21 @@ def expected_awg(offers: Sequence[Offer], instances: int, levels: Sequence[Level
 
 
 def best_set(
-    offers: Sequence[Offer],
+    offers: Sequence[PricedArm],
     instances: int,
-    levels: Sequence[Level],
+    levels: Sequence[LoadLevel],
     loading: Sequence[float],
     memory_bytes: int,
-) -> Sequence[Offer]:
+) -> Sequence[PricedArm]:
     """Those of `offers` to hold in `memory_bytes`: the most expected awg, less `loading[i]` for holding offer i."""
     chosen = _solve(offers, instances, levels, loading, memory_bytes)
     return _needed([offers[i] for i in chosen], instances, levels)
 
 
 def _solve(
-    offers: Sequence[Offer],
+    offers: Sequence[PricedArm],
     instances: int,
-    levels: Sequence[Level],
+    levels: Sequence[LoadLevel],
     loading: Sequence[float],
     memory_bytes: int,
 ) -> list[int]:
@@ -92,7 +92,9 @@ def _solve(
     return [i for i in range(arms) if found.x[i] > 0.5]
 
 
-def _needed(offers: Sequence[Offer], instances: int, levels: Sequence[Level]) -> Sequence[Offer]:
+def _needed(
+    offers: Sequence[PricedArm], instances: int, levels: Sequence[LoadLevel]
+) -> Sequence[PricedArm]:
     """Without the arms that no level would use, largest first."""
     full = expected_awg(offers, instances, levels)
     for offer in sorted(offers, key=lambda o: o.memory_bytes, reverse=True):
@@ -102,11 +104,11 @@ def _needed(offers: Sequence[Offer], instances: int, levels: Sequence[Level]) ->
     return offers
 
 
-def _shares(levels: Sequence[Level]) -> Floats:
+def _shares(levels: Sequence[LoadLevel]) -> Floats:
     shares = np.array([level.share for level in levels], float)
     return shares / shares.sum()
 
 
-def worth(offer: Offer) -> float:
+def worth(offer: PricedArm) -> float:
     """What an answer by this arm counts for: its accuracy, and something even where that is not known."""
     return max(offer.accuracy, LEAST)

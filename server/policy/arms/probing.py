@@ -51,7 +51,7 @@ class Slack(NamedTuple):
     slo_s: float
 
 
-class Spent(NamedTuple):
+class ShadowBudget(NamedTuple):
     """What shadow runs have cost: none before `free_s`, by when their share of time is made up for."""
 
     free_s: float = 0.0
@@ -73,7 +73,7 @@ def stale(known: Known, now_s: float) -> tuple[Stale, ...]:
     return tuple(sorted(found, key=lambda s: -s.uncertain))
 
 
-def next_probe(known: Known, slack: Slack, spent: Spent, now_s: float) -> Probe | None:
+def next_probe(known: Known, slack: Slack, spent: ShadowBudget, now_s: float) -> Probe | None:
     """The most uncertain point that could change decisions and that nobody could have to wait for; None: run nothing.
 
     Sizes are powers of two, up to the largest that takes at most half the latency bound.
@@ -83,18 +83,18 @@ def next_probe(known: Known, slack: Slack, spent: Spent, now_s: float) -> Probe 
     points = [
         (hypot(one.uncertain, _of_size(known, one.arm, rows)), -rows, one.arm)
         for one in _worthy(known, slack.slo_s, now_s)
-        for rows in sizes(known.told[one.arm], slack.slo_s)
-        if risk(slack, known.told[one.arm].upper_s[rows]) <= RISK
+        for rows in sizes(known.effective[one.arm], slack.slo_s)
+        if risk(slack, known.effective[one.arm].upper_s[rows]) <= RISK
     ]
     uncertain, rows, arm = max(points, key=lambda p: p[:2], default=(0.0, 0, None))
     if arm is None or uncertain <= STALE:
         return None
-    return Probe(arm, -rows, known.told[arm].mean_s[-rows])
+    return Probe(arm, -rows, known.effective[arm].mean_s[-rows])
 
 
-def after(took_s: float, workers: int, ended_s: float) -> Spent:
+def after(took_s: float, workers: int, ended_s: float) -> ShadowBudget:
     """What is spent once a shadow run ended that took a worker `took_s`, whether or not its result was kept."""
-    return Spent(ended_s + max(GAP_S, took_s / (SHARE * workers)))
+    return ShadowBudget(ended_s + max(GAP_S, took_s / (SHARE * workers)))
 
 
 def sizes(arm: ArmProfile, slo_s: float) -> tuple[int, ...]:
@@ -128,7 +128,7 @@ def _of_size(known: Known, arm: Arm, rows: int) -> float:
 
 def _worthy(known: Known, slo_s: float, now_s: float) -> list[Stale]:
     """The arms that are worth choosing at some load, or would be if they were faster by what is not known of them."""
-    costs = {arm: _point(profile, slo_s) for arm, profile in known.told.items()}
+    costs = {arm: _point(profile, slo_s) for arm, profile in known.effective.items()}
     return [one for one in stale(known, now_s) if _matters(costs, one)]
 
 

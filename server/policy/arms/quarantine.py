@@ -19,10 +19,10 @@ from server.policy.arms.incidents import (
     Hung,
     Out,
     Overdue,
-    Probe,
     Probed,
     Ran,
     Returned,
+    RunCanary,
     Stay,
     Verdict,
 )
@@ -70,7 +70,7 @@ class Case:
     flukes: tuple[float, ...] = ()
 
 
-class Seen(NamedTuple):
+class TimedBatch(NamedTuple):
     """What one batch tells of the machine."""
 
     arm: Arm
@@ -79,23 +79,23 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Cases:
     """Every known arm's case, and the latest batches, oldest first."""
 
     cases: Mapping[Arm, Case] = field(default_factory=dict[Arm, Case])
-    recent: tuple[Seen, ...] = ()
+    recent: tuple[TimedBatch, ...] = ()
 
 
-Step = tuple[State, tuple[Verdict, ...]]
+Step = tuple[Cases, tuple[Verdict, ...]]
 """The state after an event, and what is to be done; mostly nothing."""
 
 
-def with_arms(state: State, arms: Iterable[Arm]) -> State:
+def with_arms(state: Cases, arms: Iterable[Arm]) -> Cases:
     """The state that knows exactly these arms; those it knew keep their cases."""
     return replace(state, cases={arm: state.cases.get(arm, Case()) for arm in arms})
 
 
-def out(state: State) -> dict[Arm, Case]:
+def out(state: Cases) -> dict[Arm, Case]:
     """The arms not in use now."""
     return {arm: case for arm, case in state.cases.items() if case.reason}
 
@@ -110,7 +110,7 @@ def hung_after_s(predicted_s: float) -> float:
     return max(HUNG_FACTOR * predicted_s, HUNG_LEAST_S)
 
 
-def due_s(state: State, arm: Arm) -> float:
+def due_s(state: Cases, arm: Arm) -> float:
     """When (s) an arm that is out is tried again; infinite while a run is stuck in it or a probe is under way."""
     case = state.cases[arm]
     if case.stuck or case.probing:
@@ -120,12 +120,12 @@ def due_s(state: State, arm: Arm) -> float:
     return case.until_s - max(0.0, case.backoff_s - LAST_RESORT_S)
 
 
-def next_due_s(state: State) -> float:
+def next_due_s(state: Cases) -> float:
     """When (s) the next probe is due; infinite where none is."""
     return min((due_s(state, arm) for arm in out(state)), default=inf)
 
 
-def step(state: State, event: Event, now_s: float) -> Step:
+def step(state: Cases, event: Event, now_s: float) -> Step:
     """The state after `event`. What befalls an arm that is not known (any more) changes nothing."""
     if isinstance(event, Free):
         return _free(state, event.waiting, now_s)
@@ -135,7 +135,7 @@ def step(state: State, event: Event, now_s: float) -> Step:
 
 
 def _befell(
-    state: State, event: Ran | Failed | Overdue | Hung | Probed | Returned, now_s: float
+    state: Cases, event: Ran | Failed | Overdue | Hung | Probed | Returned, now_s: float
 ) -> Step:
     match event:
         case Ran():
@@ -153,33 +153,33 @@ def _befell(
             return _with(state, arm, replace(state.cases[arm], stuck=stuck)), ()
 
 
-def _ran(state: State, ran: Ran, now_s: float) -> Step:
+def _ran(state: Cases, ran: Ran, now_s: float) -> Step:
     if ran.retried:
         return state, ()
     slow = ran.took_s >= slow_after_s(ran.predicted_s)
-    state = _seen(state, Seen(ran.arm, slow, now_s))
+    state = _seen(state, TimedBatch(ran.arm, slow, now_s))
     return _blamed(state, ran.arm, "slow", ran.took_s, now_s) if slow else (state, ())
 
 
-def _overdue(state: State, run: Overdue, now_s: float) -> Step:
+def _overdue(state: Cases, run: Overdue, now_s: float) -> Step:
     """A retried job's run is given up only where the arm is out anyway: one input must not take out arm after arm."""
     verdicts: tuple[Verdict, ...] = ()
     if state.cases[run.arm].probing:
         state, verdicts = _stay(state, run.arm, now_s)
     elif not run.retried:
-        state = _seen(state, Seen(run.arm, True, now_s))
+        state = _seen(state, TimedBatch(run.arm, True, now_s))
         state, verdicts = _blamed(state, run.arm, "overdue", run.elapsed_s, now_s)
     return (_stuck(state, run.arm) if state.cases[run.arm].reason else state), verdicts
 
 
-def _hung(state: State, run: Hung, now_s: float) -> Step:
+def _hung(state: Cases, run: Hung, now_s: float) -> Step:
     state = _stuck(state, run.arm)
     if run.retried or state.cases[run.arm].reason:
         return state, ()
     return _put_out(state, run.arm, "hung", now_s)
 
 
-def _failed(state: State, failed: Failed, now_s: float) -> Step:
+def _failed(state: Cases, failed: Failed, now_s: float) -> Step:
     case = state.cases[failed.arm]
     if case.reason or (failed.canary_passed and not failed.alone):
         return state, ()
@@ -191,7 +191,7 @@ def _failed(state: State, failed: Failed, now_s: float) -> Step:
     return _with(state, failed.arm, replace(case, flukes=flukes)), ()
 
 
-def _blamed(state: State, arm: Arm, reason: str, took_s: float, now_s: float) -> Step:
+def _blamed(state: Cases, arm: Arm, reason: str, took_s: float, now_s: float) -> Step:
     """A slow batch: the arm goes out, unless it is the last in use or all are slow; then those out for it return."""
     since_s = now_s - 2.0 * took_s
     others = [seen.slow for seen in state.recent if seen.arm != arm and seen.at_s >= since_s]
@@ -203,7 +203,7 @@ def _blamed(state: State, arm: Arm, reason: str, took_s: float, now_s: float) ->
     return _put_out(state, arm, reason, now_s)
 
 
-def _all_back(state: State, since_s: float, now_s: float) -> Step:
+def _all_back(state: Cases, since_s: float, now_s: float) -> Step:
     """It was the machine: whoever went out as slow since then is in use again."""
     verdicts: list[Verdict] = []
     for arm, case in out(state).items():
@@ -213,17 +213,17 @@ def _all_back(state: State, since_s: float, now_s: float) -> Step:
     return state, tuple(verdicts)
 
 
-def _free(state: State, waiting: bool, now_s: float) -> Step:
+def _free(state: Cases, waiting: bool, now_s: float) -> Step:
     """The arm due longest is probed: at once where nobody waits or no arm is in use, else after some patience."""
     cases = out(state)
     patience_s = PATIENCE_S if waiting and len(cases) < len(state.cases) else 0.0
     due = min(cases, key=lambda arm: due_s(state, arm), default=None)
     if due is None or due_s(state, due) + patience_s > now_s:
         return state, ()
-    return _with(state, due, replace(cases[due], probing=True)), (Probe(due),)
+    return _with(state, due, replace(cases[due], probing=True)), (RunCanary(due),)
 
 
-def _probed(state: State, probed: Probed, now_s: float) -> Step:
+def _probed(state: Cases, probed: Probed, now_s: float) -> Step:
     arm, case = probed.arm, replace(state.cases[probed.arm], probing=False)
     state = _with(state, arm, case)
     if not case.reason:  # it came back meanwhile
@@ -237,7 +237,7 @@ def _probed(state: State, probed: Probed, now_s: float) -> Step:
     return _with(state, arm, replace(case, good=good, until_s=now_s + PROBE_REST_S)), ()
 
 
-def _put_out(state: State, arm: Arm, reason: str, now_s: float) -> Step:
+def _put_out(state: Cases, arm: Arm, reason: str, now_s: float) -> Step:
     case = state.cases[arm]
     forgiven_s = case.backoff_s * 0.5 ** ((now_s - case.since_s) / MERCY_S)
     backoff_s = min(MOST_S, max(FIRST_S, 2.0 * forgiven_s))
@@ -246,7 +246,7 @@ def _put_out(state: State, arm: Arm, reason: str, now_s: float) -> Step:
     return _with(state, arm, gone), (Out(arm, reason, until_s),)
 
 
-def _stay(state: State, arm: Arm, now_s: float) -> Step:
+def _stay(state: Cases, arm: Arm, now_s: float) -> Step:
     case = state.cases[arm]
     backoff_s = min(MOST_S, 2.0 * case.backoff_s)
     until_s = now_s + backoff_s
@@ -258,14 +258,14 @@ def _returning(case: Case, now_s: float) -> Case:
     return Case(since_s=now_s, backoff_s=case.backoff_s, stuck=case.stuck)
 
 
-def _stuck(state: State, arm: Arm) -> State:
+def _stuck(state: Cases, arm: Arm) -> Cases:
     case = state.cases[arm]
     return _with(state, arm, replace(case, stuck=case.stuck + 1))
 
 
-def _seen(state: State, seen: Seen) -> State:
+def _seen(state: Cases, seen: TimedBatch) -> Cases:
     return replace(state, recent=(*state.recent[1 - REMEMBERED :], seen))
 
 
-def _with(state: State, arm: Arm, case: Case) -> State:
+def _with(state: Cases, arm: Arm, case: Case) -> Cases:
     return replace(state, cases={**state.cases, arm: case})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal
 
-from server.policy.arms.mixing import Level, Offer, best_set, expected_awg, worth
+from server.policy.arms.mixing import LoadLevel, PricedArm, best_set, expected_awg, worth
 from server.policy.decision import Arm, ArmProfile
 
 
@@ -18,7 +18,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ResidencyBounds:
     """The bounds, and when a change pays.
 
     What is loaded has `horizon_s` to pay for the time it took; a change is worth it above `gain` of awg (0..1).
@@ -31,7 +31,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Residency:
+class ResidentSet:
     """What is, or should be, in memory."""
 
     layout: Layout
@@ -46,7 +46,7 @@ class Planned:
     stay.
     """
 
-    residency: Residency
+    residency: ResidentSet
     awg: float
     loading: float
     reason: Literal["kept", "better", "first"]
@@ -57,7 +57,7 @@ class Planned:
         return self.awg - self.loading
 
 
-Offers = Mapping[Layout, Sequence[Offer]]
+PricedArms = Mapping[Layout, Sequence[PricedArm]]
 
 
 def layouts(cores: int, threads: Iterable[int]) -> list[Layout]:
@@ -78,7 +78,10 @@ def row_s(profile: ArmProfile, slo_s: float, share: float = 0.5) -> float:
 
 
 def plan(
-    offers: Offers, levels: Sequence[Level], terms: Terms, present: Residency | None = None
+    offers: PricedArms,
+    levels: Sequence[LoadLevel],
+    terms: ResidencyBounds,
+    present: ResidentSet | None = None,
 ) -> Planned:
     """The residency with the most accuracy-weighted goodput over `levels`, loading paid; exact.
 
@@ -109,10 +112,10 @@ def plan(
 
 def _best(
     layout: Layout,
-    offers: Sequence[Offer],
-    levels: Sequence[Level],
-    terms: Terms,
-    present: Residency | None,
+    offers: Sequence[PricedArm],
+    levels: Sequence[LoadLevel],
+    terms: ResidencyBounds,
+    present: ResidentSet | None,
 ) -> Planned:
     """The best set of arms under one layout."""
     loading = _loading(layout, offers, terms, present)
@@ -120,11 +123,14 @@ def _best(
     arms = frozenset(o.arm for o in used)
     paid = sum(cost for o, cost in zip(offers, loading, strict=True) if o.arm in arms)
     awg = expected_awg(used, layout.instances, levels)
-    return Planned(Residency(layout, arms), awg, paid, "first" if present is None else "better")
+    return Planned(ResidentSet(layout, arms), awg, paid, "first" if present is None else "better")
 
 
 def _as_is(
-    offers: Offers, levels: Sequence[Level], terms: Terms, present: Residency | None
+    offers: PricedArms,
+    levels: Sequence[LoadLevel],
+    terms: ResidencyBounds,
+    present: ResidentSet | None,
 ) -> Planned | None:
     """The present residency's worth under today's loads; None where there is none or it can no longer be."""
     if present is None:
@@ -137,7 +143,7 @@ def _as_is(
 
 
 def _loading(
-    layout: Layout, offers: Sequence[Offer], terms: Terms, present: Residency | None
+    layout: Layout, offers: Sequence[PricedArm], terms: ResidencyBounds, present: ResidentSet | None
 ) -> list[float]:
     """What loading each costs of the awg: an instance that loads answers nothing meanwhile.
 

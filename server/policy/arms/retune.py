@@ -20,7 +20,7 @@ REST_S = 0.05
 """At least this long between two rebuilds (s): making tables costs a few decisions' time."""
 
 
-class Running(NamedTuple):
+class RunningBatch(NamedTuple):
     """A batch that has been in the backend for `elapsed_s`, and still is."""
 
     arm: Arm
@@ -28,7 +28,7 @@ class Running(NamedTuple):
     elapsed_s: float
 
 
-class Ran(NamedTuple):
+class LatencySample(NamedTuple):
     """A batch that ended at `ended_s`: `took_s` in the backend, its worker busy with it for `busy_s`.
 
     A `shadow` run answers nobody: it tells of the arm's speed and of nothing else.
@@ -51,7 +51,7 @@ class LastRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """`profiled`: each arm's stored tables, unscaled; `told`: the tables the policy decides with.
+    """`profiled`: each arm's stored tables, unscaled; `effective`: the tables the policy decides with.
 
     `estimated` are those before they were made monotone. `speed` and `overhead` are what was learnt since, `last` tells
     when from whom; before `rested_s` only urgent news counts.
@@ -59,7 +59,7 @@ class Known:
 
     profiled: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
     estimated: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
-    told: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
+    effective: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
     speed: drift.SpeedScale = field(default_factory=drift.SpeedScale)
     overhead: serving.Overhead = field(default_factory=serving.Overhead)
     last: Mapping[Arm, LastRun] = field(default_factory=dict[Arm, LastRun])
@@ -99,9 +99,9 @@ def is_starved(state: Known, slo_s: float) -> bool:
 
     Nothing would ever run then, and nothing be learnt that says otherwise.
     """
-    told = [arm.upper_s[1] for arm in state.told.values()]
+    effective = [arm.upper_s[1] for arm in state.effective.values()]
     profiled = [arm.upper_s[1] for arm in state.profiled.values()]
-    return bool(told) and min(told) > slo_s >= min(profiled)
+    return bool(effective) and min(effective) > slo_s >= min(profiled)
 
 
 def last_ran_s(state: Known) -> float:
@@ -116,7 +116,7 @@ def forgotten(state: Known) -> Known:
 
 def arms_now(state: Known) -> tuple[ArmProfile, ...]:
     """Every known arm at the present speed, with what serving adds to a batch."""
-    return tuple(_telling(state, state.speed).told.values())
+    return tuple(_telling(state, state.speed).effective.values())
 
 
 def renewed(state: Known, factor: float) -> Known:
@@ -129,7 +129,7 @@ def renewed(state: Known, factor: float) -> Known:
 
 
 def observe(
-    state: Known, ran: Ran, running: Sequence[Running] | None = None
+    state: Known, ran: LatencySample, running: Sequence[RunningBatch] | None = None
 ) -> tuple[Known, tuple[ArmProfile, ...] | None]:
     """The state after a batch, and all arms anew where their costs have moved enough to tell the policy.
 
@@ -145,7 +145,7 @@ def observe(
     state = Known(
         state.profiled,
         state.estimated,
-        state.told,
+        state.effective,
         speed,
         _overhead(state.overhead, ran),
         {**state.last, arm: LastRun(ran.ended_s, speed.level)},
@@ -155,7 +155,7 @@ def observe(
     if moved <= NEWS or (moved <= URGENT and ran.ended_s < state.rested_s):
         return state, None
     state = replace(_telling(state, believed), rested_s=ran.ended_s + REST_S)
-    return state, tuple(state.told.values())
+    return state, tuple(state.effective.values())
 
 
 def scale(state: Known, arm: Arm) -> float:
@@ -169,7 +169,7 @@ def predicted_s(state: Known, arm: Arm, rows: int) -> float:
 
 
 def _with_overdue(
-    speed: drift.SpeedScale, profiled: Mapping[Arm, ArmProfile], running: Iterable[Running]
+    speed: drift.SpeedScale, profiled: Mapping[Arm, ArmProfile], running: Iterable[RunningBatch]
 ) -> drift.SpeedScale:
     for batch in (b for b in running if b.arm in profiled):  # an arm that was let go may still run
         mean_s = profiled[batch.arm].mean_s[batch.rows]
@@ -177,35 +177,35 @@ def _with_overdue(
     return speed
 
 
-def _overhead(state: serving.Overhead, ran: Ran) -> serving.Overhead:
+def _overhead(state: serving.Overhead, ran: LatencySample) -> serving.Overhead:
     added_s = ran.busy_s - ran.took_s
     if ran.shadow or not (added_s or state.weight):
         return state
     return serving.observe(state, ran.rows, added_s)
 
 
-def _moved(state: Known, speed: drift.SpeedScale, ran: Ran) -> float:
+def _moved(state: Known, speed: drift.SpeedScale, ran: LatencySample) -> float:
     """How far (relative) the cost of such a batch is from what the policy was told, mean or upper estimate.
 
     From the estimate it was told of, that is: where monotone tables differ from it, telling again would not help.
     """
-    told, profile, rows = state.estimated[ran.arm], state.profiled[ran.arm], ran.rows
+    estimated, profile, rows = state.estimated[ran.arm], state.profiled[ran.arm], ran.rows
     factor, margin, own = drift.factors(speed, ran.arm, rows)
     added_s = 0.0
     if state.overhead.weight:
         added_s = serving.at(serving.line(state.overhead), rows)
     mean_s = profile.mean_s[rows]
     upper_s = max(mean_s * margin, profile.upper_s[rows] * own)
-    mean = abs((mean_s * factor + added_s) / told.mean_s[rows] - 1.0)
-    return max(mean, abs((upper_s + added_s) / told.upper_s[rows] - 1.0))
+    mean = abs((mean_s * factor + added_s) / estimated.mean_s[rows] - 1.0)
+    return max(mean, abs((upper_s + added_s) / estimated.upper_s[rows] - 1.0))
 
 
 def _telling(state: Known, speed: drift.SpeedScale) -> Known:
     """The state in which the policy is told of all arms at this speed."""
     line = serving.line(state.overhead)
     estimated = {arm: _now(profile, speed, line) for arm, profile in state.profiled.items()}
-    told = {arm: _risen(profile) for arm, profile in estimated.items()}
-    return replace(state, estimated=estimated, told=told)
+    effective = {arm: _risen(profile) for arm, profile in estimated.items()}
+    return replace(state, estimated=estimated, effective=effective)
 
 
 def _now(profile: ArmProfile, speed: drift.SpeedScale, line: tuple[float, float]) -> ArmProfile:

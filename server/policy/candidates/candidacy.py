@@ -9,7 +9,7 @@ from server.policy.decision import ArmProfile
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class TrialRules:
     """Live rows to be compared before a promotion, and how long (s) a promoted candidate is watched."""
 
     least_rows: int = 64
@@ -75,7 +75,7 @@ class Life:
 
     claim: Claim
     stage: Stage = field(default_factory=Profiling)
-    rules: Rules = field(default_factory=Rules)
+    rules: TrialRules = field(default_factory=TrialRules)
 
 
 class Unusable(NamedTuple):

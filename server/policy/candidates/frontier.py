@@ -19,7 +19,7 @@ class Cover(NamedTuple):
     by: ArmProfile
     rows: int
 
-    def told(self) -> str:
+    def text(self) -> str:
         """In words: which arm, and how the two compare."""
         other, mine, b = self.by.arm, self.arm, self.rows
         return (

@@ -52,12 +52,12 @@ Step = tuple[Life, tuple[Verdict, ...]]
 def seen(known: Known, variant: str, now_s: float) -> Looked:
     """A look at a variant that serves. Arms that did not run lately may look faster than they are now: left out."""
     last = known.last
-    others = [arm for arm in known.told if arm.variant != variant]
-    mine = [arm for arm in known.told if arm.variant == variant]
+    others = [arm for arm in known.effective if arm.variant != variant]
+    mine = [arm for arm in known.effective if arm.variant == variant]
     lately = [arm for arm in others if arm in last and last[arm].ended_s > now_s - RECENT_S]
     return Looked(
-        [known.told[arm] for arm in mine],
-        [known.told[arm] for arm in lately],
+        [known.effective[arm] for arm in mine],
+        [known.effective[arm] for arm in lately],
         [known.profiled[arm] for arm in mine],
         [known.profiled[arm] for arm in others],
     )
@@ -106,7 +106,7 @@ def _profiling(life: Life, event: Event) -> Step:
         case Looked():
             cover = _covered(life, event.mine, event.others)
             if cover is not None:
-                return _rejected(life, f"does not move the frontier: {cover.told()}")
+                return _rejected(life, f"does not move the frontier: {cover.text()}")
             return replace(life, stage=Trial()), ()
         case _:
             return life, ()
@@ -136,13 +136,13 @@ def _looked_at_trial(life: Life, trial: Trial, look: Looked, now_s: float) -> St
     cover = _covered(life, [frontier.slowed(arm, factor) for arm in look.mine], look.others)
     if cover is not None:
         if trial.strikes + 1 >= STRIKES:
-            return _rejected(life, f"does not move the frontier at its live speed: {cover.told()}")
+            return _rejected(life, f"does not move the frontier at its live speed: {cover.text()}")
         return replace(life, stage=replace(trial, strikes=trial.strikes + 1)), ()
     if trial.tally.rows < life.rules.least_rows:
         return replace(life, stage=replace(trial, strikes=0)), ()
     until_s = now_s + life.rules.probation_s
-    told = f"moves the frontier; ran on {trial.tally.rows:.0f} live rows"
-    return replace(life, stage=Promoted(until_s, told, tally=trial.tally)), (Promote(told),)
+    reason = f"moves the frontier; ran on {trial.tally.rows:.0f} live rows"
+    return replace(life, stage=Promoted(until_s, reason, tally=trial.tally)), (Promote(reason),)
 
 
 def _promoted(life: Life, promoted: Promoted, event: Event) -> Step:
@@ -171,7 +171,7 @@ def _looked_at_promoted(life: Life, promoted: Promoted, look: Looked) -> Step:
         return replace(life, stage=replace(promoted, strikes=0)), ()
     if promoted.strikes + 1 < STRIKES:
         return replace(life, stage=replace(promoted, strikes=promoted.strikes + 1)), ()
-    return _rolled_back(life, f"slower than its profile and off the frontier: {cover.told()}")
+    return _rolled_back(life, f"slower than its profile and off the frontier: {cover.text()}")
 
 
 def _covered(

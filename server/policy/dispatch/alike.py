@@ -8,9 +8,9 @@ import numpy as np
 from server.policy.decision import Decision, Drop, Idle, Outlook, Run
 from server.policy.dispatch.clumps import Clumping, clumping
 from server.policy.dispatch.menu import Floats, Ints, Menu
-from server.policy.dispatch.pricing import Plan, Planner, slo_between
+from server.policy.dispatch.pricing import Planner, Pricing, slo_between
 from server.policy.dispatch.shed import spare
-from server.policy.dispatch.wait_value import Prospects
+from server.policy.dispatch.wait_value import WaitValue
 from server.policy.queueing.tickets import Queue
 
 
@@ -32,9 +32,9 @@ class Scene:
     """All that steps are weighed by."""
 
     line: Line
-    plan: Plan
+    pricing: Pricing
     menu: Menu
-    prospects: Prospects
+    wait_value: WaitValue
     clumping: Clumping | None
 
 
@@ -52,7 +52,7 @@ def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     drops = [Drop(ticket, "late") for ticket in queue[:late]]
     drops += [Drop(ticket, "shed") for ticket in shed]
     reason = "overload" if shed else "drain" if end == len(queue) else "partial"
-    terms = scene.plan.terms(queue.rows - late, outlook)
+    terms = scene.pricing.terms(queue.rows - late, outlook)
     arm = menu.arms[menu.arm[best]]
     return Run(arm, tuple(queue[start:end]), reason, tuple(drops), terms)
 
@@ -70,9 +70,9 @@ def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     first = min(int(spare_s.searchsorted(now_s)), count - 1)
     return Scene(
         Line(late, first, deadlines, spare_s),
-        planner.plan(table, slo_s, 0 if first else count, outlook, now_s),
+        planner.pricing(table, slo_s, 0 if first else count, outlook, now_s),
         planner.menu(mask),
-        planner.prospects(mask, slo_s),
+        planner.wait_value(mask, slo_s),
         clumping(outlook, row_s, slo_s),
     )
 
@@ -84,33 +84,33 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     puts out of reach and what it risks. A large batch may begin behind tickets that it would make late: those are given
     up. Minus infinity where none of that size is in time.
     """
-    line, plan, menu = scene.line, scene.plan, scene.menu
+    line, pricing, menu = scene.line, scene.pricing, scene.menu
     count = len(line.deadlines)
-    begin, end = _windows(line, plan, menu)
+    begin, end = _windows(line, pricing, menu)
     mean_s = menu.mean_s[: len(begin)]
-    worth = menu.accuracy[: len(begin)] - plan.price * mean_s
+    worth = menu.accuracy[: len(begin)] - pricing.price * mean_s
     worth[end > count] = -np.inf
     end = np.minimum(end, count)
-    left, done_s = count - end, plan.now_s + plan.busy_share * mean_s
-    stay: float | Floats = plan.stay
-    if stay > scene.prospects.least:
-        slack_s = line.deadlines[np.minimum(end, count - 1)] - (done_s + plan.guard_s)
-        stay = np.minimum(stay, scene.prospects.at(left, slack_s))
+    left, done_s = count - end, pricing.now_s + pricing.busy_share * mean_s
+    stay: float | Floats = pricing.stay
+    if stay > scene.wait_value.least:
+        slack_s = line.deadlines[np.minimum(end, count - 1)] - (done_s + pricing.guard_s)
+        stay = np.minimum(stay, scene.wait_value.at(left, slack_s))
     worth += left * stay
-    worth -= plan.lost / plan.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
+    worth -= pricing.lost / pricing.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
     if scene.clumping is not None:
-        worth -= plan.lost * scene.clumping.lost(mean_s)
+        worth -= pricing.lost * scene.clumping.lost(mean_s)
     return worth, begin
 
 
-def _windows(line: Line, plan: Plan, menu: Menu) -> tuple[Ints, Ints]:
+def _windows(line: Line, pricing: Pricing, menu: Menu) -> tuple[Ints, Ints]:
     """Where each entry's batch begins in the line, the first ticket that it makes not late, and ends.
 
     The fastest arm for one row always begins with the first: that is in time if it starts at once, without the guard.
     """
     count, first = len(line.deadlines), line.first
     rows = min(count - first, menu.most)
-    size, start_s = menu.size[: menu.count[rows]], plan.now_s + plan.guard_s
+    size, start_s = menu.size[: menu.count[rows]], pricing.now_s + pricing.guard_s
     if line.deadlines[first] >= start_s + menu.slowest_s[rows]:
         return np.full(len(size), first), size + first
     begin = line.deadlines.searchsorted(menu.upper_s[: len(size)] + start_s)

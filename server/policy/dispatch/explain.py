@@ -16,7 +16,7 @@ from server.policy.queueing.tickets import Queue
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Alternative:
     """One step that could have been taken: its worth less the best one's (in accuracies), its upper latency (s).
 
     A step that would not be `in_time` has no worth and comes last.
@@ -35,7 +35,7 @@ def candidates(
     outlook: Outlook,
     now_s: float,
     tuning: Tuning = DEFAULT,
-) -> tuple[Candidate, ...]:
+) -> tuple[Alternative, ...]:
     """Every step weighed for `tickets` (earliest deadline first) at `now_s`, best first; none where all are late."""
     queue, planner = Queue.of(tickets), Planner(arms, tuning)
     mask = common_mask(queue, planner)
@@ -50,7 +50,7 @@ def candidates(
 
 def _alike(
     queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float
-) -> Iterator[Candidate]:
+) -> Iterator[Alternative]:
     scene = alike.survey(queue, mask, planner, outlook, now_s)
     worth, begin = alike.weighed(scene)
     menu = scene.menu
@@ -58,11 +58,11 @@ def _alike(
     return _listed(arms, menu.size[: len(begin)].tolist(), worth - worth.max())
 
 
-def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Iterator[Candidate]:
+def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Iterator[Alternative]:
     scene = mixed.survey(queue, planner, outlook, now_s)
     if not scene.crowd.tickets:
         return iter(())
-    batches = mixed.weighed(scene.crowd, scene.plan, planner)
+    batches = mixed.weighed(scene.crowd, scene.pricing, planner)
     which, upto = np.nonzero(batches.accepts)
     arms = [batches.arms[int(i)] for i in which]
     rows = batches.rows[which, upto]
@@ -75,9 +75,11 @@ def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> It
     )
 
 
-def _listed(arms: Iterable[ArmProfile], rows: Iterable[int], worth: Floats) -> Iterator[Candidate]:
+def _listed(
+    arms: Iterable[ArmProfile], rows: Iterable[int], worth: Floats
+) -> Iterator[Alternative]:
     for arm, size, value in zip(arms, rows, worth.tolist(), strict=True):
         in_time = isfinite(value)
-        yield Candidate(
+        yield Alternative(
             arm.arm.variant, size, value if in_time else 0.0, arm.upper_s[size], in_time
         )

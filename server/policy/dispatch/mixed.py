@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from server.policy.decision import ArmProfile, Decision, Drop, Idle, Outlook, Run, Ticket
 from server.policy.dispatch.costs import LEAST
 from server.policy.dispatch.menu import Floats
-from server.policy.dispatch.pricing import Plan, Planner, slo_between
+from server.policy.dispatch.pricing import Planner, Pricing, slo_between
 from server.policy.dispatch.shed import shed, spare
 from server.policy.queueing.tickets import Queue
 
@@ -41,7 +41,7 @@ class Crowd:
 
 _NONE = np.zeros(0)
 _NOBODY = Crowd((), _NONE, _NONE, _NONE, (), _NONE, 0.0)
-_NO_TERMS = Plan(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
+_NO_TERMS = Pricing(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class Batches:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Servable:
     """Who is left to serve and on what terms, once those who cannot be in time are out."""
 
     crowd: Crowd
-    plan: Plan
+    pricing: Pricing
     drops: tuple[Drop, ...]
 
 
@@ -72,7 +72,7 @@ def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> De
     crowd, drops = scene.crowd, scene.drops
     if not crowd.tickets:
         return Idle(drops)
-    batches = weighed(crowd, scene.plan, planner)
+    batches = weighed(crowd, scene.pricing, planner)
     arm, last = divmod(int(batches.worth.argmax()), len(crowd.tickets))
     if batches.worth[arm, last] == -np.inf:  # in time only if it starts at once, without the guard
         run_on, members = _alone(crowd, planner.arms)
@@ -82,22 +82,22 @@ def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> De
     shed_some = bool(drops) and drops[-1].reason == "shed"
     all_run = len(members) == len(queue) - len(drops)
     reason = "overload" if shed_some else "drain" if all_run else "partial"
-    return Run(run_on, members, reason, drops, scene.plan.terms(queue.rows, outlook))
+    return Run(run_on, members, reason, drops, scene.pricing.terms(queue.rows, outlook))
 
 
-def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Scene:
+def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Servable:
     """Drop who is late, shed who is out of reach, and set the terms for the rest."""
     crowd, late = _gathered(queue, planner, outlook, now_s)
     drops = [Drop(ticket, "late") for ticket in late]
     if not crowd.tickets:
-        return Scene(crowd, _NO_TERMS, tuple(drops))
+        return Servable(crowd, _NO_TERMS, tuple(drops))
     gone = _shed(crowd, now_s)
     drops += [Drop(crowd.tickets[i], "shed") for i in sorted(gone)]
     left = crowd.without(gone) if gone else crowd
     slo_s = slo_between(left.tickets[0], left.tickets[-1])
     rows = 0 if gone else int(left.rows.sum())
     table = planner.costs(left.masks[0], slo_s)
-    return Scene(left, planner.plan(table, slo_s, rows, outlook, now_s), tuple(drops))
+    return Servable(left, planner.pricing(table, slo_s, rows, outlook, now_s), tuple(drops))
 
 
 def _gathered(
@@ -128,7 +128,7 @@ def _gathered(
     return Crowd(head, np.array(deadlines), rows, values, kept, work_s, lag_s), late
 
 
-def weighed(crowd: Crowd, plan: Plan, planner: Planner) -> Batches:
+def weighed(crowd: Crowd, pricing: Pricing, planner: Planner) -> Batches:
     """Every batch of the crowd on every arm: accuracy earned, less the price of time and what else it costs."""
     able = [i for i in range(len(planner.arms)) if crowd.masks[0] >> i & 1]
     able_arms, accepts = [planner.arms[i] for i in able], _accepted(crowd, able)
@@ -136,11 +136,11 @@ def weighed(crowd: Crowd, plan: Plan, planner: Planner) -> Batches:
     means, uppers = planner.tables
     at = np.minimum(rows, planner.most + 1)
     mean_s, upper_s = (np.take_along_axis(table[able], at, axis=1) for table in (means, uppers))
-    valid = accepts & (upper_s <= crowd.deadlines[0] - plan.now_s - plan.guard_s)
+    valid = accepts & (upper_s <= crowd.deadlines[0] - pricing.now_s - pricing.guard_s)
     accuracy = np.array([max(arm.accuracy, LEAST) for arm in able_arms])[:, None]
-    earned = np.cumsum(accepts * (crowd.rows * crowd.values), axis=1) * (accuracy - plan.stay)
-    over_s = plan.now_s + plan.busy_share * mean_s - _latest(crowd, accepts)
-    worth = earned - plan.price * mean_s - plan.lost / plan.row_s * np.maximum(over_s, 0.0)
+    earned = np.cumsum(accepts * (crowd.rows * crowd.values), axis=1) * (accuracy - pricing.stay)
+    over_s = pricing.now_s + pricing.busy_share * mean_s - _latest(crowd, accepts)
+    worth = earned - pricing.price * mean_s - pricing.lost / pricing.row_s * np.maximum(over_s, 0.0)
     return Batches(able_arms, accepts, rows, np.where(valid, worth, -np.inf))
 
 

@@ -11,7 +11,7 @@ from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
 from server.policy.dispatch.costs import Costs, costs, quickest
 from server.policy.dispatch.menu import Menu, latencies, menu
 from server.policy.dispatch.tuning import Tuning
-from server.policy.dispatch.wait_value import Prospects, prospects
+from server.policy.dispatch.wait_value import WaitValue, wait_value
 
 SLO_RANGE_S = (1e-4, 10.0)
 """Latency bounds outside this range are planned for as if at its ends."""
@@ -25,7 +25,7 @@ STEPS_PER_OCTAVE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Pricing:
     """The terms on which steps are compared.
 
     `stay` is what a waiting row is worth, `lost` what an unreachable one costs. A batch of mean latency L occupies
@@ -61,7 +61,7 @@ class Planner:
         self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}
         self._costs: dict[tuple[int, int], Costs] = {}
         self._menus: dict[int, Menu] = {}
-        self._prospects: dict[tuple[int, int], Prospects] = {}
+        self._wait_value: dict[tuple[int, int], WaitValue] = {}
         self._quickest: dict[int, list[float]] = {}
 
     def mask(self, min_accuracy: float, variant: str | None) -> int:
@@ -69,12 +69,14 @@ class Planner:
         found = self._above[bisect_left(self._floors, min_accuracy)]
         return found if variant is None else found & self._pinned.get(variant, 0)
 
-    def plan(self, table: Costs, slo_s: float, rows: int, outlook: Outlook, now_s: float) -> Plan:
+    def pricing(
+        self, table: Costs, slo_s: float, rows: int, outlook: Outlook, now_s: float
+    ) -> Pricing:
         """The terms for serving `rows` waiting rows at the costs of `table`; 0 rows: more wait than can be served."""
         tuning, workers = self.tuning, outlook.workers
         affordable_s = self._affordable_s(rows, slo_s, outlook) if rows else 0.0
         price = table.prices.at(affordable_s)
-        return Plan(
+        return Pricing(
             now_s=now_s,
             affordable_s=affordable_s,
             price=price,
@@ -126,13 +128,13 @@ class Planner:
             self._costs[key] = found
         return found
 
-    def prospects(self, mask: int, slo_s: float) -> Prospects:
+    def wait_value(self, mask: int, slo_s: float) -> WaitValue:
         """What waiting tickets that accept the arms of `mask` (not empty) can still get under about `slo_s`."""
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s)))
-        found = self._prospects.get(key)
+        found = self._wait_value.get(key)
         if found is None:
-            found = prospects(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
-            self._prospects[key] = found
+            found = wait_value(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
+            self._wait_value[key] = found
         return found
 
     def menu(self, mask: int) -> Menu:

@@ -17,7 +17,7 @@ NEARLY = 1.15
 
 
 @dataclass(frozen=True, slots=True)
-class Prospects:
+class WaitValue:
     """`best[rows, bucket]`: accuracy of the best arm that `rows` waiting rows have time for, slack rounded down.
 
     `least` is the worst of them: to rows held to be worth less, time makes no difference.
@@ -33,7 +33,7 @@ class Prospects:
         return self.best[np.minimum(rows, len(self.best) - 1), bucket.astype(np.intp)]
 
 
-def prospects(arms: Sequence[ArmProfile], slo_s: float, share: float) -> Prospects:
+def wait_value(arms: Sequence[ArmProfile], slo_s: float, share: float) -> WaitValue:
     """The prospects under about `slo_s` with `arms` (at least one), in batches of at most `share` of it.
 
     Where no arm is in time the least accuracy stands: somebody else may be given up.
@@ -46,7 +46,7 @@ def prospects(arms: Sequence[ArmProfile], slo_s: float, share: float) -> Prospec
         for rows in range(most + 1):
             start = ceil(arm.upper_s[max(1, min(rows, nearly))] / slo_s * BUCKETS)
             np.maximum(best[rows, start:], arm.accuracy, out=best[rows, start:])
-    return Prospects(best, slo_s, least)
+    return WaitValue(best, slo_s, least)
 
 
 def _nearly_efficient(arm: ArmProfile, limit_s: float) -> int:

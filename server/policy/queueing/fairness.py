@@ -18,7 +18,7 @@ LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Attainment:
     """Requests of one class that ended: so many, so many of them in time. Fading, hence real numbers."""
 
     ended: float = 0.0
@@ -30,15 +30,15 @@ class Fairness:
     """Weights by class (1 where a class is not named) and what became of each class's requests as of `at_s`."""
 
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
-    tallies: Mapping[str, Tally] = field(default_factory=dict[str, Tally])
+    tallies: Mapping[str, Attainment] = field(default_factory=dict[str, Attainment])
     at_s: float = 0.0
 
 
-def observe(state: Fairness, news: Mapping[str, Tally], now_s: float) -> Fairness:
+def observe(state: Fairness, news: Mapping[str, Attainment], now_s: float) -> Fairness:
     """The memory after `news`: what ended since the last call, by class. To be called every tenth of a second or so."""
     keep = exp(-max(0.0, now_s - state.at_s) / MEMORY_S)
     tallies = {
-        name: _faded(state.tallies.get(name, Tally()), keep, news.get(name, Tally()))
+        name: _faded(state.tallies.get(name, Attainment()), keep, news.get(name, Attainment()))
         for name in {*state.tallies, *news}
     }
     return Fairness(state.weights, tallies, max(now_s, state.at_s))
@@ -54,9 +54,9 @@ def values(state: Fairness) -> Mapping[str, float]:
     return {name: value / mean for name, value in raw.items()}
 
 
-def _share(tally: Tally) -> float:
+def _share(tally: Attainment) -> float:
     return max(LEAST_SHARE, (tally.in_time + PRIOR) / (tally.ended + PRIOR))
 
 
-def _faded(tally: Tally, keep: float, more: Tally) -> Tally:
-    return Tally(tally.ended * keep + more.ended, tally.in_time * keep + more.in_time)
+def _faded(tally: Attainment, keep: float, more: Attainment) -> Attainment:
+    return Attainment(tally.ended * keep + more.ended, tally.in_time * keep + more.in_time)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 
-from server.policy.queueing.fairness import Fairness, Tally, observe, values
+from server.policy.queueing.fairness import Attainment, Fairness, observe, values
 
 EVERY_S = 0.1
 """The values are made anew this often: classes are not neglected within a blink."""
@@ -30,10 +30,10 @@ class Standing:
             self._values = values(self._state)
         return self._values
 
-    def _news(self) -> dict[str, Tally]:
-        news: dict[str, Tally] = {}
+    def _news(self) -> dict[str, Attainment]:
+        news: dict[str, Attainment] = {}
         for _ in range(len(self._ended)):
             slo_class, in_time = self._ended.popleft()
-            so_far = news.get(slo_class, Tally())
-            news[slo_class] = Tally(so_far.ended + 1.0, so_far.in_time + in_time)
+            so_far = news.get(slo_class, Attainment())
+            news[slo_class] = Attainment(so_far.ended + 1.0, so_far.in_time + in_time)
         return news

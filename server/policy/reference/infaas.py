@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.policy.decision import Arm, ArmProfile, PolicyFactory
-from server.policy.reference.planned import Choice, peak
-from server.policy.reference.planning import Load, periodic
+from server.policy.reference.planned import BatchRule, peak
+from server.policy.reference.planning import ExpectedLoad, periodic
 
 SHARE = 0.5
 """Share of the SLO that a batch may take: who arrives just after one has begun waits it out, and then runs."""
@@ -31,17 +31,19 @@ class _Autoscaler:
     held: Arm | None = None
     calm: int = 0
 
-    def plan(self, arms: Sequence[ArmProfile], load: Load) -> Choice:
+    def plan(self, arms: Sequence[ArmProfile], load: ExpectedLoad) -> BatchRule:
         peaks = [peak(arm, SHARE * load.slo_s) for arm in arms]
         needed_rps = HEADROOM * load.rate_rps / load.workers
-        enough = [(choice.arm.accuracy, rps, choice) for rps, choice in peaks if rps >= needed_rps]
+        enough = [
+            (choice.profile.accuracy, rps, choice) for rps, choice in peaks if rps >= needed_rps
+        ]
         wanted_rps, wanted = max(peaks, key=lambda p: p[0])
         if enough:
             _, wanted_rps, wanted = max(enough, key=lambda e: e[:2])
-        held = next((p for p in peaks if p[1].arm.arm == self.held), None)
+        held = next((p for p in peaks if p[1].profile.arm == self.held), None)
         slower = held is not None and wanted_rps < held[0]
         self.calm = self.calm + 1 if slower else 0
         if held is not None and slower and self.calm < CALM_PERIODS:
             return held[1]
-        self.held, self.calm = wanted.arm.arm, 0
+        self.held, self.calm = wanted.profile.arm, 0
         return wanted

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from server.policy.decision import ArmProfile, PolicyFactory
-from server.policy.reference.planned import LOOK_AHEAD, Choice, sizes_within
-from server.policy.reference.planning import Load, Offline, periodic
+from server.policy.reference.planned import LOOK_AHEAD, BatchRule, sizes_within
+from server.policy.reference.planning import ExpectedLoad, Offline, periodic
 from server.policy.reference.poisson import Floats, arriving, growing
 
 HEADROOM = 1.05
@@ -25,23 +25,25 @@ def model_switching() -> PolicyFactory:
     )
 
 
-def _best(arms: Sequence[ArmProfile], load: Load) -> Choice:
-    choices = [Choice(arm, rows) for arm in arms for rows in sizes_within(arm, load.slo_s) or [1]]
-    return max(choices, key=lambda choice: choice.arm.accuracy * in_time(choice, load))
+def _best(arms: Sequence[ArmProfile], load: ExpectedLoad) -> BatchRule:
+    choices = [
+        BatchRule(arm, rows) for arm in arms for rows in sizes_within(arm, load.slo_s) or [1]
+    ]
+    return max(choices, key=lambda choice: choice.profile.accuracy * in_time(choice, load))
 
 
-def in_time(choice: Choice, load: Load) -> float:
+def in_time(choice: BatchRule, load: ExpectedLoad) -> float:
     """The share of Poisson arrivals (rate above 0) that batches of at most `choice.rows` answer in time.
 
     A chain over the rows that wait when a worker asks. It takes what waits, up to a batch; meanwhile others arrive, and
     by Little's law no more of them can still be in time than come while the first of them has slack. Workers that share
     the queue ask that many times as often.
     """
-    slack_s = load.slo_s - choice.arm.upper_s[choice.rows]
+    slack_s = load.slo_s - choice.profile.upper_s[choice.rows]
     most = min(LOOK_AHEAD, max(choice.rows, int(load.rate_rps * slack_s)))
     waiting = np.arange(most + 1)
     served = np.minimum(waiting, choice.rows)
-    spans_s = np.array(choice.arm.mean_s)[served] / load.workers
+    spans_s = np.array(choice.profile.mean_s)[served] / load.workers
     spans_s[0] = 1.0 / load.rate_rps
     grown = growing(arriving(load.rate_rps * spans_s, most))
     chain = grown[waiting, waiting - served]

@@ -23,20 +23,20 @@ LOOK_AHEAD = 160
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class BatchRule:
     """An arm and the most rows of its batches.
 
     `firm`: tickets that such a batch would make late are given up for it; `patient`: it waits for company as long as
     the head's deadline allows.
     """
 
-    arm: ArmProfile
+    profile: ArmProfile
     rows: int
     firm: bool = False
     patient: bool = False
 
 
-Chooser = Callable[[Sequence[Ticket], Outlook, float], Choice]
+Chooser = Callable[[Sequence[Ticket], Outlook, float], BatchRule]
 """(tickets that wait, from the first that can be in time on; outlook; now_s) -> what the planner would run."""
 
 
@@ -45,11 +45,11 @@ def sizes_within(arm: ArmProfile, limit_s: float) -> list[int]:
     return [rows for rows in range(1, arm.max_batch + 1) if arm.upper_s[rows] <= limit_s]
 
 
-def peak(arm: ArmProfile, limit_s: float) -> tuple[float, Choice]:
+def peak(arm: ArmProfile, limit_s: float) -> tuple[float, BatchRule]:
     """(rows/s, the batch) at which one worker serves most on `arm` in batches of at most `limit_s`, or of one row."""
     sizes = sizes_within(arm, limit_s) or [1]
     rows = max(sizes, key=lambda b: b / arm.mean_s[b])
-    return rows / arm.mean_s[rows], Choice(arm, rows)
+    return rows / arm.mean_s[rows], BatchRule(arm, rows)
 
 
 def serve_planned(arms: Sequence[ArmProfile], chooser: Chooser) -> Policy:
@@ -79,18 +79,18 @@ def serve_planned(arms: Sequence[ArmProfile], chooser: Chooser) -> Policy:
     return decide
 
 
-def _acceptable(choice: Choice, head: Ticket, quickest: ArmProfile) -> Choice:
+def _acceptable(choice: BatchRule, head: Ticket, quickest: ArmProfile) -> BatchRule:
     """The choice, or the quickest arm where the head does not accept it; of as many rows as the head has or more."""
-    fits = head.rows <= choice.arm.max_batch and head.accepts(choice.arm)
-    arm = choice.arm if fits else quickest
+    fits = head.rows <= choice.profile.max_batch and head.accepts(choice.profile)
+    arm = choice.profile if fits else quickest
     rows = min(max(head.rows, choice.rows), arm.max_batch)
-    return Choice(arm, rows, fits and choice.firm, fits and choice.patient)
+    return BatchRule(arm, rows, fits and choice.firm, fits and choice.patient)
 
 
 def _serve(
-    near: Sequence[Ticket], choice: Choice, quickest: ArmProfile, now_s: float, drops: list[Drop]
+    near: Sequence[Ticket], choice: BatchRule, quickest: ArmProfile, now_s: float, drops: list[Drop]
 ) -> Run | WaitUntil:
-    arm, waiting = choice.arm, sum(ticket.rows for ticket in near)
+    arm, waiting = choice.profile, sum(ticket.rows for ticket in near)
     slack_s = near[0].deadline_s - now_s
     if arm.upper_s[min(choice.rows, waiting)] > slack_s:
         return _late_head(near, choice, quickest, now_s, drops)
@@ -102,10 +102,10 @@ def _serve(
 
 
 def _late_head(
-    near: Sequence[Ticket], choice: Choice, quickest: ArmProfile, now_s: float, drops: list[Drop]
+    near: Sequence[Ticket], choice: BatchRule, quickest: ArmProfile, now_s: float, drops: list[Drop]
 ) -> Run:
     """The planned batch would be late for its head: give up those whom it makes late, or run a smaller one."""
-    arm, rows, waiting = choice.arm, choice.rows, sum(ticket.rows for ticket in near)
+    arm, rows, waiting = choice.profile, choice.rows, sum(ticket.rows for ticket in near)
     if choice.firm or waiting >= BEHIND * rows:
         finish_s = now_s + arm.upper_s[min(rows, waiting)]
         shed = [t for t in near if t.deadline_s < finish_s and t.accepts(arm)]

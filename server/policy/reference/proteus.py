@@ -16,8 +16,8 @@ from server.policy.decision import (
     Run,
     Ticket,
 )
-from server.policy.reference.planned import Choice, peak, serve_planned
-from server.policy.reference.planning import Load, Meter
+from server.policy.reference.planned import BatchRule, peak, serve_planned
+from server.policy.reference.planning import ExpectedLoad, LoadMeter
 
 SHARE = 0.5
 """Share of the SLO that a batch may take: who arrives just after one has begun waits it out, and then runs."""
@@ -45,11 +45,11 @@ class Part:
 class _Memory:
     """The plan in force, the load it was made for, and the rows each arm is behind its share."""
 
-    load: Load | None = None
+    load: ExpectedLoad | None = None
     plan: list[Part] = field(default_factory=list[Part])
     credit: dict[Arm, float] = field(default_factory=dict[Arm, float])
 
-    def begin(self, load: Load, plan: list[Part]) -> None:
+    def begin(self, load: ExpectedLoad, plan: list[Part]) -> None:
         self.load, self.plan = load, plan
         self.credit = dict.fromkeys((part.arm for part in plan), 0.0)
 
@@ -67,24 +67,24 @@ def proteus(patient: bool = True) -> PolicyFactory:
     a deficit round robin. `patient`: a batch that is not full waits as long as its first deadline allows, as in the
     paper; else none waits.
     """
-    meter, memory = Meter(), _Memory()
+    meter, memory = LoadMeter(), _Memory()
 
     def build(arms: Sequence[ArmProfile]) -> Policy:
         known = {arm.arm: arm for arm in arms}
 
-        def choose(near: Sequence[Ticket], outlook: Outlook, now_s: float) -> Choice:
+        def choose(near: Sequence[Ticket], outlook: Outlook, now_s: float) -> BatchRule:
             load = meter.load(near[0], outlook, now_s)
             if load is not memory.load or not memory.credit.keys() <= known.keys():
                 memory.begin(load, shared_out(arms, load))
             part = max(memory.plan, key=lambda p: (memory.credit[p.arm], p.share))
-            return Choice(known[part.arm], part.rows, patient=patient)
+            return BatchRule(known[part.arm], part.rows, patient=patient)
 
         serve = serve_planned(arms, choose)
 
         def decide(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
             decision = serve(tickets, outlook, now_s)
             if isinstance(decision, Run):
-                memory.ran(decision.arm.arm, decision.rows)
+                memory.ran(decision.profile.arm, decision.rows)
             return decision
 
         return decide
@@ -92,7 +92,7 @@ def proteus(patient: bool = True) -> PolicyFactory:
     return build
 
 
-def shared_out(arms: Sequence[ArmProfile], load: Load) -> list[Part]:
+def shared_out(arms: Sequence[ArmProfile], load: ExpectedLoad) -> list[Part]:
     """The plan of most accuracy-weighted goodput, by HiGHS; the shares sum to 1.
 
     Variables: rows/s served by each arm, and workers that host it. An arm serves no more than its hosts can at their
@@ -117,7 +117,7 @@ def shared_out(arms: Sequence[ArmProfile], load: Load) -> list[Part]:
         raise ValueError(f"no plan for {load} on {count} arms: {solved.message}")
     served = np.maximum(0.0, solved.x[:count])
     return [
-        Part(choice.arm.arm, choice.rows, float(rps / served.sum()))
+        Part(choice.profile.arm, choice.rows, float(rps / served.sum()))
         for rps, (_, choice) in zip(served, peaks, strict=True)
         if rps > LEAST_RPS
     ]

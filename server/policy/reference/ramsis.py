@@ -5,8 +5,8 @@ from functools import lru_cache
 from math import sqrt
 
 from server.policy.decision import Arm, ArmProfile, Outlook, Policy, PolicyFactory, Ticket
-from server.policy.reference.planned import Choice, serve_planned, sizes_within
-from server.policy.reference.planning import Load, Meter, Offline
+from server.policy.reference.planned import BatchRule, serve_planned, sizes_within
+from server.policy.reference.planning import ExpectedLoad, LoadMeter, Offline
 from server.policy.reference.smdp import process, solve
 
 SLACKS = 19
@@ -19,10 +19,10 @@ LONGEST = (16, 64)
 """Bounds of the longest queue told apart, which is else the arrivals of one SLO and three standard deviations."""
 
 
-class Table:
+class PolicyTable:
     """What to run, by queue length and slack of the first ticket, solved for one load."""
 
-    def __init__(self, arms: Sequence[ArmProfile], load: Load) -> None:
+    def __init__(self, arms: Sequence[ArmProfile], load: ExpectedLoad) -> None:
         self._slo_s = load.slo_s
         self._actions = _actions(arms, load.slo_s)
         arrivals = load.rate_rps * load.slo_s
@@ -47,28 +47,28 @@ def ramsis() -> PolicyFactory:
     a queue are modelled as such (decisions that many times as often) rather than as queues of their own. A table takes
     up to seconds to solve when its rate is first seen.
     """
-    meter, tables = Meter(), Offline(_solved)
+    meter, tables = LoadMeter(), Offline(_solved)
 
     def build(arms: Sequence[ArmProfile]) -> Policy:
         known = {arm.arm: arm for arm in arms}
 
-        def choose(near: Sequence[Ticket], outlook: Outlook, now_s: float) -> Choice:
+        def choose(near: Sequence[Ticket], outlook: Outlook, now_s: float) -> BatchRule:
             load = meter.load(near[0], outlook, now_s)
             found = tables.at(arms, load).at(len(near), near[0].deadline_s - now_s)
             if found is None:
-                return Choice(min(arms, key=lambda arm: arm.upper_s[1]), 1)
-            return Choice(known[found[0]], found[1], firm=True)
+                return BatchRule(min(arms, key=lambda arm: arm.upper_s[1]), 1)
+            return BatchRule(known[found[0]], found[1], firm=True)
 
         return serve_planned(arms, choose)
 
     return build
 
 
-def _solved(arms: Sequence[ArmProfile], load: Load) -> Table:
+def _solved(arms: Sequence[ArmProfile], load: ExpectedLoad) -> PolicyTable:
     return _remembered(tuple(arms), load)
 
 
-_remembered = lru_cache(maxsize=128)(Table)
+_remembered = lru_cache(maxsize=128)(PolicyTable)
 """Solving is slow and its result depends on its arguments alone: a process that simulates much solves each once."""
 
 

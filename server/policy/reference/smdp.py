@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.policy.decision import ArmProfile
-from server.policy.reference.planning import Load
+from server.policy.reference.planning import ExpectedLoad
 from server.policy.reference.poisson import Floats, arriving, growing
 
 Counts = NDArray[np.int64]
@@ -43,7 +43,10 @@ class Process:
 
 
 def process(
-    actions: Sequence[tuple[ArmProfile, int]], load: Load, shape: tuple[int, int], guard_s: float
+    actions: Sequence[tuple[ArmProfile, int]],
+    load: ExpectedLoad,
+    shape: tuple[int, int],
+    guard_s: float,
 ) -> Process:
     """The process of serving `load` with `actions`, for `shape` = (N, J).
 

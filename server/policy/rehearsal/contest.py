@@ -10,7 +10,7 @@ Reason = Literal["best", "close", "leading", "steady", "far_ahead", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ContestRules:
     """How much better (in accuracy-weighted goodput, 0..1) and for how long a challenger has to be."""
 
     margin: float = 0.002
@@ -30,7 +30,7 @@ class Contest:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ContestResult:
     """Who should be in force and why; `lead` is how far the best challenger was ahead in this window, 0 if none was."""
 
     in_force: str
@@ -39,22 +39,22 @@ class Verdict:
 
 
 def judge(
-    contest: Contest, scores: Mapping[str, float], rules: Rules | None = None
-) -> tuple[Contest, Verdict]:
+    contest: Contest, scores: Mapping[str, float], rules: ContestRules | None = None
+) -> tuple[Contest, ContestResult]:
     """The contest after one more window, and the verdict. `scores`: accuracy-weighted goodput by candidate.
 
     A new one in force starts without challengers. Raises ValueError where there are no scores.
     """
     if not scores:
         raise ValueError("no scores to judge by; replay at least one candidate")
-    rules = rules or Rules()
+    rules = rules or ContestRules()
     best = max(sorted(scores), key=scores.__getitem__)
     held = scores.get(contest.in_force)
     if held is None:
-        return Contest(best), Verdict(best, "gone", 0.0)
+        return Contest(best), ContestResult(best, "gone", 0.0)
     lead = scores[best] - held
     if lead >= rules.at_once:
-        return Contest(best), Verdict(best, "far_ahead", lead)
+        return Contest(best), ContestResult(best, "far_ahead", lead)
     leads = {
         name: contest.leads.get(name, 0) + 1
         for name, score in scores.items()
@@ -63,6 +63,6 @@ def judge(
     steady = [name for name in sorted(leads) if leads[name] >= rules.windows]
     if steady:
         heir = max(steady, key=scores.__getitem__)
-        return Contest(heir), Verdict(heir, "steady", scores[heir] - held)
+        return Contest(heir), ContestResult(heir, "steady", scores[heir] - held)
     reason = "leading" if leads else "close" if lead > 0.0 else "best"
-    return Contest(contest.in_force, leads), Verdict(contest.in_force, reason, lead)
+    return Contest(contest.in_force, leads), ContestResult(contest.in_force, reason, lead)

@@ -7,13 +7,13 @@ from typing import Any
 from server.metrics import WINDOW_S
 from server.policy.arms import quarantine
 from server.policy.decision import ArmProfile, Idle, Run, Terms, Ticket, WaitUntil
-from server.policy.dispatch.explain import Candidate
+from server.policy.dispatch.explain import Alternative
 from server.rpc.service import Hosted
 from server.runtime.dispatch.journal import Record
 from wire import control_pb2 as pb
 
 
-def decision(record: Record, weighed: Sequence[Candidate], now_s: float) -> Any:
+def decision(record: Record, weighed: Sequence[Alternative], now_s: float) -> Any:
     """A Decision."""
     message: Any = pb.Decision(
         seconds_ago=now_s - record.at_s,
@@ -71,9 +71,9 @@ def plan(hosted: Hosted) -> Any:
 
 def _fill_run(message: Any, run: Run, at_s: float) -> None:
     message.action, message.reason = "run", run.reason
-    message.variant, message.backend = run.arm.arm.variant, run.arm.arm.backend
+    message.variant, message.backend = run.profile.arm.variant, run.profile.arm.backend
     message.rows = run.rows
-    message.expected_ms = run.arm.mean_s[run.rows] * 1e3
+    message.expected_ms = run.profile.mean_s[run.rows] * 1e3
     message.members.extend(_request(ticket, at_s) for ticket in run.tickets)
     if run.terms is not None:
         message.terms.CopyFrom(_terms(run.terms))
@@ -101,7 +101,7 @@ def _terms(terms: Terms) -> Any:
     )
 
 
-def _candidate(one: Candidate) -> Any:
+def _candidate(one: Alternative) -> Any:
     return pb.Candidate(
         variant=one.variant,
         rows=one.rows,

@@ -11,7 +11,7 @@ from server.policy.candidates.candidacy import Promoted
 from server.policy.decision import ArmProfile
 from server.rpc.control.explanation import latencies
 from server.rpc.service import Hosted
-from server.runtime.candidates.stages import NAMES, Entry, reason_of
+from server.runtime.candidates.stages import NAMES, Candidate, reason_of
 from wire import control_pb2 as pb
 
 
@@ -40,7 +40,7 @@ def _all(hosted: Hosted) -> list[Variant]:
 
 
 def _standing(hosted: Hosted, variant: Variant, share: float) -> Any:
-    entry, accuracy = hosted.candidates.book.entries.get(variant.name), variant.accuracy
+    entry, accuracy = hosted.candidates.stages.entries.get(variant.name), variant.accuracy
     message: Any = pb.VariantStanding(
         name=variant.name,
         precision=variant.precision,
@@ -59,7 +59,7 @@ def _standing(hosted: Hosted, variant: Variant, share: float) -> Any:
     return message
 
 
-def _fill_life(message: Any, entry: Entry) -> None:
+def _fill_life(message: Any, entry: Candidate) -> None:
     stage, now_s = entry.life.stage, time.monotonic()
     serves = isinstance(stage, Promoted)
     message.state = "serving" if serves else NAMES[type(stage)]

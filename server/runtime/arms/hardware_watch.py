@@ -12,7 +12,7 @@ from profiler.hardware.sensors import read
 _log = logging.getLogger(__name__)
 
 
-class Lookout:
+class HardwareWatch:
     """Reads every `period_s` and calls `react` with what is to be told, from its own thread."""
 
     def __init__(
@@ -25,7 +25,7 @@ class Lookout:
         self._react = react
         self._look = look
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="hardware-watch", daemon=True)
 
     def start(self) -> None:
         """Begin to look; the first reading is what later ones are compared with."""

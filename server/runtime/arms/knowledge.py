@@ -15,7 +15,7 @@ from server.policy.arms import retune
 from server.policy.arms.probing import Probe
 from server.policy.decision import Arm, ArmProfile
 from server.runtime.arms.residency import Residency
-from server.runtime.arms.stored_profiles import Shelf
+from server.runtime.arms.stored_profiles import StoredProfiles
 from server.runtime.dispatch import tables
 from server.runtime.dispatch.dispatcher import Dispatcher
 from server.runtime.dispatch.jobs import Batch
@@ -35,7 +35,7 @@ class Knowledge:
         self,
         family: Family,
         residency: Residency,
-        shelf: Shelf,
+        stored: StoredProfiles,
         dispatcher: Dispatcher,
         metrics: FamilyMetrics,
     ) -> None:
@@ -43,7 +43,7 @@ class Knowledge:
         """With the variants that serve now."""
         self.known = retune.Known()
         """What the policy is told, and from what it follows."""
-        self.shelf = shelf
+        self.stored = stored
         """The profiles of the hardware that is served on."""
         self.unmeasured = False
         """Whether the arms in use were never measured on this hardware: what held before it changed is all there is."""
@@ -58,14 +58,14 @@ class Knowledge:
     @property
     def fingerprint(self) -> str:
         """Of the hardware that is served on."""
-        return self.shelf.fingerprint
+        return self.stored.fingerprint
 
     def profile(self, arm: Arm) -> Profile | None:
         """What is stored of this arm on this hardware, with the threads that it has now.
 
         Nothing where it was tried with other rows than the publisher gives now.
         """
-        found = self.shelf.find(arm, self._residency.berth.threads)
+        found = self.stored.find(arm, self._residency.placement.threads)
         covered = found is not None and self._residency.rows.covers(found.vetted.rows)
         return found if covered else None
 
@@ -81,8 +81,8 @@ class Knowledge:
 
     def foreseen(self, arms: Sequence[ArmProfile]) -> list[ArmProfile]:
         """What these arms, which the policy does not know, would cost at the machine's present speed."""
-        told = retune.with_arms(self.known, arms).told
-        return [told[one.arm] for one in arms]
+        effective = retune.with_arms(self.known, arms).effective
+        return [effective[one.arm] for one in arms]
 
     def foreseen_s(self, arm: ArmProfile, rows: int) -> float:
         """What such a run of an arm, which the policy does not know, should take in the backend now."""
@@ -112,7 +112,7 @@ class Knowledge:
     def publish(self, family: Family) -> None:
         """These variants are published now, whether or not they serve: profiles of them are kept."""
         with self._lock:
-            self.shelf.adopt(family)
+            self.stored.adopt(family)
 
     def learn(self, profiles: Iterable[Profile], *, whole: bool) -> None:
         """Store better profiles and decide by them. Not `whole`: large batches were left out, as requests came."""
@@ -132,10 +132,10 @@ class Knowledge:
 
     def observe(self, batch: Batch, busy_s: float) -> None:
         """Learn from a finished batch that kept its worker busy for `busy_s`; rebuild the tables when costs moved."""
-        arm = batch.arm.arm
+        arm = batch.profile.arm
         took_s = batch.ended_s - batch.started_s
         gather_s = batch.gathered_s - batch.started_s
-        ran = retune.Ran(arm, batch.rows, took_s, busy_s, batch.ended_s)
+        ran = retune.LatencySample(arm, batch.rows, took_s, busy_s, batch.ended_s)
         with self._lock:
             if arm not in self.known.profiled:  # let go while this batch ran on it
                 return
@@ -150,7 +150,7 @@ class Knowledge:
 
     def observe_shadow(self, probe: Probe, took_s: float, ended_s: float) -> None:
         """Learn from a run that answered nobody."""
-        ran = retune.Ran(probe.arm, probe.rows, took_s, took_s, ended_s, shadow=True)
+        ran = retune.LatencySample(probe.arm, probe.rows, took_s, took_s, ended_s, shadow=True)
         with self._lock:
             if probe.arm in self.known.profiled:
                 self._observe(ran, None)
@@ -176,7 +176,7 @@ class Knowledge:
         """Serve on other hardware: by what was learnt or stored of it, else by what held before, with more margin."""
         with self._lock:
             self._before[self.fingerprint] = before = self.known
-            self.shelf = self.shelf.on(hardware)
+            self.stored = self.stored.on(hardware)
             restarted = self._restarted()
             former = self._before.get(self.fingerprint)
             self._restart(restarted if former is None else retune.like(former, before))
@@ -200,14 +200,16 @@ class Knowledge:
     def _kept(self, profiles: Iterable[Profile]) -> list[Profile]:
         kept = list(profiles)
         for profile in kept:
-            self.shelf.keep(profile)
+            self.stored.keep(profile)
         return kept
 
     def _of_known(self, profiles: Iterable[Profile]) -> list[ArmProfile]:
         """The tables of those that the policy knows."""
         return [t for p in profiles if (t := self.table(p)).arm in self.known.profiled]
 
-    def _observe(self, ran: retune.Ran, running: tuple[retune.Running, ...] | None) -> None:
+    def _observe(
+        self, ran: retune.LatencySample, running: tuple[retune.RunningBatch, ...] | None
+    ) -> None:
         """Called under the lock."""
         self.known, arms = retune.observe(self.known, ran, running)
         if arms is not None:
@@ -216,15 +218,15 @@ class Knowledge:
     def _now(self, known: retune.Known) -> None:
         """This is known now. Called under the lock."""
         self.known = known
-        self._apply(known.told.values())
+        self._apply(known.effective.values())
 
     def _apply(self, arms: Iterable[ArmProfile]) -> None:
         """Hand the dispatcher every arm at the present speed. Called under the lock."""
-        told = list(arms)
+        effective = list(arms)
         try:
-            self._dispatcher.apply(told)
+            self._dispatcher.apply(effective)
         except ValueError as error:  # a pinned variant comes later, or never
             self.unfit = str(error)
-        for profile in told:
+        for profile in effective:
             arm = profile.arm
             self._metrics.speed(arm, retune.scale(self.known, arm))

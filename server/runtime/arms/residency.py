@@ -34,7 +34,7 @@ _ANY = Room()
 
 
 @dataclass(frozen=True, slots=True)
-class Berth:
+class Placement:
     """Where a family's arms live: its folder, which runtimes may be used (none named: all), threads of each run and how
     many run at a time, and what room there is for a batch."""
 
@@ -46,7 +46,7 @@ class Berth:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PossibleArm:
     """A way of running a variant here, loaded or not."""
 
     variant: Variant
@@ -67,52 +67,52 @@ class Residency:
     def __init__(
         self,
         family: Family,
-        berth: Berth,
+        placement: Placement,
         compared: Callable[[Arm, float], None] = lambda _arm, _difference: None,
     ) -> None:
         self.loaded: dict[Arm, Backend] = {}
         self.failed: dict[Arm, str] = {}
         self.precisions: dict[str, str] = {v.name: v.precision for v in family.variants}
         """Of every variant that may run, or may still be running."""
-        self.rows = rows = sample_rows(berth.folder, family, berth.room.held(family))
+        self.rows = rows = sample_rows(placement.folder, family, placement.room.held(family))
         self._family = family
-        self._berth = berth
-        self._conformance = Conformance(berth.folder, family, rows)
+        self._placement = placement
+        self._conformance = Conformance(placement.folder, family, rows)
         self._compared = compared
         self._vetted: dict[Arm, Vetted] = {}
 
     @property
-    def berth(self) -> Berth:
+    def placement(self) -> Placement:
         """How arms are opened now."""
-        return self._berth
+        return self._placement
 
     def adopt(self, family: Family) -> None:
         """The variants that may be served are others now."""
         self.precisions.update({v.name: v.precision for v in family.variants})
         self._family = family
 
-    def candidates(self) -> list[Candidate]:
+    def candidates(self) -> list[PossibleArm]:
         """Every way of running every variant here, smallest artefact first."""
-        by_size = sorted(self._family.variants, key=lambda v: size_of(self._berth.folder, v))
+        by_size = sorted(self._family.variants, key=lambda v: size_of(self._placement.folder, v))
         return [candidate for v in by_size for candidate in self.ways_of(v)]
 
-    def ways_of(self, variant: Variant) -> list[Candidate]:
+    def ways_of(self, variant: Variant) -> list[PossibleArm]:
         """Every way of running this variant here, whether or not it may be served."""
-        return [Candidate(variant, way) for way in ways(variant, self._berth.only)]
+        return [PossibleArm(variant, way) for way in ways(variant, self._placement.only)]
 
-    def open(self, candidate: Candidate) -> Loaded | None:
+    def open(self, candidate: PossibleArm) -> Loaded | None:
         """The arm, opened but not in use; None, and the reason in the log, where it cannot be."""
-        berth = self._berth
+        placement = self._placement
         try:
-            slot = Slot(berth.threads, berth.instances)
-            found = load(berth.folder, self._family, candidate.variant, slot, candidate.way)
+            slot = Slot(placement.threads, placement.instances)
+            found = load(placement.folder, self._family, candidate.variant, slot, candidate.way)
         except BackendError as error:
             self._out(candidate.arm, error)
             return None
         self.failed.pop(candidate.arm, None)
         return found
 
-    def vet(self, candidate: Candidate, backend: Backend) -> Vetted | None:
+    def vet(self, candidate: PossibleArm, backend: Backend) -> Vetted | None:
         """What is found of an opened arm; None, and out it is, where its answers are not the model's."""
         arm = candidate.arm
         vet = partial(self._conformance.vet, backend, candidate.variant, candidate.way)
@@ -180,7 +180,7 @@ class Residency:
     def resize(self, threads: int, instances: int) -> Iterator[Arm]:
         """Open every loaded arm anew for so many threads and runs at a time, one after the other; yields each as it is
         swapped. The former one serves until then, and goes on where the new one cannot be opened."""
-        self._berth = replace(self._berth, threads=threads, instances=instances)
+        self._placement = replace(self._placement, threads=threads, instances=instances)
         for candidate in self.candidates():
             arm = candidate.arm
             anew = self.open(candidate) if arm in self.loaded else None

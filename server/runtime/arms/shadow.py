@@ -45,7 +45,7 @@ class Shadow:
         self._knowledge = knowledge
         self._slots = slots
         self._dispatcher = dispatcher
-        self._spent = probing.Spent()
+        self._spent = probing.ShadowBudget()
         self._bench: Bench | None = None
         self._begun_on = ""
         self._steps: Iterator[Step] = iter(())
@@ -98,7 +98,7 @@ class Shadow:
 
     def _bench_of_all(self) -> Bench:
         """All arms in memory, to be measured anew."""
-        knowledge, slots, threads = self._knowledge, self._slots, self._residency.berth.threads
+        knowledge, slots, threads = self._knowledge, self._slots, self._residency.placement.threads
         rows = self._residency.rows
         bench = Bench(self._family, slots.effort(REMEASURE_S), slots.instruments(), rows)
         for arm, backend in self._residency.loaded.items():

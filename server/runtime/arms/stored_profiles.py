@@ -11,7 +11,7 @@ from profiler.profiles import MachineProfile, Profile
 from server.policy.decision import Arm
 
 
-class Shelf:
+class StoredProfiles:
     """Profiles of `family` on `hardware`, kept in `folder`. A folder that cannot be written costs a warning only."""
 
     def __init__(self, folder: Path, family: Family, hardware: Hardware) -> None:
@@ -34,9 +34,9 @@ class Shelf:
         self._machine = replace(self._machine, profiles=kept)
         self._family, self._sums = family, {**self._sums, **new}
 
-    def on(self, hardware: Hardware) -> "Shelf":
-        """The shelf of other hardware, in the same folder."""
-        return Shelf(self._folder, self._family, hardware)
+    def on(self, hardware: Hardware) -> "StoredProfiles":
+        """Those of other hardware, in the same folder."""
+        return StoredProfiles(self._folder, self._family, hardware)
 
     def find(self, arm: Arm, threads: int) -> Profile | None:
         """The stored profile of this arm with so many threads."""

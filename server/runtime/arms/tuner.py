@@ -16,7 +16,7 @@ from profiler.profiles import Profile
 from server.policy.arms.keep import worth_keeping
 from server.policy.decision import Arm, ArmProfile
 from server.runtime.arms.knowledge import Knowledge
-from server.runtime.arms.residency import Candidate, Residency
+from server.runtime.arms.residency import PossibleArm, Residency
 from server.runtime.arms.slots import Slots
 from server.runtime.dispatch.dispatcher import Dispatcher
 
@@ -77,7 +77,7 @@ class Tuner:
         self._say_unrun([v for v in self._family.variants if v.name in variants], found)
         self._fill(found, stored, stored, budget_s)
 
-    def enlist(self, arms: Iterable[tuple[Candidate, Profile, Loaded]]) -> None:
+    def enlist(self, arms: Iterable[tuple[PossibleArm, Profile, Loaded]]) -> None:
         """Let the policy choose from these too, which are open and measured; hold what is worth it then."""
         for candidate, profile, loaded in arms:
             self._use(candidate, profile, loaded)
@@ -129,7 +129,7 @@ class Tuner:
 
         With other threads other profiles hold: what is stored of them, else what held before, with more margin.
         """
-        former = self._residency.berth.threads
+        former = self._residency.placement.threads
         for arm in self._residency.resize(threads, instances):
             _log.info("%s: %s on %s now runs on %d thread(s), %d at a time",
                       self._family.name, arm.variant, arm.backend, threads, instances)  # fmt: skip
@@ -145,13 +145,13 @@ class Tuner:
 
     def _fill(
         self,
-        found: Iterable[Candidate],
+        found: Iterable[PossibleArm],
         used: dict[Arm, Profile],
         stored: Collection[Arm],
         budget_s: float,
     ) -> None:
         """Use those of the candidates that are to be, measure what has no stored profile, hold what is worth it."""
-        unknown: list[Candidate] = []
+        unknown: list[PossibleArm] = []
         for candidate in found:
             if candidate.arm not in stored:
                 unknown.append(candidate)
@@ -162,7 +162,7 @@ class Tuner:
         if not self._stop.is_set():
             self.settle()
 
-    def _use(self, candidate: Candidate, profile: Profile, loaded: Loaded | None = None) -> None:
+    def _use(self, candidate: PossibleArm, profile: Profile, loaded: Loaded | None = None) -> None:
         """Load and warm it, then let the policy choose it."""
         arm, loaded = candidate.arm, loaded or self._residency.open(candidate)
         self._residency.heed(arm, profile.vetted)
@@ -173,7 +173,7 @@ class Tuner:
         self._residency.admit(arm, loaded.backend)
         self._knowledge.tell(table)
 
-    def _measure(self, unknown: list[Candidate], budget_s: float) -> None:
+    def _measure(self, unknown: list[PossibleArm], budget_s: float) -> None:
         """Each becomes eligible as soon as its profile can be served with; then all are measured better, in turns."""
         slots = self._slots
         rows = self._residency.rows
@@ -186,7 +186,7 @@ class Tuner:
         self._go_through(bench, bench.steps())
         self._knowledge.learn(bench.profiles(), whole=not slots.are_disputed)
 
-    def _measure_first(self, candidate: Candidate, bench: Bench) -> None:
+    def _measure_first(self, candidate: PossibleArm, bench: Bench) -> None:
         """What makes the arm eligible."""
         arm, loaded = candidate.arm, self._residency.open(candidate)
         if loaded is None:
@@ -205,7 +205,7 @@ class Tuner:
         if (profile := bench.profile(label)) is None:
             self._residency.fail(arm, bench.failed[label])
             return
-        self._knowledge.shelf.keep(profile)
+        self._knowledge.stored.keep(profile)
         self._use(candidate, profile, loaded)
 
     def _go_through(self, bench: Bench, steps: Iterable[object]) -> None:
@@ -216,17 +216,17 @@ class Tuner:
                 return
             bench.limit(self._slots.bound_s())
 
-    def _say_unrun(self, variants: Iterable[Variant], found: Collection[Candidate]) -> None:
+    def _say_unrun(self, variants: Iterable[Variant], found: Collection[PossibleArm]) -> None:
         runnable = {c.variant.name for c in found}
         for variant in variants:
             if variant.name not in runnable:
-                reason = no_way(variant, self._residency.berth.only)
+                reason = no_way(variant, self._residency.placement.only)
                 _log.warning("%s: %s is left out: %s", self._family.name, variant.name, reason)
 
     def _check_ready(self, possible: int) -> None:
         name, loaded, failed = self._family.name, self._residency.loaded, self._residency.failed
         if not loaded:
-            only = self._residency.berth.only
+            only = self._residency.placement.only
             reasons = [*failed.values(), *(no_way(v, only) for v in self._family.variants)]
             raise BackendError(f"no variant of {name} can be loaded: {reasons[0]}")
         if self._knowledge.unfit and not self._dispatcher.arms:

@@ -9,7 +9,7 @@ _log = logging.getLogger(__name__)
 Task = Callable[[], None]
 
 
-class Tasks:
+class WorkQueue:
     """A queue of things to do. Any thread adds; one thread works them off until it is told to end."""
 
     def __init__(self) -> None:

@@ -29,18 +29,18 @@ from server.policy.candidates.candidacy import (
 from server.policy.candidates.promotion import is_watched, seen
 from server.policy.decision import ArmProfile
 from server.runtime.candidates.comparison import Comparison
-from server.runtime.candidates.measuring import Assay, Place
+from server.runtime.candidates.measuring import CandidateMeasurement, MeasuringPlace
 from server.runtime.candidates.orders import Orders, check
 from server.runtime.candidates.repository import Repository
-from server.runtime.candidates.runnable import Parts, Seat
-from server.runtime.candidates.serving import Roster
-from server.runtime.candidates.stages import Book
+from server.runtime.candidates.runnable import RunnableArm, ServingParts
+from server.runtime.candidates.serving import ServingVariants
+from server.runtime.candidates.stages import Stages
 
 _log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """So often (s) a watched candidate is compared with the frontier."""
-ASSAY_S = 5.0
+MEASURING_S = 5.0
 """For measuring one candidate (s), where `profile_budget_s` is no less."""
 
 
@@ -48,22 +48,27 @@ class Candidates:
     """One family's. `tick` does one thing or two, and takes no longer than a batch or a few, but for promotions."""
 
     def __init__(
-        self, known: Family, parts: Parts, roster: Roster, book: Book, budget_s: float
+        self,
+        known: Family,
+        parts: ServingParts,
+        variants: ServingVariants,
+        stages: Stages,
+        budget_s: float,
     ) -> None:
         self.known = known
         """The family as published, its candidates included."""
-        self.book = book
+        self.stages = stages
         self._parts = parts
-        self._roster = roster
+        self._variants = variants
         self._budget_s = budget_s
-        self._repository = Repository(parts.residency.berth.folder, known)
+        self._repository = Repository(parts.residency.placement.folder, known)
         self._comparison = Comparison(known, parts.dispatcher, parts.samples)
-        self._assay: Assay | None = None
+        self._measurement: CandidateMeasurement | None = None
         self._look_at_s = 0.0
         self._turn = 0
-        self._told: deque[Out | Stay] = deque(maxlen=64)
+        self._offences: deque[Out | Stay] = deque(maxlen=64)
         self._orders = Orders()
-        parts.dispatcher.quarantine.listen(self._told.append)
+        parts.dispatcher.quarantine.listen(self._offences.append)
 
     def order(self, variant: str, order: Ordered) -> "Future[None]":
         """Have a candidate promoted or rolled back whatever was found of it; done when the result is there. Any thread.
@@ -79,10 +84,10 @@ class Candidates:
 
     def foreseen(self, variant: str) -> list[ArmProfile]:
         """What the arms of a candidate on trial would cost now; none where they are not known. Any thread."""
-        assay = self._assay
-        if assay is None or assay.variant.name != variant:
+        measurement = self._measurement
+        if measurement is None or measurement.variant.name != variant:
             return []
-        return self._parts.knowledge.foreseen([m.table for m in assay.arms])
+        return self._parts.knowledge.foreseen([m.table for m in measurement.arms])
 
     def tick(self) -> None:
         """Go on with what there is to do."""
@@ -92,7 +97,7 @@ class Candidates:
         self._orders.obey(self._obey)
         self._hear()
         watched = [
-            n for n, e in self.book.entries.items() if is_watched(e.life.stage, time.monotonic())
+            n for n, e in self.stages.entries.items() if is_watched(e.life.stage, time.monotonic())
         ]
         self._parts.samples.want(wanted=bool(watched))
         self._try_next()
@@ -109,66 +114,70 @@ class Candidates:
         plain = [v for v in found.variants if not v.candidate]
         self.known = found
         self._parts.knowledge.publish(found)
-        self.book.hold(
+        self.stages.hold(
             [v for v in found.variants if v.candidate], self._parts.knowledge.fingerprint
         )
-        if self._assay is not None and self._assay.variant not in found.variants:
-            self._end_assay()
-        serving = [*plain, *self.book.promoted()]
+        if self._measurement is not None and self._measurement.variant not in found.variants:
+            self._end_measurement()
+        serving = [*plain, *self.stages.promoted()]
         if not serving:
             text = "%s: nothing is published any more that may be served; the server goes on with what it has"
             _log.warning(text, found.name)
-        elif tuple(serving) != self._roster.family.variants:
-            self._roster.serve(serving)
+        elif tuple(serving) != self._variants.family.variants:
+            self._variants.serve(serving)
 
     def _obey(self, variant: str, order: Ordered) -> None:
         """Raises UnknownModel or BadInput, where that could not be asked, or cannot be done."""
         self._check(variant, order)
         self._befell(variant, order)
-        if order.promote and not self._roster.has_arm(variant):
-            if self._roster.is_closed:
+        if order.promote and not self._variants.has_arm(variant):
+            if self._variants.is_closed:
                 raise NotReady(
                     "the server stopped before that was done; it goes on when it starts again"
                 )
             raise BadInput(f"variant '{variant}' cannot be run here: {self._why_not(variant)}")
 
     def _hear(self) -> None:
-        while self._told:
-            told = self._told.popleft()
-            if told.arm.variant in self.book.entries:
-                self._befell(told.arm.variant, Offended(told.reason))
+        while self._offences:
+            offence = self._offences.popleft()
+            if offence.arm.variant in self.stages.entries:
+                self._befell(offence.arm.variant, Offended(offence.reason))
 
     def _try_next(self) -> None:
         """Measure the candidate whose turn it is, a step further."""
-        if self._assay is not None and not self._assay.holds:
-            self._end_assay()  # workers, threads or the hardware are others now: opened and measured anew
-        if self._assay is None:
-            entries = self.book.entries.values()
+        if self._measurement is not None and not self._measurement.holds:
+            self._end_measurement()  # workers, threads or the hardware are others now: opened and measured anew
+        if self._measurement is None:
+            entries = self.stages.entries.values()
             turn = next((e for e in entries if isinstance(e.life.stage, Profiling | Trial)), None)
             if turn is None:
                 return
-            parts, budget_s = self._parts, min(self._budget_s, ASSAY_S)
-            place = Place(parts.residency, parts.knowledge, parts.slots, budget_s)
-            most = self._roster.family.max_batch  # there is no room for more
-            self._assay = Assay(replace(self.known, max_batch=most), turn.variant, place)
-        name = self._assay.variant.name
-        if not self._assay.advance():
+            parts, budget_s = self._parts, min(self._budget_s, MEASURING_S)
+            place = MeasuringPlace(parts.residency, parts.knowledge, parts.slots, budget_s)
+            most = self._variants.family.max_batch  # there is no room for more
+            self._measurement = CandidateMeasurement(
+                replace(self.known, max_batch=most), turn.variant, place
+            )
+        name = self._measurement.variant.name
+        if not self._measurement.advance():
             return
-        if not self._assay.arms:
-            self._befell(name, Unusable(self._assay.failed))
+        if not self._measurement.arms:
+            self._befell(name, Unusable(self._measurement.failed))
         elif self._is_at(name, Profiling):
             self._look(name)
 
     def _compare(self, name: str) -> None:
-        ours = self._seat(name)
+        ours = self._runnable(name)
         if ours is None:
             return
-        entries, now_s = self.book.entries, time.monotonic()
+        entries, now_s = self.stages.entries, time.monotonic()
         doubted = {n for n, e in entries.items() if is_watched(e.life.stage, now_s)} | {name}
-        references = self._parts.references(self._roster.family, doubted)
+        references = self._parts.references(self._variants.family, doubted)
         for event in self._comparison.turn(ours, references):
             if isinstance(event, Unusable) and self._is_at(name, Promoted):
-                self._parts.dispatcher.quarantine.tell(Failed(ours.arm.arm, canary_passed=False))
+                self._parts.dispatcher.quarantine.tell(
+                    Failed(ours.profile.arm, canary_passed=False)
+                )
             self._befell(name, event)
 
     def _look(self, name: str) -> None:
@@ -176,24 +185,24 @@ class Candidates:
         if self._is_at(name, Promoted):
             self._befell(name, seen(known, name, time.monotonic()))
         elif mine := self.foreseen(name):
-            self._befell(name, Looked(mine, list(known.told.values())))
+            self._befell(name, Looked(mine, list(known.effective.values())))
 
     def _befell(self, name: str, event: Event) -> None:
         """Step, and carry out what follows."""
-        if name not in self.book.entries:
+        if name not in self.stages.entries:
             return
-        last = {v.name for v in self._roster.family.variants} == {name}
+        last = {v.name for v in self._variants.family.variants} == {name}
         if last and not isinstance(event, Ordered):
             return  # nobody could take its place
-        for verdict in self.book.step(name, event):
+        for verdict in self.stages.step(name, event):
             self._carry_out(name, verdict)
-            self.book.keep(name, self._parts.knowledge.fingerprint)
+            self.stages.keep(name, self._parts.knowledge.fingerprint)
             if isinstance(verdict, Promote):
                 self._make_sure(name)
 
     def _make_sure(self, name: str) -> None:
         """Whom the policy cannot choose after all does not serve. A server that stops leaves that to the next start."""
-        if self._roster.has_arm(name) or self._roster.is_closed:
+        if self._variants.has_arm(name) or self._variants.is_closed:
             return
         reason = f"it cannot be run: {self._why_not(name)}"
         self._befell(name, Ordered(promote=False, reason=reason))
@@ -205,38 +214,46 @@ class Candidates:
         )
 
     def _carry_out(self, name: str, verdict: Verdict) -> None:
-        assay = self._assay if self._assay and self._assay.variant.name == name else None
+        measurement = (
+            self._measurement
+            if self._measurement and self._measurement.variant.name == name
+            else None
+        )
         plain = [v for v in self.known.variants if not v.candidate]
-        serving = [*plain, *self.book.promoted()]
-        if serving and tuple(serving) != self._roster.family.variants:
-            measured = assay.arms if assay and assay.is_done and assay.holds else ()
-            self._roster.serve(serving, measured)
-        if assay and isinstance(verdict, Promote):
-            self._assay = None  # its arms serve now
-        elif assay:
-            self._end_assay()
+        serving = [*plain, *self.stages.promoted()]
+        if serving and tuple(serving) != self._variants.family.variants:
+            measured = (
+                measurement.arms
+                if measurement and measurement.is_done and measurement.holds
+                else ()
+            )
+            self._variants.serve(serving, measured)
+        if measurement and isinstance(verdict, Promote):
+            self._measurement = None  # its arms serve now
+        elif measurement:
+            self._end_measurement()
 
-    def _end_assay(self) -> None:
-        if self._assay is not None:
-            self._assay.close()
-        self._assay = None
+    def _end_measurement(self) -> None:
+        if self._measurement is not None:
+            self._measurement.close()
+        self._measurement = None
 
     def _is_at(self, name: str, stage: type[Profiling | Trial | Promoted]) -> bool:
-        entry = self.book.entries.get(name)
+        entry = self.stages.entries.get(name)
         return entry is not None and isinstance(entry.life.stage, stage)
 
-    def _seat(self, name: str) -> Seat | None:
+    def _runnable(self, name: str) -> RunnableArm | None:
         """Where the candidate can be run: on trial on its own arm, promoted where it serves."""
         if self._is_at(name, Promoted):
-            return self._parts.serving(self._roster.family, name)
+            return self._parts.serving(self._variants.family, name)
         mine = self.foreseen(name)
-        if self._assay is None or not mine:
+        if self._measurement is None or not mine:
             return None
-        best = self._assay.best
+        best = self._measurement.best
         table = next(t for t in mine if t.arm == best.way.arm)
-        claim, foreseen_s = self.book.entries[name].life.claim, self._parts.knowledge.foreseen_s
-        return Seat(table, claim, best.loaded.backend, partial(foreseen_s, best.table))
+        claim, foreseen_s = self.stages.entries[name].life.claim, self._parts.knowledge.foreseen_s
+        return RunnableArm(table, claim, best.loaded.backend, partial(foreseen_s, best.table))
 
     def _check(self, name: str, order: Ordered) -> None:
         """Raises UnknownModel or BadInput."""
-        check(name, order, self.known, self.book.entries, self._roster.family)
+        check(name, order, self.known, self.stages.entries, self._variants.family)

@@ -13,7 +13,7 @@ from server.policy.arms import probing
 from server.policy.arms.quarantine import hung_after_s
 from server.policy.candidates.agreement import scores_of
 from server.policy.candidates.candidacy import Compared, Event, Timed, Unusable
-from server.runtime.candidates.runnable import Seat
+from server.runtime.candidates.runnable import RunnableArm
 from server.runtime.dispatch.dispatcher import Dispatcher
 from server.runtime.dispatch.jobs import Arrays
 from server.runtime.workers.buffers import checked
@@ -40,7 +40,7 @@ class Comparison:
         self._scores = scores_of(family)
         self._free_s = 0.0
 
-    def turn(self, ours: Seat, references: Sequence[Seat]) -> list[Event]:
+    def turn(self, ours: RunnableArm, references: Sequence[RunnableArm]) -> list[Event]:
         """What live rows tell of `ours`, now; nothing where there are none, or it is no moment for it.
 
         Where neither `ours` nor one of the `references` has answered the rows, the first reference runs on them too.
@@ -49,8 +49,8 @@ class Comparison:
         oldest = self._samples.oldest()
         if oldest is None or not references or begun_s < self._free_s:
             return []
-        most = min(MOST_ROWS, *(seat.arm.max_batch for seat in (ours, *references)))
-        if not self._may(ours.arm.upper_s[most], begun_s - oldest.taken_s):
+        most = min(MOST_ROWS, *(arm.profile.max_batch for arm in (ours, *references)))
+        if not self._may(ours.profile.upper_s[most], begun_s - oldest.taken_s):
             return []
         taken = self._samples.take(most, lambda sample: sample.arm == oldest.arm)
         if not taken:
@@ -65,9 +65,9 @@ class Comparison:
         return events
 
     def _compared(
-        self, ours: Seat, references: Sequence[Seat], taken: Sequence[Sample]
+        self, ours: RunnableArm, references: Sequence[RunnableArm], taken: Sequence[Sample]
     ) -> list[Event]:
-        answered = next((s for s in references if s.arm.arm == taken[0].arm), None)
+        answered = next((s for s in references if s.profile.arm == taken[0].arm), None)
         theirs = answered or references[0]
         said = np.concatenate([s.classes for s in taken if s.classes is not None] or [_NO_CLASSES])
         inputs, rows = _together(taken), sum(sample.rows for sample in taken)
@@ -77,18 +77,18 @@ class Comparison:
                 by_them = self._run(theirs, inputs, rows)
             except (BackendError, MemoryError):
                 return []  # nobody else can say whether these rows can be answered at all
-        if taken[0].arm != ours.arm.arm:
+        if taken[0].arm != ours.profile.arm:
             try:
                 by_us = self._run(ours, inputs, rows)
             except (BackendError, MemoryError) as error:
-                other = theirs.arm.arm.variant
+                other = theirs.profile.arm.variant
                 return [Unusable(f"it failed on live rows that {other} answered: {error}")]
         if self._scores is None:
             return [Compared(rows, None, theirs.claim)]
         agreed = int(((by_us == by_them) & (by_us >= 0)).sum())
         return [Compared(rows, agreed, theirs.claim)]
 
-    def _timed(self, ours: Seat, taken: Sequence[Sample], arrived: int) -> list[Event]:
+    def _timed(self, ours: RunnableArm, taken: Sequence[Sample], arrived: int) -> list[Event]:
         """The same again, its caches warm now as in use; forgotten where a request came meanwhile."""
         if ours.foreseen_s is None:
             return []
@@ -99,8 +99,10 @@ class Comparison:
             return [Unusable(f"it failed on live rows that it had answered before: {error}")]
         return [Timed(took_s / ours.foreseen_s(rows))] if self._is_quiet(arrived) else []
 
-    def _run(self, seat: Seat, inputs: Arrays, rows: int) -> NDArray[np.intp]:
-        outputs = checked(_called(seat, inputs, rows)[0], rows, self._family, seat.arm.arm.variant)
+    def _run(self, arm: RunnableArm, inputs: Arrays, rows: int) -> NDArray[np.intp]:
+        outputs = checked(
+            _called(arm, inputs, rows)[0], rows, self._family, arm.profile.arm.variant
+        )
         return top(outputs[self._scores]) if self._scores else _NO_CLASSES
 
     def _may(self, takes_s: float, held_s: float) -> bool:
@@ -113,16 +115,16 @@ class Comparison:
         return load.arrived == arrived and not load.running
 
 
-def _called(seat: Seat, inputs: Arrays, rows: int) -> tuple[Arrays, float]:
+def _called(arm: RunnableArm, inputs: Arrays, rows: int) -> tuple[Arrays, float]:
     """The outputs, and how long (s) the backend took."""
 
     def run() -> tuple[Arrays, float]:
         begun_s = time.monotonic()
-        outputs = seat.backend.run(inputs)
+        outputs = arm.backend.run(inputs)
         return outputs, time.monotonic() - begun_s
 
-    limit_s = hung_after_s(seat.arm.mean_s[rows])
-    return within(limit_s, run, f"a run of {seat.arm.arm.variant}")
+    limit_s = hung_after_s(arm.profile.mean_s[rows])
+    return within(limit_s, run, f"a run of {arm.profile.arm.variant}")
 
 
 def _together(taken: Sequence[Sample]) -> Arrays:

@@ -11,7 +11,7 @@ from profiler.measuring.measure import Bench, Loaded, Step
 from profiler.profiles import Profile
 from server.policy.decision import ArmProfile
 from server.runtime.arms.knowledge import Knowledge
-from server.runtime.arms.residency import Candidate, Residency
+from server.runtime.arms.residency import PossibleArm, Residency
 from server.runtime.arms.slots import Slots
 from server.runtime.dispatch import tables
 from server.runtime.workers.guarded import within
@@ -27,17 +27,17 @@ WARM_LIMIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredArm:
     """An arm that could serve."""
 
-    way: Candidate
+    way: PossibleArm
     loaded: Loaded
     profile: Profile
     table: ArmProfile
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MeasuringPlace:
     """Where a candidate is tried, and how long (s) measuring it may take."""
 
     residency: Residency
@@ -46,19 +46,19 @@ class Place:
     budget_s: float
 
 
-class Assay:
+class CandidateMeasurement:
     """`variant` of `family`, in every way that it can run here. `advance` until it is done, then read `arms`."""
 
-    def __init__(self, family: Family, variant: Variant, place: Place) -> None:
+    def __init__(self, family: Family, variant: Variant, place: MeasuringPlace) -> None:
         self.variant = variant
-        self._berth, self._fingerprint = place.residency.berth, place.knowledge.fingerprint
-        self.arms: tuple[Measured, ...] = ()
-        self.failed = no_way(variant, self._berth.only)
+        self._placement, self._fingerprint = place.residency.placement, place.knowledge.fingerprint
+        self.arms: tuple[MeasuredArm, ...] = ()
+        self.failed = no_way(variant, self._placement.only)
         """Why, where `arms` stays empty."""
         self._family = family
         self._place = place
         self._ways = iter(place.residency.ways_of(variant))
-        self._opened: dict[str, tuple[Candidate, Loaded]] = {}  # by label
+        self._opened: dict[str, tuple[PossibleArm, Loaded]] = {}  # by label
         self._bench: Bench | None = None
         self._steps: Iterator[Step] | None = None
         self.is_done = False
@@ -67,8 +67,8 @@ class Assay:
     @property
     def holds(self) -> bool:
         """Whether its arms are as they would be opened now, and were measured on the hardware that is served on now."""
-        known = (self._berth, self._fingerprint)
-        return known == (self._place.residency.berth, self._place.knowledge.fingerprint)
+        known = (self._placement, self._fingerprint)
+        return known == (self._place.residency.placement, self._place.knowledge.fingerprint)
 
     def advance(self) -> bool:
         """Open one arm, or take one turn of measuring; True once there is nothing more to do."""
@@ -86,7 +86,7 @@ class Assay:
         return self._settle() if next(self._steps, None) is None else False
 
     @property
-    def best(self) -> Measured:
+    def best(self) -> MeasuredArm:
         """The arm that answers one row fastest. There must be one."""
         return min(self.arms, key=lambda one: one.table.mean_s[1])
 
@@ -95,7 +95,7 @@ class Assay:
         self._opened.clear()
         self.is_done, self.arms = True, ()
 
-    def _open(self, way: Candidate) -> None:
+    def _open(self, way: PossibleArm) -> None:
         residency = self._place.residency
         loaded = residency.open(way)
         rows = min(WARM_ROWS, self._family.max_batch)
@@ -116,7 +116,7 @@ class Assay:
         label = bench.add(loaded, self.variant, residency.vetted(way.arm))
         self._opened[label] = (way, loaded)
 
-    def _first_runs(self, way: Candidate, backend: Backend, rows: int, *, is_known: bool) -> bool:
+    def _first_runs(self, way: PossibleArm, backend: Backend, rows: int, *, is_known: bool) -> bool:
         """Not with the workers held, as measured runs are: what hangs at once does so here, and alone."""
         residency = self._place.residency
 
@@ -146,13 +146,13 @@ class Assay:
         self._place.residency.vetted_all()
         if self._bench is not None:
             for profile in self._bench.profiles():
-                self._place.knowledge.shelf.keep(profile)
+                self._place.knowledge.stored.keep(profile)
                 self._admit(*self._opened[profile.label], profile)
             for reason in self._bench.failed.values():
                 self.failed = reason
         return True
 
-    def _admit(self, way: Candidate, loaded: Loaded, profile: Profile) -> None:
+    def _admit(self, way: PossibleArm, loaded: Loaded, profile: Profile) -> None:
         accuracy = self.variant.accuracy.value
         table = tables.of_profile(profile, accuracy, self._family.max_batch)
-        self.arms = (*self.arms, Measured(way, loaded, profile, table))
+        self.arms = (*self.arms, MeasuredArm(way, loaded, profile, table))

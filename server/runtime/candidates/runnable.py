@@ -15,20 +15,20 @@ from server.runtime.workers.samples import Samples
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class RunnableArm:
     """An arm that can be run: what it costs now, what its variant claims, and its backend.
 
     `foreseen_s`: what a run of so many rows should take in the backend now, where runs are to be timed.
     """
 
-    arm: ArmProfile
+    profile: ArmProfile
     claim: Claim
     backend: Backend
     foreseen_s: Callable[[int], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ServingParts:
     """What a family is served with."""
 
     residency: Residency
@@ -37,25 +37,25 @@ class Parts:
     dispatcher: Dispatcher
     samples: Samples
 
-    def seats(self, family: Family) -> list[Seat]:
+    def in_use(self, family: Family) -> list[RunnableArm]:
         """Every arm in use of the family's variants."""
-        told, loaded = self.knowledge.known.told, self.residency.loaded
+        profiles, loaded = self.knowledge.known.effective, self.residency.loaded
         quarantine = self.dispatcher.quarantine
         return [
-            Seat(profile, _claim(family, arm), loaded[arm])
-            for arm, profile in told.items()
+            RunnableArm(profile, _claim(family, arm), loaded[arm])
+            for arm, profile in profiles.items()
             if arm in loaded and not quarantine.is_out(arm)
         ]
 
-    def references(self, family: Family, doubted: Collection[str]) -> list[Seat]:
+    def references(self, family: Family, doubted: Collection[str]) -> list[RunnableArm]:
         """Arms in use of variants that nobody doubts, the most accurate first."""
-        seats = [s for s in self.seats(family) if s.arm.arm.variant not in doubted]
-        return sorted(seats, key=lambda s: (-s.arm.accuracy, s.arm.mean_s[1]))
+        arms = [a for a in self.in_use(family) if a.profile.arm.variant not in doubted]
+        return sorted(arms, key=lambda a: (-a.profile.accuracy, a.profile.mean_s[1]))
 
-    def serving(self, family: Family, variant: str) -> Seat | None:
+    def serving(self, family: Family, variant: str) -> RunnableArm | None:
         """The arm in use that answers one row of this variant fastest."""
-        seats = [s for s in self.seats(family) if s.arm.arm.variant == variant]
-        return min(seats, key=lambda s: s.arm.mean_s[1], default=None)
+        arms = [a for a in self.in_use(family) if a.profile.arm.variant == variant]
+        return min(arms, key=lambda a: a.profile.mean_s[1], default=None)
 
 
 def _claim(family: Family, arm: Arm) -> Claim:

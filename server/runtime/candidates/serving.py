@@ -6,13 +6,13 @@ from dataclasses import replace
 from models.catalog import Family, Variant
 from server.runtime.arms.residency import Residency
 from server.runtime.arms.tuner import Tuner
-from server.runtime.candidates.measuring import Measured
+from server.runtime.candidates.measuring import MeasuredArm
 
 Announce = Callable[[Family], None]
 """Tells the transport's side which variants there are."""
 
 
-class Roster:
+class ServingVariants:
     """`family` holds the variants that serve now: a value, swapped whole. Changed on the tuner's thread only."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Roster:
         """Whether nobody comes to serve any more: the server stops."""
         return self._tuner.is_stopping
 
-    def serve(self, variants: Iterable[Variant], measured: Sequence[Measured] = ()) -> None:
+    def serve(self, variants: Iterable[Variant], measured: Sequence[MeasuredArm] = ()) -> None:
         """Serve with these variants, no others. Arms that are `measured` serve as they are; of other new variants the
         arms are opened, and measured within the budget where that is needed. The rest goes on undisturbed.
         """

@@ -18,13 +18,12 @@ from server.policy.candidates.candidacy import (
     Promoted,
     Rejected,
     RolledBack,
-    Rules,
     Stage,
     Trial,
+    TrialRules,
     Verdict,
 )
-from server.runtime.candidates.verdicts import Verdict as Kept
-from server.runtime.candidates.verdicts import Verdicts
+from server.runtime.candidates.verdicts import StoredVerdict, Verdicts
 
 _log = logging.getLogger(__name__)
 
@@ -39,20 +38,20 @@ NAMES: Mapping[type[Stage], str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Candidate:
     """A candidate and its life."""
 
     variant: Variant
     life: Life
 
 
-class Book:
+class Stages:
     """`entries` by the variant's name: a value, swapped whole."""
 
     def __init__(
-        self, family: str, verdicts: Verdicts, rules: Rules, metrics: FamilyMetrics
+        self, family: str, verdicts: Verdicts, rules: TrialRules, metrics: FamilyMetrics
     ) -> None:
-        self.entries: Mapping[str, Entry] = {}
+        self.entries: Mapping[str, Candidate] = {}
         self._family = family
         self._verdicts = verdicts
         self._rules = rules
@@ -61,7 +60,7 @@ class Book:
 
     def hold(self, candidates: Iterable[Variant], fingerprint: str) -> None:
         """These are the candidates now. One that is known goes on; what was found of a new one before is looked up."""
-        entries: dict[str, Entry] = {}
+        entries: dict[str, Candidate] = {}
         for variant in candidates:
             known = self.entries.get(variant.name)
             if known is not None and known.variant.content == variant.content:
@@ -70,9 +69,9 @@ class Book:
                 life = Life(_claim(variant), self._found(variant, fingerprint), self._rules)
                 text = "%s: candidate %s (accuracy %.4f, as its publisher says): %s"
                 _log.info(
-                    text, self._family, variant.name, variant.accuracy.value, told(life.stage)
+                    text, self._family, variant.name, variant.accuracy.value, text_of(life.stage)
                 )
-            entries[variant.name] = Entry(variant, life)
+            entries[variant.name] = Candidate(variant, life)
         self._set(entries)
 
     def promoted(self) -> list[Variant]:
@@ -93,9 +92,9 @@ class Book:
         kind, tally = NAMES[type(stage)], promotion.tally_of(stage)
         self._metrics.judged(kind)
         level = logging.INFO if isinstance(stage, Promoted) else logging.WARNING
-        _log.log(level, "%s: candidate %s: %s", self._family, name, told(stage))
+        _log.log(level, "%s: candidate %s: %s", self._family, name, text_of(stage))
         self._verdicts.keep(
-            Kept(
+            StoredVerdict(
                 fingerprint, name, variant.content, kind, reason_of(stage), round(tally.rows),
                 round(tally.agreed), isinstance(stage, Promoted) and stage.by_hand,
             )
@@ -116,13 +115,13 @@ class Book:
             case _:
                 return RolledBack(kept.reason, tally)
 
-    def _set(self, entries: Mapping[str, Entry]) -> None:
+    def _set(self, entries: Mapping[str, Candidate]) -> None:
         self.entries = entries
         counts = Counter(NAMES[type(e.life.stage)] for e in entries.values())
         self._metrics.candidates({name: counts[name] for name in NAMES.values()})
 
 
-def told(stage: Stage) -> str:
+def text_of(stage: Stage) -> str:
     """In words, for the log."""
     reason = reason_of(stage)
     return NAMES[type(stage)].replace("_", " ") + (f": {reason}" if reason else "")

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class StoredVerdict:
     """`kind`: one of KINDS; `at`: ISO 8601, UTC; `by_hand`: an operator's, which is not watched over."""
 
     fingerprint: str
@@ -48,27 +48,27 @@ class Verdicts:
         self._family = family
         self._all = self._load()
 
-    def find(self, fingerprint: str, variant: Variant) -> Verdict | None:
+    def find(self, fingerprint: str, variant: Variant) -> StoredVerdict | None:
         """What was found of this artefact on this hardware last."""
         return self._all.get((fingerprint, variant.name, variant.content))
 
-    def keep(self, verdict: Verdict) -> None:
+    def keep(self, verdict: StoredVerdict) -> None:
         """Store a verdict, in place of an older one, at once."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._all = {**self._all, verdict.key: replace(verdict, at=now)}
-        told = {
+        document = {
             "schema": SCHEMA,
             "family": self._family,
             "verdicts": [asdict(one) for one in self._all.values()],
         }
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path, json.dumps(told, indent=1).encode())
+            write_whole(self._path, json.dumps(document, indent=1).encode())
         except OSError as error:
             _log.warning("verdicts on candidates cannot be stored in %s (%s); the next start tries them again",
                          self._path, error)  # fmt: skip
 
-    def _load(self) -> dict[tuple[str, str, str], Verdict]:
+    def _load(self) -> dict[tuple[str, str, str], StoredVerdict]:
         try:
             text = self._path.read_bytes()
         except FileNotFoundError:
@@ -96,7 +96,7 @@ class Verdicts:
             _log.warning("%s cannot be renamed (%s); it is ignored", self._path, failure)
 
 
-def _decoded(content: Any, family: str) -> list[Verdict]:
+def _decoded(content: Any, family: str) -> list[StoredVerdict]:
     """Raises ValueError, TypeError, KeyError or AttributeError for anything that `keep` has not written."""
     found = (content["schema"], content["family"])
     if found != (SCHEMA, family):
@@ -104,11 +104,11 @@ def _decoded(content: Any, family: str) -> list[Verdict]:
     return [_verdict(row) for row in content["verdicts"]]
 
 
-def _verdict(row: dict[str, Any]) -> Verdict:
+def _verdict(row: dict[str, Any]) -> StoredVerdict:
     words = [row[key] for key in ("fingerprint", "variant", "sha256", "kind", "reason", "at")]
     counts = [row[key] for key in ("compared", "agreed")]
     if not all(isinstance(word, str) for word in words) or row["kind"] not in KINDS:
         raise ValueError(f"a verdict has fields of the wrong kind: {words}")
     if not all(type(n) is int and n >= 0 for n in counts):
         raise ValueError(f"a verdict counts rows that are none: {counts}")
-    return Verdict(**row)
+    return StoredVerdict(**row)

@@ -63,7 +63,7 @@ class Deciding:
 
     def _take_run(self, run: Run, begun_s: float) -> Step:
         jobs = tuple(self._waiting.take(run.tickets))
-        return self._running.begin(Step(run.arm, jobs, run.rows, begun_s))
+        return self._running.begin(Step(run.profile, jobs, run.rows, begun_s))
 
     def _take_drops(self, drops: Sequence[Drop], now_s: float) -> list[Answer]:
         jobs = self._waiting.take([drop.ticket for drop in drops])

@@ -21,11 +21,11 @@ from server.runtime.dispatch.journal import Journal
 from server.runtime.dispatch.limits import Limits, Load
 from server.runtime.dispatch.quarantine import Quarantine
 from server.runtime.dispatch.replies import Replies
-from server.runtime.dispatch.running import Running, Step, Trial
+from server.runtime.dispatch.running import CanaryRun, Running, Step
 from server.runtime.dispatch.traffic import Traffic
 from server.runtime.dispatch.waiting import Waiting, may_go
 
-__all__ = ["Dispatcher", "Limits", "Load", "Step", "Trial"]
+__all__ = ["CanaryRun", "Dispatcher", "Limits", "Load", "Step"]
 
 
 class Dispatcher:
@@ -93,7 +93,7 @@ class Dispatcher:
             arrived = self._traffic.arrived
             return Load(len(self._running), len(queue), queue.rows, rate_rps, arrived)
 
-    def running(self) -> tuple[retune.Running, ...]:
+    def running(self) -> tuple[retune.RunningBatch, ...]:
         """What workers are at now."""
         return self._running.now(time.monotonic())
 
@@ -115,15 +115,15 @@ class Dispatcher:
             with self._changed:
                 self.limits = replace(self.limits, workers=workers)
                 self._traffic.workers = workers
-            if self._waiting.told:
-                self.apply(self._waiting.told)
+            if self._waiting.arms:
+                self.apply(self._waiting.arms)
 
     def use(self, policy: str, factory: PolicyFactory) -> None:
         """Let the policy of this name decide, from the next decision on. Raises ValueError as `apply` does."""
         with self._building:
             self.policy, self._factory = policy, factory
-            if self._waiting.told:
-                self.apply(self._waiting.told)
+            if self._waiting.arms:
+                self.apply(self._waiting.arms)
 
     def apply(self, arms: Sequence[ArmProfile]) -> None:
         """Let the policy choose from these arms at these costs, but for those in quarantine, from the next decision on.
@@ -165,16 +165,16 @@ class Dispatcher:
         self._metrics.unrun(job.slo_class, "cancelled")
         return True
 
-    def next_step(self) -> Step | Trial | None:
+    def next_step(self) -> Step | CanaryRun | None:
         """Block until there is work for the calling worker; None when closed and drained."""
         begun_s = time.monotonic()
         while True:
             with self._changed:
                 if self._closing and not self._waiting:
                     return None
-                trial = self.quarantine.trial(self._waiting.told, waiting=bool(self._waiting))
-                if trial is not None:
-                    return trial
+                canary = self.quarantine.canary(self._waiting.arms, waiting=bool(self._waiting))
+                if canary is not None:
+                    return canary
                 step, dropped, wait_s = self._decide(begun_s)
                 if step is None and not dropped:
                     if not self._waiting and not self._running:
@@ -214,7 +214,7 @@ class Dispatcher:
             self._rearming += 1
         try:
             with self._building:
-                self.apply(self._waiting.told)
+                self.apply(self._waiting.arms)
         finally:
             with self._changed:
                 self._rearming -= 1
@@ -224,7 +224,7 @@ class Dispatcher:
     def _admit(self, job: Job, now_s: float) -> RequestError | None:
         if self._closing:
             return NotReady("the server is stopping; try another replica")
-        if not self._waiting.told:
+        if not self._waiting.arms:
             return NotReady(f"model '{self.name}' is loading; try again shortly")
         self._traffic.came(job.rows, now_s)
         ticket = self._waiting.ticket(job)

@@ -5,14 +5,14 @@ import threading
 from collections.abc import Mapping
 
 from server.policy.decision import Idle, Run, WaitUntil
-from server.policy.dispatch.explain import Candidate, candidates
+from server.policy.dispatch.explain import Alternative, candidates
 from server.policy.dispatch.tuning import DEFAULT, NAMED
 from server.runtime.dispatch.journal import Journal, Record
 
 _log = logging.getLogger(__name__)
 
 
-def weighed(record: Record) -> tuple[Candidate, ...]:
+def weighed(record: Record) -> tuple[Alternative, ...]:
     """What the policy weighed for a decision, best first: asked again with what it saw. Empty where it has no price.
 
     Only the adaptive ones have the choice of all arms; another with a price serves by the one it chose.
@@ -21,7 +21,7 @@ def weighed(record: Record) -> tuple[Candidate, ...]:
     if not isinstance(run, Run) or run.terms is None:
         return ()
     tuning = NAMED.get(record.policy)
-    arms = (run.arm,) if tuning is None else record.arms
+    arms = (run.profile,) if tuning is None else record.arms
     return candidates(arms, record.tickets, record.outlook, record.at_s, tuning or DEFAULT)
 
 
@@ -31,7 +31,7 @@ def line(family: str, record: Record) -> str:
     dropped = f"dropped {len(record.decision.dropped)}"
     match record.decision:
         case Run() as run:
-            what = f"{run.rows} rows on {run.arm.arm.variant} ({run.reason})"
+            what = f"{run.rows} rows on {run.profile.arm.variant} ({run.reason})"
             price = f", price {run.terms.price:.2g} acc/s" if run.terms else ""
             return f"{family}: {what}: {seen}{price}{_next_best(run, record)}; {dropped}"
         case WaitUntil(at_s):
@@ -42,7 +42,7 @@ def line(family: str, record: Record) -> str:
 
 def _next_best(run: Run, record: Record) -> str:
     """The best step on another variant, if one was in time: that another size comes close says little."""
-    taken = run.arm.arm.variant
+    taken = run.profile.arm.variant
     best = next((c for c in weighed(record) if c.in_time and c.variant != taken), None)
     return "" if best is None else f"; next best {best.variant} x {best.rows}"
 
@@ -58,12 +58,12 @@ class DecisionLog(threading.Thread):
 
     def run(self) -> None:
         """Log until stopped."""
-        told: dict[str, Record] = {}
+        shown: dict[str, Record] = {}
         while not self._stop.wait(self._every_s):
             for family, journal in self._journals.items():
                 for record in journal.last(1):
-                    if told.get(family) is not record:
-                        told[family] = record
+                    if shown.get(family) is not record:
+                        shown[family] = record
                         _log.info("%s", line(family, record))
 
     def stop(self) -> None:

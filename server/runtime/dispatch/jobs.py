@@ -34,7 +34,7 @@ class Job:
 class Batch:
     """How a batch was run: the same for all its answers. `telling`: what it took says something of its arm's speed."""
 
-    arm: ArmProfile
+    profile: ArmProfile
     precision: str
     rows: int
     started_s: float

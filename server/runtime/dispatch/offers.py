@@ -51,8 +51,8 @@ class Offers:
         either = [*arms, *(arm for arm in self._profiled() if arm.arm in in_use)]
         usual = offer.most_rows(arms, variant, least, self._inside_s / AHEAD)
         hoped = offer.most_rows(either, variant, least, self._inside_s)
-        told = max(usual, min(1, hoped)), hoped, offer.most_rows(arms, variant, least)
-        return Offer(*(min(rows, self.capacity_rows) for rows in told))
+        most = max(usual, min(1, hoped)), hoped, offer.most_rows(arms, variant, least)
+        return Offer(*(min(rows, self.capacity_rows) for rows in most))
 
     def shortfall(self) -> str:
         """What an operator should know where no request without an SLO of its own can be answered; empty otherwise."""

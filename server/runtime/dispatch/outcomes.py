@@ -41,19 +41,19 @@ def refusal(family: str, refused: Refuse) -> RequestError:
 
 
 def out_of_use(
-    family: str, state: quarantine.State, arms: Iterable[Arm], now_s: float
+    family: str, state: quarantine.Cases, arms: Iterable[Arm], now_s: float
 ) -> NotReady | None:
     """The answer to a job that needs one of `arms`: which are out of use, until when; None where none of them is."""
     out = quarantine.out(state)
     waits_s = {arm: quarantine.due_s(state, arm) - now_s for arm in arms if arm in out}
     if not waits_s:
         return None
-    told = "; ".join(
+    reasons = "; ".join(
         f"{arm.variant} on {arm.backend} ({arm.device}) {out[arm].reason}, {_again(wait_s)}"
         for arm, wait_s in waits_s.items()
     )
     known_s = [max(0.0, wait_s) for wait_s in waits_s.values() if wait_s < inf]
-    text = f"model '{family}': what this request accepts is out of use: {told}; retry then, or elsewhere"
+    text = f"model '{family}': what this request accepts is out of use: {reasons}; retry then, or elsewhere"
     return NotReady(text, min(known_s, default=None))
 
 
@@ -95,9 +95,9 @@ def served(answer: Answer, batch: Batch, now_s: float) -> Served:
     job = answer.job
     return Served(
         job.slo_class,
-        batch.arm.arm.variant,
+        batch.profile.arm.variant,
         job.rows,
-        batch.arm.accuracy,
+        batch.profile.accuracy,
         batch.started_s - job.arrival_s,
         batch.compute_s,
         now_s - job.arrival_s,

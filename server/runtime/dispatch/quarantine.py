@@ -8,9 +8,9 @@ from math import isfinite
 
 from server.metrics import FamilyMetrics
 from server.policy.arms import quarantine as rules
-from server.policy.arms.incidents import Back, Event, Free, Out, Probe, Returned, Stay, Verdict
+from server.policy.arms.incidents import Back, Event, Free, Out, Returned, RunCanary, Stay, Verdict
 from server.policy.decision import Arm, ArmProfile
-from server.runtime.dispatch.running import Trial
+from server.runtime.dispatch.running import CanaryRun
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Quarantine:
         self._changed = changed
         self._heard: Callable[[Out | Stay], None] = _unheard
         self._lock = threading.Lock()
-        self.state = rules.State()
+        self.state = rules.Cases()
         """A value: read it as often as you like."""
 
     def know(self, arms: Iterable[Arm]) -> None:
@@ -65,13 +65,13 @@ class Quarantine:
         if isinstance(event, Returned) or any(isinstance(v, Out | Back) for v in verdicts):
             self._changed()
 
-    def trial(self, told: Iterable[ArmProfile], *, waiting: bool) -> Trial | None:
-        """The arm of those told that the calling worker is to probe now; `waiting`: requests wait for the worker."""
+    def canary(self, arms: Iterable[ArmProfile], *, waiting: bool) -> CanaryRun | None:
+        """The one of `arms` that the calling worker is to probe now; `waiting`: requests wait for the worker."""
         if rules.next_due_s(self.state) > time.monotonic():
             return None
         verdicts = self._step(Free(waiting))
-        arm = next((v.arm for v in verdicts if isinstance(v, Probe)), None)
-        return next((Trial(profile) for profile in told if profile.arm == arm), None)
+        arm = next((v.arm for v in verdicts if isinstance(v, RunCanary)), None)
+        return next((CanaryRun(profile) for profile in arms if profile.arm == arm), None)
 
     def until_trial_s(self, wait_s: float | None) -> float | None:
         """How long an idle worker may sleep that has `wait_s` by itself; None: until it is woken."""
@@ -105,7 +105,7 @@ class Quarantine:
             case Back(arm, out_s):
                 text = "%s: %s is in use again after %.1f s"
                 _log.info(text, self._family, _named(arm), out_s)
-            case Probe():
+            case RunCanary():
                 pass
 
 

@@ -17,7 +17,7 @@ MOST_ENDED = 64
 class Step:
     """What a worker does next: run these jobs together on this arm. `begun_s` is when it began to ask."""
 
-    arm: ArmProfile
+    profile: ArmProfile
     jobs: tuple[Job, ...]
     rows: int
     begun_s: float
@@ -29,10 +29,10 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class CanaryRun:
     """What an idle worker does: run one row of known-good input on this arm, which is out of use, and tell."""
 
-    arm: ArmProfile
+    profile: ArmProfile
 
 
 class Running:
@@ -71,7 +71,7 @@ class Running:
             if step in self._given_up:
                 self._given_up.discard(step)
             elif known and batch is not None and batch.rows == step.rows:
-                self._ended.append(Finished(step.arm.arm, step.rows, now_s - step.begun_s))
+                self._ended.append(Finished(step.profile.arm, step.rows, now_s - step.begun_s))
 
     def take(self, step: Step) -> tuple[Job, ...]:
         """All jobs that `step` still owes; from now on it owes none."""
@@ -90,12 +90,12 @@ class Running:
             self._given_up.add(step)
             return taken
 
-    def now(self, at_s: float) -> tuple[retune.Running, ...]:
+    def now(self, at_s: float) -> tuple[retune.RunningBatch, ...]:
         """What workers are at as of `at_s`, and for how long."""
         with self._lock:
             steps = [step for step in self._owed if step not in self._given_up]
         return tuple(
-            [retune.Running(s.arm.arm, s.rows, max(at_s - s.begun_s, 1e-9)) for s in steps]
+            [retune.RunningBatch(s.profile.arm, s.rows, max(at_s - s.begun_s, 1e-9)) for s in steps]
         )
 
     def take_ended(self) -> tuple[Finished, ...]:

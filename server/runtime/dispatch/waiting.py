@@ -21,11 +21,11 @@ MOST_RETRIES = 2
 
 
 class Waiting:
-    """A queue of tickets, the job behind each, and the tables in force. `told`: all arms, also those out of use."""
+    """A queue of tickets, the job behind each, and the tables in force. `arms`: all arms, also those out of use."""
 
     def __init__(self, family: str, limits: Limits, quarantine: Quarantine) -> None:
         self.queue = Queue()
-        self.told: tuple[ArmProfile, ...] = ()
+        self.arms: tuple[ArmProfile, ...] = ()
         self.tables = Tables()
         self.family = family
         self._limits = limits
@@ -36,11 +36,11 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def use(self, told: Sequence[ArmProfile], tables: Tables, now_s: float) -> list[Answer]:
+    def use(self, arms: Sequence[ArmProfile], tables: Tables, now_s: float) -> list[Answer]:
         """Put new tables in force; the answers to those who wait for arms out of use or gone, no other being good."""
-        gone = {profile.arm for profile in self.told} - {profile.arm for profile in told}
-        self.told, self.tables = tuple(told), tables
-        if len(tables.arms) == len(self.told) and not gone:
+        gone = {profile.arm for profile in self.arms} - {profile.arm for profile in arms}
+        self.arms, self.tables = tuple(arms), tables
+        if len(tables.arms) == len(self.arms) and not gone:
             return []
         answers: list[Answer] = []
         for job in list(self._jobs.values()):
@@ -108,7 +108,7 @@ class Waiting:
 
     def _gone(self, ticket: Ticket, now_s: float) -> RequestError | None:
         """None where an arm is left that would do, were the policy in force content with it."""
-        if any(ticket.accepts(p) and ticket.rows <= p.max_batch for p in self.told):
+        if any(ticket.accepts(p) and ticket.rows <= p.max_batch for p in self.arms):
             return None
         verdict = self.tables.admit(ticket, 0, now_s)
         return (
@@ -118,7 +118,7 @@ class Waiting:
         )
 
     def _out_of_use(self, ticket: Ticket, now_s: float) -> NotReady | None:
-        able = (p for p in self.told if ticket.accepts(p) and ticket.rows <= p.max_batch)
+        able = (p for p in self.arms if ticket.accepts(p) and ticket.rows <= p.max_batch)
         accepted = [profile.arm for profile in able]
         return outcomes.out_of_use(self.family, self._quarantine.state, accepted, now_s)
 

@@ -1,6 +1,6 @@
 """The slow loop over dispatchers: every few seconds the last requests are replayed with each candidate.
 
-The replays run in one process of low priority (understudy.py); the contest decides who takes over.
+The replays run in one process of low priority (`replay_process.py`); the contest decides who takes over.
 """
 
 import logging
@@ -12,17 +12,17 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
 from server.policy.decision import ArmProfile, Ticket
-from server.policy.rehearsal.contest import Contest, Verdict, judge
-from server.runtime.rehearsal.replay_process import Recorder, Replay, Understudy
+from server.policy.rehearsal.contest import Contest, ContestResult, judge
+from server.runtime.rehearsal.replay_process import Recorder, Replay, ReplayProcess
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class ReplaySchedule:
     """How often (s) to replay how long a window (s): less often where replays would take more of a core than `share`.
 
-    Fewer than `least` new requests tell too little; an understudy silent for `patience_s` is replaced.
+    Fewer than `least` new requests tell too little; a process that is silent for `patience_s` is replaced.
     """
 
     period_s: float = 10.0
@@ -33,7 +33,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class RehearsedFamily:
     """The family's side: what runs there now, and how to put a candidate in force by its name."""
 
     family: str
@@ -45,16 +45,20 @@ class Rehearsal:
     """Records requests and, between `start` and `stop`, keeps the best candidate in force."""
 
     def __init__(
-        self, stage: Stage, replay: Replay, in_force: str, schedule: Schedule | None = None
+        self,
+        stage: RehearsedFamily,
+        replay: Replay,
+        in_force: str,
+        schedule: ReplaySchedule | None = None,
     ) -> None:
         self.contest = Contest(in_force)
-        self.verdict: Verdict | None = None
+        self.verdict: ContestResult | None = None
         """The latest, for those who ask."""
         self._stage = stage
         self._replay = replay
-        self._schedule = schedule or Schedule()
+        self._schedule = schedule or ReplaySchedule()
         self._recorder = Recorder()
-        self._understudy: Understudy | None = None
+        self._process: ReplayProcess | None = None
         self._replayed = 0
         self._rest_s = self._schedule.period_s
         self._stopped, self._stop = Pipe(duplex=False)
@@ -69,11 +73,11 @@ class Rehearsal:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, the understudy too; whatever it was replaying is lost."""
+        """End, and the replaying process; whatever it was replaying is lost."""
         self._stop.close()
-        understudy = self._understudy
-        if understudy is not None:
-            understudy.kill()
+        process = self._process
+        if process is not None:
+            process.kill()
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -90,15 +94,15 @@ class Rehearsal:
         if not arms or seen - self._replayed < self._schedule.least:
             return
         self._replayed = seen
-        if self._understudy is None:
-            self._understudy = Understudy(self._replay)
-        self._understudy.ask(arms, self._recorder.recorded(), self._schedule.window_s)
-        ready = wait([self._stopped, self._understudy.answers], self._schedule.patience_s)
+        if self._process is None:
+            self._process = ReplayProcess(self._replay)
+        self._process.ask(arms, self._recorder.recorded(), self._schedule.window_s)
+        ready = wait([self._stopped, self._process.answers], self._schedule.patience_s)
         if self._stopped in ready:
             return
         if not ready:
             raise TimeoutError(f"no scores after {self._schedule.patience_s:.0f} s")
-        scores, took_s = self._understudy.answer()
+        scores, took_s = self._process.answer()
         self._rest_s = max(self._schedule.period_s, took_s / self._schedule.share)
         self._heed(scores)
 
@@ -127,6 +131,6 @@ class Rehearsal:
         self._leave()
 
     def _leave(self) -> None:
-        if self._understudy is not None:
-            self._understudy.end()
-            self._understudy = None
+        if self._process is not None:
+            self._process.end()
+            self._process = None

@@ -61,7 +61,7 @@ def tickets(recorded: bytes, window_s: float) -> list[Ticket]:
     ]
 
 
-class Understudy:
+class ReplayProcess:
     """The process as its owner sees it. Every method raises OSError or EOFError once the process is gone."""
 
     def __init__(self, replay: Replay) -> None:

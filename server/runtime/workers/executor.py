@@ -15,7 +15,7 @@ from profiler.measuring.rows import SampleRows
 from server.errors import BadInput, ComputeFailed, RequestError
 from server.policy.arms.incidents import Failed, Probed, Ran
 from server.policy.decision import Arm
-from server.runtime.dispatch.dispatcher import Dispatcher, Step, Trial
+from server.runtime.dispatch.dispatcher import CanaryRun, Dispatcher, Step
 from server.runtime.dispatch.jobs import Answer, Arrays, Batch, Job
 from server.runtime.workers.buffers import Buffers, checked, scatter
 from server.runtime.workers.failures import Failures
@@ -28,7 +28,7 @@ _MOST_SAID = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class WorkerContext:
     """Where a family's workers stand: what they serve, what is loaded, and who learns from what they did.
 
     `observe` sees every finished batch and how long (s) its worker was busy with it; `samples` takes rows of some;
@@ -53,24 +53,24 @@ class Worker(threading.Thread):
 
     def __init__(
         self,
-        post: Post,
+        context: WorkerContext,
         gate: threading.Lock,
         watch: Watch,
         failures: Failures,
         replaced: Callable[["Worker"], None],
     ) -> None:
-        super().__init__(name=f"worker-{post.family.name}", daemon=True)
+        super().__init__(name=f"worker-{context.family.name}", daemon=True)
         self.gate = gate
         self.done = threading.Event()
         """Nobody need wait for it: it has ended, or was replaced."""
-        self._post = post
+        self._context = context
         self._watch = watch
         self._failures = failures
         self._replaced = replaced
         self._lost = False
         self._held_up_s = 0.0
-        self._dispatcher = post.dispatcher
-        self._buffers = Buffers(post.family)
+        self._dispatcher = context.dispatcher
+        self._buffers = Buffers(context.family)
 
     def run(self) -> None:
         """Work until there is no more. Every job of every step gets its answer, whatever the backend does."""
@@ -97,15 +97,15 @@ class Worker(threading.Thread):
             return
         batch = self._judged(step, batch)
         self._dispatcher.finish(step, answers)
-        if self._post.samples.wanted:
-            self._post.samples.offer(answers)
-        self._post.observe(batch, time.monotonic() - step.begun_s - self._held_up_s)
+        if self._context.samples.wanted:
+            self._context.samples.offer(answers)
+        self._context.observe(batch, time.monotonic() - step.begun_s - self._held_up_s)
 
     def _judged(self, step: Step, batch: Batch) -> Batch:
         """Let the quarantine see how long a batch took; where it was the arm's fault, nobody is to learn from it."""
-        arm, took_s = step.arm.arm, batch.ended_s - batch.started_s
+        arm, took_s = step.profile.arm, batch.ended_s - batch.started_s
         quarantine = self._dispatcher.quarantine
-        quarantine.tell(Ran(arm, step.arm.mean_s[step.rows], took_s, step.retried))
+        quarantine.tell(Ran(arm, step.profile.mean_s[step.rows], took_s, step.retried))
         return replace(batch, telling=False) if quarantine.is_out(arm) else batch
 
     def _answers(self, step: Step) -> list[Answer] | None:
@@ -113,10 +113,10 @@ class Worker(threading.Thread):
         try:
             return self._run(step, step.jobs)
         except Exception as error:  # noqa: BLE001 - one bad batch must not end the worker: its jobs still need answers
-            self._failures.tell(step.arm.arm, step.rows, error)
+            self._failures.tell(step.profile.arm, step.rows, error)
         if self._lost:
             return None
-        arm, quarantine = step.arm.arm, self._dispatcher.quarantine
+        arm, quarantine = step.profile.arm, self._dispatcher.quarantine
         if not self._canary_passes(step) and not self._lost:
             quarantine.tell(Failed(arm, canary_passed=False))
         if self._lost or quarantine.is_out(arm):
@@ -134,7 +134,7 @@ class Worker(threading.Thread):
             try:
                 answers += self._run(step, (job,))
             except Exception as error:  # noqa: BLE001 - as above: the next job may be well
-                self._failures.tell(step.arm.arm, job.rows, error)
+                self._failures.tell(step.profile.arm, job.rows, error)
                 answers.append(Answer(job, error=self._reason(step, job, error)))
             if self._lost:
                 return None
@@ -153,10 +153,10 @@ class Worker(threading.Thread):
         if not self._lost and 0 < first == end - 1:  # its half failed as a whole, or was not run
             error = self._failure(step, job, first, end)
         if self._lost or not (said := objection(error)):
-            variant = step.arm.arm.variant
+            variant = step.profile.arm.variant
             return ComputeFailed(f"variant {variant} failed; the server's log has the cause")
         which = f"row {first} of this request" if job.rows > 1 else "this request"
-        family = self._post.family.name
+        family = self._context.family.name
         return BadInput(f"model '{family}' failed on {which}: {shown(said, _MOST_SAID)}")
 
     def _failure(self, step: Step, job: Job, first: int, end: int) -> Exception | None:
@@ -174,38 +174,40 @@ class Worker(threading.Thread):
         gathered_s = time.monotonic()
         outputs = self._call(step, rows, inputs)
         ended_s = time.monotonic()
-        precision = self._post.precisions[step.arm.arm.variant]
+        precision = self._context.precisions[step.profile.arm.variant]
         return scatter(
-            jobs, outputs, Batch(step.arm, precision, rows, started_s, gathered_s, ended_s)
+            jobs, outputs, Batch(step.profile, precision, rows, started_s, gathered_s, ended_s)
         )
 
-    def _canary_passes(self, task: Step | Trial) -> bool:
+    def _canary_passes(self, task: Step | CanaryRun) -> bool:
         """Whether known-good input runs on the arm."""
         try:
-            self._call(task, 1, self._post.rows.first(1))
+            self._call(task, 1, self._context.rows.first(1))
         except Exception as error:  # noqa: BLE001 - whatever it is, the arm is to blame
-            self._failures.tell(task.arm.arm, 1, error)
+            self._failures.tell(task.profile.arm, 1, error)
             return False
         return True
 
-    def _probe(self, trial: Trial) -> None:
+    def _probe(self, canary: CanaryRun) -> None:
         with self._turn():
             if (
-                trial.arm.arm not in self._post.loaded
+                canary.profile.arm not in self._context.loaded
             ):  # let go while this worker waited for its turn
                 return
             started_s = time.monotonic()
-            ok = self._canary_passes(trial)
+            ok = self._canary_passes(canary)
             took_s = time.monotonic() - started_s
         if not self._lost:
-            arm = trial.arm
+            arm = canary.profile
             self._dispatcher.quarantine.tell(Probed(arm.arm, ok, arm.mean_s[1], took_s))
 
-    def _call(self, task: Step | Trial, rows: int, inputs: Arrays) -> Arrays:
-        arm = task.arm.arm
+    def _call(self, task: Step | CanaryRun, rows: int, inputs: Arrays) -> Arrays:
+        arm = task.profile.arm
         run = self._watch.begin(task, rows, lambda: self._replaced(self))
         try:
-            return checked(self._post.loaded[arm].run(inputs), rows, self._post.family, arm.variant)
+            return checked(
+                self._context.loaded[arm].run(inputs), rows, self._context.family, arm.variant
+            )
         finally:
             self._lost = not self._watch.end(run)
 

@@ -4,21 +4,21 @@ import logging
 import threading
 from collections.abc import Callable
 
-from server.runtime.workers.executor import Post, Worker
+from server.runtime.workers.executor import Worker, WorkerContext
 from server.runtime.workers.failures import Failures
 from server.runtime.workers.watch import Watch
 
 _log = logging.getLogger(__name__)
 
 
-class Crew:
+class WorkerPool:
     """One worker for each `gate` that is made."""
 
-    def __init__(self, post: Post, gate: Callable[[], threading.Lock]) -> None:
-        self._post = post
+    def __init__(self, context: WorkerContext, gate: Callable[[], threading.Lock]) -> None:
+        self._context = context
         self._gate = gate
-        self._watch = Watch(post.dispatcher)
-        self._failures = Failures(post.family.name)
+        self._watch = Watch(context.dispatcher)
+        self._failures = Failures(context.family.name)
         self._workers: list[Worker] = []
         self._places = 0
 
@@ -47,12 +47,12 @@ class Crew:
         self._watch.join()
 
     def _worker(self, gate: threading.Lock) -> Worker:
-        return Worker(self._post, gate, self._watch, self._failures, self._replace)
+        return Worker(self._context, gate, self._watch, self._failures, self._replace)
 
     def _replace(self, lost: Worker) -> None:
         _log.warning(
             "%s: a worker does not come back from its backend; another takes its place",
-            self._post.family.name,
+            self._context.family.name,
         )
         lost.gate.release()
         successor = self._worker(lost.gate)

@@ -95,7 +95,7 @@ class Samples:
         assert answer.batch is not None  # offer() has looked
         inputs = {name: array[:rows].copy() for name, array in answer.job.inputs.items()}
         classes = top(outputs[self._scores][:rows]) if self._scores else None
-        return Sample(inputs, rows, answer.batch.arm.arm, classes, now_s)
+        return Sample(inputs, rows, answer.batch.profile.arm, classes, now_s)
 
 
 def _cut(sample: Sample, rows: int) -> Sample:

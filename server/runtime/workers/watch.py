@@ -8,17 +8,17 @@ from math import inf
 
 from server.policy.arms import quarantine as rules
 from server.policy.arms.incidents import Hung, Overdue, Returned
-from server.runtime.dispatch.dispatcher import Dispatcher, Step, Trial
+from server.runtime.dispatch.dispatcher import CanaryRun, Dispatcher, Step
 
 LATE_S = 0.01
 """A watch that wakes so much too late was held up itself: so was the run, by as much, and it is no sign of the arm."""
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class BackendCall:
     """One call of a backend, for `task`. `replace` starts another worker in place of the one that is inside."""
 
-    task: Step | Trial
+    task: Step | CanaryRun
     replace: Callable[[], None]
     began_s: float
     look_s: float
@@ -40,29 +40,29 @@ class Watch(threading.Thread):
     def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__(name=f"watch-{dispatcher.name}", daemon=True)
         self._dispatcher = dispatcher
-        self._runs: set[Run] = set()
+        self._runs: set[BackendCall] = set()
         self._changed = threading.Condition(threading.Lock())
         self._wake_s = inf
         self._stopped = False
 
-    def begin(self, task: Step | Trial, rows: int, replace: Callable[[], None]) -> Run:
+    def begin(self, task: Step | CanaryRun, rows: int, replace: Callable[[], None]) -> BackendCall:
         """A run of so many rows begins now."""
-        now_s, predicted_s = time.monotonic(), task.arm.mean_s[rows]
+        now_s, predicted_s = time.monotonic(), task.profile.mean_s[rows]
         look_s = now_s + rules.slow_after_s(predicted_s)
-        run = Run(task, replace, now_s, look_s, now_s + rules.hung_after_s(predicted_s))
+        run = BackendCall(task, replace, now_s, look_s, now_s + rules.hung_after_s(predicted_s))
         with self._changed:
             self._runs.add(run)
             if look_s < self._wake_s:
                 self._changed.notify()
         return run
 
-    def end(self, run: Run) -> bool:
+    def end(self, run: BackendCall) -> bool:
         """The run is over. False where it was given up: then another worker is in this one's place."""
         with self._changed:
             self._runs.discard(run)
             kept = not run.given_up
         if not kept:
-            self._dispatcher.quarantine.tell(Returned(run.task.arm.arm))
+            self._dispatcher.quarantine.tell(Returned(run.task.profile.arm))
         return kept
 
     def run(self) -> None:
@@ -77,7 +77,7 @@ class Watch(threading.Thread):
             self._stopped = True
             self._changed.notify()
 
-    def _due(self) -> list[Run] | None:
+    def _due(self) -> list[BackendCall] | None:
         """Wait for runs to look at; None once stopped."""
         with self._changed:
             while not self._stopped:
@@ -97,8 +97,8 @@ class Watch(threading.Thread):
                 run.look_s += late_s
                 run.hung_s += late_s
 
-    def _look(self, run: Run) -> None:
-        now_s, arm, quarantine = time.monotonic(), run.task.arm.arm, self._dispatcher.quarantine
+    def _look(self, run: BackendCall) -> None:
+        now_s, arm, quarantine = time.monotonic(), run.task.profile.arm, self._dispatcher.quarantine
         hung = now_s >= run.hung_s
         if not run.given_up:
             elapsed_s = now_s - run.began_s
@@ -111,11 +111,11 @@ class Watch(threading.Thread):
             self._dispatcher.requeue(run.task)
         run.look_s = inf if hung else run.hung_s
 
-    def _give_up(self, run: Run) -> None:
+    def _give_up(self, run: BackendCall) -> None:
         with self._changed:
             run.given_up = run in self._runs
         if not run.given_up:  # it ended just now
-            self._dispatcher.quarantine.tell(Returned(run.task.arm.arm))
+            self._dispatcher.quarantine.tell(Returned(run.task.profile.arm))
             return
         if isinstance(run.task, Step):
             now = (

@@ -3,22 +3,22 @@
 from dataclasses import dataclass, field, replace
 
 from models.stems.package import Package, SharedTask
-from server.sharing.control.limits import Setup
+from server.sharing.control.limits import ShareLimits
 from server.sharing.control.planning import NO_TASKS, Situation
 from server.sharing.planner.plan import Plan
-from server.sharing.planner.workload import Costs
+from server.sharing.planner.workload import NetworkCosts
 from server.sharing.runtime.networks import Networks
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class InService:
     """What is in service and what is known of it."""
 
     networks: Networks
     package: Package
     tasks: tuple[str, ...]
-    costs: Costs
-    setup: Setup
+    costs: NetworkCosts
+    setup: ShareLimits
     streams_fps: tuple[float, ...] = ()
     """The open streams that the plan is for."""
     plan: Plan = NO_TASKS
@@ -40,13 +40,13 @@ class Standing:
         """Whether the plan costs more than there is: nothing that fits was left to choose."""
         return self.plan.cost * self.situation.share > self.setup.budget_s
 
-    def forgetting(self, *tasks: str) -> "Standing":
+    def forgetting(self, *tasks: str) -> "InService":
         """Without what is known of these tasks' heads."""
         heads = {cut: cost for cut, cost in self.costs.heads.items() if cut[0] not in tasks}
         shelved = {task: text for task, text in self.shelved.items() if task not in tasks}
-        return replace(self, costs=Costs(self.costs.stem, heads), shelved=shelved)
+        return replace(self, costs=NetworkCosts(self.costs.stem, heads), shelved=shelved)
 
-    def costing(self, costs: Costs) -> "Standing":
+    def costing(self, costs: NetworkCosts) -> "InService":
         """With these costs, as far as they go."""
         heads = {cut: costs.heads.get(cut, cost) for cut, cost in self.costs.heads.items()}
-        return replace(self, costs=Costs(costs.stem, heads))
+        return replace(self, costs=NetworkCosts(costs.stem, heads))

@@ -4,10 +4,10 @@ import logging
 import threading
 from collections.abc import Callable
 
-from server.sharing.control.control import Control
+from server.sharing.control.control import ShareControl
 from server.sharing.planner import feedback
 from server.sharing.planner.feedback import Own, Part, Recalibrate
-from server.sharing.runtime.worker import Desk, Worker
+from server.sharing.runtime.worker import FrameWorker, FrameWorkerContext
 
 _log = logging.getLogger(__name__)
 
@@ -17,16 +17,16 @@ EVERY_S = 1.0
 class Keeper(threading.Thread):
     """Owns the worker, since it may have to be replaced."""
 
-    def __init__(self, desk: Desk, control: Control, hung_s: float) -> None:
+    def __init__(self, context: FrameWorkerContext, control: ShareControl, hung_s: float) -> None:
         super().__init__(name="sharing-keeper", daemon=True)
-        self._desk = desk
+        self._context = context
         self._control = control
         self._hung_s = hung_s
         self._woken = threading.Event()
         self._stopped = False
-        self._state = feedback.State()
-        self._looked_s = desk.clock()
-        self.worker = Worker(desk)
+        self._state = feedback.Memory()
+        self._looked_s = context.clock()
+        self.worker = FrameWorker(context)
 
     def run(self) -> None:
         """Tend until stopped."""
@@ -53,7 +53,7 @@ class Keeper(threading.Thread):
                 self._attempt(step)
 
     def _forget(self) -> None:
-        self._desk.reports.keep(self._desk.streams.ids())
+        self._context.reports.keep(self._context.streams.ids())
 
     def _revive(self) -> None:
         stuck = self.worker.stuck(self._hung_s)
@@ -62,23 +62,23 @@ class Keeper(threading.Thread):
 
     def _replace(self, stuck: Part) -> None:
         text = f"{feedback.name(stuck)} did not come back within {self._hung_s:g} s"
-        old_gate, old = self._desk.gate, self.worker
-        self._desk.gate = threading.Lock()  # the other is held by a thread that nobody can stop
+        old_gate, old = self._context.gate, self.worker
+        self._context.gate = threading.Lock()  # the other is held by a thread that nobody can stop
         if not old.give_up(text):
-            self._desk.gate = old_gate
+            self._context.gate = old_gate
             return
         _log.error("%s; another worker goes on", text)
-        self.worker = Worker(self._desk)
+        self.worker = FrameWorker(self._context)
         if isinstance(stuck, Own):
             self._control.shelve(stuck.task, f"{text}; upgrade or remove it")
         self.worker.start()
 
     def _look(self) -> None:
-        desk, now_s = self._desk, self._desk.clock()
+        context, now_s = self._context, self._context.clock()
         seconds, self._looked_s = now_s - self._looked_s, now_s
-        rates_fps = desk.streams.rates_fps()
-        expected = seconds * sum(desk.program.task_frames(fps) for fps in rates_fps)
-        costs, seen = self._control.standing.costs, desk.ledger.seen(expected, seconds)
+        rates_fps = context.streams.rates_fps()
+        expected = seconds * sum(context.program.task_frames(fps) for fps in rates_fps)
+        costs, seen = self._control.in_service.costs, context.ledger.seen(expected, seconds)
         self._state, verdict = feedback.look(self._state, seen, costs, now_s)
         if isinstance(verdict, Recalibrate):
             self._control.recalibrate(verdict.costs)

@@ -8,7 +8,7 @@ HUNG_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class ShareLimits:
     """Within what a share plans and runs."""
 
     budget_s: float

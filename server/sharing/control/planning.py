@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from models.stems.package import Package, SharedTask
-from server.sharing.control.limits import Setup
+from server.sharing.control.limits import ShareLimits
 from server.sharing.planner.explain import explained
 from server.sharing.planner.plan import Infeasible, Plan
 from server.sharing.planner.repair import repaired
 from server.sharing.planner.search import replan, search
-from server.sharing.planner.workload import Branch, Costs, Rules, Task, Workload
+from server.sharing.planner.workload import Branch, NetworkCosts, Rules, Task, Workload
 
 NO_TASKS = Plan((), (), 0.0, 0.0)
 
@@ -20,8 +20,8 @@ class Situation:
 
     package: Package
     tasks: tuple[str, ...]
-    costs: Costs
-    setup: Setup
+    costs: NetworkCosts
+    setup: ShareLimits
     streams_fps: tuple[float, ...]
 
     @property

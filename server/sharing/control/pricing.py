@@ -27,7 +27,7 @@ Turn = Callable[[Callable[[], object]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class MeasuringBudget:
     """Within what to measure: batch sizes, and seconds for everything asked for at once."""
 
     batches: Sequence[int]
@@ -42,17 +42,21 @@ class Gauge:
         self._turn = turn
         self._clock = clock
 
-    def stem(self, networks: Networks, bounds: Bounds) -> dict[int, ByBatch]:
+    def stem(self, networks: Networks, bounds: MeasuringBudget) -> dict[int, ByBatch]:
         """From the input through each point."""
         points = [point.frozen for point in self._base.points if point.frozen]
-        share = Bounds(bounds.batches, bounds.seconds / max(1, len(points)))
+        share = MeasuringBudget(bounds.batches, bounds.seconds / max(1, len(points)))
         return {
             end: self._by_batch(0, share, lambda x, end=end: networks.stem(x, 0, (end,)))
             for end in points
         }
 
     def task(
-        self, networks: Networks, task: SharedTask, bounds: Bounds, stem_s: Mapping[int, float]
+        self,
+        networks: Networks,
+        task: SharedTask,
+        bounds: MeasuringBudget,
+        stem_s: Mapping[int, float],
     ) -> dict[int, ByBatch]:
         """Each head of a task, by its point: first the deepest, since it is the quickest.
 
@@ -68,7 +72,7 @@ class Gauge:
                 more_s = max(0.0, stem_s[deeper] - stem_s[frozen])
                 took[frozen] = {size: took[deeper][size] + size * more_s}
                 continue
-            share = Bounds(bounds.batches, left_s / (len(deepest_first) - place))
+            share = MeasuringBudget(bounds.batches, left_s / (len(deepest_first) - place))
             took[frozen] = self._by_batch(
                 frozen, share, lambda x, frozen=frozen: networks.head(task.name, frozen, x)
             )
@@ -89,7 +93,7 @@ class Gauge:
         return one_s < WORTH_FUSING * self._median(x, apart, end_s + FUSING_S, 3)
 
     def _by_batch(
-        self, frozen: int, bounds: Bounds, call: Callable[[Activation], object]
+        self, frozen: int, bounds: MeasuringBudget, call: Callable[[Activation], object]
     ) -> ByBatch:
         """Batch sizes in order until the time is over; at least the first is there."""
         end_s = self._clock() + bounds.seconds

@@ -5,20 +5,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from server.errors import BadInput, NotReady, UnknownTask
-from server.sharing.control.control import Control
+from server.sharing.control.control import ShareControl
 from server.sharing.control.keeper import Keeper
-from server.sharing.control.limits import Setup
+from server.sharing.control.limits import ShareLimits
 from server.sharing.control.loading import first_program
 from server.sharing.planner.plan import Choice, Plan
-from server.sharing.planner.workload import Costs
+from server.sharing.planner.workload import NetworkCosts
 from server.sharing.runtime.frames import Frame, Late, Listener, StreamId
-from server.sharing.runtime.ledger import Ledger, Recent
+from server.sharing.runtime.ledger import Ledger, RecentWork
 from server.sharing.runtime.meter import Meter
 from server.sharing.runtime.networks import Source
 from server.sharing.runtime.reports import Reports
 from server.sharing.runtime.streams import Streams
-from server.sharing.runtime.views import PlanView, TaskView, Traffic, Window
-from server.sharing.runtime.worker import Desk
+from server.sharing.runtime.views import LabelledWindow, PlanView, StreamCounts, TaskView
+from server.sharing.runtime.worker import FrameWorkerContext
 from server.texts import shown
 
 STOP_S = 5.0
@@ -29,8 +29,8 @@ STOP_S = 5.0
 class _Parts:
     """What a share consists of once it has started."""
 
-    desk: Desk
-    control: Control
+    context: FrameWorkerContext
+    control: ShareControl
     keeper: Keeper
 
 
@@ -43,7 +43,7 @@ class Share:
     def __init__(
         self,
         source: Source,
-        setup: Setup,
+        setup: ShareLimits,
         meter: Meter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -57,7 +57,7 @@ class Share:
         """Open and measure the stem, and start working; no task is in service yet. Raises as `add_task`."""
         setup = self._setup
         streams = Streams(setup.late_s, setup.queue_frames)
-        desk = Desk(
+        context = FrameWorkerContext(
             first_program(self._source),
             streams,
             Ledger(self._clock()),
@@ -66,11 +66,11 @@ class Share:
             self._clock,
             setup.max_batch,
         )
-        control = Control(self._source, setup, desk)
-        keeper = Keeper(desk, control, setup.hung_s)
+        control = ShareControl(self._source, setup, context)
+        keeper = Keeper(context, control, setup.hung_s)
         keeper.worker.start()
         keeper.start()
-        self._parts = _Parts(desk, control, keeper)
+        self._parts = _Parts(context, control, keeper)
 
     def stop(self) -> None:
         """Answer what waits as dropped ("closed"), end the threads, close the networks. Idempotent."""
@@ -78,12 +78,12 @@ class Share:
         if parts is None:
             return
         parts.keeper.stop()
-        for dropped in parts.desk.streams.stop():
-            parts.desk.answers.drop(dropped)
+        for dropped in parts.context.streams.stop():
+            parts.context.answers.drop(dropped)
         parts.keeper.join(STOP_S)
         parts.keeper.worker.join(STOP_S)
         parts.control.close()
-        parts.desk.program.networks.close()
+        parts.context.program.networks.close()
 
     def tend(self) -> None:
         """Look after worker, streams and costs now; a thread does so once a second."""
@@ -121,9 +121,9 @@ class Share:
         parts = self._running
         with parts.control.turn():
             parts.control.admit(fps)
-            stream = parts.desk.streams.open(listener, fps, late)
-            parts.desk.ledger.restart(self._clock())
-        parts.desk.meter.streams(len(parts.desk.streams.rates_fps()))
+            stream = parts.context.streams.open(listener, fps, late)
+            parts.context.ledger.restart(self._clock())
+        parts.context.meter.streams(len(parts.context.streams.rates_fps()))
         return stream
 
     def offer(self, stream: StreamId, frame: Frame) -> bool:
@@ -133,7 +133,7 @@ class Share:
         BadInput (the shape).
         """
         parts = self._running
-        program, shape = parts.desk.program, parts.desk.program.package.base.shape
+        program, shape = parts.context.program, parts.context.program.package.base.shape
         if frame.pixels.shape != shape:
             raise BadInput(
                 f"frame {frame.id} has shape {frame.pixels.shape}; the base takes {shape}"
@@ -142,59 +142,59 @@ class Share:
         def due(index: int, fps: float) -> int:
             return len(program.due(index, fps).tasks)
 
-        taken, skipped, oldest = parts.desk.streams.offer(stream, frame, due)
+        taken, skipped, oldest = parts.context.streams.offer(stream, frame, due)
         if skipped is not None:
-            parts.desk.answers.skip(skipped)
+            parts.context.answers.skip(skipped)
         if oldest is not None:
-            parts.desk.answers.drop(oldest)
+            parts.context.answers.drop(oldest)
         return taken
 
     def close(self, stream: StreamId) -> None:
         """End a stream: what waits is answered as dropped ("closed"), what runs now when it has run."""
         parts = self._running
-        for dropped in parts.desk.streams.close(stream):
-            parts.desk.answers.drop(dropped)
-        parts.desk.meter.streams(len(parts.desk.streams.rates_fps()))
+        for dropped in parts.context.streams.close(stream):
+            parts.context.answers.drop(dropped)
+        parts.context.meter.streams(len(parts.context.streams.rates_fps()))
         parts.keeper.wake()
 
-    def labels(self, stream: StreamId, task: str, windows: Sequence[Window]) -> int:
+    def labels(self, stream: StreamId, task: str, windows: Sequence[LabelledWindow]) -> int:
         """Learn what was really on a stream; how many windows could be compared with what was said.
 
         Raises UnknownStream, UnknownTask, BadInput (a window's order).
         """
-        desk = self._running.desk
-        desk.streams.get(stream)
-        choice = desk.program.choices.get(task)
+        context = self._running.context
+        context.streams.get(stream)
+        choice = context.program.choices.get(task)
         if choice is None:
-            names = list(desk.program.choices)
+            names = list(context.program.choices)
             raise UnknownTask(f"task '{shown(task)}' is not in service; {names} are")
-        return desk.reports.label(stream, task, windows, choice.x_vote)
+        return context.reports.label(stream, task, windows, choice.x_vote)
 
     def plan(self) -> PlanView:
         """Everything at this moment."""
         parts = self._running
-        desk, standing = parts.desk, parts.control.standing
-        recent, rates_fps = desk.ledger.recent(self._clock()), desk.streams.rates_fps()
-        traffic = Traffic(
+        context, in_service = parts.context, parts.control.in_service
+        recent, rates_fps = context.ledger.recent(self._clock()), context.streams.rates_fps()
+        traffic = StreamCounts(
             len(rates_fps),
-            desk.streams.waiting(),
-            dict(desk.ledger.outcomes),
-            dict(desk.ledger.dropped),
+            context.streams.waiting(),
+            dict(context.ledger.outcomes),
+            dict(context.ledger.dropped),
         )
         return PlanView(
-            standing.package.base.name,
-            standing.setup.budget_s,
-            standing.plan,
-            tuple(_task_view(c, recent, desk, rates_fps) for c in standing.plan.choices),
+            in_service.package.base.name,
+            in_service.setup.budget_s,
+            in_service.plan,
+            tuple(_task_view(c, recent, context, rates_fps) for c in in_service.plan.choices),
             traffic,
             recent.on_stem / recent.stem_frames if recent.stem_frames else 0.0,
             min(1.0, recent.busy_s / recent.seconds) if recent.seconds > 0 else 0.0,
-            dict(desk.ledger.replans),
+            dict(context.ledger.replans),
         )
 
-    def costs(self) -> Costs:
+    def costs(self) -> NetworkCosts:
         """What stem and heads cost now: device seconds a frame."""
-        return self._running.control.standing.costs
+        return self._running.control.in_service.costs
 
     @property
     def _running(self) -> _Parts:
@@ -205,8 +205,10 @@ class Share:
         return self._parts
 
 
-def _task_view(choice: Choice, recent: Recent, desk: Desk, rates_fps: Sequence[float]) -> TaskView:
+def _task_view(
+    choice: Choice, recent: RecentWork, context: FrameWorkerContext, rates_fps: Sequence[float]
+) -> TaskView:
     quick = sum(min(1.0, fps / choice.rate_fps) for fps in rates_fps)
     seconds = recent.seconds * quick
     achieved_fps = recent.tasks.get(choice.task, 0) / seconds if seconds > 0 else 0.0
-    return TaskView(choice, achieved_fps, desk.reports.measured(choice.task))
+    return TaskView(choice, achieved_fps, context.reports.measured(choice.task))

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
-from server.sharing.planner.workload import Costs, Task
+from server.sharing.planner.workload import NetworkCosts, Task
 
 
-def additive(layer_costs: Sequence[float], tasks: Iterable[Task]) -> Costs:
+def additive(layer_costs: Sequence[float], tasks: Iterable[Task]) -> NetworkCosts:
     """A stretch of layers costs the sum of theirs, whoever runs it. For every branch of every task."""
     through = [0.0, *accumulate(layer_costs)]
     heads = {
@@ -14,14 +14,14 @@ def additive(layer_costs: Sequence[float], tasks: Iterable[Task]) -> Costs:
         for task in tasks
         for branch in task.branches
     }
-    return Costs(dict(enumerate(through)), heads)
+    return NetworkCosts(dict(enumerate(through)), heads)
 
 
 def measured(
     stem_s: Mapping[int, Mapping[int, float]],
     heads_s: Mapping[tuple[str, int], Mapping[int, float]],
     batch: int = 1,
-) -> Costs:
+) -> NetworkCosts:
     """Device seconds a frame where `batch` frames run together; per cut and batch size, the seconds of one batch.
 
     A batch size that was not measured costs as much as the next larger one (those run padded), one beyond all of them
@@ -31,7 +31,7 @@ def measured(
     stem: dict[int, float] = {0: 0.0}
     for frozen in sorted(stem_s.keys() - {0}):
         stem[frozen] = max(_a_frame(stem_s[frozen], batch, f"the stem to {frozen}"), *stem.values())
-    return Costs(
+    return NetworkCosts(
         stem, {cut: _a_frame(took_s, batch, f"head {cut}") for cut, took_s in heads_s.items()}
     )
 

@@ -21,7 +21,7 @@ _MOST_FRAMES = 2.0**50
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class EventScores:
     """A task's scores for every choice, each array (branches, rates, votes) in the order of task and rules."""
 
     recall: Floats
@@ -36,7 +36,7 @@ class Table:
         )
 
 
-def event_table(task: Task, rules: Rules) -> Table:
+def event_table(task: Task, rules: Rules) -> EventScores:
     """All scores of a task at once; much cheaper than asking for them one by one."""
     rates = np.asarray(rules.rates_fps, np.float64)
     return _table(task, task.branches, analysed(task, rates, rules), rules.x_votes)
@@ -101,7 +101,7 @@ def _moves(hit: Floats, correlation: float, x_vote: int) -> Floats:
 
 def _table(
     task: Task, branches: tuple[Branch, ...], frames: Floats, x_votes: tuple[int, ...]
-) -> Table:
+) -> EventScores:
     """Events are found by true positives, and windows that are none are taken for one by false positives."""
     hit = np.asarray([(b.true_positive, b.false_positive) for b in branches], np.float64)
     chance = np.stack(
@@ -110,7 +110,7 @@ def _table(
     recall, wrong = chance[:, 0], chance[:, 1]
     found = task.event_frequency * recall
     precision = _ratio(found, found + (1.0 - task.event_frequency) * wrong)
-    return Table(
+    return EventScores(
         recall, precision, _ratio(2.0 * recall * precision, np.asarray(recall + precision))
     )
 

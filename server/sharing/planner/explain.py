@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from server.sharing.planner.events import Table, event_table
+from server.sharing.planner.events import EventScores, event_table
 from server.sharing.planner.plan import Choice, Plan
 from server.sharing.planner.tree import cost_of
 from server.sharing.planner.workload import Task, Workload
@@ -53,7 +53,7 @@ def _next(choice: Choice, task: Task, workload: Workload) -> Iterator[tuple[str,
             yield f"{other.rate_fps:g} fps", other
 
 
-def _choice(task: Task, workload: Workload, table: Table, place: tuple[int, int]) -> Choice:
+def _choice(task: Task, workload: Workload, table: EventScores, place: tuple[int, int]) -> Choice:
     vote = int(table.f1[place].argmax())
     rules, (branch, rate) = workload.rules, place
     scores = table.at(branch, rate, vote)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from server.sharing.planner.workload import Costs
+from server.sharing.planner.workload import NetworkCosts
 
 MARGIN = 0.2
 """Of the total cost: less is noise of clocks and neighbours, and no plan changes much for it."""
@@ -59,7 +59,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Usage:
     """What happened since the last look."""
 
     spent: Mapping[Part, Spent] = field(default_factory=dict[Part, Spent])
@@ -76,10 +76,10 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What is remembered between looks; begin with `State()`."""
+class Memory:
+    """What is remembered between looks; begin with `Memory()`."""
 
-    sums: Seen = field(default_factory=Seen)
+    sums: Usage = field(default_factory=Usage)
     looked_s: float | None = None
     off_since_s: float | None = None
     """Since when the difference exceeds the margin."""
@@ -96,10 +96,12 @@ class Keep:
 class Recalibrate:
     """Plan anew with these costs; begin anew with the sums (the state does)."""
 
-    costs: Costs
+    costs: NetworkCosts
 
 
-def look(state: State, seen: Seen, costs: Costs, now_s: float) -> tuple[State, Keep | Recalibrate]:
+def look(
+    state: Memory, seen: Usage, costs: NetworkCosts, now_s: float
+) -> tuple[Memory, Keep | Recalibrate]:
     """After what was `seen` since the last look: do `costs` (device seconds a frame) still hold?"""
     sums = _decayed(state, seen, now_s)
     state = replace(state, sums=sums, looked_s=now_s)
@@ -111,11 +113,11 @@ def look(state: State, seen: Seen, costs: Costs, now_s: float) -> tuple[State, K
     if now_s - since_s < LASTING_S or now_s < state.quiet_until_s:
         return replace(state, off_since_s=since_s), Keep()
     longer_s = min(2 * state.silence_s, LONGEST_SILENCE_S)
-    after = State(Seen(), now_s, None, now_s + state.silence_s, longer_s)
+    after = Memory(Usage(), now_s, None, now_s + state.silence_s, longer_s)
     return after, Recalibrate(recalibrated(sums, costs))
 
 
-def moved(sums: Seen, costs: Costs) -> float:
+def moved(sums: Usage, costs: NetworkCosts) -> float:
     """How many times as dear all that ran was as planned; 1 where too little has run to say."""
     expected_s = _expected_s(sums, costs)
     if sums.busy_s < EVIDENCE_S or expected_s <= 0:
@@ -124,7 +126,7 @@ def moved(sums: Seen, costs: Costs) -> float:
     return max(dearer, short) if short > 1 + MARGIN else dearer
 
 
-def recalibrated(sums: Seen, costs: Costs) -> Costs:
+def recalibrated(sums: Usage, costs: NetworkCosts) -> NetworkCosts:
     """Costs as they were measured: each part by its own ratio, parts not seen and work between parts by the total."""
     total = moved(sums, costs)
     measured_s = sum(spent.seconds for spent in sums.spent.values())
@@ -142,10 +144,10 @@ def recalibrated(sums: Seen, costs: Costs) -> Costs:
             heads[task, frozen] = cost * total
         else:
             heads[task, frozen] = spent.seconds / spent.frames * between
-    return Costs(stem, heads)
+    return NetworkCosts(stem, heads)
 
 
-def _segment_s(sums: Seen, costs: Costs, start: int, end: int) -> float | None:
+def _segment_s(sums: Usage, costs: NetworkCosts, start: int, end: int) -> float | None:
     """Of one frame, as measured: its part of all stretches that go through it. None where none has run.
 
     What was taken to cost nothing (clocks err) gets an even part, or it would cost nothing for ever.
@@ -163,11 +165,11 @@ def _segment_s(sums: Seen, costs: Costs, start: int, end: int) -> float | None:
     return measured_s / frames if frames else None
 
 
-def _segments(part: Stretch, costs: Costs) -> int:
+def _segments(part: Stretch, costs: NetworkCosts) -> int:
     return sum(part.start < point <= part.end for point in costs.stem)
 
 
-def _shortfall(sums: Seen) -> float:
+def _shortfall(sums: Usage) -> float:
     """How many times more task-frames were due than run, where the device lost any of them.
 
     A stream that sends faster than it said loses frames too, but reaches its planned rate; one whose frames come late
@@ -181,11 +183,11 @@ def _shortfall(sums: Seen) -> float:
     return 1 / min(1.0, max(delivered, sums.analysed / sums.planned))
 
 
-def _expected_s(sums: Seen, costs: Costs) -> float:
+def _expected_s(sums: Usage, costs: NetworkCosts) -> float:
     return sum(spent.frames * _cost(part, costs) for part, spent in sums.spent.items())
 
 
-def _cost(part: Part, costs: Costs) -> float:
+def _cost(part: Part, costs: NetworkCosts) -> float:
     """Of one frame; 0 where the costs do not know the part (its task has gone)."""
     if isinstance(part, Own):
         return costs.heads.get((part.task, part.frozen), 0.0)
@@ -193,7 +195,7 @@ def _cost(part: Part, costs: Costs) -> float:
     return costs.segment(part.start, part.end) if known else 0.0
 
 
-def _decayed(state: State, seen: Seen, now_s: float) -> Seen:
+def _decayed(state: Memory, seen: Usage, now_s: float) -> Usage:
     gap_s = 0.0 if state.looked_s is None else now_s - state.looked_s
     old = state.sums
     keep = max(0.5 ** (gap_s / HALF_LIFE_S), _to_keep(old.busy_s, seen.busy_s))
@@ -201,7 +203,7 @@ def _decayed(state: State, seen: Seen, now_s: float) -> Seen:
     for part in old.spent.keys() | seen.spent.keys():
         was, now = old.spent.get(part, Spent(0, 0)), seen.spent.get(part, Spent(0, 0))
         spent[part] = Spent(keep * was.frames + now.frames, keep * was.seconds + now.seconds)
-    return Seen(
+    return Usage(
         spent,
         keep * old.busy_s + seen.busy_s,
         keep * old.planned + seen.planned,

@@ -25,7 +25,7 @@ class Picked:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class StemLevel:
     """A stem step: it takes `share` of the frames of the step before, and hands them to its tasks."""
 
     share: Fraction
@@ -38,7 +38,7 @@ class Schedule:
 
     alone: tuple[Picked, ...]
     """Tasks that freeze nothing: they hang on the stream itself."""
-    levels: tuple[Level, ...]
+    levels: tuple[StemLevel, ...]
     """From the input on."""
 
 
@@ -56,12 +56,12 @@ class Due:
 
 def schedule_of(plan: Plan, fps: float) -> Schedule:
     """How `plan` runs on a stream of `fps` frames a second; what is to run faster than that runs on every frame."""
-    levels: list[Level] = []
+    levels: list[StemLevel] = []
     parent = fps
     for step in plan.stem:
         hang = [c for c in plan.choices if step.start < c.frozen <= step.end]
         rate = min(step.rate_fps, fps)
-        levels.append(Level(_share(rate, parent), _picked(hang, rate)))
+        levels.append(StemLevel(_share(rate, parent), _picked(hang, rate)))
         parent = rate
     return Schedule(_picked([c for c in plan.choices if not c.frozen], fps), tuple(levels))
 

@@ -28,7 +28,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Menu:
+class OptionTable:
     """The options of all tasks in one table, (tasks, depths, rates); F1 is -inf where there is none.
 
     Tasks stand by name, so that the order in which they are given does not matter to a search.
@@ -103,7 +103,7 @@ def _stem_cost(depth: int, workload: Workload) -> float:
         ) from None
 
 
-def menu_of(workload: Workload) -> Menu:
+def menu_of(workload: Workload) -> OptionTable:
     """Every task's options as one table. Raises ValueError where there is no task or a cost is not known."""
     tasks = sorted(workload.tasks, key=lambda task: task.name)
     if not tasks:
@@ -122,7 +122,7 @@ def menu_of(workload: Workload) -> Menu:
     weights = np.array([task.weight for task in tasks])
     through = np.array([_stem_cost(depth, workload) for depth in depths])
     names = tuple(task.name for task in tasks)
-    return Menu(
+    return OptionTable(
         names, weights / weights.sum(), depths, rates_fps, f1, head_cost, np.diff(through), options
     )
 

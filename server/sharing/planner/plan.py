@@ -27,7 +27,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StemSegment:
     """The stem from layer `start` to `end` runs at `rate_fps`."""
 
     start: int
@@ -41,7 +41,7 @@ class Plan:
 
     choices: tuple[Choice, ...]
     """In the tasks' order."""
-    stem: tuple[Step, ...]
+    stem: tuple[StemSegment, ...]
     """From the input on, contiguous; rates fall strictly. Empty where nothing is shared."""
     cost: float
     """A second."""

@@ -36,7 +36,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
+class NetworkCosts:
     """Device seconds a frame (or any unit, the budget's). Measured ones replace sums over layers where known."""
 
     stem: Mapping[int, float]
@@ -70,5 +70,5 @@ class Workload:
     """All a planner is given."""
 
     tasks: tuple[Task, ...]
-    costs: Costs
+    costs: NetworkCosts
     rules: Rules

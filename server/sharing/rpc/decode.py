@@ -11,7 +11,7 @@ from models.stems.package import Base
 from server.errors import BadInput
 from server.sharing.runtime.frames import Frame, Late, Pixels
 from server.sharing.runtime.reports import WINDOWS
-from server.sharing.runtime.views import Window
+from server.sharing.runtime.views import LabelledWindow
 from server.texts import shown
 
 LEAST_FPS, MOST_FPS = 0.001, 1000.0
@@ -62,14 +62,14 @@ def frame(message: Any, base: Base, *, finite: bool) -> Frame:
     return Frame(message.frame_id, pixels, arrived_s)
 
 
-def labels(message: Any) -> tuple[Window, ...]:
+def labels(message: Any) -> tuple[LabelledWindow, ...]:
     """What a client says of its frames. Raises BadInput where it says nothing, or too much at once."""
     count = len(message.windows)
     if not 0 < count <= MOST_WINDOWS:
         raise BadInput(
             f"labels of task '{shown(message.task)}' name {count or 'no'} window(s); send 1 to {MOST_WINDOWS} a message"
         )
-    return tuple(Window(w.first_frame, w.last_frame, w.event) for w in message.windows)
+    return tuple(LabelledWindow(w.first_frame, w.last_frame, w.event) for w in message.windows)
 
 
 def _pixels(message: Any, base: Base, *, finite: bool) -> Pixels:

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from models.stems.package import Package, SharedTask
-from server.sharing.planner.plan import Choice, Plan, Step
+from server.sharing.planner.plan import Choice, Plan, StemSegment
 from server.sharing.planner.voting import Begun, Ended
-from server.sharing.planner.workload import Costs
+from server.sharing.planner.workload import NetworkCosts
 from server.sharing.runtime.frames import FrameDone, Result
 from server.sharing.runtime.views import PlanView, TaskView
 from wire import tasks_pb2 as pb
@@ -23,7 +23,7 @@ def answer(done: FrameDone) -> Any:
     )
 
 
-def plan(made: Plan, reason: str = "", costs: Costs | None = None) -> Any:
+def plan(made: Plan, reason: str = "", costs: NetworkCosts | None = None) -> Any:
     """A TaskPlan; with `costs` (of a frame) each part's own."""
     return pb.TaskPlan(
         choices=[_choice(one, costs) for one in made.choices],
@@ -34,7 +34,7 @@ def plan(made: Plan, reason: str = "", costs: Costs | None = None) -> Any:
     )
 
 
-def view(seen: PlanView, costs: Costs) -> Any:
+def view(seen: PlanView, costs: NetworkCosts) -> Any:
     """A GetTaskPlanResponse."""
     return pb.GetTaskPlanResponse(
         package=seen.base,
@@ -82,12 +82,12 @@ def _entry(task: SharedTask, in_service: bool) -> Any:
     )
 
 
-def _step(one: Step, costs: Costs | None) -> Any:
+def _step(one: StemSegment, costs: NetworkCosts | None) -> Any:
     cost = costs.segment(one.start, one.end) * one.rate_fps if costs else 0.0
     return pb.StemStep(start=one.start, end=one.end, rate_fps=one.rate_fps, cost=cost)
 
 
-def _choice(one: Choice, costs: Costs | None) -> Any:
+def _choice(one: Choice, costs: NetworkCosts | None) -> Any:
     head = costs.heads.get((one.task, one.frozen), 0.0) if costs else 0.0
     return pb.TaskChoice(
         task=one.task,

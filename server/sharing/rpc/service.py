@@ -18,7 +18,7 @@ from server.sharing.rpc import decode as sharing_in
 from server.sharing.rpc import encode as sharing_out
 from server.sharing.rpc.stalls import Stallable, Stalls
 from server.sharing.rpc.stream import Analysis
-from server.sharing.rpc.stream_host import Served
+from server.sharing.rpc.stream_host import ServedShare
 from wire import tasks_pb2 as pb
 
 SERVICE = "gearshift.v1.Tasks"
@@ -30,7 +30,7 @@ class Tasks:
 
     def __init__(
         self,
-        served: Served,
+        served: ServedShare,
         read: Callable[[], Package],
         refused: Callable[[], None],
         stall_s: float,

@@ -14,7 +14,7 @@ from server.rpc.transport.endings import STOPPING
 from server.sharing.planner.plan import Plan
 from server.sharing.rpc import decode as sharing_in
 from server.sharing.rpc import encode as sharing_out
-from server.sharing.rpc.stream_host import Desk
+from server.sharing.rpc.stream_host import StreamHost
 from server.sharing.runtime.frames import FrameDone, Listener, StreamId
 from wire import tasks_pb2 as pb
 
@@ -27,9 +27,9 @@ _MOST_LABELS = 32
 class Analysis:
     """The call's state. `take` is the front's, answers come from the share's threads, opening and closing go aside."""
 
-    def __init__(self, call: Call, desk: Desk) -> None:
+    def __init__(self, call: Call, host: StreamHost) -> None:
         self._call = call
-        self._desk = desk
+        self._host = host
         self._opened: sharing_in.Opened | None = None
         self._stream: StreamId | None = None
         self._in_flight = 0
@@ -81,7 +81,7 @@ class Analysis:
         self._leave()
 
     def _open(self, message: Any) -> None:
-        served = self._desk.served
+        served = self._host.served
         if not served.is_ready():
             raise NotReady(f"task package '{served.base.name}' is still loading", 1.0)
         self._opened = sharing_in.opening(message, served.stream_fps)
@@ -91,7 +91,7 @@ class Analysis:
     def _begin(self) -> None:
         """Open the stream; on the thread for what takes a while."""
         assert self._opened is not None
-        share = self._desk.served.share
+        share = self._host.served.share
         listener = Listener(self._answer)
         self._stream = share.open(listener, self._opened.fps, self._opened.late)
         plan = share.plan().plan
@@ -105,7 +105,7 @@ class Analysis:
 
     def _offer(self, message: Any) -> None:
         assert self._stream is not None
-        served = self._desk.served
+        served = self._host.served
         with self._call.lock:
             self._in_flight += 1
         try:
@@ -113,7 +113,7 @@ class Analysis:
             if not served.share.offer(self._stream, frame):
                 self._answer(FrameDone(frame.id, "dropped", reason="queue_full"))
         except RequestError as error:
-            self._desk.refused()
+            self._host.refused()
             self._answered(_refusal(error, frame_id=message.frame_id))
         self._regulate()
 
@@ -128,7 +128,7 @@ class Analysis:
         assert self._stream is not None
         try:
             windows = sharing_in.labels(message)
-            self._desk.served.share.labels(self._stream, message.task, windows)
+            self._host.served.share.labels(self._stream, message.task, windows)
         except RequestError as error:
             self._call.send(_refusal(error, task=message.task))
         with self._call.lock:
@@ -148,7 +148,7 @@ class Analysis:
 
     def _taken(self) -> None:
         """The client has taken a message: the stream is alive, and perhaps has room."""
-        self._desk.stalls.taken(self)
+        self._host.stalls.taken(self)
         self._send_news()
         self._regulate()
 
@@ -175,7 +175,7 @@ class Analysis:
                 call.pause()
             else:
                 call.resume()
-            self._desk.stalls.full(self) if full else self._desk.stalls.forget(self)
+            self._host.stalls.full(self) if full else self._host.stalls.forget(self)
 
     def _has_room(self) -> bool:
         """Whether one more message may be read. Called under the lock."""
@@ -189,7 +189,7 @@ class Analysis:
         assert self._opened is not None
         if self._opened.late == "drop":
             return math.inf
-        most = self._desk.served.queue_frames
+        most = self._host.served.queue_frames
         return min(self._opened.max_in_flight or most, most)
 
     def _end_when_answered(self, code: grpc.StatusCode, details: str) -> None:
@@ -209,16 +209,16 @@ class Analysis:
             if self._left:
                 return
             self._left = True
-        self._desk.between(self._close)
+        self._host.between(self._close)
 
     def _close(self) -> None:
         """Give the stream back, then end the call; on the thread for what takes a while."""
         try:
             if self._stream is not None:
                 with suppress(RequestError):  # the share has stopped before
-                    self._desk.served.share.close(self._stream)
+                    self._host.served.share.close(self._stream)
         finally:
-            self._desk.left(self)
+            self._host.left(self)
             if self._ending is not None:
                 self._call.fail(*self._ending)
             self._regulate()
@@ -230,7 +230,7 @@ class Analysis:
             except Exception as error:  # noqa: BLE001 - this stream must end, and the thread serve the others
                 self.end(*status_of(error))
 
-        self._desk.between(guarded)
+        self._host.between(guarded)
 
 
 def _refusal(error: RequestError, **of: Any) -> bytes:

@@ -10,7 +10,7 @@ from server.sharing.rpc.stalls import Stallable, Stalls
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedShare:
     """What is served: the share, the base that its frames are for, and what the operator has decided."""
 
     share: Share
@@ -23,10 +23,10 @@ class Served:
     is_ready: Callable[[], bool]
 
 
-class Desk(Protocol):
+class StreamHost(Protocol):
     """What a stream needs of the service that it belongs to."""
 
-    served: Served
+    served: ServedShare
     stalls: Stalls
 
     def between(self, job: Callable[[], None]) -> None:

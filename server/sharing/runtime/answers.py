@@ -5,7 +5,7 @@ import logging
 from server.sharing.runtime.frames import FrameDone
 from server.sharing.runtime.ledger import Ledger
 from server.sharing.runtime.meter import Meter
-from server.sharing.runtime.streams import Dropped, Stream, Waiting
+from server.sharing.runtime.streams import Dropped, FrameStream, WaitingFrame
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ class Answers:
         self._ledger = ledger
         self._meter = meter
 
-    def give(self, waiting: Waiting, done: FrameDone) -> None:
+    def give(self, waiting: WaitingFrame, done: FrameDone) -> None:
         """The answer to a frame."""
         self._ledger.answered(done.outcome, done.reason, waiting.tasks)
         self._meter.frame(done.outcome, done.reason)
@@ -31,11 +31,11 @@ class Answers:
         waiting = dropped.waiting
         self.give(waiting, FrameDone(waiting.frame.id, "dropped", reason=dropped.reason))
 
-    def skip(self, waiting: Waiting) -> None:
+    def skip(self, waiting: WaitingFrame) -> None:
         """Nothing is due on a frame."""
         self.give(waiting, FrameDone(waiting.frame.id, "skipped"))
 
-    def room(self, stream: Stream) -> None:
+    def room(self, stream: FrameStream) -> None:
         """A stream that refused a frame has room again."""
         try:
             stream.listener.ready()

@@ -7,7 +7,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from models.backends.base import BackendError
-from server.sharing.runtime.worker import Desk
+from server.sharing.runtime.worker import FrameWorkerContext
 
 T = TypeVar("T")
 
@@ -20,14 +20,14 @@ TURN_S = 0.05
 class Device:
     """Used by one thread at a time. What has not come back within `hung_s` is left behind with the thread it is on."""
 
-    def __init__(self, desk: Desk, hung_s: float) -> None:
-        self._desk = desk
+    def __init__(self, context: FrameWorkerContext, hung_s: float) -> None:
+        self._context = context
         self._hung_s = hung_s
         self._hand = _Hand()
 
     def turn(self, call: Callable[[], object]) -> None:
         """Make one call while the worker makes none. Raises BackendError where it does not come back."""
-        gate = self._desk.gate
+        gate = self._context.gate
         held = gate.acquire(timeout=TURN_S)
         try:
             self._within(call, "a run that was to be timed")
@@ -41,7 +41,7 @@ class Device:
 
     def settled(self) -> bool:
         """Whether the worker has left the program that was replaced."""
-        gate = self._desk.gate
+        gate = self._context.gate
         if held := gate.acquire(timeout=PATIENCE_S):
             gate.release()
         return held

@@ -27,7 +27,7 @@ Score = float | str
 
 
 @dataclass(slots=True)
-class Ran:
+class RoundResult:
     """What came of one round."""
 
     scores: tuple[dict[Cut, Score], ...]
@@ -45,9 +45,9 @@ class Engine:
         self._begun = begun
         self._failing: set[Part] = set()
 
-    def run(self, program: Program, frames: Sequence[Pixels], dues: Sequence[Due]) -> Ran:
+    def run(self, program: Program, frames: Sequence[Pixels], dues: Sequence[Due]) -> RoundResult:
         """Every score that is due on each of `frames`."""
-        ran = Ran(
+        ran = RoundResult(
             tuple({cut: program.shelved.get(cut[0], "") for cut in due.tasks} for due in dues)
         )
         points = [due.points for due in dues]
@@ -64,7 +64,7 @@ class Engine:
         program: Program,
         frames: Sequence[Pixels],
         points: Sequence[tuple[int, ...]],
-        ran: Ran,
+        ran: RoundResult,
     ) -> Generator[tuple[Rows, int, Activation]]:
         """Walk down the stem, fewer frames at each point: (frames there, point, their activations)."""
         rows = tuple(range(len(frames)))
@@ -84,7 +84,7 @@ class Engine:
             x, start = out, end
 
     def _stretch(
-        self, program: Program, part: Stretch, x: Activation, ran: Ran
+        self, program: Program, part: Stretch, x: Activation, ran: RoundResult
     ) -> Activation | str:
         def call() -> Activation:
             out = program.networks.stem(x, part.start, (part.end,))[part.end]
@@ -93,7 +93,7 @@ class Engine:
         return self._timed((part,), len(x), call, ran)
 
     def _heads(
-        self, program: Program, frozen: int, tasks: tuple[str, ...], on: "_Some", ran: Ran
+        self, program: Program, frozen: int, tasks: tuple[str, ...], on: "_Some", ran: RoundResult
     ) -> None:
         """Those whose heads are fused in one call; should that fail, and all others, one by one."""
         left = [task for task in tasks if task not in program.shelved]
@@ -110,7 +110,7 @@ class Engine:
             _put(ran, on.rows, (task, frozen), scores)
 
     def _together(
-        self, program: Program, frozen: int, tasks: tuple[str, ...], on: "_Some", ran: Ran
+        self, program: Program, frozen: int, tasks: tuple[str, ...], on: "_Some", ran: RoundResult
     ) -> bool:
         def call() -> Activation:
             scores = program.networks.together(frozen, tasks, on.x)
@@ -125,7 +125,7 @@ class Engine:
         return True
 
     def _timed(
-        self, parts: tuple[Part, ...], frames: int, call: Callable[[], Activation], ran: Ran
+        self, parts: tuple[Part, ...], frames: int, call: Callable[[], Activation], ran: RoundResult
     ) -> Activation | str:
         """What `call` returns, its time shared among `parts`; or why it did not."""
         self._begun(parts[0])
@@ -177,7 +177,7 @@ def _alike(rows: Rows, frozen: int, dues: Sequence[Due]) -> list[tuple[tuple[str
     return [(tuple(sorted(names)), on) for on, names in tasks.items()]
 
 
-def _explain(ran: Ran, rows: Rows, below: int, text: str) -> None:
+def _explain(ran: RoundResult, rows: Rows, below: int, text: str) -> None:
     """The stem went no further than `below`."""
     for row in rows:
         for cut in ran.scores[row]:
@@ -185,7 +185,7 @@ def _explain(ran: Ran, rows: Rows, below: int, text: str) -> None:
                 ran.scores[row][cut] = text
 
 
-def _put(ran: Ran, rows: Rows, cut: Cut, scores: Activation | str) -> None:
+def _put(ran: RoundResult, rows: Rows, cut: Cut, scores: Activation | str) -> None:
     for place, row in enumerate(rows):
         score = scores if isinstance(scores, str) else float(scores[place])
         if not isinstance(score, str) and not math.isfinite(
@@ -201,4 +201,4 @@ def _of_length(out: Activation, frames: int) -> Activation:
     return out
 
 
-__all__ = ["Engine", "Ran", "Score"]
+__all__ = ["Engine", "RoundResult", "Score"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from server.sharing.planner.feedback import Part, Seen, Spent
+from server.sharing.planner.feedback import Part, Spent, Usage
 from server.sharing.runtime.frames import DropReason, Outcome
 from server.sharing.runtime.views import ReplanReason
 
@@ -32,7 +32,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
+class RecentWork:
     """Over the last `seconds`."""
 
     seconds: float
@@ -115,18 +115,20 @@ class Ledger:
             self._sums = _Sums()
             self._begun_s = now_s
 
-    def seen(self, planned: float, seconds: float) -> Seen:
+    def seen(self, planned: float, seconds: float) -> Usage:
         """What happened since this was called last, `seconds` ago; `planned` task-frames were to be run meanwhile."""
         with self._lock:
             tally, self._tally = self._tally, _Tally()
-        return Seen(tally.spent, tally.busy_s, planned, tally.analysed, tally.lost, seconds)
+        return Usage(tally.spent, tally.busy_s, planned, tally.analysed, tally.lost, seconds)
 
-    def recent(self, now_s: float) -> Recent:
+    def recent(self, now_s: float) -> RecentWork:
         """Of the last `WINDOW_S`, or since the start where that is shorter."""
         with self._lock:
             self._forget(now_s)
             sums, seconds = self._sums, min(WINDOW_S, now_s - self._begun_s)
-            return Recent(seconds, sums.busy_s, sums.stem_frames, sums.on_stem, Counter(sums.tasks))
+            return RecentWork(
+                seconds, sums.busy_s, sums.stem_frames, sums.on_stem, Counter(sums.tasks)
+            )
 
     def typical_batch(self) -> int:
         """Frames that lately went through the stem together; 1 where none did."""

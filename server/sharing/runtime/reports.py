@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from server.errors import BadInput
 from server.sharing.planner import measured
 from server.sharing.runtime.frames import StreamId
-from server.sharing.runtime.views import Measured, Window
+from server.sharing.runtime.views import LabelledWindow, MeasuredScores
 
 FRAMES = 4096
 """Verdicts kept of a task on a stream: almost seven minutes at 10 frames a second."""
@@ -41,7 +41,9 @@ class Reports:
             for task, positive in verdicts:
                 self._said[stream, task].verdicts.append((frame_id, positive))
 
-    def label(self, stream: StreamId, task: str, windows: Sequence[Window], x_vote: int) -> int:
+    def label(
+        self, stream: StreamId, task: str, windows: Sequence[LabelledWindow], x_vote: int
+    ) -> int:
         """Compare with what was said; how many windows could be: those before or after the verdicts kept cannot.
 
         Raises BadInput where a window ends before it begins.
@@ -66,11 +68,11 @@ class Reports:
                 self._windows[task].append(measured.Window(window.event, report))
         return len(known)
 
-    def measured(self, task: str) -> Measured | None:
+    def measured(self, task: str) -> MeasuredScores | None:
         """None where no window was labelled yet."""
         with self._lock:
             windows = tuple(self._windows.get(task, ()))
-        return Measured(measured.measured_scores(windows), len(windows)) if windows else None
+        return MeasuredScores(measured.measured_scores(windows), len(windows)) if windows else None
 
     def forget_task(self, task: str) -> None:
         """It has gone, or is another now."""

@@ -14,7 +14,7 @@ from server.sharing.runtime.frames import DropReason, Frame, Late, Listener, Str
 
 
 @dataclass(slots=True, eq=False)
-class Stream:
+class FrameStream:
     """One stream. `votes` is the worker's alone, the rest is guarded by the streams' lock."""
 
     id: StreamId
@@ -23,17 +23,17 @@ class Stream:
     late: Late
     frames: int = 0
     """Offered and taken in so far: the next one's index."""
-    waiting: deque["Waiting"] = field(default_factory=deque["Waiting"])
+    waiting: deque["WaitingFrame"] = field(default_factory=deque["WaitingFrame"])
     refused: bool = False
     """Whoever offers waits for `ready`."""
     votes: dict[str, Vote] = field(default_factory=dict[str, Vote])
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingFrame:
     """A frame, number `index` of its stream, that `tasks` tasks were due on when it came."""
 
-    stream: Stream
+    stream: FrameStream
     frame: Frame
     index: int
     tasks: int
@@ -43,7 +43,7 @@ class Waiting:
 class Dropped:
     """A frame that will not be run."""
 
-    waiting: Waiting
+    waiting: WaitingFrame
     reason: DropReason
 
 
@@ -51,9 +51,9 @@ class Dropped:
 class Taken:
     """What the worker is to do next: run some, answer the dropped, and tell `ready` streams that they have room."""
 
-    run: tuple[Waiting, ...]
+    run: tuple[WaitingFrame, ...]
     dropped: tuple[Dropped, ...]
-    ready: tuple[Stream, ...]
+    ready: tuple[FrameStream, ...]
 
 
 class Streams:
@@ -62,21 +62,21 @@ class Streams:
     def __init__(self, late_s: float, limit: int) -> None:
         self._late_s, self._limit = late_s, limit
         self._changed = threading.Condition(threading.Lock())
-        self._streams: dict[StreamId, Stream] = {}
-        self._turns: deque[Stream] = deque()
+        self._streams: dict[StreamId, FrameStream] = {}
+        self._turns: deque[FrameStream] = deque()
         self._next_id = 1
         self._stopped = False
 
     def open(self, listener: Listener, fps: float, late: Late) -> StreamId:
         """Begin a stream."""
         with self._changed:
-            stream = Stream(self._next_id, listener, fps, late)
+            stream = FrameStream(self._next_id, listener, fps, late)
             self._next_id += 1
             self._streams[stream.id] = stream
             self._turns.append(stream)
             return stream.id
 
-    def get(self, stream: StreamId) -> Stream:
+    def get(self, stream: StreamId) -> FrameStream:
         """Raises UnknownStream."""
         with self._changed:
             return self._get(stream)
@@ -98,7 +98,7 @@ class Streams:
 
     def offer(
         self, stream: StreamId, frame: Frame, due: Callable[[int, float], int]
-    ) -> tuple[bool, Waiting | None, Dropped | None]:
+    ) -> tuple[bool, WaitingFrame | None, Dropped | None]:
         """Queue the next frame of a stream; `due` counts the tasks due on a frame (index, fps).
 
         Answers whether it was taken in, then what is to be answered at once: it (nothing is due on it), or the
@@ -113,7 +113,7 @@ class Streams:
             if tasks and full and to.late == "wait":
                 to.refused = True
                 return False, None, None
-            waiting = Waiting(to, frame, to.frames, tasks)
+            waiting = WaitingFrame(to, frame, to.frames, tasks)
             to.frames += 1
             if not tasks:
                 return True, waiting, None
@@ -145,7 +145,7 @@ class Streams:
             self._changed.notify_all()
             return tuple(d for stream in self._streams.values() for d in _emptied(stream))
 
-    def _get(self, stream: StreamId) -> Stream:
+    def _get(self, stream: StreamId) -> FrameStream:
         if stream not in self._streams:
             raise UnknownStream(f"no stream {stream} is open; open one first")
         return self._streams[stream]
@@ -155,7 +155,7 @@ class Streams:
 
     def _take(self, count: int, now_s: float) -> Taken:
         dropped = [d for stream in self._streams.values() for d in self._late(stream, now_s)]
-        run: list[Waiting] = []
+        run: list[WaitingFrame] = []
         while len(run) < count and self._any():
             stream = self._turns[0]
             self._turns.rotate(-1)
@@ -166,7 +166,7 @@ class Streams:
             stream.refused = False
         return Taken(tuple(run), tuple(dropped), tuple(ready))
 
-    def _late(self, stream: Stream, now_s: float) -> list[Dropped]:
+    def _late(self, stream: FrameStream, now_s: float) -> list[Dropped]:
         late: list[Dropped] = []
         while stream.late == "drop" and stream.waiting:
             if now_s - stream.waiting[0].frame.arrived_s <= self._late_s:
@@ -175,7 +175,7 @@ class Streams:
         return late
 
 
-def _emptied(stream: Stream) -> tuple[Dropped, ...]:
+def _emptied(stream: FrameStream) -> tuple[Dropped, ...]:
     left = tuple(Dropped(waiting, "closed") for waiting in stream.waiting)
     stream.waiting.clear()
     return left

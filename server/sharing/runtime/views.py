@@ -19,7 +19,7 @@ ReplanReason = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class LabelledWindow:
     """What an operator says of the frames from `first_frame` to `last_frame` (ids, both included) of a stream."""
 
     first_frame: int
@@ -28,7 +28,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredScores:
     """Event scores over the last `windows` that were labelled."""
 
     scores: Scores
@@ -42,12 +42,12 @@ class TaskView:
     choice: Choice
     achieved_fps: float
     """Of one stream, over the last seconds, slower ones counted as part of one; 0 where no stream is open."""
-    measured: Measured | None
+    measured: MeasuredScores | None
     """None until labels were fed back."""
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class StreamCounts:
     """Streams and what became of their frames."""
 
     streams: int
@@ -70,7 +70,7 @@ class PlanView:
     """Of one stream; its cost is in device seconds a second of that stream."""
     tasks: tuple[TaskView, ...]
     """In the plan's order."""
-    traffic: Traffic
+    traffic: StreamCounts
     reuse: float
     """Task-frames for each frame that went through the stem, over the last seconds; 0 where none did."""
     busy: float

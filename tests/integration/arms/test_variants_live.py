@@ -20,7 +20,7 @@ from server.config import Config
 from server.errors import NotReady
 from server.metrics import Metrics
 from server.policy.candidates.candidacy import Ordered, Profiling, Trial
-from server.runtime.arms.work_queue import Tasks
+from server.runtime.arms.work_queue import WorkQueue
 from server.runtime.dispatch.jobs import Answer, Job
 from server.unit import CANDIDATES, Unit
 from tests.support.serving.families import ECHO, WIDTH, publish_scripted
@@ -72,7 +72,7 @@ class Rig:
 
     def stage(self) -> object:
         """How far `sharp` has come."""
-        return self.unit.hosted.candidates.book.entries["sharp"].life.stage
+        return self.unit.hosted.candidates.stages.entries["sharp"].life.stage
 
     def ask(self) -> Answer:
         """One request, answered."""
@@ -113,7 +113,7 @@ def rigged(tmp_path: Path) -> Generator[Made]:
 
 def test_on_hardware_not_measured_yet_arms_in_use_stay_when_another_comes_and_goes(rigged: Made):
     rig = rigged()
-    rig.unit.moved_to(THERE, Tasks())
+    rig.unit.moved_to(THERE, WorkQueue())
 
     rig.order(promote=True)
     both = rig.arms()
@@ -126,7 +126,7 @@ def test_on_hardware_not_measured_yet_arms_in_use_stay_when_another_comes_and_go
 
 def test_after_a_newcomer_was_measured_the_others_still_are_to_be(rigged: Made):
     rig = rigged()
-    rig.unit.moved_to(THERE, Tasks())
+    rig.unit.moved_to(THERE, WorkQueue())
     rig.publish({"quick": QUICK, "sharp": SHARP})
     rig.tick_until(lambda: rig.arms() == {"quick", "sharp"})
 
@@ -144,14 +144,14 @@ def test_the_arm_that_a_policy_is_pinned_to_goes_on_when_it_is_no_longer_publish
 
     assert answer.error is None
     assert answer.batch is not None
-    assert answer.batch.arm.arm.variant == "quick"
+    assert answer.batch.profile.arm.variant == "quick"
 
 
 def test_a_candidate_is_measured_anew_on_other_hardware(rigged: Made):
     rig = rigged()
     rig.tick_until(lambda: isinstance(rig.stage(), Trial))
     before = _stored(rig, HERE)
-    rig.unit.moved_to(THERE, Tasks())
+    rig.unit.moved_to(THERE, WorkQueue())
 
     rig.tick_until(lambda: "sharp" in _stored(rig, THERE))
 

@@ -15,7 +15,7 @@ from server.errors import (
     UnknownStream,
     UnknownTask,
 )
-from server.sharing.control.limits import Setup
+from server.sharing.control.limits import ShareLimits
 from server.sharing.control.share import Share
 from server.sharing.runtime.frames import Frame
 from server.sharing.runtime.networks import Folder
@@ -219,6 +219,6 @@ def test_what_is_not_there_is_named(share: Share, tmp_path: Path):
     with pytest.raises(BadInput, match="shape"):
         share.offer(1, Frame(0, pixels(0)[0], 0.0))
     with pytest.raises(NotReady):
-        Share(Folder(tmp_path / "tiny"), Setup(1.0, (5.0,))).plan()
+        Share(Folder(tmp_path / "tiny"), ShareLimits(1.0, (5.0,))).plan()
     with pytest.raises(BadPackage, match="cannot be read"):
-        Share(Folder(tmp_path / "none"), Setup(1.0, (5.0,))).start()
+        Share(Folder(tmp_path / "none"), ShareLimits(1.0, (5.0,))).start()

@@ -145,7 +145,7 @@ def test_what_a_frame_says_that_outlives_its_stream_is_forgotten(
 
     share.tend()
 
-    assert not share._running.desk.reports._said  # noqa: SLF001 - nothing tells of it, and it must not grow
+    assert not share._running.context.reports._said  # noqa: SLF001 - nothing tells of it, and it must not grow
 
 
 def test_a_frame_of_wild_pixels_costs_the_frames_beside_it_nothing(

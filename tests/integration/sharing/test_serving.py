@@ -11,7 +11,7 @@ from server.errors import (
 from server.sharing.control.share import Share
 from server.sharing.planner.voting import Begun, Ended
 from server.sharing.runtime.frames import Frame
-from server.sharing.runtime.views import Window
+from server.sharing.runtime.views import LabelledWindow
 from tests.support.sharing.packages import flat_frames
 from tests.support.sharing.shares import (
     FPS,
@@ -150,11 +150,15 @@ def test_fed_back_labels_give_measured_f1(share: Share):
         share.offer(stream, Frame(i, flat_frames(200.0 if 5 <= i < 15 else 0.0)[0], 0.0))
     heard.wait(20)
 
-    windows = [Window(0, 4, event=True), Window(5, 9, event=True), Window(10, 14, event=False)]
-    assert share.labels(stream, "a", [*windows, Window(15, 19, event=False)]) == 4
+    windows = [
+        LabelledWindow(0, 4, event=True),
+        LabelledWindow(5, 9, event=True),
+        LabelledWindow(10, 14, event=False),
+    ]
+    assert share.labels(stream, "a", [*windows, LabelledWindow(15, 19, event=False)]) == 4
 
     measured = share.plan().tasks[0].measured
     assert measured is not None
     assert (measured.windows, measured.scores.recall, measured.scores.precision) == (4, 0.5, 0.5)
     with pytest.raises(BadInput, match="ends before it begins"):
-        share.labels(stream, "a", [Window(9, 5, event=True)])
+        share.labels(stream, "a", [LabelledWindow(9, 5, event=True)])

@@ -17,9 +17,9 @@ from server.rpc.transport.front import Front
 from server.sharing.control.share import Share
 from server.sharing.planner.plan import Choice, Plan, Scores
 from server.sharing.rpc.service import Tasks
-from server.sharing.rpc.stream_host import Served
+from server.sharing.rpc.stream_host import ServedShare
 from server.sharing.runtime.frames import Frame, FrameDone, Late, Listener, Result, StreamId
-from server.sharing.runtime.views import PlanView, Traffic, Window
+from server.sharing.runtime.views import LabelledWindow, PlanView, StreamCounts
 from wire import tasks_pb2 as pb
 
 SHAPE = (1, 2, 3)
@@ -43,7 +43,7 @@ class ScriptedShare(Share):
         self._results = (Result("a", 0, None, False, words),) if words else ()
         self.offered: list[tuple[StreamId, Frame]] = []
         self.closed: list[StreamId] = []
-        self.learnt: list[tuple[str, Sequence[Window]]] = []
+        self.learnt: list[tuple[str, Sequence[LabelledWindow]]] = []
         self.changed = threading.Condition()
         self.current = a_plan("a")
         self._listeners: dict[StreamId, Listener] = {}
@@ -70,13 +70,13 @@ class ScriptedShare(Share):
             self.closed.append(stream)
             self.changed.notify_all()
 
-    def labels(self, stream: StreamId, task: str, windows: Sequence[Window]) -> None:  # noqa: ARG002 - as above
+    def labels(self, stream: StreamId, task: str, windows: Sequence[LabelledWindow]) -> None:  # noqa: ARG002 - as above
         if task != "a":
             raise UnknownTask(f"no task '{task}'")
         self.learnt.append((task, windows))
 
     def plan(self) -> PlanView:
-        return PlanView("tiny", 0.5, self.current, (), Traffic(0, 0, {}, {}), 0.0, 0.0, {})
+        return PlanView("tiny", 0.5, self.current, (), StreamCounts(0, 0, {}, {}), 0.0, 0.0, {})
 
     def answer(self, stream: StreamId, frame_id: int) -> None:
         """Say of a frame that nothing was due."""
@@ -94,7 +94,7 @@ class Bench:
     def __init__(self, share: ScriptedShare, queue_frames: int, stall_s: float) -> None:
         self.refused: list[int] = []
         self._stopped = False
-        served = Served(share, BASE, 10.0, queue_frames, True, lambda: True)
+        served = ServedShare(share, BASE, 10.0, queue_frames, True, lambda: True)
         self.tasks = Tasks(served, lambda: PACKAGE, partial(self.refused.append, 1), stall_s)
         self.front = Front(self.tasks.handlers(), status_of, lambda: None, Bounds(1 << 20))
         self._port = self.front.bind("127.0.0.1:0")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models.stems import Package
-from server.sharing.control.limits import Setup
+from server.sharing.control.limits import ShareLimits
 from server.sharing.control.share import Share
 from server.sharing.planner.plan import Plan
 from server.sharing.runtime.frames import Frame, FrameDone, Listener, StreamId
@@ -150,7 +150,7 @@ def a_share(
 ) -> Generator[Share]:
     """A started share, by default with plenty of budget and one rate, 5 frames a second."""
     chosen: dict[str, object] = {"budget_s": 10.0, "rates_fps": (5.0,), "late_s": 1e9}
-    share = Share(source, Setup(**(chosen | setup)), meter, clock)  # type: ignore[arg-type]
+    share = Share(source, ShareLimits(**(chosen | setup)), meter, clock)  # type: ignore[arg-type]
     share.start()
     try:
         yield share

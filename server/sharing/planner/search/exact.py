@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 from scipy.sparse import coo_array, vstack
 
-from server.sharing.planner.options import Floats, Ints, Menu, menu_of, planned
+from server.sharing.planner.options import Floats, Ints, OptionTable, menu_of, planned
 from server.sharing.planner.plan import Infeasible, Plan
 from server.sharing.planner.search.field import Field
 from server.sharing.planner.search.pricing import cheapest_picks
@@ -86,7 +86,7 @@ def solve(workload: Workload, *, time_limit_s: float | None = None) -> Exact:
         rows = [*rows, _any_but(found.x, program)]
 
 
-def cheapest(workload: Workload, menu: Menu | None = None) -> Plan | None:
+def cheapest(workload: Workload, menu: OptionTable | None = None) -> Plan | None:
     """The plan that costs least, of those that reach every floor; None if no budget allows one."""
     menu = menu or menu_of(workload)
     quick = cheapest_picks(Field(menu, menu.f1, workload.rules.budget))
@@ -103,7 +103,7 @@ def cheapest(workload: Workload, menu: Menu | None = None) -> Plan | None:
     return min(plan, _plan(program, menu, found.x, workload), key=lambda p: p.cost)
 
 
-def infeasible(workload: Workload, menu: Menu) -> Infeasible:
+def infeasible(workload: Workload, menu: OptionTable) -> Infeasible:
     """The error that names the smallest budget with which planning succeeds."""
     least = cheapest(workload, menu)
     if least is None:
@@ -123,7 +123,7 @@ def _floored(workload: Workload) -> bool:
     return workload.rules.objective == "mean" and any(task.floor > 0 for task in workload.tasks)
 
 
-def _program(menu: Menu) -> _Program:
+def _program(menu: OptionTable) -> _Program:
     places = np.argwhere(np.isfinite(menu.f1))
     stretches, rates = len(menu.depths) - 1, len(menu.rates_fps)
     stem = np.outer(menu.segments, np.diff(menu.rates_fps, prepend=0.0)).ravel()
@@ -166,7 +166,7 @@ def _any_but(x: Floats, program: _Program) -> LinearConstraint:
 
 
 def _aims(
-    program: _Program, menu: Menu, workload: Workload
+    program: _Program, menu: OptionTable, workload: Workload
 ) -> tuple[Floats, list[LinearConstraint]]:
     """What to minimise, and rows that say what it means."""
     f1 = menu.f1[tuple(program.places.T)]
@@ -199,7 +199,7 @@ def _run(program: _Program, aims: _Aims, time_limit_s: float | None) -> Optimize
     )
 
 
-def _plan(program: _Program, menu: Menu, x: Floats, workload: Workload) -> Plan:
+def _plan(program: _Program, menu: OptionTable, x: Floats, workload: Workload) -> Plan:
     taken = program.places[np.flatnonzero(x[: len(program.places)] > 0.5)]
     options = [menu.options[task, depth, rate] for task, depth, rate in taken.tolist()]
     return planned(options, menu.names, workload)

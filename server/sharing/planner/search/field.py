@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from server.sharing.planner.options import Floats, Ints, Menu, Option
+from server.sharing.planner.options import Floats, Ints, Option, OptionTable
 from server.sharing.planner.search.knapsack import Knapsack, best_fill
 
 Picks = Ints
@@ -16,7 +16,7 @@ Picks = Ints
 class Field:
     """Options, (tasks, depths, rates) as in the menu, with what each brings to the objective; -inf: not allowed."""
 
-    menu: Menu
+    menu: OptionTable
     benefit: Floats
     budget: float
 

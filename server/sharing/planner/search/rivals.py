@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from server.sharing.planner.plan import Infeasible, Plan
 from server.sharing.planner.search.exact import solve
 from server.sharing.planner.search.greedy import greedy
-from server.sharing.planner.workload import Costs, Workload
+from server.sharing.planner.workload import NetworkCosts, Workload
 
 __all__ = ["RIVALS", "Rival", "compared", "greedy", "max_sharing", "no_sharing"]
 
@@ -39,11 +39,11 @@ def no_sharing(workload: Workload) -> Plan:
     return solve(Workload(tuple(alone), _unshared(workload), rules), time_limit_s=PATIENCE_S).plan
 
 
-def _unshared(workload: Workload) -> Costs:
+def _unshared(workload: Workload) -> NetworkCosts:
     """Whole networks: the stem below a task's shallowest branch is its own too."""
     costs = workload.costs
     cuts = [(task.name, task.branches[0].frozen) for task in workload.tasks]
-    return Costs(
+    return NetworkCosts(
         {0: 0.0}, {(name, 0): costs.stem[cut] + costs.heads[name, cut] for name, cut in cuts}
     )
 

@@ -10,7 +10,7 @@ from math import inf
 
 import numpy as np
 
-from server.sharing.planner.options import Ints, Menu, mean_f1, menu_of, planned
+from server.sharing.planner.options import Ints, OptionTable, mean_f1, menu_of, planned
 from server.sharing.planner.plan import Plan
 from server.sharing.planner.search.exact import cheapest, infeasible
 from server.sharing.planner.search.field import Field, Picks, levels_of
@@ -54,7 +54,7 @@ def plan(
     return found if kept is None or _better(found, kept, workload) else kept
 
 
-def _field(menu: Menu, budget: float, workload: Workload) -> tuple[Field, Picks]:
+def _field(menu: OptionTable, budget: float, workload: Workload) -> tuple[Field, Picks]:
     """What is to be searched, and picks that fit."""
     weighted = np.where(np.isfinite(menu.f1), menu.f1, 0.0) * menu.weights[:, None, None]
     field = Field(menu, np.where(np.isfinite(menu.f1), weighted, -inf), budget)
@@ -67,7 +67,7 @@ def _field(menu: Menu, budget: float, workload: Workload) -> tuple[Field, Picks]
     return field, _picks(menu, least)
 
 
-def _dearest(menu: Menu) -> float:
+def _dearest(menu: OptionTable) -> float:
     """More than any plan costs; infinite where none costs anything, as prices are told in parts of a budget."""
     heads = float(menu.head_cost.max(axis=(1, 2)).sum())
     return 2.0 * (heads + float(menu.segments.sum()) * menu.rates_fps[-1]) or inf
@@ -88,7 +88,7 @@ def _raised(field: Field, first: Picks, keep_going: Callable[[], bool]) -> tuple
     return field.above(levels[low]) if low >= 0 else field, best
 
 
-def _picks(menu: Menu, plan: Plan) -> Picks:
+def _picks(menu: OptionTable, plan: Plan) -> Picks:
     by_name = {choice.task: choice for choice in plan.choices}
     chosen = [by_name[name] for name in menu.names]
     return np.array(
@@ -96,7 +96,7 @@ def _picks(menu: Menu, plan: Plan) -> Picks:
     )
 
 
-def _seeds(menu: Menu, kept: Plan | None) -> Ints:
+def _seeds(menu: OptionTable, kept: Plan | None) -> Ints:
     stretches = len(menu.depths) - 1
     none = np.zeros((1, stretches), np.int64)
     return none if kept is None else levels_of(_picks(menu, kept), stretches)[None, :]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.sharing.planner.options import Floats, Ints, Menu
+from server.sharing.planner.options import Floats, Ints, OptionTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Ranked:
     worth: Floats
 
 
-def priced(menu: Menu, benefit: Floats, price: float) -> Priced:
+def priced(menu: OptionTable, benefit: Floats, price: float) -> Priced:
     """`benefit` is what each option brings (as the menu's table, -inf: not allowed) before cost is taken off."""
     net = benefit - price * menu.head_cost
     deeper = np.maximum.accumulate(np.maximum.accumulate(net[:, 1:], axis=1), axis=2)

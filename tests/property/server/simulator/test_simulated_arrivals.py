@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.simulator import arrivals
-from server.simulator.arrivals import Level, Times
+from server.simulator.arrivals import LoadState, Times
 
 rates = st.floats(0.5, 300.0)
 durations = st.floats(0.5, 20.0)
 seeds = st.integers(0, 2**32 - 1)
 Stream = Callable[[float, float, int], Times]
 
-LEVELS = (Level(0.6, 3.0), Level(2.5, 0.8))
+LEVELS = (LoadState(0.6, 3.0), LoadState(2.5, 0.8))
 RECORDED = np.cumsum(np.random.default_rng(0).exponential(1.0, 50))
 STREAMS: dict[str, Stream] = {
     "renewal": lambda rate, duration, seed: arrivals.renewal(rate, duration, 8.0, seed),

@@ -29,7 +29,7 @@ def test_a_policy_on_one_variant_runs_it_whatever_the_load(name: str, variant: s
     for rate_rps in (0.0, 1000.0):
         step = decide(tickets(5), an_outlook(rate_rps), 0.0)
         assert isinstance(step, Run)
-        assert step.arm.arm.variant == variant
+        assert step.profile.arm.variant == variant
 
 
 @pytest.mark.parametrize(

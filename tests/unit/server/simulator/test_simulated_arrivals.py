@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from server.simulator import arrivals
-from server.simulator.arrivals import Level, Times
+from server.simulator.arrivals import LoadState, Times
 
-CALM_AND_SURGE = (Level(0.6, 3.0), Level(2.5, 0.8))
+CALM_AND_SURGE = (LoadState(0.6, 3.0), LoadState(2.5, 0.8))
 
 
 def squared_cv(times: Times) -> float:

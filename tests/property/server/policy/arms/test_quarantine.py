@@ -14,10 +14,10 @@ from server.policy.arms.incidents import (
     Hung,
     Out,
     Overdue,
-    Probe,
     Probed,
     Ran,
     Returned,
+    RunCanary,
 )
 from server.policy.decision import Arm
 
@@ -53,10 +53,10 @@ def timed(events: st.SearchStrategy[Event]) -> st.SearchStrategy[list[tuple[floa
 
 def played(
     events: Sequence[tuple[float, Event]], arms: Sequence[Arm] = ARMS
-) -> list[tuple[q.State, tuple[object, ...], float]]:
+) -> list[tuple[q.Cases, tuple[object, ...], float]]:
     """(state, verdicts, time (s)) after each event."""
-    state, now_s = q.with_arms(q.State(), arms), 0.0
-    told: list[tuple[q.State, tuple[object, ...], float]] = [(state, (), now_s)]
+    state, now_s = q.with_arms(q.Cases(), arms), 0.0
+    told: list[tuple[q.Cases, tuple[object, ...], float]] = [(state, (), now_s)]
     for gap_s, event in events:
         now_s += gap_s
         state, verdicts = q.step(state, event, now_s)
@@ -79,7 +79,7 @@ def test_no_arm_is_out_for_ever(events: list[tuple[float, Event]]):
             break
         now_s = max(now_s, due_s + q.PATIENCE_S)
         state, (probe,) = q.step(state, Free(waiting=True), now_s)
-        assert isinstance(probe, Probe)
+        assert isinstance(probe, RunCanary)
         state, _ = q.step(state, Probed(probe.arm, True, 0.003, 0.003), now_s)
 
     assert q.out(state) == {}

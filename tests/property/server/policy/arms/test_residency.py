@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from server.policy.arms.mixing import Level, Offer
-from server.policy.arms.residency import Layout, Residency, Terms, plan
+from server.policy.arms.mixing import LoadLevel, PricedArm
+from server.policy.arms.residency import Layout, ResidencyBounds, ResidentSet, plan
 from server.policy.decision import Arm
 
 MIB = 1 << 20
@@ -17,10 +17,10 @@ few = settings(max_examples=30, deadline=None)
 
 
 @st.composite
-def offers(draw: st.DrawFn, most: int = 5) -> list[Offer]:
+def offers(draw: st.DrawFn, most: int = 5) -> list[PricedArm]:
     """Arms of any cost, accuracy, size and load time."""
     return [
-        Offer(
+        PricedArm(
             Arm(f"arm{i}", "scripted"),
             draw(st.floats(0.5, 0.9)),
             draw(st.floats(0.001, 0.02)),
@@ -32,11 +32,11 @@ def offers(draw: st.DrawFn, most: int = 5) -> list[Offer]:
 
 
 levels = st.lists(
-    st.builds(Level, st.floats(10.0, 2000.0), st.floats(0.1, 1.0)), min_size=1, max_size=3
+    st.builds(LoadLevel, st.floats(10.0, 2000.0), st.floats(0.1, 1.0)), min_size=1, max_size=3
 )
 
 
-def mixed(held: tuple[Offer, ...], instances: int, load: list[Level]) -> float:
+def mixed(held: tuple[PricedArm, ...], instances: int, load: list[LoadLevel]) -> float:
     """Expected accuracy-weighted goodput of `held`, each level's mix by a linear programme."""
     total, shares = 0.0, sum(level.share for level in load)
     for level in load:
@@ -50,7 +50,10 @@ def mixed(held: tuple[Offer, ...], instances: int, load: list[Level]) -> float:
 
 
 def best_by_trying(
-    found: dict[Layout, list[Offer]], load: list[Level], terms: Terms, present: Residency | None
+    found: dict[Layout, list[PricedArm]],
+    load: list[LoadLevel],
+    terms: ResidencyBounds,
+    present: ResidentSet | None,
 ) -> float:
     """The most any subset on any layout is worth."""
     best = -np.inf
@@ -70,9 +73,9 @@ def best_by_trying(
 @few
 @given(offers(), offers(), levels, st.integers(8, 24))
 def test_no_subset_of_arms_on_any_layout_is_worth_more(
-    narrow: list[Offer], wide: list[Offer], load: list[Level], mib: int
+    narrow: list[PricedArm], wide: list[PricedArm], load: list[LoadLevel], mib: int
 ):
-    found, terms = dict(zip(LAYOUTS, (narrow, wide), strict=True)), Terms(mib * MIB, 2)
+    found, terms = dict(zip(LAYOUTS, (narrow, wide), strict=True)), ResidencyBounds(mib * MIB, 2)
 
     planned = plan(found, load, terms)
 
@@ -82,10 +85,13 @@ def test_no_subset_of_arms_on_any_layout_is_worth_more(
 @few
 @given(offers(), levels, st.integers(8, 24), st.data())
 def test_what_is_kept_is_within_the_threshold_of_the_best(
-    found: list[Offer], load: list[Level], mib: int, data: st.DataObject
+    found: list[PricedArm], load: list[LoadLevel], mib: int, data: st.DataObject
 ):
     held = data.draw(st.sets(st.sampled_from([o.arm for o in found]), min_size=1))
-    present, terms = Residency(LAYOUTS[0], frozenset(held)), Terms(mib * MIB, 2, gain=0.01)
+    present, terms = (
+        ResidentSet(LAYOUTS[0], frozenset(held)),
+        ResidencyBounds(mib * MIB, 2, gain=0.01),
+    )
 
     planned = plan({LAYOUTS[0]: found}, load, terms, present)
 
@@ -98,18 +104,18 @@ def test_what_is_kept_is_within_the_threshold_of_the_best(
 @few
 @given(offers(), levels, st.integers(8, 20), st.integers(0, 20))
 def test_more_memory_never_lowers_the_value(
-    found: list[Offer], load: list[Level], mib: int, more: int
+    found: list[PricedArm], load: list[LoadLevel], mib: int, more: int
 ):
-    less = plan({LAYOUTS[0]: found}, load, Terms(mib * MIB, 2))
-    with_more = plan({LAYOUTS[0]: found}, load, Terms((mib + more) * MIB, 2))
+    less = plan({LAYOUTS[0]: found}, load, ResidencyBounds(mib * MIB, 2))
+    with_more = plan({LAYOUTS[0]: found}, load, ResidencyBounds((mib + more) * MIB, 2))
 
     assert with_more.value >= less.value - 1e-6
 
 
 @few
 @given(offers(), levels, st.integers(8, 24))
-def test_the_plan_fits_its_memory(found: list[Offer], load: list[Level], mib: int):
-    planned = plan({LAYOUTS[0]: found}, load, Terms(mib * MIB, 2))
+def test_the_plan_fits_its_memory(found: list[PricedArm], load: list[LoadLevel], mib: int):
+    planned = plan({LAYOUTS[0]: found}, load, ResidencyBounds(mib * MIB, 2))
 
     held = [o for o in found if o.arm in planned.residency.arms]
     assert len(held) > 0
@@ -119,10 +125,10 @@ def test_the_plan_fits_its_memory(found: list[Offer], load: list[Level], mib: in
 @few
 @given(offers(), levels, st.integers(8, 24))
 def test_an_arm_that_costs_more_and_gives_less_is_never_held(
-    found: list[Offer], load: list[Level], mib: int
+    found: list[PricedArm], load: list[LoadLevel], mib: int
 ):
     best = max(found, key=lambda o: o.accuracy)
-    worse = Offer(
+    worse = PricedArm(
         Arm("worse", "scripted"),
         best.accuracy - 0.01,
         1.1 * best.row_s,
@@ -130,6 +136,6 @@ def test_an_arm_that_costs_more_and_gives_less_is_never_held(
         best.load_s,
     )
 
-    planned = plan({LAYOUTS[0]: [*found, worse]}, load, Terms(mib * MIB, 2))
+    planned = plan({LAYOUTS[0]: [*found, worse]}, load, ResidencyBounds(mib * MIB, 2))
 
     assert worse.arm not in planned.residency.arms

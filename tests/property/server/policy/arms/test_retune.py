@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from profiler.speed.curve import FLAT, MOST, bend, observe
 from server.policy.arms import retune
-from server.policy.arms.probing import Slack, Spent, next_probe
+from server.policy.arms.probing import ShadowBudget, Slack, next_probe
 from tests.support.builders import three_arms
 
 SECONDS = st.floats(1e-7, 1e4)
@@ -23,12 +23,12 @@ def test_told_tables_rise_and_stay_positive_and_finite(
     state = retune.with_arms(retune.Known(), arms)
 
     for i, (arm, rows, took_s, added_s, shadow) in enumerate(runs):
-        ran = retune.Ran(arms[arm].arm, rows, took_s, took_s + added_s, 0.1 * i, shadow)
+        ran = retune.LatencySample(arms[arm].arm, rows, took_s, took_s + added_s, 0.1 * i, shadow)
         state, _ = retune.observe(state, ran, ())
     if renewed:
         state = retune.renewed(state, 1.5)
 
-    for told in (*state.told.values(), *retune.arms_now(state)):
+    for told in (*state.effective.values(), *retune.arms_now(state)):
         for table in (told.mean_s, told.upper_s):
             assert all(0.0 < s < math.inf for s in table[1:])
             assert all(a <= b * (1.0 + 1e-9) for a, b in pairwise(table))
@@ -46,7 +46,9 @@ def test_with_exact_batches_every_prediction_becomes_exact(truths: list[tuple[in
     for i in range(400):
         for rows, factor in factors.items():
             took_s = factor * arm.mean_s[rows]
-            state, _ = retune.observe(state, retune.Ran(arm.arm, rows, took_s, took_s, 0.1 * i))
+            state, _ = retune.observe(
+                state, retune.LatencySample(arm.arm, rows, took_s, took_s, 0.1 * i)
+            )
 
     for rows, factor in factors.items():
         predicted_s = retune.predicted_s(state, arm.arm, rows)
@@ -72,7 +74,7 @@ def test_no_shadow_runs_while_somebody_waits_or_all_work(
 ):
     known = retune.with_arms(retune.Known(), three_arms())
 
-    probe = next_probe(known, Slack(rate_rps, workers, idle, waiting, slo_s), Spent(), 0.0)
+    probe = next_probe(known, Slack(rate_rps, workers, idle, waiting, slo_s), ShadowBudget(), 0.0)
 
     if waiting or not idle:
         assert probe is None

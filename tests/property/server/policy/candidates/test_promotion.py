@@ -16,8 +16,8 @@ from server.policy.candidates.candidacy import (
     Promoted,
     Rejected,
     RolledBack,
-    Rules,
     Timed,
+    TrialRules,
     Unusable,
 )
 from server.policy.candidates.frontier import covered, gain_of, slowed
@@ -40,7 +40,7 @@ judged: st.SearchStrategy[Event] = st.one_of(
     st.builds(Unusable, st.just("broken")),
 )
 lives = st.builds(
-    Life, st.builds(Claim, shares, st.floats(0.0, 0.1)), rules=st.just(Rules(16, 5.0))
+    Life, st.builds(Claim, shares, st.floats(0.0, 0.1)), rules=st.just(TrialRules(16, 5.0))
 )
 
 

@@ -35,10 +35,10 @@ def test_a_batch_fits_its_arm_suits_its_members_and_is_in_time_by_its_own_estima
     decision = adaptive(arms)(waiting, outlook, NOW_S)
 
     if isinstance(decision, Run):
-        assert decision.arm in arms
-        assert 1 <= decision.rows <= decision.arm.max_batch
-        assert all(t.accepts(decision.arm) for t in decision.tickets)
-        finish_s = NOW_S + decision.arm.upper_s[decision.rows]
+        assert decision.profile in arms
+        assert 1 <= decision.rows <= decision.profile.max_batch
+        assert all(t.accepts(decision.profile) for t in decision.tickets)
+        finish_s = NOW_S + decision.profile.upper_s[decision.rows]
         assert all(finish_s <= t.deadline_s + 1e-9 for t in decision.tickets)
 
 
@@ -88,7 +88,7 @@ def test_more_load_never_lowers_the_chosen_throughput(count: int, rates: list[fl
 
 def _throughput_rps(decision: object) -> float:
     assert isinstance(decision, Run)
-    return decision.rows / decision.arm.mean_s[decision.rows]
+    return decision.rows / decision.profile.mean_s[decision.rows]
 
 
 def _can_be_in_time(ticket: Ticket, arms: Sequence[ArmProfile]) -> bool:

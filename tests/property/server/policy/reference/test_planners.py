@@ -34,9 +34,9 @@ def test_every_ticket_is_answered_or_dropped_once_and_every_answer_is_in_time_an
         gone += [drop.ticket.id for drop in decision.dropped]
         if isinstance(decision, Run):
             gone += [ticket.id for ticket in decision.tickets]
-            assert 1 <= decision.rows <= decision.arm.max_batch
-            finish_s = now_s + decision.arm.upper_s[decision.rows]
-            assert all(t.accepts(decision.arm) for t in decision.tickets)
+            assert 1 <= decision.rows <= decision.profile.max_batch
+            finish_s = now_s + decision.profile.upper_s[decision.rows]
+            assert all(t.accepts(decision.profile) for t in decision.tickets)
             assert all(finish_s <= t.deadline_s + 1e-9 for t in decision.tickets)
 
     assert sorted(gone) == [ticket.id for ticket in sorted(waiting, key=lambda t: t.id)]
@@ -53,7 +53,7 @@ def _served(
         gone = {drop.ticket.id for drop in decision.dropped}
         if isinstance(decision, Run):
             gone |= {ticket.id for ticket in decision.tickets}
-            now_s += decision.arm.mean_s[decision.rows]
+            now_s += decision.profile.mean_s[decision.rows]
         elif isinstance(decision, Idle):
             assert len(gone) == len(queue), "idle while tickets wait"
         else:

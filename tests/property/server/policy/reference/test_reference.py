@@ -51,9 +51,9 @@ def test_every_batch_fits_its_arm_and_every_member_accepts_it(
 ):
     for decision in _served(name, arms, waiting, rate_rps):
         if isinstance(decision, Run):
-            assert decision.arm in arms
-            assert 1 <= decision.rows <= decision.arm.max_batch
-            assert all(ticket.accepts(decision.arm) for ticket in decision.tickets)
+            assert decision.profile in arms
+            assert 1 <= decision.rows <= decision.profile.max_batch
+            assert all(ticket.accepts(decision.profile) for ticket in decision.tickets)
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -94,9 +94,9 @@ def _served(
         yield decision
         if isinstance(decision, Run):
             queue.pop(decision.tickets)
-            busy_s = decision.arm.mean_s[decision.rows]
+            busy_s = decision.profile.mean_s[decision.rows]
             now_s += busy_s
-            finished = (Finished(decision.arm.arm, decision.rows, busy_s),)
+            finished = (Finished(decision.profile.arm, decision.rows, busy_s),)
             outlook = Outlook(rate_rps, 1, len(waiting), finished)
         elif isinstance(decision, Idle):
             assert not queue, "idle while tickets wait"

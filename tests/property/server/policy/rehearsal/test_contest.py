@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.policy.rehearsal.contest import Contest, Rules, judge
+from server.policy.rehearsal.contest import Contest, ContestRules, judge
 
 NAMES = ("calm", "burst", "drain")
 scores = st.fixed_dictionaries({name: st.floats(0.0, 1.0) for name in NAMES})
@@ -13,7 +13,7 @@ scores = st.fixed_dictionaries({name: st.floats(0.0, 1.0) for name in NAMES})
 
 @given(st.lists(scores, max_size=12))
 def test_who_takes_over_leads_by_the_margin_in_that_window(windows: list[dict[str, float]]):
-    rules, contest = Rules(), Contest("calm")
+    rules, contest = ContestRules(), Contest("calm")
 
     for window in windows:
         before = contest.in_force
@@ -32,7 +32,7 @@ def test_a_load_that_does_not_change_is_settled_after_one_change(window: dict[st
 
     changes = sum(a != b for a, b in pairwise(forces))
     assert changes <= 1
-    assert max(window.values()) - window[forces[-1]] < Rules().margin
+    assert max(window.values()) - window[forces[-1]] < ContestRules().margin
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12), st.floats(0.0, 0.0019))

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from server.metrics import Metrics
 from server.policy import registry
 from server.policy.arms.incidents import Failed, Probed
-from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step, Trial
+from server.runtime.dispatch.dispatcher import CanaryRun, Dispatcher, Limits, Step
 from server.runtime.dispatch.jobs import Answer, Batch, Job
 from server.runtime.dispatch.waiting import MOST_RETRIES
 from tests.support.builders import a_profile
@@ -103,8 +103,8 @@ class Ledger:
 
     def step(self) -> bool:
         """Take the next step; False where there is none left."""
-        while isinstance(step := self.dispatcher.next_step(), Trial):
-            self.dispatcher.quarantine.tell(Probed(step.arm.arm, True, 1e-3, 1e-3))
+        while isinstance(step := self.dispatcher.next_step(), CanaryRun):
+            self.dispatcher.quarantine.tell(Probed(step.profile.arm, True, 1e-3, 1e-3))
         if step is not None:
             assert step.rows == sum(job.rows for job in step.jobs) <= 8
             self.run.update(id(job) for job in step.jobs)
@@ -114,7 +114,7 @@ class Ledger:
     def finish(self) -> None:
         if self.steps:
             step = self.steps.pop(0)
-            batch = Batch(step.arm, "fp32", step.rows, step.begun_s, step.begun_s, step.begun_s)
+            batch = Batch(step.profile, "fp32", step.rows, step.begun_s, step.begun_s, step.begun_s)
             self.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
 
 

@@ -12,22 +12,22 @@ from server.sharing.planner.feedback import (
     MARGIN,
     SILENCE_S,
     Keep,
+    Memory,
     Own,
     Recalibrate,
-    Seen,
     Spent,
-    State,
     Stretch,
+    Usage,
     look,
     moved,
 )
-from server.sharing.planner.workload import Costs
+from server.sharing.planner.workload import NetworkCosts
 
-COSTS = Costs({0: 0.0, 2: 0.01, 5: 0.03}, {("a", 2): 0.02, ("b", 5): 0.01})
+COSTS = NetworkCosts({0: 0.0, 2: 0.01, 5: 0.03}, {("a", 2): 0.02, ("b", 5): 0.01})
 FACTORS = st.floats(0.2, 5.0)
 
 
-def a_second(times: float, frames: float = 10.0, lost: float = 0.0) -> Seen:
+def a_second(times: float, frames: float = 10.0, lost: float = 0.0) -> Usage:
     """Everything `times` as dear as planned."""
     spent: dict[Stretch | Own, Spent] = {
         Stretch(0, 2): Spent(frames, frames * 0.01 * times),
@@ -36,12 +36,12 @@ def a_second(times: float, frames: float = 10.0, lost: float = 0.0) -> Seen:
         Own("b", 5): Spent(frames, frames * 0.01 * times),
     }
     busy_s = sum(part.seconds for part in spent.values())
-    return Seen(spent, busy_s, planned=2 * frames + lost, analysed=2 * frames, lost=lost)
+    return Usage(spent, busy_s, planned=2 * frames + lost, analysed=2 * frames, lost=lost)
 
 
-def verdicts(seen: list[Seen]) -> list[tuple[float, Recalibrate]]:
+def verdicts(seen: list[Usage]) -> list[tuple[float, Recalibrate]]:
     """One look a second, with the costs last decided on."""
-    state, costs = State(), COSTS
+    state, costs = Memory(), COSTS
     told: list[tuple[float, Recalibrate]] = []
     for second, one in enumerate(seen):
         state, verdict = look(state, one, costs, float(second))
@@ -66,7 +66,7 @@ def test_what_lasts_beyond_the_margin_is_redone_with_the_costs_measured(times: f
 
 
 def test_once_redone_with_true_costs_there_is_peace():
-    state, costs, told = State(), COSTS, 0
+    state, costs, told = Memory(), COSTS, 0
     for second in range(100):
         state, verdict = look(state, a_second(3.0), costs, float(second))
         if isinstance(verdict, Recalibrate):
@@ -96,8 +96,8 @@ def test_on_a_device_that_is_hardly_used_evidence_gathers_for_longer(times: floa
 
 
 def test_a_segment_that_was_taken_to_cost_nothing_does_not_do_so_for_ever():
-    costs = Costs({0: 0.0, 2: 0.03, 5: 0.03}, COSTS.heads)
-    state, told = State(), 0
+    costs = NetworkCosts({0: 0.0, 2: 0.03, 5: 0.03}, COSTS.heads)
+    state, told = Memory(), 0
     for second in range(100):
         state, verdict = look(state, a_second(1.5), costs, float(second))
         if isinstance(verdict, Recalibrate):
@@ -125,7 +125,7 @@ def test_frames_lost_though_costs_look_right_make_all_dearer():
 
 def test_a_stream_that_sends_too_much_and_loses_it_says_nothing_of_costs():
     seen = a_second(1.0, lost=20.0)
-    sped = Seen(seen.spent, seen.busy_s, planned=20.0, analysed=seen.analysed, lost=seen.lost)
+    sped = Usage(seen.spent, seen.busy_s, planned=20.0, analysed=seen.analysed, lost=seen.lost)
 
     assert verdicts([sped] * 20) == []
 
@@ -139,7 +139,7 @@ def test_frames_that_come_late_to_an_idle_device_say_nothing_of_costs(lost: floa
 
 def test_work_between_the_networks_is_charged_to_them():
     seen = a_second(1.0)
-    heavy = Seen(seen.spent, 2 * seen.busy_s, seen.planned, seen.analysed)
+    heavy = Usage(seen.spent, 2 * seen.busy_s, seen.planned, seen.analysed)
     (_, first), *_ = verdicts([heavy] * 20)
 
     assert abs(moved(heavy, first.costs) - 1) < 1e-9
@@ -156,4 +156,4 @@ def test_recalibrated_stems_never_fall_with_depth(times: list[float]):
 def test_costs_unknown_to_the_feedback_leave_it_calm():
     gone: dict[Stretch | Own, Spent] = {Own("gone", 2): Spent(10, 9.0)}
 
-    assert look(State(), Seen(gone, 9.0), COSTS, 0.0)[1] == Keep()
+    assert look(Memory(), Usage(gone, 9.0), COSTS, 0.0)[1] == Keep()

@@ -6,21 +6,21 @@ from server.policy.arms.probing import (
     GAP_S,
     SHARE,
     Probe,
+    ShadowBudget,
     Slack,
-    Spent,
     after,
     next_probe,
     sizes,
     stale,
 )
-from server.policy.arms.retune import Known, Ran, observe, renewed, with_arms
+from server.policy.arms.retune import Known, LatencySample, observe, renewed, with_arms
 from tests.support.builders import a_profile
 
 SMALL = a_profile("small", 0.7, 0.004)
 LARGE = a_profile("large", 0.8, 0.012)
 USELESS = a_profile("useless", 0.6, 0.050)
 IDLE = Slack(rate_rps=0.0, workers=1, idle=1, waiting=0, slo_s=0.1)
-FREE = Spent()
+FREE = ShadowBudget()
 NOW_S = 100.0
 
 
@@ -29,7 +29,7 @@ def ran_everywhere(state: Known, at_s: float = NOW_S) -> Known:
     for arm in (SMALL, LARGE, USELESS):
         for rows in (1, 2, 4, 8, 16) * 3:
             took_s = arm.mean_s[rows]
-            state, _ = observe(state, Ran(arm.arm, rows, took_s, took_s, at_s))
+            state, _ = observe(state, LatencySample(arm.arm, rows, took_s, took_s, at_s))
     return state
 
 
@@ -44,7 +44,9 @@ def all_probes(state: Known, now_s: float) -> list[Probe]:
         found.append(probe)
         state, _ = observe(
             state,
-            Ran(probe.arm, probe.rows, probe.expected_s, probe.expected_s, now_s, shadow=True),
+            LatencySample(
+                probe.arm, probe.rows, probe.expected_s, probe.expected_s, now_s, shadow=True
+            ),
         )
         assert len(found) < 200, "it never has enough"
     return found
@@ -69,7 +71,7 @@ def test_a_change_of_the_machine_makes_the_arms_stale_that_did_not_see_it():
     state = ran_everywhere(known())
     for i in range(20):
         took_s = 2.0 * SMALL.mean_s[1]
-        state, _ = observe(state, Ran(SMALL.arm, 1, took_s, took_s, NOW_S + 0.01 * i))
+        state, _ = observe(state, LatencySample(SMALL.arm, 1, took_s, took_s, NOW_S + 0.01 * i))
 
     probe = next_probe(state, IDLE, FREE, NOW_S + 1.0)
 

@@ -13,21 +13,21 @@ from server.policy.arms.incidents import (
     Hung,
     Out,
     Overdue,
-    Probe,
     Probed,
     Ran,
     Returned,
+    RunCanary,
     Stay,
     Verdict,
 )
 from server.policy.decision import Arm
 
 A, B, C = Arm("a", "scripted"), Arm("b", "scripted"), Arm("c", "scripted")
-ARMS = q.with_arms(q.State(), [A, B, C])
+ARMS = q.with_arms(q.Cases(), [A, B, C])
 OK_S, SLOW_S = 0.003, 0.03
 
 
-def after(state: q.State, *events: tuple[float, Event]) -> tuple[q.State, list[Verdict]]:
+def after(state: q.Cases, *events: tuple[float, Event]) -> tuple[q.Cases, list[Verdict]]:
     """The state after these events, each at its time (s), and all verdicts."""
     verdicts: list[Verdict] = []
     for now_s, event in events:
@@ -36,7 +36,7 @@ def after(state: q.State, *events: tuple[float, Event]) -> tuple[q.State, list[V
     return state, verdicts
 
 
-def failed(state: q.State = ARMS, arm: Arm = A, now_s: float = 0.0) -> q.State:
+def failed(state: q.Cases = ARMS, arm: Arm = A, now_s: float = 0.0) -> q.Cases:
     """`arm` failed, and so did its canary."""
     return after(state, (now_s, Failed(arm, canary_passed=False)))[0]
 
@@ -53,7 +53,7 @@ def test_an_arm_whose_canary_fails_is_out_at_once():
 
 
 def test_the_last_arm_is_out_too_when_it_fails():
-    state, verdicts = after(q.with_arms(q.State(), [A]), (0.0, Failed(A, canary_passed=False)))
+    state, verdicts = after(q.with_arms(q.Cases(), [A]), (0.0, Failed(A, canary_passed=False)))
 
     assert [type(v) for v in verdicts] == [Out]
     assert q.next_due_s(state) == pytest.approx(q.FIRST_S)
@@ -109,11 +109,11 @@ def test_a_hanging_run_is_given_up_and_its_arm_not_tried_before_it_returns():
 
     assert verdicts == [Out(A, "overdue", pytest.approx(1.1))]
     assert q.next_due_s(state) == inf
-    assert (too_early, probed) == ([], [Probe(A)])
+    assert (too_early, probed) == ([], [RunCanary(A)])
 
 
 def test_even_the_last_arm_is_out_when_a_run_hangs():
-    _, verdicts = after(q.with_arms(q.State(), [A]), (1.0, Overdue(A, 0.03)), (3.0, Hung(A)))
+    _, verdicts = after(q.with_arms(q.Cases(), [A]), (1.0, Overdue(A, 0.03)), (3.0, Hung(A)))
 
     assert [v.reason for v in verdicts if isinstance(v, Out)] == ["hung"]
 
@@ -129,14 +129,14 @@ def test_a_retried_input_takes_no_further_arm_out_by_being_slow():
 def test_after_a_first_offence_one_good_probe_brings_an_arm_back():
     state, verdicts = after(failed(), *good_probe(0.2))
 
-    assert verdicts == [Probe(A), Back(A, pytest.approx(0.2))]
+    assert verdicts == [RunCanary(A), Back(A, pytest.approx(0.2))]
     assert q.out(state) == {}
 
 
 def test_only_one_worker_probes_an_arm():
     _, verdicts = after(failed(), (0.2, Free(waiting=False)), (0.2, Free(waiting=False)))
 
-    assert verdicts == [Probe(A)]
+    assert verdicts == [RunCanary(A)]
 
 
 def test_a_bad_probe_doubles_the_time_out():
@@ -161,7 +161,7 @@ def test_an_arm_that_offends_again_needs_three_good_probes():
 
     _, verdicts = after(state, *good_probe(1.0), *good_probe(1.1), *good_probe(1.2))
 
-    assert [type(v) for v in verdicts] == [Probe, Probe, Probe, Back]
+    assert [type(v) for v in verdicts] == [RunCanary, RunCanary, RunCanary, Back]
 
 
 def test_time_in_use_without_an_offence_is_credited():
@@ -178,11 +178,11 @@ def test_nobody_waits_for_a_probe_unless_it_has_been_due_for_long():
     _, busy = after(failed(), (0.2, Free(waiting=True)))
     _, patient = after(failed(), (0.11 + q.PATIENCE_S, Free(waiting=True)))
 
-    assert (busy, patient) == ([], [Probe(A)])
+    assert (busy, patient) == ([], [RunCanary(A)])
 
 
 def test_where_no_arm_is_in_use_a_long_time_out_is_cut_short():
-    state = q.with_arms(q.State({A: q.Case("failed", 0.0, 60.0, 60.0)}), [A])
+    state = q.with_arms(q.Cases({A: q.Case("failed", 0.0, 60.0, 60.0)}), [A])
 
     assert q.next_due_s(state) == pytest.approx(q.LAST_RESORT_S)
     assert q.next_due_s(q.with_arms(state, [A, B])) == pytest.approx(60.0)

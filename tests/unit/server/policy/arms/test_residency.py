@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.policy.arms.mixing import Level, Offer, expected_awg
-from server.policy.arms.residency import Layout, Residency, Terms, layouts, plan, row_s
+from server.policy.arms.mixing import LoadLevel, PricedArm, expected_awg
+from server.policy.arms.residency import Layout, ResidencyBounds, ResidentSet, layouts, plan, row_s
 from server.policy.decision import Arm
 from tests.support.builders import a_profile
 
@@ -13,9 +13,9 @@ MIB = 1 << 20
 
 def an_offer(
     name: str, accuracy: float, row_ms: float, mib: int = 10, load_s: float = 0.0
-) -> Offer:
+) -> PricedArm:
     """An arm called `name`."""
-    return Offer(Arm(name, "scripted"), accuracy, row_ms / 1e3, mib * MIB, load_s)
+    return PricedArm(Arm(name, "scripted"), accuracy, row_ms / 1e3, mib * MIB, load_s)
 
 
 SMALL, MIDDLE, LARGE = (
@@ -25,32 +25,34 @@ SMALL, MIDDLE, LARGE = (
 )
 
 
-def arms(*offers: Offer) -> frozenset[Arm]:
+def arms(*offers: PricedArm) -> frozenset[Arm]:
     """The arms of these offers."""
     return frozenset(offer.arm for offer in offers)
 
 
 def test_at_a_low_load_the_most_accurate_is_all_that_is_needed():
-    found = plan({ONE: [SMALL, MIDDLE, LARGE]}, [Level(50.0, 1.0)], Terms(100 * MIB, 1))
+    found = plan(
+        {ONE: [SMALL, MIDDLE, LARGE]}, [LoadLevel(50.0, 1.0)], ResidencyBounds(100 * MIB, 1)
+    )
 
     assert found.residency.arms == arms(LARGE)
     assert found.awg == pytest.approx(0.80)
 
 
 def test_where_memory_holds_one_the_load_says_which():
-    terms = Terms(10 * MIB, 1)
+    terms = ResidencyBounds(10 * MIB, 1)
 
-    busy = plan({ONE: [SMALL, MIDDLE, LARGE]}, [Level(500.0, 1.0)], terms)
-    quiet = plan({ONE: [SMALL, MIDDLE, LARGE]}, [Level(100.0, 1.0)], terms)
+    busy = plan({ONE: [SMALL, MIDDLE, LARGE]}, [LoadLevel(500.0, 1.0)], terms)
+    quiet = plan({ONE: [SMALL, MIDDLE, LARGE]}, [LoadLevel(100.0, 1.0)], terms)
 
     assert busy.residency.arms == arms(SMALL)
     assert quiet.residency.arms == arms(LARGE)
 
 
 def test_loads_of_both_kinds_call_for_both_kinds_of_arms():
-    levels = [Level(50.0, 0.5), Level(500.0, 0.5)]
+    levels = [LoadLevel(50.0, 0.5), LoadLevel(500.0, 0.5)]
 
-    found = plan({ONE: [SMALL, MIDDLE, LARGE]}, levels, Terms(20 * MIB, 1))
+    found = plan({ONE: [SMALL, MIDDLE, LARGE]}, levels, ResidencyBounds(20 * MIB, 1))
 
     assert found.residency.arms == arms(SMALL, LARGE)
     assert found.awg == pytest.approx(0.5 * 0.80 + 0.5 * 0.70)
@@ -58,18 +60,18 @@ def test_loads_of_both_kinds_call_for_both_kinds_of_arms():
 
 def test_an_arm_is_not_loaded_for_less_than_loading_costs():
     slow_to_load = an_offer("large", 0.80, 10.0, load_s=60.0)
-    present = Residency(ONE, arms(MIDDLE))
+    present = ResidentSet(ONE, arms(MIDDLE))
 
     soon = plan(
         {ONE: [MIDDLE, slow_to_load]},
-        [Level(50.0, 1.0)],
-        Terms(99 * MIB, 1, horizon_s=600.0),
+        [LoadLevel(50.0, 1.0)],
+        ResidencyBounds(99 * MIB, 1, horizon_s=600.0),
         present,
     )
     later = plan(
         {ONE: [MIDDLE, slow_to_load]},
-        [Level(50.0, 1.0)],
-        Terms(99 * MIB, 1, horizon_s=6000.0),
+        [LoadLevel(50.0, 1.0)],
+        ResidencyBounds(99 * MIB, 1, horizon_s=6000.0),
         present,
     )
 
@@ -79,46 +81,54 @@ def test_an_arm_is_not_loaded_for_less_than_loading_costs():
 
 def test_a_gain_below_the_threshold_changes_nothing():
     barely = an_offer("barely", 0.761, 5.0)
-    present = Residency(ONE, arms(MIDDLE))
+    present = ResidentSet(ONE, arms(MIDDLE))
 
-    found = plan({ONE: [MIDDLE, barely]}, [Level(50.0, 1.0)], Terms(10 * MIB, 1), present)
+    found = plan(
+        {ONE: [MIDDLE, barely]}, [LoadLevel(50.0, 1.0)], ResidencyBounds(10 * MIB, 1), present
+    )
 
     assert (found.residency, found.reason) == (present, "kept")
 
 
 def test_a_present_residency_that_no_longer_fits_is_given_up_however_good():
-    present = Residency(ONE, arms(SMALL, LARGE))
+    present = ResidentSet(ONE, arms(SMALL, LARGE))
 
-    found = plan({ONE: [SMALL, LARGE]}, [Level(500.0, 1.0)], Terms(10 * MIB, 1), present)
+    found = plan(
+        {ONE: [SMALL, LARGE]}, [LoadLevel(500.0, 1.0)], ResidencyBounds(10 * MIB, 1), present
+    )
 
     assert found.residency.arms == arms(SMALL)
 
 
 def test_threads_pay_where_a_row_alone_is_too_slow_for_one():
     narrow, wide = Layout(1, 2), Layout(2, 1)
-    slow = Offer(LARGE.arm, 0.80, float("inf"), 10 * MIB, 0.0)
+    slow = PricedArm(LARGE.arm, 0.80, float("inf"), 10 * MIB, 0.0)
 
     found = plan(
-        {narrow: [SMALL, slow], wide: [SMALL, LARGE]}, [Level(50.0, 1.0)], Terms(99 * MIB, 2)
+        {narrow: [SMALL, slow], wide: [SMALL, LARGE]},
+        [LoadLevel(50.0, 1.0)],
+        ResidencyBounds(99 * MIB, 2),
     )
 
-    assert found.residency == Residency(wide, arms(LARGE))
+    assert found.residency == ResidentSet(wide, arms(LARGE))
 
 
 def test_a_layout_beyond_the_cores_is_passed_over():
-    found = plan({Layout(1, 8): [SMALL], ONE: [SMALL]}, [Level(900.0, 1.0)], Terms(99 * MIB, 4))
+    found = plan(
+        {Layout(1, 8): [SMALL], ONE: [SMALL]}, [LoadLevel(900.0, 1.0)], ResidencyBounds(99 * MIB, 4)
+    )
 
     assert found.residency.layout == ONE
 
 
 def test_what_fits_nowhere_is_refused_with_the_budget_named():
     with pytest.raises(ValueError, match="fits 5 bytes"):
-        plan({ONE: [SMALL]}, [Level(50.0, 1.0)], Terms(5, 1))
+        plan({ONE: [SMALL]}, [LoadLevel(50.0, 1.0)], ResidencyBounds(5, 1))
 
 
 def test_no_load_is_refused():
     with pytest.raises(ValueError, match="no load"):
-        plan({ONE: [SMALL]}, [], Terms(99 * MIB, 1))
+        plan({ONE: [SMALL]}, [], ResidencyBounds(99 * MIB, 1))
 
 
 def test_layouts_fill_the_cores():
@@ -134,4 +144,4 @@ def test_a_row_costs_least_in_the_best_batch_within_half_the_bound():
 
 
 def test_nothing_in_memory_is_worth_nothing():
-    assert expected_awg([], 1, [Level(10.0, 1.0)]) == 0.0
+    assert expected_awg([], 1, [LoadLevel(10.0, 1.0)]) == 0.0

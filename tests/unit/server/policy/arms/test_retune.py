@@ -6,8 +6,8 @@ import pytest
 
 from server.policy.arms.retune import (
     Known,
-    Ran,
-    Running,
+    LatencySample,
+    RunningBatch,
     arms_now,
     forgotten,
     is_starved,
@@ -36,9 +36,11 @@ def calm(batches: int = 100) -> Known:
     return state
 
 
-def ran(speed: float = 1.0, at_s: float = 10.0, added_s: float = 0.0, rows: int = 2) -> Ran:
+def ran(
+    speed: float = 1.0, at_s: float = 10.0, added_s: float = 0.0, rows: int = 2
+) -> LatencySample:
     took_s = LARGE.mean_s[rows] * speed
-    return Ran(LARGE.arm, rows, took_s, took_s + added_s, at_s)
+    return LatencySample(LARGE.arm, rows, took_s, took_s + added_s, at_s)
 
 
 def test_an_arm_is_known_as_profiled_until_something_ran():
@@ -69,7 +71,7 @@ def test_a_machine_at_half_its_speed_is_news_after_two_batches_for_every_arm():
 
 
 def test_with_another_batch_overdue_one_is_enough():
-    running = [Running(SMALL.arm, 1, 1.9 * SMALL.mean_s[1])]
+    running = [RunningBatch(SMALL.arm, 1, 1.9 * SMALL.mean_s[1])]
 
     _, arms = observe(calm(), ran(speed=2.0), running)
 
@@ -108,7 +110,7 @@ def test_what_serving_adds_is_part_of_every_cost():
 
 def test_an_arm_that_was_never_made_known_is_refused():
     with pytest.raises(KeyError):
-        observe(calm(), Ran(Arm("other", "scripted"), 1, 0.01, 0.01, 0.0))
+        observe(calm(), LatencySample(Arm("other", "scripted"), 1, 0.01, 0.01, 0.0))
 
 
 def test_two_backends_of_one_variant_are_learnt_apart():
@@ -117,7 +119,7 @@ def test_two_backends_of_one_variant_are_learnt_apart():
     for i in range(200):
         state, _ = observe(state, ran(at_s=0.02 * i))
         took_s = 1.5 * other.mean_s[2]
-        state, _ = observe(state, Ran(other.arm, 2, took_s, took_s, 0.02 * i + 0.01))
+        state, _ = observe(state, LatencySample(other.arm, 2, took_s, took_s, 0.02 * i + 0.01))
 
     assert predicted_s(state, LARGE.arm, 2) == pytest.approx(LARGE.mean_s[2], rel=0.03)
     assert predicted_s(state, other.arm, 2) == pytest.approx(1.5 * other.mean_s[2], rel=0.03)
@@ -160,15 +162,17 @@ def test_on_other_hardware_margins_are_wider_and_no_arm_is_known_well():
 
     after = renewed(before, 1.5)
 
-    assert after.told[LARGE.arm].mean_s == pytest.approx(before.told[LARGE.arm].mean_s, rel=0.06)
-    assert after.told[LARGE.arm].upper_s[2] > 1.3 * before.told[LARGE.arm].upper_s[2]
+    assert after.effective[LARGE.arm].mean_s == pytest.approx(
+        before.effective[LARGE.arm].mean_s, rel=0.06
+    )
+    assert after.effective[LARGE.arm].upper_s[2] > 1.3 * before.effective[LARGE.arm].upper_s[2]
     assert not after.last
 
 
 def test_an_arm_that_goes_takes_nothing_with_it_but_its_tables():
     state = without_arms(calm(), [SMALL.arm])
 
-    assert set(state.told) == set(state.profiled) == {LARGE.arm}
+    assert set(state.effective) == set(state.profiled) == {LARGE.arm}
     assert state.speed == calm().speed
 
 
@@ -179,7 +183,7 @@ def test_what_was_measured_just_now_is_believed_as_it_is():
 
     state = measured(slow, [fresh])
 
-    assert state.told[LARGE.arm].mean_s == fresh.mean_s
+    assert state.effective[LARGE.arm].mean_s == fresh.mean_s
     assert scale(state, LARGE.arm) == 1.0
 
 
@@ -188,7 +192,7 @@ def test_former_knowledge_takes_on_the_arms_of_today():
 
     state = like(before, today)
 
-    assert set(state.told) == set(today.told)
+    assert set(state.effective) == set(today.effective)
     assert state.speed == before.speed
 
 
@@ -201,7 +205,7 @@ def test_what_was_learnt_must_not_keep_everybody_out_for_ever():
     again = forgotten(state)
 
     assert not is_starved(again, 0.05)
-    assert again.told[SMALL.arm].mean_s == SMALL.mean_s
+    assert again.effective[SMALL.arm].mean_s == SMALL.mean_s
     assert last_ran_s(state) == 11.0
 
 

@@ -23,9 +23,9 @@ from server.policy.candidates.candidacy import (
     Rejected,
     RollBack,
     RolledBack,
-    Rules,
     Timed,
     Trial,
+    TrialRules,
     Unusable,
     Verdict,
 )
@@ -35,7 +35,7 @@ SMALL, LARGE = a_profile("small", 0.7, 0.003), a_profile("large", 0.8, 0.012)
 OTHERS = [SMALL, LARGE]
 GOOD, SLOW = a_profile("new", 0.75, 0.006), a_profile("new", 0.75, 0.016)
 REFERENCE = Claim(0.8)
-RULES = Rules(least_rows=64, probation_s=600.0)
+RULES = TrialRules(least_rows=64, probation_s=600.0)
 NEW = Life(Claim(0.75), rules=RULES)
 ON_TRIAL = replace(NEW, stage=Trial())
 SERVING = replace(NEW, stage=Promoted(600.0))
@@ -219,7 +219,7 @@ def test_a_verdict_is_final(stage: p.Stage, event: Event):
 def test_arms_that_have_not_run_lately_do_not_count_against_it():
     known = retune.with_arms(retune.Known(), [GOOD, SMALL, LARGE])
     for arm, at_s in ((SMALL, 1.0), (LARGE, 20.0)):
-        known, _ = retune.observe(known, retune.Ran(arm.arm, 1, 0.003, 0.003, at_s))
+        known, _ = retune.observe(known, retune.LatencySample(arm.arm, 1, 0.003, 0.003, at_s))
 
     look = p.seen(known, "new", 21.0)
 

@@ -20,7 +20,7 @@ def test_a_lone_ticket_with_time_gets_the_most_accurate_arm_at_once():
     step = adaptive(three_arms())(tickets(1), an_outlook(), 0.0)
 
     assert isinstance(step, Run)
-    assert step.arm.arm.variant == "large"
+    assert step.profile.arm.variant == "large"
     assert step.reason == "drain"
 
 
@@ -28,14 +28,14 @@ def test_a_tight_deadline_gets_the_best_arm_that_is_in_time():
     step = adaptive(three_arms())(tickets(1, slo_s=0.009), an_outlook(), 0.0)
 
     assert isinstance(step, Run)
-    assert step.arm.arm.variant == "middle"
+    assert step.profile.arm.variant == "middle"
 
 
 def test_a_heavy_load_gets_the_smallest_arm_and_a_batch():
     step = adaptive(three_arms())(tickets(20, gap_s=0.002), an_outlook(rate_rps=450), 0.04)
 
     assert isinstance(step, Run)
-    assert step.arm.arm.variant == "small"
+    assert step.profile.arm.variant == "small"
     assert step.rows > 1
 
 
@@ -70,9 +70,9 @@ def test_a_pin_and_a_demand_are_honoured_though_they_cost_more():
     second = policy(waiting[1:], an_outlook(400), 0.0)
 
     assert isinstance(first, Run)
-    assert (first.arm.arm.variant, [t.id for t in first.tickets]) == ("middle", [0])
+    assert (first.profile.arm.variant, [t.id for t in first.tickets]) == ("middle", [0])
     assert isinstance(second, Run)
-    assert second.arm.arm.variant == "large"
+    assert second.profile.arm.variant == "large"
 
 
 def test_tickets_of_other_demands_join_a_batch_that_suits_them():
@@ -121,4 +121,4 @@ def test_a_ticket_without_a_deadline_is_served():
     step = adaptive(three_arms())([a_ticket(slo_s=float("inf"))], an_outlook(), 0.0)
 
     assert isinstance(step, Run)
-    assert step.arm.arm.variant == "large"
+    assert step.profile.arm.variant == "large"

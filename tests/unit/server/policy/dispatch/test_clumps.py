@@ -43,4 +43,4 @@ def test_a_policy_that_expects_clumps_keeps_its_batches_shorter():
 
     steps = [adaptive(arms)(tickets(1, slo_s=0.05), outlook, 0.0) for outlook in (calm, clumped)]
 
-    assert [s.arm.arm.variant for s in steps if isinstance(s, Run)] == ["fine", "fast"]
+    assert [s.profile.arm.variant for s in steps if isinstance(s, Run)] == ["fine", "fast"]

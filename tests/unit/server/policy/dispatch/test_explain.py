@@ -13,7 +13,7 @@ def test_the_best_candidate_is_what_was_decided():
     best = candidates(three_arms(), waiting, outlook, 0.03)[0]
 
     assert isinstance(step, Run)
-    assert (best.variant, best.rows) == (step.arm.arm.variant, step.rows)
+    assert (best.variant, best.rows) == (step.profile.arm.variant, step.rows)
 
 
 def test_it_is_so_among_tickets_that_differ_too():
@@ -23,7 +23,7 @@ def test_it_is_so_among_tickets_that_differ_too():
     best = candidates(three_arms(), waiting, an_outlook(), 0.0)[0]
 
     assert isinstance(step, Run)
-    assert (best.variant, best.rows) == (step.arm.arm.variant, step.rows)
+    assert (best.variant, best.rows) == (step.profile.arm.variant, step.rows)
 
 
 def test_what_would_be_late_comes_last_and_without_a_worth():

@@ -44,7 +44,7 @@ def test_a_ticket_that_was_passed_over_is_not_made_late_by_a_batch_behind_it():
 
     assert isinstance(step, Run)
     if 1 not in {t.id for t in step.tickets}:
-        assert step.arm.mean_s[step.rows] + arms[1].upper_s[1] <= 0.031
+        assert step.profile.mean_s[step.rows] + arms[1].upper_s[1] <= 0.031
 
 
 def test_the_arms_of_a_batch_suit_its_first_ticket():
@@ -54,4 +54,4 @@ def test_the_arms_of_a_batch_suit_its_first_ticket():
 
     assert isinstance(step, Run)
     assert step.tickets[0].id == 0
-    assert step.arm.accuracy >= 0.8
+    assert step.profile.accuracy >= 0.8

@@ -10,7 +10,7 @@ ALL = 0b111
 def price(rows: int = 1, rate_rps: float = 0.0, workers: int = 1) -> float:
     planner = Planner(three_arms(), DEFAULT)
     table = planner.costs(ALL, 0.1)
-    return planner.plan(table, 0.1, rows, an_outlook(rate_rps, workers), 0.0).price
+    return planner.pricing(table, 0.1, rows, an_outlook(rate_rps, workers), 0.0).price
 
 
 def test_a_demand_and_a_pin_leave_the_arms_that_meet_both():
@@ -43,4 +43,4 @@ def test_when_more_wait_than_can_be_served_time_is_as_dear_as_it_gets():
 def test_serving_a_waiting_row_is_always_worth_something():
     planner = Planner(three_arms(), DEFAULT)
 
-    assert planner.plan(planner.costs(ALL, 0.1), 0.1, 0, an_outlook(1e6), 0.0).stay > 0
+    assert planner.pricing(planner.costs(ALL, 0.1), 0.1, 0, an_outlook(1e6), 0.0).stay > 0

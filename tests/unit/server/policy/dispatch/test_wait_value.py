@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from server.policy.dispatch.wait_value import prospects
+from server.policy.dispatch.wait_value import wait_value
 from tests.support.builders import a_profile, three_arms
 
 
 def at(rows: int, slack_s: float) -> float:
-    found = prospects(three_arms(), slo_s=0.1, share=0.5)
+    found = wait_value(three_arms(), slo_s=0.1, share=0.5)
     return float(found.at(np.array([rows]), np.array([slack_s]))[0])
 
 
@@ -34,4 +34,4 @@ def test_where_nothing_is_in_time_the_least_accuracy_stands():
 
 
 def test_a_variant_of_unknown_accuracy_is_still_worth_something():
-    assert prospects([a_profile(accuracy=0.0)], 0.1, 0.5).least > 0.0
+    assert wait_value([a_profile(accuracy=0.0)], 0.1, 0.5).least > 0.0

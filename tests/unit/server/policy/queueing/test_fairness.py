@@ -2,11 +2,11 @@
 
 import pytest
 
-from server.policy.queueing.fairness import Fairness, Tally, observe, values
+from server.policy.queueing.fairness import Attainment, Fairness, observe, values
 
 
 def seen(weights: dict[str, float], **tallies: tuple[float, float]) -> dict[str, float]:
-    news = {name: Tally(ended, in_time) for name, (ended, in_time) in tallies.items()}
+    news = {name: Attainment(ended, in_time) for name, (ended, in_time) in tallies.items()}
     return dict(values(observe(Fairness(weights), news, 1.0)))
 
 
@@ -43,8 +43,8 @@ def test_values_are_one_on_average_over_what_came():
 
 
 def test_what_is_long_past_is_forgotten():
-    state = observe(Fairness(), {"a": Tally(1000, 0), "b": Tally(1000, 1000)}, 0.0)
+    state = observe(Fairness(), {"a": Attainment(1000, 0), "b": Attainment(1000, 1000)}, 0.0)
 
-    later = values(observe(state, {"a": Tally(100, 100), "b": Tally(100, 100)}, 30.0))
+    later = values(observe(state, {"a": Attainment(100, 100), "b": Attainment(100, 100)}, 30.0))
 
     assert later["a"] == pytest.approx(later["b"], rel=0.01)

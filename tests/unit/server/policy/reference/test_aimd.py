@@ -71,4 +71,4 @@ def test_the_most_accurate_arm_that_suits_the_head_runs():
     for head, variant in ((a_ticket(), "large"), (a_ticket(variant="small"), "small")):
         step = decide([head], Outlook(), 0.0)
         assert isinstance(step, Run)
-        assert step.arm.arm.variant == variant
+        assert step.profile.arm.variant == variant

@@ -17,7 +17,7 @@ def _run(factory: PolicyFactory, waiting: Sequence[Ticket], now_s: float = 0.0) 
     """What the policy runs: the variant and the rows."""
     step = factory(three_arms())(waiting, an_outlook(), now_s)
     assert isinstance(step, Run)
-    return step.arm.arm.variant, step.rows
+    return step.profile.arm.variant, step.rows
 
 
 def test_fixed_takes_what_finishes_before_the_heads_deadline():

@@ -19,11 +19,11 @@ from server.policy.decision import (
 )
 from server.policy.reference.infaas import infaas
 from server.policy.reference.model_switching import in_time, model_switching
-from server.policy.reference.planned import Choice, serve_planned
-from server.policy.reference.planning import PERIOD_S, Load, Meter, Offline
+from server.policy.reference.planned import BatchRule, serve_planned
+from server.policy.reference.planning import PERIOD_S, ExpectedLoad, LoadMeter, Offline
 from server.policy.reference.poisson import arriving, growing
 from server.policy.reference.proteus import proteus, shared_out
-from server.policy.reference.ramsis import Table, ramsis
+from server.policy.reference.ramsis import PolicyTable, ramsis
 from server.simulator.arrivals import poisson
 from server.simulator.engine import simulate, tickets_at
 from server.simulator.setup import Setup
@@ -57,7 +57,7 @@ class _Shop:
 
 def _variant(factory: PolicyFactory, rate_rps: float, workers: int = 1) -> str:
     shop = _Shop(factory(three_arms()), workers)
-    return shop.after(3.0 * PERIOD_S, rate_rps).arm.arm.variant
+    return shop.after(3.0 * PERIOD_S, rate_rps).profile.arm.variant
 
 
 @pytest.mark.parametrize("planner", [*BY_PERIOD, ramsis])
@@ -87,8 +87,8 @@ def test_a_plan_holds_until_its_period_ends(planner: Callable[[], PolicyFactory]
     shop = _Shop(planner()(three_arms()))
     shop.after(4.0 * PERIOD_S, 5.0)
 
-    surged = shop.after(0.3 * PERIOD_S, 2000.0).arm.arm.variant
-    planned = shop.after(2.0 * PERIOD_S, 2000.0).arm.arm.variant
+    surged = shop.after(0.3 * PERIOD_S, 2000.0).profile.arm.variant
+    planned = shop.after(2.0 * PERIOD_S, 2000.0).profile.arm.variant
 
     assert (surged, planned) == ("large", "small")
 
@@ -102,56 +102,58 @@ def test_a_plan_outlives_rebuilt_tables(planner: Callable[[], PolicyFactory]):
     shop.policy = factory(three_arms())
     rebuilt = shop.after(0.05, 0.0)
 
-    assert rebuilt.arm.arm.variant == "small"
+    assert rebuilt.profile.arm.variant == "small"
 
 
 def test_infaas_takes_a_slower_variant_only_when_a_second_period_allows_it():
     shop = _Shop(infaas()(three_arms()))
     shop.after(4.0 * PERIOD_S, 400.0)
 
-    seen = [shop.after(0.5 * PERIOD_S, 5.0).arm.arm.variant for _ in range(6)]
+    seen = [shop.after(0.5 * PERIOD_S, 5.0).profile.arm.variant for _ in range(6)]
 
     assert seen[:3] == ["small"] * 3
     assert seen[-1] == "large"
 
 
 def test_at_little_load_nearly_all_are_in_time():
-    choice = Choice(a_profile(first_s=0.003), 4)
+    choice = BatchRule(a_profile(first_s=0.003), 4)
 
-    assert in_time(choice, Load(5.0, 1, SLO_S)) > 0.999
+    assert in_time(choice, ExpectedLoad(5.0, 1, SLO_S)) > 0.999
 
 
 def test_under_overload_the_share_in_time_is_capacity_over_load():
-    choice = Choice(a_profile(first_s=0.010, more_s=0.0), 4)
+    choice = BatchRule(a_profile(first_s=0.010, more_s=0.0), 4)
 
-    assert in_time(choice, Load(800.0, 1, SLO_S)) == pytest.approx(0.5, abs=0.01)
+    assert in_time(choice, ExpectedLoad(800.0, 1, SLO_S)) == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_share_in_time_falls_as_the_load_rises():
-    choice = Choice(a_profile(first_s=0.010), 4)
+    choice = BatchRule(a_profile(first_s=0.010), 4)
 
-    seen = [in_time(choice, Load(rate, 1, SLO_S)) for rate in (20.0, 60.0, 90.0, 110.0, 200.0)]
+    seen = [
+        in_time(choice, ExpectedLoad(rate, 1, SLO_S)) for rate in (20.0, 60.0, 90.0, 110.0, 200.0)
+    ]
 
     assert seen == sorted(seen, reverse=True)
     assert max(seen) <= 1.0
 
 
 def test_proteus_mixes_arms_so_that_the_workers_just_carry_the_demand():
-    plan = shared_out(three_arms(), Load(600.0, 4, SLO_S))
+    plan = shared_out(three_arms(), ExpectedLoad(600.0, 4, SLO_S))
 
     assert len(plan) > 1
     assert sum(part.share for part in plan) == pytest.approx(1.0)
 
 
 def test_proteus_keeps_the_rows_of_each_arm_to_its_share():
-    factory, load = proteus(), Load(600.0, 4, SLO_S)
+    factory, load = proteus(), ExpectedLoad(600.0, 4, SLO_S)
     decide = factory(three_arms())
     rows = Counter[str]()
     for i in range(99):
         queue = [a_ticket(j, 0.0009 * i, SLO_S) for j in range(16)]
         ran = decide(queue, Outlook(load.rate_rps, load.workers), 0.0009 * i)
         assert isinstance(ran, Run)
-        rows[ran.arm.arm.variant] += ran.rows
+        rows[ran.profile.arm.variant] += ran.rows
 
     for part in shared_out(three_arms(), load):
         served = rows[part.arm.variant] / rows.total()
@@ -175,7 +177,7 @@ def test_proteus_need_not_wait():
 
 
 def test_ramsis_runs_larger_batches_the_more_wait():
-    table = Table(three_arms(), Load(150.0, 1, SLO_S))
+    table = PolicyTable(three_arms(), ExpectedLoad(150.0, 1, SLO_S))
 
     rows = [found[1] for n in (1, 2, 4, 8, 16) if (found := table.at(n, 0.09))]
 
@@ -185,13 +187,16 @@ def test_ramsis_runs_larger_batches_the_more_wait():
 
 
 def test_ramsis_runs_a_faster_arm_when_more_is_to_come():
-    seen = [Table(three_arms(), Load(rate, 1, SLO_S)).at(4, 0.09) for rate in (10.0, 1000.0)]
+    seen = [
+        PolicyTable(three_arms(), ExpectedLoad(rate, 1, SLO_S)).at(4, 0.09)
+        for rate in (10.0, 1000.0)
+    ]
 
     assert [found[0].variant for found in seen if found] == ["large", "small"]
 
 
 def test_ramsis_knows_no_action_for_one_ticket_that_is_late_already():
-    assert Table(three_arms(), Load(10.0, 1, SLO_S)).at(1, 0.0) is None
+    assert PolicyTable(three_arms(), ExpectedLoad(10.0, 1, SLO_S)).at(1, 0.0) is None
 
 
 def test_ramsis_does_better_than_plans_for_a_period_where_arrivals_are_as_it_assumes():
@@ -208,7 +213,7 @@ def test_a_pin_and_a_demand_are_kept_to(planner: Callable[[], PolicyFactory]):
 
     seen = [planner()(three_arms())([t], Outlook(2000.0), 0.05) for t in (pinned, demanding)]
 
-    assert [s.arm.arm.variant for s in seen if isinstance(s, Run)] == ["middle", "large"]
+    assert [s.profile.arm.variant for s in seen if isinstance(s, Run)] == ["middle", "large"]
 
 
 @pytest.mark.parametrize("planner", PLANNERS)
@@ -239,14 +244,14 @@ def test_a_batch_shrinks_until_its_head_is_in_time():
     decision = _always("large", 4)(queue, Outlook(), 0.0)
 
     assert isinstance(decision, Run)
-    assert (decision.arm.arm.variant, decision.rows, decision.dropped) == ("large", 2, ())
+    assert (decision.profile.arm.variant, decision.rows, decision.dropped) == ("large", 2, ())
 
 
 def test_a_head_that_the_planned_arm_makes_late_gets_the_quickest():
     decision = _always("large", 4)([a_ticket(slo_s=0.010)], Outlook(), 0.0)
 
     assert isinstance(decision, Run)
-    assert decision.arm.arm.variant == "small"
+    assert decision.profile.arm.variant == "small"
 
 
 def test_a_firm_choice_gives_up_those_whom_its_batch_makes_late():
@@ -290,7 +295,7 @@ def test_rows_of_large_requests_count():
 
 
 def test_the_load_is_what_arrived_in_the_last_whole_period():
-    meter, head = Meter(), a_ticket(slo_s=SLO_S)
+    meter, head = LoadMeter(), a_ticket(slo_s=SLO_S)
     meter.load(head, Outlook(7.0), 0.0)
 
     loads = [meter.load(head, Outlook(7.0, 2, 5 * i), 0.1 * i) for i in range(1, 60)]
@@ -301,7 +306,7 @@ def test_the_load_is_what_arrived_in_the_last_whole_period():
 
 
 def test_the_first_load_is_the_forecast_and_a_clock_that_steps_back_begins_anew():
-    meter, head = Meter(), a_ticket()
+    meter, head = LoadMeter(), a_ticket()
     first = meter.load(head, Outlook(7.0, 1, 100), 50.0)
 
     again = meter.load(head, Outlook(9.0, 1, 0), 0.0)
@@ -310,24 +315,24 @@ def test_the_first_load_is_the_forecast_and_a_clock_that_steps_back_begins_anew(
 
 
 def test_tables_hold_for_nearby_rates_and_latencies():
-    made: list[Load] = []
+    made: list[ExpectedLoad] = []
     tables = Offline(_recording(made))
     slower = [_scaled(arm, 1.05) for arm in three_arms()]
 
-    tables.at(three_arms(), Load(100.0, 1, SLO_S))
-    tables.at(three_arms(), Load(101.0, 1, SLO_S))
-    tables.at(slower, Load(101.0, 1, SLO_S))
+    tables.at(three_arms(), ExpectedLoad(100.0, 1, SLO_S))
+    tables.at(three_arms(), ExpectedLoad(101.0, 1, SLO_S))
+    tables.at(slower, ExpectedLoad(101.0, 1, SLO_S))
 
     assert len(made) == 1
     assert made[0].rate_rps >= 101.0
 
 
 def test_tables_are_made_anew_when_an_arm_has_slowed_down():
-    made: list[Load] = []
+    made: list[ExpectedLoad] = []
     tables = Offline(_recording(made))
 
     for factor in (1.0, 1.3):
-        tables.at([_scaled(arm, factor) for arm in three_arms()], Load(100.0, 1, SLO_S))
+        tables.at([_scaled(arm, factor) for arm in three_arms()], ExpectedLoad(100.0, 1, SLO_S))
 
     assert len(made) == 2
 
@@ -348,14 +353,14 @@ def test_what_exceeds_the_longest_queue_counts_as_the_longest():
 def _always(variant: str, rows: int, firm: bool = False) -> Policy:
     """The same choice whatever waits, among the three arms."""
     arm = next(arm for arm in three_arms() if arm.arm.variant == variant)
-    choice = Choice(arm, rows, firm)
+    choice = BatchRule(arm, rows, firm)
     return serve_planned(three_arms(), lambda _near, _outlook, _now_s: choice)
 
 
-def _recording(made: list[Load]) -> Callable[[Sequence[ArmProfile], Load], int]:
+def _recording(made: list[ExpectedLoad]) -> Callable[[Sequence[ArmProfile], ExpectedLoad], int]:
     """A table that is the count of those made."""
 
-    def make(_: Sequence[ArmProfile], load: Load) -> int:
+    def make(_: Sequence[ArmProfile], load: ExpectedLoad) -> int:
         made.append(load)
         return len(made)
 

@@ -16,7 +16,7 @@ def _run(waiting: Sequence[Ticket], now_s: float = 0.0) -> tuple[str, int]:
     """With buckets 10 ms wide from 10 ms on."""
     step = slackfit(width=1.0)(ARMS)(waiting, an_outlook(), now_s)
     assert isinstance(step, Run)
-    return step.arm.arm.variant, step.rows
+    return step.profile.arm.variant, step.rows
 
 
 def test_the_bucket_is_the_one_just_below_the_slack():
@@ -44,7 +44,7 @@ def test_of_equal_batches_in_a_bucket_the_most_accurate_arm_runs():
     step = slackfit(width=1.0)(arms)(tickets(1), an_outlook(), 0.0)
 
     assert isinstance(step, Run)
-    assert step.arm.arm.variant == "better"
+    assert step.profile.arm.variant == "better"
 
 
 def test_an_arm_that_another_matches_in_everything_is_never_run():
@@ -54,7 +54,7 @@ def test_an_arm_that_another_matches_in_everything_is_never_run():
         for slack_s in (0.01, 0.02, 0.03, 0.05, 0.1):
             step = slackfit()([*ARMS, useless])(tickets(waiting, slack_s), an_outlook(), 0.0)
             assert isinstance(step, Run)
-            assert step.arm.arm.variant != "useless"
+            assert step.profile.arm.variant != "useless"
 
 
 def test_a_demanding_head_is_served_from_buckets_of_the_arms_it_accepts():

@@ -2,9 +2,9 @@
 
 import pytest
 
-from server.policy.rehearsal.contest import Contest, Rules, judge
+from server.policy.rehearsal.contest import Contest, ContestRules, judge
 
-RULES = Rules(margin=0.002, windows=3, at_once=0.02)
+RULES = ContestRules(margin=0.002, windows=3, at_once=0.02)
 
 
 def judged(contest: Contest, *windows: dict[str, float]) -> tuple[Contest, list[str]]:

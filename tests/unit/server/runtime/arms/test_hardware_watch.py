@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from profiler.hardware.changes import Change, CoresChanged
 from profiler.hardware.readings import Reading
-from server.runtime.arms.hardware_watch import Lookout
+from server.runtime.arms.hardware_watch import HardwareWatch
 from tests.support.builders import a_reading
 
 PATIENCE_S = 30.0
@@ -26,13 +26,13 @@ def test_a_core_less_is_told_once():
         heard.set()
 
     readings = [a_reading(0.0, cores=2), a_reading(0.25, cores=2), a_reading(0.5, cores=1)]
-    lookout = Lookout(1e-4, react, looking(readings))
-    lookout.start()
+    hardware_watch = HardwareWatch(1e-4, react, looking(readings))
+    hardware_watch.start()
     assert heard.wait(PATIENCE_S)
-    lookout.stop()
+    hardware_watch.stop()
 
     assert told == [CoresChanged(2, 1)]
 
 
 def test_it_may_be_stopped_before_it_began():
-    Lookout(1.0, lambda _: None, looking([a_reading()])).stop()
+    HardwareWatch(1.0, lambda _: None, looking([a_reading()])).stop()

@@ -7,7 +7,7 @@ from models.catalog import Accuracy, Family, Slo, Variant
 from profiler.hardware.fingerprint import Hardware
 from profiler.profiles import Point, Profile
 from server.policy.decision import Arm
-from server.runtime.arms.stored_profiles import Shelf
+from server.runtime.arms.stored_profiles import StoredProfiles
 
 HARDWARE = Hardware("Some CPU", 2, ("avx2",), 16, (), ("onnxruntime 1.31.1",))
 ARM = Arm("b", "onnxruntime")
@@ -23,19 +23,19 @@ ANEW = replace(ALONE, variants=(*ALONE.variants, a_variant("b", "3" * 64)))
 PROFILE = Profile("b", "fp32", "onnxruntime", "cpu", 1, (Point(1, 9, 0.01, 0.012, 0.013, 0.0101),))
 
 
-def a_shelf(folder: Path) -> Shelf:
-    shelf = Shelf(folder, BOTH, HARDWARE)
-    shelf.keep(PROFILE)
-    return shelf
+def a_shelf(folder: Path) -> StoredProfiles:
+    stored = StoredProfiles(folder, BOTH, HARDWARE)
+    stored.keep(PROFILE)
+    return stored
 
 
 def test_an_artefact_that_comes_back_has_its_profile_still(tmp_path: Path):
-    shelf = a_shelf(tmp_path)
+    stored = a_shelf(tmp_path)
 
-    shelf.adopt(ALONE)
-    shelf.adopt(BOTH)
+    stored.adopt(ALONE)
+    stored.adopt(BOTH)
 
-    assert shelf.find(ARM, 1) == PROFILE
+    assert stored.find(ARM, 1) == PROFILE
 
 
 def test_another_artefact_of_the_name_has_none_whether_it_comes_at_once_or_later(tmp_path: Path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.runtime.arms import residency
-from server.runtime.arms.residency import Berth, Residency
+from server.runtime.arms.residency import Placement, Residency
 from tests.support import zoo
 
 LONG = (
@@ -22,7 +22,7 @@ def test_an_arm_that_does_not_come_back_from_its_trial_is_out(
     monkeypatch.setattr(residency, "VET_LIMIT_S", 0.02)
     folder = tmp_path / "long"
     family = zoo.write(zoo.Exhibit("long", zoo.graph(LONG)), folder)
-    arms = Residency(family, Berth(folder, ("onnxruntime",), 1, 1))
+    arms = Residency(family, Placement(folder, ("onnxruntime",), 1, 1))
     candidate = arms.candidates()[0]
     loaded = arms.open(candidate)
     assert loaded is not None

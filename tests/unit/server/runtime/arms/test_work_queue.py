@@ -4,12 +4,12 @@ import logging
 
 import pytest
 
-from server.runtime.arms.work_queue import Tasks
+from server.runtime.arms.work_queue import WorkQueue
 
 
 def test_what_is_added_is_done_in_order_until_the_end():
     done: list[str] = []
-    tasks = Tasks()
+    tasks = WorkQueue()
     tasks.add("first", lambda: done.append("first"))
     tasks.add("second", lambda: done.append("second"))
     tasks.end()
@@ -21,7 +21,7 @@ def test_what_is_added_is_done_in_order_until_the_end():
 
 def test_an_errand_that_fails_is_logged_and_the_next_is_done(caplog: pytest.LogCaptureFixture):
     done: list[str] = []
-    tasks = Tasks()
+    tasks = WorkQueue()
     tasks.add("the broken one", lambda: 1 // 0)
     tasks.add("the next", lambda: done.append("next"))
     tasks.end()
@@ -34,7 +34,7 @@ def test_an_errand_that_fails_is_logged_and_the_next_is_done(caplog: pytest.LogC
 
 
 def test_where_nothing_is_added_the_idle_errand_is_done():
-    tasks = Tasks()
+    tasks = WorkQueue()
     seen: list[int] = []
 
     def idle() -> None:

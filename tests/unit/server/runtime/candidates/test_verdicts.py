@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from models.catalog import Accuracy, Variant
-from server.runtime.candidates.verdicts import Verdict, Verdicts
+from server.runtime.candidates.verdicts import StoredVerdict, Verdicts
 
 SHARP = Variant("sharp", "fp32", "sharp.onnx", "a" * 64, Accuracy(0.8, "test"))
-PROMOTED = Verdict("here", "sharp", "a" * 64, "promoted", "leads", 64, 60)
+PROMOTED = StoredVerdict("here", "sharp", "a" * 64, "promoted", "leads", 64, 60)
 
 
 def test_a_verdict_is_found_again_by_another_process(tmp_path: Path):
@@ -35,7 +35,7 @@ def test_a_verdict_is_of_one_artefact_on_one_machine(tmp_path: Path):
 def test_a_later_verdict_takes_the_place_of_an_earlier(tmp_path: Path):
     verdicts = Verdicts(tmp_path, "echo")
     verdicts.keep(PROMOTED)
-    verdicts.keep(Verdict("here", "sharp", "a" * 64, "rolled_back", "failed"))
+    verdicts.keep(StoredVerdict("here", "sharp", "a" * 64, "rolled_back", "failed"))
 
     content = json.loads((tmp_path / "echo.json").read_text())
 

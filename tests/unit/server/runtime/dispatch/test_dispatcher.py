@@ -12,7 +12,7 @@ from server.metrics import FamilyMetrics, Metrics
 from server.policy.arms.incidents import Failed, Overdue, Returned
 from server.policy.decision import ArmProfile, Decision, Outlook, Policy, PolicyFactory, Run, Ticket
 from server.policy.dispatch.choose import adaptive
-from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step, Trial
+from server.runtime.dispatch.dispatcher import CanaryRun, Dispatcher, Limits, Step
 from server.runtime.dispatch.jobs import Answer, Batch, Job
 from tests.support.builders import a_profile, three_arms
 
@@ -151,7 +151,7 @@ def test_finish_delivers_and_counts_each_answer_once():
     step = desk.dispatcher.next_step()
     assert step is not None
     now_s = time.monotonic()
-    batch = Batch(step.arm, "fp32", 2, now_s, now_s, now_s + 0.001)
+    batch = Batch(step.profile, "fp32", 2, now_s, now_s, now_s + 0.001)
 
     desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
 
@@ -249,7 +249,7 @@ def test_the_policy_is_told_what_arrived_and_what_ended_since_it_was_last_asked(
     assert third is not None
     assert [outlook.arrived for outlook in seen] == [4, 5, 6]
     (ended,) = seen[1].finished
-    assert (ended.arm, ended.rows) == (first.arm.arm, 2)
+    assert (ended.arm, ended.rows) == (first.profile.arm, 2)
     assert 0.0 < ended.latency_s < 60.0
     assert (seen[0].finished, seen[2].finished) == ((), ())
     assert desk.dispatcher.load().running == 2
@@ -262,7 +262,7 @@ def test_a_step_whose_jobs_were_run_apart_tells_nothing_of_speed():
     step = desk.dispatcher.next_step()
     assert step is not None
 
-    apart = Batch(step.arm, "fp32", 1, step.begun_s, step.begun_s, step.begun_s)
+    apart = Batch(step.profile, "fp32", 1, step.begun_s, step.begun_s, step.begun_s)
     desk.dispatcher.finish(step, [Answer(job, {}, apart) for job in step.jobs])
     desk.submit(a_job())
     desk.dispatcher.next_step()
@@ -309,13 +309,13 @@ def test_what_an_arm_let_down_goes_to_another_one_with_its_deadline_kept():
     first = taken(desk)
     ticket = job.ticket
 
-    desk.dispatcher.quarantine.tell(Failed(first.arm.arm, canary_passed=False))
+    desk.dispatcher.quarantine.tell(Failed(first.profile.arm, canary_passed=False))
     desk.dispatcher.requeue(first)
     second = taken(desk)
     finish(desk, second)
 
     assert second.jobs == (job,)
-    assert second.arm.arm != first.arm.arm
+    assert second.profile.arm != first.profile.arm
     assert (job.ticket, job.retries) == (ticket, 1)
     assert [answer.error for answer in desk.answers] == [None]
     assert desk.dispatcher.load().arrived == 1
@@ -339,7 +339,7 @@ def test_a_pinned_job_whose_arm_is_out_is_told_so_waiting_running_or_new():
     step = taken(desk)
     desk.submit(a_job(variant="large"), a_job())
 
-    desk.dispatcher.quarantine.tell(Failed(step.arm.arm, canary_passed=False))
+    desk.dispatcher.quarantine.tell(Failed(step.profile.arm, canary_passed=False))
     desk.dispatcher.requeue(step)
     desk.submit(a_job(variant="large"))
 
@@ -357,30 +357,30 @@ def test_the_last_arm_out_answers_all_that_wait_and_is_probed_when_due():
     step = taken(desk)
     desk.submit(a_job())
 
-    desk.dispatcher.quarantine.tell(Failed(step.arm.arm, canary_passed=False))
+    desk.dispatcher.quarantine.tell(Failed(step.profile.arm, canary_passed=False))
     desk.dispatcher.requeue(step)
     trial = desk.dispatcher.next_step()
 
     assert [type(answer.error) for answer in desk.answers] == [NotReady] * 2
     assert desk.dispatcher.arms == ()
-    assert trial == Trial(step.arm)
+    assert trial == CanaryRun(step.profile)
 
 
 def test_an_idle_worker_is_woken_for_a_probe_when_the_run_that_hung_returns():
     desk = Desk(arms=three_arms())
     desk.submit(a_job())
     step = taken(desk)
-    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
     desk.dispatcher.requeue(step)
     finish(desk, taken(desk))
     tasks: list[object] = []
     idle = threading.Thread(target=lambda: tasks.append(desk.dispatcher.next_step()))
 
     idle.start()
-    desk.dispatcher.quarantine.tell(Returned(step.arm.arm))
+    desk.dispatcher.quarantine.tell(Returned(step.profile.arm))
     idle.join(60.0)
 
-    assert tasks == [Trial(step.arm)]
+    assert tasks == [CanaryRun(step.profile)]
 
 
 def test_what_a_lost_worker_owes_is_answered_once_by_whoever_is_first():
@@ -390,7 +390,7 @@ def test_what_a_lost_worker_owes_is_answered_once_by_whoever_is_first():
     step = taken(desk)
     assert set(step.jobs) == {pinned, free}
 
-    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
     desk.dispatcher.give_up(step)
     other = taken(desk)
     finish(desk, other)
@@ -405,7 +405,7 @@ def test_a_lost_worker_that_is_given_up_for_good_answers_nothing():
     desk.submit(a_job(variant="large"))
     step = taken(desk)
 
-    desk.dispatcher.quarantine.tell(Overdue(step.arm.arm, 1.0))
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
     desk.dispatcher.give_up(step)
     desk.dispatcher.requeue(step)
     finish(desk, step)
@@ -416,7 +416,7 @@ def test_a_lost_worker_that_is_given_up_for_good_answers_nothing():
 def finish(desk: Desk, step: Step) -> None:
     """A worker ran this step's jobs together."""
     now_s = time.monotonic()
-    batch = Batch(step.arm, "fp32", step.rows, now_s, now_s, now_s)
+    batch = Batch(step.profile, "fp32", step.rows, now_s, now_s, now_s)
     desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
 
 

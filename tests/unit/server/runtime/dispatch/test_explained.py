@@ -25,7 +25,7 @@ def test_the_step_that_was_taken_is_the_best_of_those_weighed():
     run, found = record.decision, weighed(record)
 
     assert isinstance(run, Run)
-    assert (found[0].variant, found[0].rows) == (run.arm.arm.variant, run.rows)
+    assert (found[0].variant, found[0].rows) == (run.profile.arm.variant, run.rows)
     assert len({one.variant for one in found}) > 1
 
 
@@ -35,7 +35,7 @@ def test_a_policy_of_one_arm_weighed_no_other(name: str):
 
     assert isinstance(record.decision, Run)
     names = {one.variant for one in weighed(record)}
-    assert names == {record.decision.arm.arm.variant}
+    assert names == {record.decision.profile.arm.variant}
 
 
 def test_a_policy_without_a_price_tells_no_alternatives():

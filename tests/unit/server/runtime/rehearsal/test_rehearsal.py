@@ -11,20 +11,20 @@ import pytest
 from server.policy.decision import ArmProfile
 from server.policy.dispatch.choose import adaptive
 from server.policy.dispatch.static import largest
-from server.runtime.rehearsal.rehearsal import Rehearsal, Schedule, Stage
-from server.runtime.rehearsal.replay_process import Recorder, Understudy, tickets
+from server.runtime.rehearsal.rehearsal import Rehearsal, RehearsedFamily, ReplaySchedule
+from server.runtime.rehearsal.replay_process import Recorder, ReplayProcess, tickets
 from server.simulator import replay
 from server.simulator.arrivals import poisson
 from server.simulator.engine import tickets_at
 from tests.support.builders import a_ticket, three_arms
 
-OFTEN = Schedule(period_s=0.01, share=1.0, least=1)
+OFTEN = ReplaySchedule(period_s=0.01, share=1.0, least=1)
 BOTH = partial(
     replay.replay,
     candidates={"adaptive": adaptive, "largest": largest},
-    stage=replay.Stage(),
+    stage=replay.ReplaySetup(),
 )
-EMPTY = Schedule(period_s=0.01, window_s=-1.0, share=1.0, least=1)
+EMPTY = ReplaySchedule(period_s=0.01, window_s=-1.0, share=1.0, least=1)
 """A window without requests: no replay survives it."""
 OVERLOAD = tickets_at(poisson(250.0, 3.0, seed=1).tolist(), 0.1)
 PATIENCE_S = 60.0
@@ -56,7 +56,7 @@ def test_under_overload_the_better_candidate_is_put_in_force():
         applied.append(name)
         done.set()
 
-    rehearsal = Rehearsal(Stage("pictures", three_arms, apply), BOTH, "largest", OFTEN)
+    rehearsal = Rehearsal(RehearsedFamily("pictures", three_arms, apply), BOTH, "largest", OFTEN)
     for ticket in OVERLOAD:
         rehearsal.record(ticket)
     rehearsal.start()
@@ -75,7 +75,9 @@ def test_a_process_that_dies_is_a_warning_each_time_and_changes_nothing():
         rehearsal.record(a_ticket())  # so that every round has something to replay
         return three_arms()
 
-    rehearsal = Rehearsal(Stage("pictures", arms, applied.append), BOTH, "adaptive", EMPTY)
+    rehearsal = Rehearsal(
+        RehearsedFamily("pictures", arms, applied.append), BOTH, "adaptive", EMPTY
+    )
     rehearsal.record(a_ticket())
     rehearsal.start()
     assert warned.twice.wait(PATIENCE_S)
@@ -95,7 +97,7 @@ def test_stopping_in_the_middle_of_a_long_replay_does_not_wait_for_it():
         begun.set()
         return three_arms()
 
-    rehearsal = Rehearsal(Stage("pictures", arms, ignore), BOTH, "adaptive", OFTEN)
+    rehearsal = Rehearsal(RehearsedFamily("pictures", arms, ignore), BOTH, "adaptive", OFTEN)
     for ticket in endless:
         rehearsal.record(ticket)
     rehearsal.start()
@@ -106,40 +108,40 @@ def test_stopping_in_the_middle_of_a_long_replay_does_not_wait_for_it():
 
 
 def test_one_that_never_started_stops():
-    Rehearsal(Stage("pictures", three_arms, ignore), BOTH, "adaptive").stop()
+    Rehearsal(RehearsedFamily("pictures", three_arms, ignore), BOTH, "adaptive").stop()
 
 
 def test_the_understudy_scores_what_was_recorded():
     recorder = Recorder()
     for ticket in OVERLOAD:
         recorder.record(ticket)
-    understudy = Understudy(BOTH)
+    process = ReplayProcess(BOTH)
 
-    understudy.ask(three_arms(), recorder.recorded(), 20.0)
-    scores, took_s = understudy.answer()
-    understudy.end()
+    process.ask(three_arms(), recorder.recorded(), 20.0)
+    scores, took_s = process.answer()
+    process.end()
 
     assert scores == pytest.approx(BOTH(three_arms(), tickets(recorder.recorded(), 20.0)))
     assert took_s > 0.0
 
 
 def test_a_killed_understudy_is_an_error_not_a_wait():
-    understudy = Understudy(BOTH)
-    os.kill(understudy.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, understudy.pid, os.WEXITED | os.WNOWAIT)
+    process = ReplayProcess(BOTH)
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
     with pytest.raises((EOFError, OSError)):
-        understudy.answer()
+        process.answer()
 
-    understudy.end()
+    process.end()
 
 
 def test_the_understudy_ends_when_its_owner_is_gone():
-    understudy = Understudy(BOTH)
+    process = ReplayProcess(BOTH)
 
-    understudy.answers.close()
-    _, status = os.waitpid(understudy.pid, 0)
-    understudy.end()
+    process.answers.close()
+    _, status = os.waitpid(process.pid, 0)
+    process.end()
 
     assert os.waitstatus_to_exitcode(status) == 0
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from models.stems.package import Base, Head, Point, SharedTask
-from server.sharing.control.pricing import BATCHES, Bounds, Gauge
+from server.sharing.control.pricing import BATCHES, Gauge, MeasuringBudget
 from server.sharing.runtime.networks import Activation
 
 SHAPE = (1, 2, 2)
@@ -59,7 +59,7 @@ def gauge_of(networks: Timed) -> Gauge:
 def test_the_stem_is_timed_through_every_point_at_every_batch_size():
     networks = Timed()
 
-    stem_s = gauge_of(networks).stem(networks, Bounds(BATCHES, 10.0))
+    stem_s = gauge_of(networks).stem(networks, MeasuringBudget(BATCHES, 10.0))
 
     assert stem_s.keys() == {2, 4}
     for end, by_batch in stem_s.items():
@@ -69,7 +69,7 @@ def test_the_stem_is_timed_through_every_point_at_every_batch_size():
 def test_heads_are_timed_at_their_points():
     networks = Timed()
 
-    heads_s = gauge_of(networks).task(networks, TASK, Bounds((1, 4), 10.0), STEM_S)
+    heads_s = gauge_of(networks).task(networks, TASK, MeasuringBudget((1, 4), 10.0), STEM_S)
 
     assert heads_s[0] == pytest.approx({1: 0.005, 4: 0.02})
     assert heads_s[4] == pytest.approx({1: 0.001, 4: 0.004})
@@ -78,7 +78,7 @@ def test_heads_are_timed_at_their_points():
 def test_slow_heads_are_timed_at_small_batches_only_and_within_their_time():
     networks = Timed(frame_s=0.02)
 
-    heads_s = gauge_of(networks).task(networks, TASK, Bounds(BATCHES, 0.4), STEM_S)
+    heads_s = gauge_of(networks).task(networks, TASK, MeasuringBudget(BATCHES, 0.4), STEM_S)
 
     assert all(1 in by_batch for by_batch in heads_s.values())
     assert 8 not in heads_s[0]
@@ -89,7 +89,7 @@ def test_heads_that_there_is_no_time_for_cost_as_much_more_as_the_stem_between_d
     networks, deeper = Timed(frame_s=0.3), SharedTask("a", "", 1.0, 0.5, 0.1, (*HEADS, TWO))
     stem_s = {0: 0.0, 2: 0.6, 4: 1.2}
 
-    heads_s = gauge_of(networks).task(networks, deeper, Bounds(BATCHES, 0.4), stem_s)
+    heads_s = gauge_of(networks).task(networks, deeper, MeasuringBudget(BATCHES, 0.4), stem_s)
 
     assert networks.calls == 1
     (deepest_s,) = heads_s[4].values()

@@ -9,7 +9,7 @@ from models.stems.package import Base, Package, Point
 from server.sharing.planner.feedback import Own, Stretch
 from server.sharing.planner.frames import Due
 from server.sharing.planner.plan import Choice, Plan, Scores
-from server.sharing.runtime.engine import Engine, Ran
+from server.sharing.runtime.engine import Engine, RoundResult
 from server.sharing.runtime.networks import Activation
 from server.sharing.runtime.program import Fused, Program
 
@@ -56,7 +56,9 @@ class Arithmetic:
             x[:] = 0
 
 
-def run(networks: Arithmetic, *dues: Sequence[tuple[str, int]], fused: Fused | None = None) -> Ran:
+def run(
+    networks: Arithmetic, *dues: Sequence[tuple[str, int]], fused: Fused | None = None
+) -> RoundResult:
     """Frame i is all i * 100."""
     scores = Scores(1.0, 1.0, 1.0)
     cuts = sorted({cut for due in dues for cut in due})

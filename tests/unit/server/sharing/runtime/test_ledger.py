@@ -6,7 +6,7 @@ from server.errors import BadInput
 from server.sharing.planner.feedback import Own, Part, Spent
 from server.sharing.runtime.ledger import WINDOW_S, Ledger, Round
 from server.sharing.runtime.reports import Reports
-from server.sharing.runtime.views import Window
+from server.sharing.runtime.views import LabelledWindow
 
 
 def a_round(at_s: float, stem_frames: int = 2, busy_s: float = 0.1) -> Round:
@@ -70,9 +70,9 @@ def test_windows_that_nothing_was_said_of_are_not_counted():
     reports = Reports()
     a_history(reports, "++++")
     windows = [
-        Window(0, 99, event=True),
-        Window(100, 103, event=True),
-        Window(104, 110, event=True),
+        LabelledWindow(0, 99, event=True),
+        LabelledWindow(100, 103, event=True),
+        LabelledWindow(104, 110, event=True),
     ]
 
     assert reports.label(1, "a", windows, x_vote=2) == 1
@@ -86,7 +86,12 @@ def test_a_window_counts_as_reported_only_with_enough_votes_in_a_row():
     reports = Reports()
     a_history(reports, "+-+-++")
 
-    reports.label(1, "a", [Window(100, 103, event=True), Window(104, 105, event=True)], x_vote=2)
+    reports.label(
+        1,
+        "a",
+        [LabelledWindow(100, 103, event=True), LabelledWindow(104, 105, event=True)],
+        x_vote=2,
+    )
 
     measured = reports.measured("a")
     assert measured is not None
@@ -96,18 +101,18 @@ def test_a_window_counts_as_reported_only_with_enough_votes_in_a_row():
 def test_a_task_that_has_gone_leaves_nothing_behind():
     reports = Reports()
     a_history(reports, "++++")
-    reports.label(1, "a", [Window(100, 103, event=True)], x_vote=1)
+    reports.label(1, "a", [LabelledWindow(100, 103, event=True)], x_vote=1)
 
     reports.forget_task("a")
 
     assert reports.measured("a") is None
-    assert reports.label(1, "a", [Window(100, 103, event=True)], x_vote=1) == 0
+    assert reports.label(1, "a", [LabelledWindow(100, 103, event=True)], x_vote=1) == 0
 
 
 def test_a_stream_that_has_ended_leaves_nothing_behind_but_what_was_measured_on_it():
     reports = Reports()
     a_history(reports, "++++")
-    windows = [Window(100, 103, event=True)]
+    windows = [LabelledWindow(100, 103, event=True)]
     reports.label(1, "a", windows, x_vote=1)
 
     reports.keep({2})
@@ -119,4 +124,4 @@ def test_a_stream_that_has_ended_leaves_nothing_behind_but_what_was_measured_on_
 
 def test_a_window_that_ends_before_it_begins_is_refused():
     with pytest.raises(BadInput, match="9 to 5 ends before it begins"):
-        Reports().label(1, "a", [Window(9, 5, event=True)], x_vote=1)
+        Reports().label(1, "a", [LabelledWindow(9, 5, event=True)], x_vote=1)

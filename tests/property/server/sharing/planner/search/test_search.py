@@ -14,7 +14,7 @@ from server.sharing.planner.plan import Choice, Infeasible, Plan
 from server.sharing.planner.search.exact import solve
 from server.sharing.planner.search.search import plan
 from server.sharing.planner.tree import cost_of, stem_of
-from server.sharing.planner.workload import Costs, Task, Workload
+from server.sharing.planner.workload import NetworkCosts, Task, Workload
 from tests.support.sharing.workloads import workloads
 
 ROUNDING = 1e-6
@@ -208,7 +208,7 @@ def test_the_smallest_budget_has_a_plan_and_a_little_less_has_none(
 @slowly
 def test_the_unit_of_cost_does_not_matter(workload: Workload, unit: float):
     found = planned(workload)
-    costs = Costs(
+    costs = NetworkCosts(
         {k: v * unit for k, v in workload.costs.stem.items()},
         {k: v * unit for k, v in workload.costs.heads.items()},
     )

@@ -12,7 +12,7 @@ from server.sharing.planner.search.exact import cheapest, solve
 from server.sharing.planner.search.knapsack import Knapsack, best_fill
 from server.sharing.planner.search.search import plan
 from server.sharing.planner.search.staircases import best_staircases, priced, worth_of
-from server.sharing.planner.workload import Branch, Costs, Workload
+from server.sharing.planner.workload import Branch, NetworkCosts, Workload
 from tests.support.sharing.workloads import a_rule_set, a_task, a_workload
 
 BRANCHES = (Branch(0, 0.95, 0.02), Branch(2, 0.9, 0.05), Branch(3, 0.8, 0.1))
@@ -152,7 +152,9 @@ def test_one_task_of_one_branch_is_planned():
 @pytest.mark.parametrize("objective", ["mean", "maxmin"])
 def test_where_layers_cost_nothing_every_task_has_its_best(objective: str):
     workload = three_tasks(1.0, objective)
-    free = Costs(dict.fromkeys(workload.costs.stem, 0.0), dict.fromkeys(workload.costs.heads, 0.0))
+    free = NetworkCosts(
+        dict.fromkeys(workload.costs.stem, 0.0), dict.fromkeys(workload.costs.heads, 0.0)
+    )
 
     found = plan(replace(workload, costs=free))
 
@@ -221,7 +223,7 @@ def test_floors_raise_the_smallest_budget():
 
 def test_a_workload_without_tasks_is_refused():
     with pytest.raises(ValueError, match="no task to plan for"):
-        plan(Workload((), Costs({0: 0.0}, {}), a_rule_set()))
+        plan(Workload((), NetworkCosts({0: 0.0}, {}), a_rule_set()))
 
 
 def test_a_branch_of_unknown_cost_is_refused_by_name():
@@ -229,7 +231,7 @@ def test_a_branch_of_unknown_cost_is_refused_by_name():
     heads = {cut: cost for cut, cost in workload.costs.heads.items() if cut != ("dog", 2)}
 
     with pytest.raises(ValueError, match="task dog has a branch at 2 whose cost is not known"):
-        plan(replace(workload, costs=Costs(workload.costs.stem, heads)))
+        plan(replace(workload, costs=NetworkCosts(workload.costs.stem, heads)))
 
 
 def test_a_stem_of_unknown_cost_is_refused_by_its_point():
@@ -237,4 +239,4 @@ def test_a_stem_of_unknown_cost_is_refused_by_its_point():
     stem = {depth: cost for depth, cost in workload.costs.stem.items() if depth != 3}
 
     with pytest.raises(ValueError, match="tasks branch at 3, and what the stem costs"):
-        plan(replace(workload, costs=Costs(stem, workload.costs.heads)))
+        plan(replace(workload, costs=NetworkCosts(stem, workload.costs.heads)))
