@@ -164,8 +164,10 @@ class Knowledge:
             if not retune.is_starved(known, slo_s) or now_s - retune.last_ran_s(known) < STARVED_S:
                 return
             self._now(retune.forgotten(known))
-        _log.warning("%s: by what was learnt no arm answers in time any more; believing the profiles again",
-                     self.family.name)  # fmt: skip
+        text = (
+            "%s: by what was learnt no arm answers in time any more; believing the profiles again"
+        )
+        _log.warning(text, self.family.name)
 
     def resized(self) -> None:
         """Arms run with another number of threads: what is stored of that, else what held before, with more margin."""
@@ -180,10 +182,9 @@ class Knowledge:
             restarted = self._restarted()
             former = self._before.get(self.fingerprint)
             self._restart(restarted if former is None else retune.like(former, before))
-        _log.warning(
-            "%s: serving on %s with what %s of it",
-            self.family.name, self.fingerprint, "held before" if self.unmeasured else "is known",
-        )  # fmt: skip
+        known = "held before" if self.unmeasured else "is known"
+        text = "%s: serving on %s with what %s of it"
+        _log.warning(text, self.family.name, self.fingerprint, known)
 
     def _restarted(self) -> retune.Known:
         """What is stored of the arms in use, here and at this number of threads; of the others what held before."""

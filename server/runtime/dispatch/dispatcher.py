@@ -202,9 +202,9 @@ class Dispatcher:
 
     def abandon(self) -> None:
         """Answer every job that still waits: the drain's time is up."""
+        text = "the server stopped before this request was run"
         with self._changed:
-            left = [Answer(job, error=NotReady("the server stopped before this request was run"))
-                    for job in self._waiting.clear()]  # fmt: skip
+            left = [Answer(job, error=NotReady(text)) for job in self._waiting.clear()]
             self._changed.notify_all()
         self._replies.unrun(left)
 

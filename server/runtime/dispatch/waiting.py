@@ -56,8 +56,14 @@ class Waiting:
         """A new ticket for `job`: due early enough for the answer's way to the client."""
         due_s = job.deadline_s - self._limits.reply_margin_s
         return Ticket(
-            next(self._ids), job.arrival_s, due_s, job.rows, job.min_accuracy, job.variant, job.slo_class
-        )  # fmt: skip
+            next(self._ids),
+            job.arrival_s,
+            due_s,
+            job.rows,
+            job.min_accuracy,
+            job.variant,
+            job.slo_class,
+        )
 
     def admit(self, job: Job, ticket: Ticket, now_s: float) -> RequestError | None:
         """Let a new job wait, or say why not."""
