@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from server.policy.decision import Outlook, Ticket
 from server.policy.dispatch.alike import survey
 from server.policy.dispatch.costs import Costs
-from server.policy.dispatch.explain import Alternative, candidates
+from server.policy.dispatch.explain import Alternative, alternatives
 from server.policy.dispatch.pricing import Planner, Pricing
 from server.policy.dispatch.tuning import DEFAULT
 from server.policy.queueing.tickets import Queue
@@ -45,8 +45,8 @@ def figures() -> Figures:
     """All that the example tells."""
     planner = Planner(cpu_arms(), DEFAULT)
     mask = planner.mask(0.0, None)
-    plan = survey(Queue.of(waiting()), mask, planner, OUTLOOK, NOW_S).plan
-    weighed = candidates(cpu_arms(), waiting(), OUTLOOK, NOW_S)
+    plan = survey(Queue.of(waiting()), mask, planner, OUTLOOK, NOW_S).pricing
+    weighed = alternatives(cpu_arms(), waiting(), OUTLOOK, NOW_S)
     return Figures(plan, planner.costs(mask, SLO_S), weighed)
 
 

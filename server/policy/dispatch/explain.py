@@ -29,7 +29,7 @@ class Alternative:
     in_time: bool
 
 
-def candidates(
+def alternatives(
     arms: Sequence[ArmProfile],
     tickets: Sequence[Ticket],
     outlook: Outlook,

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 
 from server.policy.decision import Idle, Run, WaitUntil
-from server.policy.dispatch.explain import Alternative, candidates
+from server.policy.dispatch.explain import Alternative, alternatives
 from server.policy.dispatch.tuning import DEFAULT, NAMED
 from server.runtime.dispatch.journal import Journal, Record
 
@@ -22,7 +22,7 @@ def weighed(record: Record) -> tuple[Alternative, ...]:
         return ()
     tuning = NAMED.get(record.policy)
     arms = (run.profile,) if tuning is None else record.arms
-    return candidates(arms, record.tickets, record.outlook, record.at_s, tuning or DEFAULT)
+    return alternatives(arms, record.tickets, record.outlook, record.at_s, tuning or DEFAULT)
 
 
 def line(family: str, record: Record) -> str:

@@ -2,7 +2,7 @@
 
 from server.policy.decision import Run
 from server.policy.dispatch.choose import adaptive
-from server.policy.dispatch.explain import candidates
+from server.policy.dispatch.explain import alternatives
 from tests.support.builders import a_ticket, an_outlook, three_arms, tickets
 
 
@@ -10,7 +10,7 @@ def test_the_best_candidate_is_what_was_decided():
     waiting, outlook = tickets(9, gap_s=0.002), an_outlook(200)
 
     step = adaptive(three_arms())(waiting, outlook, 0.03)
-    best = candidates(three_arms(), waiting, outlook, 0.03)[0]
+    best = alternatives(three_arms(), waiting, outlook, 0.03)[0]
 
     assert isinstance(step, Run)
     assert (best.variant, best.rows) == (step.profile.arm.variant, step.rows)
@@ -20,14 +20,14 @@ def test_it_is_so_among_tickets_that_differ_too():
     waiting = [a_ticket(0, rows=2), a_ticket(1, min_accuracy=0.75), a_ticket(2, variant="large")]
 
     step = adaptive(three_arms())(waiting, an_outlook(), 0.0)
-    best = candidates(three_arms(), waiting, an_outlook(), 0.0)[0]
+    best = alternatives(three_arms(), waiting, an_outlook(), 0.0)[0]
 
     assert isinstance(step, Run)
     assert (best.variant, best.rows) == (step.profile.arm.variant, step.rows)
 
 
 def test_what_would_be_late_comes_last_and_without_a_worth():
-    listed = candidates(three_arms(), tickets(4, slo_s=0.015), an_outlook(), 0.0)
+    listed = alternatives(three_arms(), tickets(4, slo_s=0.015), an_outlook(), 0.0)
 
     late = [c for c in listed if not c.in_time]
     assert late
@@ -36,5 +36,5 @@ def test_what_would_be_late_comes_last_and_without_a_worth():
 
 
 def test_where_all_are_late_there_is_nothing_to_weigh():
-    assert candidates(three_arms(), tickets(3, slo_s=0.001), an_outlook(), 0.0) == ()
-    assert candidates(three_arms(), [], an_outlook(), 0.0) == ()
+    assert alternatives(three_arms(), tickets(3, slo_s=0.001), an_outlook(), 0.0) == ()
+    assert alternatives(three_arms(), [], an_outlook(), 0.0) == ()
