@@ -1,4 +1,4 @@
-"""Where variants can be run beside live traffic: the arms in use, and what they claim."""
+"""The arms that can be run beside live traffic, and what their variants claim."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ _MOST_SAID = 400
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """Where a family's workers stand: what they serve, what is loaded, and who learns from what they did.
+    """What a family's workers work with: what they serve, what is loaded, and who learns from what they did.
 
     `observe` sees every finished batch and how long (s) its worker was busy with it; `samples` takes rows of some;
     `rows` are known to run.

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class FrameWorkerContext:
-    """What a worker works at; its replacement sits down at the same. `program` is replaced by control calls."""
+    """What a worker works with, and its replacement after it. `program` is replaced by control calls."""
 
     program: Program
     streams: Streams
