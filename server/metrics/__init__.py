@@ -9,9 +9,9 @@ __all__ = [
     "WINDOW_S",
     "FamilyMetrics",
     "Metrics",
+    "ModelCounts",
     "RanBatch",
     "Region",
     "Results",
     "Served",
-    "ModelCounts",
 ]

@@ -37,9 +37,8 @@ class Recent:
         at, before, on_time, total = self._slots[second % WINDOW_S]
         if at != second:
             before, on_time, total = 0, 0, 0.0
-        self._slots[second % WINDOW_S] = (
-            second, before + offered, on_time + in_time, total + accuracy
-        )  # fmt: skip
+        added = second, before + offered, on_time + in_time, total + accuracy
+        self._slots[second % WINDOW_S] = added
 
     def results(self, now_s: float) -> Results:
         """What ended in the present second and the WINDOW_S - 1 before it."""

@@ -25,23 +25,23 @@ class Pages:
     def answer(self, request: bytes) -> bytes:
         """The whole answer, headers first; the connection is closed after it."""
         if not is_whole(request):
-            return _whole(_told(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+            return _whole(_page_of(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
         head = request.decode("latin-1").replace("\r\n", "\n").partition("\n\n")[0]
         line, *headers = head.split("\n")
         match line.split(" "):
             case [method, target, version] if method and version.startswith("HTTP/1."):
                 return self._answer(method, target, _accepted(headers))
             case _:
-                return _whole(_told(HTTPStatus.BAD_REQUEST))
+                return _whole(_page_of(HTTPStatus.BAD_REQUEST))
 
     def _answer(self, method: str, target: str, accept: str) -> bytes:
         if method not in ("GET", "HEAD"):
-            return _whole(_told(HTTPStatus.NOT_IMPLEMENTED))
+            return _whole(_page_of(HTTPStatus.NOT_IMPLEMENTED))
         try:
             page = self._page(target.partition("?")[0], accept)
         except Exception:  # noqa: BLE001 - one page that cannot be made must not end the thread that makes them all
             _log.exception("unforeseen error while answering an operator")
-            page = _told(HTTPStatus.INTERNAL_SERVER_ERROR)
+            page = _page_of(HTTPStatus.INTERNAL_SERVER_ERROR)
         return _whole(page, body=method == "GET")
 
     def _page(self, path: str, accept: str) -> _Page:
@@ -70,7 +70,7 @@ def _accepted(headers: list[str]) -> str:
     return next((value.strip() for name, _, value in fields if name.lower() == "accept"), "")
 
 
-def _told(status: HTTPStatus) -> _Page:
+def _page_of(status: HTTPStatus) -> _Page:
     return status, f"{status.phrase.lower()}\n".encode(), _PLAIN
 
 

@@ -3,8 +3,9 @@
 Task names come from the package, a closed set; a task out of service has no series.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -51,40 +52,35 @@ class ShareMetrics:
     ) -> None:
         self._registry = registry
         self._tasks: frozenset[str] = frozenset()
-        self.frames = Counter(
-            "gearshift_share_frames_total", "Frames by outcome", ["outcome"], registry=registry
+        counter = partial(Counter, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self.frames = counter("gearshift_share_frames_total", "Frames by outcome", ["outcome"])
+        self.dropped = counter(
+            "gearshift_share_dropped_frames_total", "Frames dropped, by reason", ["reason"]
         )
-        self.dropped = Counter(
-            "gearshift_share_dropped_frames_total", "Frames dropped, by reason", ["reason"], registry=registry
-        )  # fmt: skip
-        self.replans = Counter(
-            "gearshift_share_replans_total", "Plans made, by reason", ["reason"], registry=registry
+        self.replans = counter("gearshift_share_replans_total", "Plans made, by reason", ["reason"])
+        self.replan_s = histogram(
+            "gearshift_share_replan_seconds", "Making one plan", buckets=_EDGES_S
         )
-        self.replan_s = Histogram(
-            "gearshift_share_replan_seconds", "Making one plan", buckets=_EDGES_S, registry=registry
+        self.stem_frames = counter(
+            "gearshift_stem_frames_total", "Frames through (part of) the stem"
         )
-        self.stem_frames = Counter(
-            "gearshift_stem_frames_total", "Frames through (part of) the stem", registry=registry
+        self.stem_s = counter("gearshift_stem_seconds_total", "Device time of the stem")
+        self.busy_s = counter(
+            "gearshift_share_busy_seconds_total", "Time that the share's worker was at work"
         )
-        self.stem_s = Counter(
-            "gearshift_stem_seconds_total", "Device time of the stem", registry=registry
+        self.task_s = counter(
+            "gearshift_task_seconds_total", "Device time of a task's own layers", ["task"]
         )
-        self.busy_s = Counter(
-            "gearshift_share_busy_seconds_total", "Time that the share's worker was at work", registry=registry
-        )  # fmt: skip
-        self.task_s = Counter(
-            "gearshift_task_seconds_total", "Device time of a task's own layers", ["task"], registry=registry
-        )  # fmt: skip
-        self.task_frames = Counter(
-            "gearshift_task_frames_total", "Frames that a task has scored, by success", ["task", "outcome"],
-            registry=registry)  # fmt: skip
-        for counter, names in (
-            (self.frames, outcomes),
-            (self.dropped, drops),
-            (self.replans, reasons),
-        ):
+        self.task_frames = counter(
+            "gearshift_task_frames_total",
+            "Frames that a task has scored, by success",
+            ["task", "outcome"],
+        )
+        known = ((self.frames, outcomes), (self.dropped, drops), (self.replans, reasons))
+        for series, names in known:
             for name in names:
-                counter.labels(name)
+                series.labels(name)
 
     def analysed(self, task: str, frames: int, failed: int) -> None:
         """A task's head saw so many frames, `failed` of them without a score."""
@@ -132,8 +128,10 @@ class _Gauges(Collector):
             "gearshift_share_budget_ratio", "Device seconds a second allowed", now.budget_s
         )
         yield _gauge(
-            "gearshift_share_planned_cost_ratio", "Device seconds a second planned, of one stream", now.planned_cost_s
-        )  # fmt: skip
+            "gearshift_share_planned_cost_ratio",
+            "Device seconds a second planned, of one stream",
+            now.planned_cost_s,
+        )
         yield _gauge(
             "gearshift_share_busy_ratio", "Share of time the worker was busy, lately", now.busy
         )
@@ -141,16 +139,38 @@ class _Gauges(Collector):
         yield from _by_task(now.tasks)
 
 
+_TASK_GAUGES: Sequence[tuple[str, str, Callable[[TaskFigures], float | None]]] = (
+    (
+        "gearshift_task_frozen_layers",
+        "Layers shared with the base",
+        lambda t: t.frozen,
+    ),
+    (
+        "gearshift_task_planned_fps",
+        "Frames a second planned, of one stream",
+        lambda t: t.planned_fps,
+    ),
+    (
+        "gearshift_task_achieved_fps",
+        "Frames a second, of one stream, lately",
+        lambda t: t.achieved_fps,
+    ),
+    (
+        "gearshift_task_predicted_f1_ratio",
+        "Event F1 that the plan predicts",
+        lambda t: t.predicted_f1,
+    ),
+    (
+        "gearshift_task_measured_f1_ratio",
+        "Event F1 by the labels fed back",
+        lambda t: t.measured_f1,
+    ),
+)
+
+
 def _by_task(tasks: Iterable[TaskFigures]) -> Iterator[GaugeMetricFamily]:
     tasks = tuple(tasks)
-    rows: tuple[tuple[str, str, Callable[[TaskFigures], float | None]], ...] = (
-        ("gearshift_task_frozen_layers", "Layers shared with the base", lambda t: t.frozen),
-        ("gearshift_task_planned_fps", "Frames a second planned, of one stream", lambda t: t.planned_fps),
-        ("gearshift_task_achieved_fps", "Frames a second, of one stream, lately", lambda t: t.achieved_fps),
-        ("gearshift_task_predicted_f1_ratio", "Event F1 that the plan predicts", lambda t: t.predicted_f1),
-        ("gearshift_task_measured_f1_ratio", "Event F1 by the labels fed back", lambda t: t.measured_f1),
-    )  # fmt: skip
-    for name, text, of in rows:
+    for name, text, of in _TASK_GAUGES:
         family = GaugeMetricFamily(name, text, labels=["task"])
         for task in tasks:
             if (value := of(task)) is not None:

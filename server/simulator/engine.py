@@ -81,7 +81,7 @@ class _Simulation:
         setup: Setup,
         truth: Sequence[ArmProfile],
     ) -> None:
-        self._knowledge = PolicyInForce(arms, factory, setup)
+        self._in_force = PolicyInForce(arms, factory, setup)
         self._mean_s = {arm.arm: arm.mean_s for arm in truth}
         self._latency = stretch(setup.noise, setup.spell, setup.seed)
         self._added_s = setup.noise.overhead_s
@@ -102,7 +102,7 @@ class _Simulation:
         at, count = 0, len(tickets)
         while at < count or self._running or self._queue:
             finish_s = self._running[0][0] if self._running else FOREVER_S
-            event_s = min(finish_s, self._wake_s, self._knowledge.turn_s)
+            event_s = min(finish_s, self._wake_s, self._in_force.turn_s)
             at, now_s = self._arrivals(tickets, at, event_s)
             if now_s == FOREVER_S:
                 raise ValueError(
@@ -110,10 +110,10 @@ class _Simulation:
                 )
             if now_s == finish_s:
                 self._finish()
-            elif now_s == self._knowledge.turn_s:
-                self._knowledge.turn(now_s)
+            elif now_s == self._in_force.turn_s:
+                self._in_force.turn(now_s)
             self._dispatch(now_s)
-        self._outcomes.rebuilt = self._knowledge.rebuilt
+        self._outcomes.rebuilt = self._in_force.rebuilt
         return self._outcomes
 
     def _arrivals(self, tickets: Sequence[Ticket], at: int, event_s: float) -> tuple[int, float]:
@@ -121,7 +121,7 @@ class _Simulation:
 
         The busy loop of a simulation: what it needs lies in local names.
         """
-        queue, admit, seen = self._queue, self._knowledge.admit, self._seen
+        queue, admit, seen = self._queue, self._in_force.admit, self._seen
         push, idle, count, now_s = queue.push, bool(self._bench.idle), len(tickets), event_s
         deadlines, arrived = queue.deadlines, self._arrived
         while at < count:
@@ -153,9 +153,9 @@ class _Simulation:
         self._outcomes.answered(run, job.rows, now_s)
         for ticket in run.tickets if self._weighed else ():
             self._standing.ended(ticket.slo_class, in_time=now_s <= ticket.deadline_s)
-        if self._knowledge.measures:
+        if self._in_force.measures:
             ran = LatencySample(run.profile.arm, job.rows, job.took_s, job.busy_s, now_s)
-            self._knowledge.ran(ran, self._still_running(now_s))
+            self._in_force.ran(ran, self._still_running(now_s))
 
     def _still_running(self, now_s: float) -> tuple[RunningBatch, ...]:
         return tuple(
@@ -170,7 +170,7 @@ class _Simulation:
         while self._bench.idle and self._queue:
             outlook = self._outlook(now_s)
             started = perf_counter()
-            decision = self._knowledge.policy(self._queue, outlook, now_s)
+            decision = self._in_force.policy(self._queue, outlook, now_s)
             self._outcomes.decisions_s.append(perf_counter() - started)
             if decision.dropped:
                 self._drop(decision.dropped)

@@ -1,6 +1,6 @@
 """Which profiled arms are worth memory: those that some other arm does not beat in accuracy and latency alike. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from server.policy.decision import Arm, ArmProfile
 
@@ -21,12 +21,6 @@ def worth_keeping(arms: Sequence[ArmProfile], margin: float = MARGIN) -> frozens
         if not any(beats(other, arm, margin) for other in kept):
             kept.append(arm)
     return frozenset(arm.arm for arm in kept)
-
-
-def beaten_by(arm: ArmProfile, arms: Iterable[ArmProfile], margin: float = MARGIN) -> Arm | None:
-    """The fastest of `arms` that makes `arm` useless; None where there is none."""
-    better = [other for other in arms if other.arm != arm.arm and beats(other, arm, margin)]
-    return min(better, key=lambda a: a.mean_s[1]).arm if better else None
 
 
 def beats(better: ArmProfile, arm: ArmProfile, margin: float = MARGIN) -> bool:

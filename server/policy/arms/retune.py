@@ -99,9 +99,9 @@ def is_starved(state: Known, slo_s: float) -> bool:
 
     Nothing would ever run then, and nothing be learnt that says otherwise.
     """
-    told = [arm.upper_s[1] for arm in state.effective.values()]
+    effective = [arm.upper_s[1] for arm in state.effective.values()]
     profiled = [arm.upper_s[1] for arm in state.profiled.values()]
-    return bool(told) and min(told) > slo_s >= min(profiled)
+    return bool(effective) and min(effective) > slo_s >= min(profiled)
 
 
 def last_ran_s(state: Known) -> float:
@@ -189,23 +189,23 @@ def _moved(state: Known, speed: drift.SpeedScale, ran: LatencySample) -> float:
 
     From the estimate it was told of, that is: where monotone tables differ from it, telling again would not help.
     """
-    told, profile, rows = state.estimated[ran.arm], state.profiled[ran.arm], ran.rows
+    estimated, profile, rows = state.estimated[ran.arm], state.profiled[ran.arm], ran.rows
     factor, margin, own = drift.factors(speed, ran.arm, rows)
     added_s = 0.0
     if state.overhead.weight:
         added_s = serving.at(serving.line(state.overhead), rows)
     mean_s = profile.mean_s[rows]
     upper_s = max(mean_s * margin, profile.upper_s[rows] * own)
-    mean = abs((mean_s * factor + added_s) / told.mean_s[rows] - 1.0)
-    return max(mean, abs((upper_s + added_s) / told.upper_s[rows] - 1.0))
+    mean = abs((mean_s * factor + added_s) / estimated.mean_s[rows] - 1.0)
+    return max(mean, abs((upper_s + added_s) / estimated.upper_s[rows] - 1.0))
 
 
 def _telling(state: Known, speed: drift.SpeedScale) -> Known:
     """The state in which the policy is told of all arms at this speed."""
     line = serving.line(state.overhead)
     estimated = {arm: _now(profile, speed, line) for arm, profile in state.profiled.items()}
-    told = {arm: _risen(profile) for arm, profile in estimated.items()}
-    return replace(state, estimated=estimated, told=told)
+    effective = {arm: _risen(profile) for arm, profile in estimated.items()}
+    return replace(state, estimated=estimated, effective=effective)
 
 
 def _now(profile: ArmProfile, speed: drift.SpeedScale, line: tuple[float, float]) -> ArmProfile:

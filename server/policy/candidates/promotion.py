@@ -141,8 +141,8 @@ def _looked_at_trial(life: Life, trial: Trial, look: Looked, now_s: float) -> St
     if trial.tally.rows < life.rules.least_rows:
         return replace(life, stage=replace(trial, strikes=0)), ()
     until_s = now_s + life.rules.probation_s
-    told = f"moves the frontier; ran on {trial.tally.rows:.0f} live rows"
-    return replace(life, stage=Promoted(until_s, told, tally=trial.tally)), (Promote(told),)
+    reason = f"moves the frontier; ran on {trial.tally.rows:.0f} live rows"
+    return replace(life, stage=Promoted(until_s, reason, tally=trial.tally)), (Promote(reason),)
 
 
 def _promoted(life: Life, promoted: Promoted, event: Event) -> Step:

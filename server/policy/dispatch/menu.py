@@ -51,9 +51,18 @@ def menu(arms: Sequence[ArmProfile]) -> Menu:
     count = np.searchsorted(size, np.arange(most + 1), side="right").tolist()
     slowest = np.maximum.accumulate(upper_s)
     return Menu(
-        arms, arm, size, size.astype(np.float64), np.array(accuracy), np.array(mean_s), upper_s, count,
-        [float(slowest[c - 1]) if c else 0.0 for c in count], most, int(upper_s[: count[1]].argmin()),
-    )  # fmt: skip
+        arms=arms,
+        arm=arm,
+        size=size,
+        rows=size.astype(np.float64),
+        accuracy=np.array(accuracy),
+        mean_s=np.array(mean_s),
+        upper_s=upper_s,
+        count=count,
+        slowest_s=[float(slowest[c - 1]) if c else 0.0 for c in count],
+        most=most,
+        alone=int(upper_s[: count[1]].argmin()),
+    )
 
 
 def latencies(arms: Sequence[ArmProfile]) -> tuple[Floats, Floats]:

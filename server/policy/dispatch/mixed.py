@@ -34,9 +34,14 @@ class Crowd:
         left = set(gone)
         keep = [i for i in range(len(self.tickets)) if i not in left]
         return Crowd(
-            [self.tickets[i] for i in keep], self.deadlines[keep], self.rows[keep], self.values[keep],
-            [self.masks[i] for i in keep], self.own_s[keep], self.lag_s,
-        )  # fmt: skip
+            tickets=[self.tickets[i] for i in keep],
+            deadlines=self.deadlines[keep],
+            rows=self.rows[keep],
+            values=self.values[keep],
+            masks=[self.masks[i] for i in keep],
+            own_s=self.own_s[keep],
+            lag_s=self.lag_s,
+        )
 
 
 _NONE = np.zeros(0)

@@ -13,7 +13,7 @@ class Tuning:
     """How much larger that share may be where arrivals are independent; falls with the square of the clumps' size."""
     backlog_weight: float = 2.0
     """Multiple of the pace that would just clear the rows behind the first within one SLO."""
-    crew: float = 0.25
+    many_workers: float = 0.25
     """How much larger that multiple is with very many workers: a batch ends as a whole, on one of them."""
     batch_share: float = 0.5
     """Most of the SLO that one batch may take in steady state.

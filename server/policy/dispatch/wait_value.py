@@ -34,7 +34,7 @@ class WaitValue:
 
 
 def wait_value(arms: Sequence[ArmProfile], slo_s: float, share: float) -> WaitValue:
-    """The prospects under about `slo_s` with `arms` (at least one), in batches of at most `share` of it.
+    """What waiting rows can get under about `slo_s` with `arms` (at least one), in batches of at most `share` of it.
 
     Where no arm is in time the least accuracy stands: somebody else may be given up.
     """

@@ -25,7 +25,7 @@ class HardwareWatch:
         self._react = react
         self._look = look
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="hardware-watch", daemon=True)
 
     def start(self) -> None:
         """Begin to look; the first reading is what later ones are compared with."""

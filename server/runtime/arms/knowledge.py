@@ -81,8 +81,8 @@ class Knowledge:
 
     def foreseen(self, arms: Sequence[ArmProfile]) -> list[ArmProfile]:
         """What these arms, which the policy does not know, would cost at the machine's present speed."""
-        told = retune.with_arms(self.known, arms).effective
-        return [told[one.arm] for one in arms]
+        effective = retune.with_arms(self.known, arms).effective
+        return [effective[one.arm] for one in arms]
 
     def foreseen_s(self, arm: ArmProfile, rows: int) -> float:
         """What such a run of an arm, which the policy does not know, should take in the backend now."""
@@ -164,8 +164,10 @@ class Knowledge:
             if not retune.is_starved(known, slo_s) or now_s - retune.last_ran_s(known) < STARVED_S:
                 return
             self._now(retune.forgotten(known))
-        _log.warning("%s: by what was learnt no arm answers in time any more; believing the profiles again",
-                     self.family.name)  # fmt: skip
+        text = (
+            "%s: by what was learnt no arm answers in time any more; believing the profiles again"
+        )
+        _log.warning(text, self.family.name)
 
     def resized(self) -> None:
         """Arms run with another number of threads: what is stored of that, else what held before, with more margin."""
@@ -180,10 +182,9 @@ class Knowledge:
             restarted = self._restarted()
             former = self._before.get(self.fingerprint)
             self._restart(restarted if former is None else retune.like(former, before))
-        _log.warning(
-            "%s: serving on %s with what %s of it",
-            self.family.name, self.fingerprint, "held before" if self.unmeasured else "is known",
-        )  # fmt: skip
+        known = "held before" if self.unmeasured else "is known"
+        text = "%s: serving on %s with what %s of it"
+        _log.warning(text, self.family.name, self.fingerprint, known)
 
     def _restarted(self) -> retune.Known:
         """What is stored of the arms in use, here and at this number of threads; of the others what held before."""
@@ -222,11 +223,11 @@ class Knowledge:
 
     def _apply(self, arms: Iterable[ArmProfile]) -> None:
         """Hand the dispatcher every arm at the present speed. Called under the lock."""
-        told = list(arms)
+        effective = list(arms)
         try:
-            self._dispatcher.apply(told)
+            self._dispatcher.apply(effective)
         except ValueError as error:  # a pinned variant comes later, or never
             self.unfit = str(error)
-        for profile in told:
+        for profile in effective:
             arm = profile.arm
             self._metrics.speed(arm, retune.scale(self.known, arm))

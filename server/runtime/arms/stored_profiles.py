@@ -35,7 +35,7 @@ class StoredProfiles:
         self._family, self._sums = family, {**self._sums, **new}
 
     def on(self, hardware: Hardware) -> "StoredProfiles":
-        """The shelf of other hardware, in the same folder."""
+        """Those of other hardware, in the same folder."""
         return StoredProfiles(self._folder, self._family, hardware)
 
     def find(self, arm: Arm, threads: int) -> Profile | None:

@@ -109,8 +109,8 @@ class Tuner:
         for arm in kept - self._residency.loaded.keys():
             self._use(found[arm], profiles[arm])
         for arm in self._let_go(lambda arm: arm not in kept):
-            _log.info("%s: %s on %s is not kept: others are as accurate and faster",
-                      self._family.name, arm.variant, arm.backend)  # fmt: skip
+            text = "%s: %s on %s is not kept: others are as accurate and faster"
+            _log.info(text, self._family.name, arm.variant, arm.backend)
 
     def sweep(self) -> None:
         """Let go of arms that the policy does not know any more, once nothing runs on them."""
@@ -131,8 +131,8 @@ class Tuner:
         """
         former = self._residency.placement.threads
         for arm in self._residency.resize(threads, instances):
-            _log.info("%s: %s on %s now runs on %d thread(s), %d at a time",
-                      self._family.name, arm.variant, arm.backend, threads, instances)  # fmt: skip
+            text = "%s: %s on %s now runs on %d thread(s), %d at a time"
+            _log.info(text, self._family.name, arm.variant, arm.backend, threads, instances)
         if threads != former:
             self._knowledge.resized()
 

@@ -40,8 +40,8 @@ _log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """So often (s) a watched candidate is compared with the frontier."""
-ASSAY_S = 5.0
-"""For measuring one candidate (s), where the budget for profiles is no less."""
+MEASURING_S = 5.0
+"""For measuring one candidate (s), where `profile_budget_s` is no less."""
 
 
 class Candidates:
@@ -63,12 +63,12 @@ class Candidates:
         self._budget_s = budget_s
         self._repository = Repository(parts.residency.placement.folder, known)
         self._comparison = Comparison(known, parts.dispatcher, parts.samples)
-        self._assay: CandidateMeasurement | None = None
+        self._measurement: CandidateMeasurement | None = None
         self._look_at_s = 0.0
         self._turn = 0
-        self._told: deque[Out | Stay] = deque(maxlen=64)
+        self._offences: deque[Out | Stay] = deque(maxlen=64)
         self._orders = Orders()
-        parts.dispatcher.quarantine.listen(self._told.append)
+        parts.dispatcher.quarantine.listen(self._offences.append)
 
     def order(self, variant: str, order: Ordered) -> "Future[None]":
         """Have a candidate promoted or rolled back whatever was found of it; done when the result is there. Any thread.
@@ -84,10 +84,10 @@ class Candidates:
 
     def foreseen(self, variant: str) -> list[ArmProfile]:
         """What the arms of a candidate on trial would cost now; none where they are not known. Any thread."""
-        assay = self._assay
-        if assay is None or assay.variant.name != variant:
+        measurement = self._measurement
+        if measurement is None or measurement.variant.name != variant:
             return []
-        return self._parts.knowledge.foreseen([m.table for m in assay.arms])
+        return self._parts.knowledge.foreseen([m.table for m in measurement.arms])
 
     def tick(self) -> None:
         """Go on with what there is to do."""
@@ -117,8 +117,8 @@ class Candidates:
         self.stages.hold(
             [v for v in found.variants if v.candidate], self._parts.knowledge.fingerprint
         )
-        if self._assay is not None and self._assay.variant not in found.variants:
-            self._end_assay()
+        if self._measurement is not None and self._measurement.variant not in found.variants:
+            self._end_measurement()
         serving = [*plain, *self.stages.promoted()]
         if not serving:
             text = "%s: nothing is published any more that may be served; the server goes on with what it has"
@@ -138,36 +138,36 @@ class Candidates:
             raise BadInput(f"variant '{variant}' cannot be run here: {self._why_not(variant)}")
 
     def _hear(self) -> None:
-        while self._told:
-            told = self._told.popleft()
-            if told.arm.variant in self.stages.entries:
-                self._befell(told.arm.variant, Offended(told.reason))
+        while self._offences:
+            offence = self._offences.popleft()
+            if offence.arm.variant in self.stages.entries:
+                self._befell(offence.arm.variant, Offended(offence.reason))
 
     def _try_next(self) -> None:
         """Measure the candidate whose turn it is, a step further."""
-        if self._assay is not None and not self._assay.holds:
-            self._end_assay()  # workers, threads or the hardware are others now: opened and measured anew
-        if self._assay is None:
+        if self._measurement is not None and not self._measurement.holds:
+            self._end_measurement()  # workers, threads or the hardware are others now: opened and measured anew
+        if self._measurement is None:
             entries = self.stages.entries.values()
             turn = next((e for e in entries if isinstance(e.life.stage, Profiling | Trial)), None)
             if turn is None:
                 return
-            parts, budget_s = self._parts, min(self._budget_s, ASSAY_S)
+            parts, budget_s = self._parts, min(self._budget_s, MEASURING_S)
             place = MeasuringPlace(parts.residency, parts.knowledge, parts.slots, budget_s)
             most = self._variants.family.max_batch  # there is no room for more
-            self._assay = CandidateMeasurement(
+            self._measurement = CandidateMeasurement(
                 replace(self.known, max_batch=most), turn.variant, place
             )
-        name = self._assay.variant.name
-        if not self._assay.advance():
+        name = self._measurement.variant.name
+        if not self._measurement.advance():
             return
-        if not self._assay.arms:
-            self._befell(name, Unusable(self._assay.failed))
+        if not self._measurement.arms:
+            self._befell(name, Unusable(self._measurement.failed))
         elif self._is_at(name, Profiling):
             self._look(name)
 
     def _compare(self, name: str) -> None:
-        ours = self._seat(name)
+        ours = self._runnable(name)
         if ours is None:
             return
         entries, now_s = self.stages.entries, time.monotonic()
@@ -214,34 +214,42 @@ class Candidates:
         )
 
     def _carry_out(self, name: str, verdict: Verdict) -> None:
-        assay = self._assay if self._assay and self._assay.variant.name == name else None
+        measurement = (
+            self._measurement
+            if self._measurement and self._measurement.variant.name == name
+            else None
+        )
         plain = [v for v in self.known.variants if not v.candidate]
         serving = [*plain, *self.stages.promoted()]
         if serving and tuple(serving) != self._variants.family.variants:
-            measured = assay.arms if assay and assay.is_done and assay.holds else ()
+            measured = (
+                measurement.arms
+                if measurement and measurement.is_done and measurement.holds
+                else ()
+            )
             self._variants.serve(serving, measured)
-        if assay and isinstance(verdict, Promote):
-            self._assay = None  # its arms serve now
-        elif assay:
-            self._end_assay()
+        if measurement and isinstance(verdict, Promote):
+            self._measurement = None  # its arms serve now
+        elif measurement:
+            self._end_measurement()
 
-    def _end_assay(self) -> None:
-        if self._assay is not None:
-            self._assay.close()
-        self._assay = None
+    def _end_measurement(self) -> None:
+        if self._measurement is not None:
+            self._measurement.close()
+        self._measurement = None
 
     def _is_at(self, name: str, stage: type[Profiling | Trial | Promoted]) -> bool:
         entry = self.stages.entries.get(name)
         return entry is not None and isinstance(entry.life.stage, stage)
 
-    def _seat(self, name: str) -> RunnableArm | None:
+    def _runnable(self, name: str) -> RunnableArm | None:
         """Where the candidate can be run: on trial on its own arm, promoted where it serves."""
         if self._is_at(name, Promoted):
             return self._parts.serving(self._variants.family, name)
         mine = self.foreseen(name)
-        if self._assay is None or not mine:
+        if self._measurement is None or not mine:
             return None
-        best = self._assay.best
+        best = self._measurement.best
         table = next(t for t in mine if t.arm == best.way.arm)
         claim, foreseen_s = self.stages.entries[name].life.claim, self._parts.knowledge.foreseen_s
         return RunnableArm(table, claim, best.loaded.backend, partial(foreseen_s, best.table))

@@ -49,7 +49,7 @@ class Comparison:
         oldest = self._samples.oldest()
         if oldest is None or not references or begun_s < self._free_s:
             return []
-        most = min(MOST_ROWS, *(seat.profile.max_batch for seat in (ours, *references)))
+        most = min(MOST_ROWS, *(arm.profile.max_batch for arm in (ours, *references)))
         if not self._may(ours.profile.upper_s[most], begun_s - oldest.taken_s):
             return []
         taken = self._samples.take(most, lambda sample: sample.arm == oldest.arm)
@@ -99,9 +99,9 @@ class Comparison:
             return [Unusable(f"it failed on live rows that it had answered before: {error}")]
         return [Timed(took_s / ours.foreseen_s(rows))] if self._is_quiet(arrived) else []
 
-    def _run(self, seat: RunnableArm, inputs: Arrays, rows: int) -> NDArray[np.intp]:
+    def _run(self, arm: RunnableArm, inputs: Arrays, rows: int) -> NDArray[np.intp]:
         outputs = checked(
-            _called(seat, inputs, rows)[0], rows, self._family, seat.profile.arm.variant
+            _called(arm, inputs, rows)[0], rows, self._family, arm.profile.arm.variant
         )
         return top(outputs[self._scores]) if self._scores else _NO_CLASSES
 
@@ -115,16 +115,16 @@ class Comparison:
         return load.arrived == arrived and not load.running
 
 
-def _called(seat: RunnableArm, inputs: Arrays, rows: int) -> tuple[Arrays, float]:
+def _called(arm: RunnableArm, inputs: Arrays, rows: int) -> tuple[Arrays, float]:
     """The outputs, and how long (s) the backend took."""
 
     def run() -> tuple[Arrays, float]:
         begun_s = time.monotonic()
-        outputs = seat.backend.run(inputs)
+        outputs = arm.backend.run(inputs)
         return outputs, time.monotonic() - begun_s
 
-    limit_s = hung_after_s(seat.profile.mean_s[rows])
-    return within(limit_s, run, f"a run of {seat.profile.arm.variant}")
+    limit_s = hung_after_s(arm.profile.mean_s[rows])
+    return within(limit_s, run, f"a run of {arm.profile.arm.variant}")
 
 
 def _together(taken: Sequence[Sample]) -> Arrays:

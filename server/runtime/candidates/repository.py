@@ -64,10 +64,8 @@ class Repository:
         return self._family
 
     def _warn(self, problem: str) -> None:
-        _log.warning(
-            "%s: what was published is not taken up, the server goes on with what it has: %s",
-            self._family.name, problem,
-        )  # fmt: skip
+        text = "%s: what was published is not taken up, the server goes on with what it has: %s"
+        _log.warning(text, self._family.name, problem)
 
     def _say_missed(self, why: str) -> None:
         if why != self._missed:

@@ -1,4 +1,4 @@
-"""Where variants can be run beside live traffic: the arms in use, and what they claim."""
+"""The arms that can be run beside live traffic, and what their variants claim."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -37,25 +37,25 @@ class ServingParts:
     dispatcher: Dispatcher
     samples: Samples
 
-    def seats(self, family: Family) -> list[RunnableArm]:
+    def in_use(self, family: Family) -> list[RunnableArm]:
         """Every arm in use of the family's variants."""
-        told, loaded = self.knowledge.known.effective, self.residency.loaded
+        profiles, loaded = self.knowledge.known.effective, self.residency.loaded
         quarantine = self.dispatcher.quarantine
         return [
             RunnableArm(profile, _claim(family, arm), loaded[arm])
-            for arm, profile in told.items()
+            for arm, profile in profiles.items()
             if arm in loaded and not quarantine.is_out(arm)
         ]
 
     def references(self, family: Family, doubted: Collection[str]) -> list[RunnableArm]:
         """Arms in use of variants that nobody doubts, the most accurate first."""
-        seats = [s for s in self.seats(family) if s.profile.arm.variant not in doubted]
-        return sorted(seats, key=lambda s: (-s.profile.accuracy, s.profile.mean_s[1]))
+        arms = [a for a in self.in_use(family) if a.profile.arm.variant not in doubted]
+        return sorted(arms, key=lambda a: (-a.profile.accuracy, a.profile.mean_s[1]))
 
     def serving(self, family: Family, variant: str) -> RunnableArm | None:
         """The arm in use that answers one row of this variant fastest."""
-        seats = [s for s in self.seats(family) if s.profile.arm.variant == variant]
-        return min(seats, key=lambda s: s.profile.mean_s[1], default=None)
+        arms = [a for a in self.in_use(family) if a.profile.arm.variant == variant]
+        return min(arms, key=lambda a: a.profile.mean_s[1], default=None)
 
 
 def _claim(family: Family, arm: Arm) -> Claim:

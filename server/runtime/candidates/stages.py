@@ -23,8 +23,7 @@ from server.policy.candidates.candidacy import (
     TrialRules,
     Verdict,
 )
-from server.runtime.candidates.verdicts import StoredVerdict as Kept
-from server.runtime.candidates.verdicts import Verdicts
+from server.runtime.candidates.verdicts import StoredVerdict, Verdicts
 
 _log = logging.getLogger(__name__)
 
@@ -94,12 +93,17 @@ class Stages:
         self._metrics.judged(kind)
         level = logging.INFO if isinstance(stage, Promoted) else logging.WARNING
         _log.log(level, "%s: candidate %s: %s", self._family, name, text_of(stage))
-        self._verdicts.keep(
-            Kept(
-                fingerprint, name, variant.content, kind, reason_of(stage), round(tally.rows),
-                round(tally.agreed), isinstance(stage, Promoted) and stage.by_hand,
-            )
-        )  # fmt: skip
+        verdict = StoredVerdict(
+            fingerprint=fingerprint,
+            variant=name,
+            sha256=variant.content,
+            kind=kind,
+            reason=reason_of(stage),
+            compared=round(tally.rows),
+            agreed=round(tally.agreed),
+            by_hand=isinstance(stage, Promoted) and stage.by_hand,
+        )
+        self._verdicts.keep(verdict)
 
     def _found(self, variant: Variant, fingerprint: str) -> Stage:
         """How far it had come when it was last judged here; who had been promoted is watched anew."""

@@ -56,17 +56,17 @@ class Verdicts:
         """Store a verdict, in place of an older one, at once."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._all = {**self._all, verdict.key: replace(verdict, at=now)}
-        told = {
+        document = {
             "schema": SCHEMA,
             "family": self._family,
             "verdicts": [asdict(one) for one in self._all.values()],
         }
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path, json.dumps(told, indent=1).encode())
+            write_whole(self._path, json.dumps(document, indent=1).encode())
         except OSError as error:
-            _log.warning("verdicts on candidates cannot be stored in %s (%s); the next start tries them again",
-                         self._path, error)  # fmt: skip
+            text = "verdicts on candidates cannot be stored in %s (%s); the next start tries them again"
+            _log.warning(text, self._path, error)
 
     def _load(self) -> dict[tuple[str, str, str], StoredVerdict]:
         try:
@@ -86,10 +86,8 @@ class Verdicts:
 
     def _set_aside(self, error: Exception) -> None:
         bad = self._path.with_name(f"{self._path.name}.bad")
-        _log.warning(
-            "verdicts %s cannot be used (%s: %s); set aside as %s, candidates are tried again",
-            self._path, type(error).__name__, error, bad.name,
-        )  # fmt: skip
+        text = "verdicts %s cannot be used (%s: %s); set aside as %s, candidates are tried again"
+        _log.warning(text, self._path, type(error).__name__, error, bad.name)
         try:
             self._path.replace(bad)
         except OSError as failure:

@@ -25,7 +25,7 @@ from server.runtime.dispatch.running import CanaryRun, Running, Step
 from server.runtime.dispatch.traffic import Traffic
 from server.runtime.dispatch.waiting import Waiting, may_go
 
-__all__ = ["Dispatcher", "Limits", "Load", "Step", "CanaryRun"]
+__all__ = ["CanaryRun", "Dispatcher", "Limits", "Load", "Step"]
 
 
 class Dispatcher:
@@ -159,9 +159,9 @@ class Dispatcher:
             with self._changed:
                 if self._closing and not self._waiting:
                     return None
-                trial = self.quarantine.trial(self._waiting.arms, waiting=bool(self._waiting))
-                if trial is not None:
-                    return trial
+                canary = self.quarantine.canary(self._waiting.arms, waiting=bool(self._waiting))
+                if canary is not None:
+                    return canary
                 step, dropped, wait_s = self._decide(begun_s)
                 if step is None and not dropped:
                     if not self._waiting and not self._running:
@@ -189,9 +189,9 @@ class Dispatcher:
 
     def abandon(self) -> None:
         """Answer every job that still waits: the drain's time is up."""
+        text = "the server stopped before this request was run"
         with self._changed:
-            left = [Answer(job, error=NotReady("the server stopped before this request was run"))
-                    for job in self._waiting.clear()]  # fmt: skip
+            left = [Answer(job, error=NotReady(text)) for job in self._waiting.clear()]
             self._changed.notify_all()
         self._replies.unrun(left)
 

@@ -58,12 +58,12 @@ class DecisionLog(threading.Thread):
 
     def run(self) -> None:
         """Log until stopped."""
-        told: dict[str, Record] = {}
+        shown: dict[str, Record] = {}
         while not self._stop.wait(self._every_s):
             for family, journal in self._journals.items():
                 for record in journal.last(1):
-                    if told.get(family) is not record:
-                        told[family] = record
+                    if shown.get(family) is not record:
+                        shown[family] = record
                         _log.info("%s", line(family, record))
 
     def stop(self) -> None:

@@ -48,12 +48,12 @@ def out_of_use(
     waits_s = {arm: quarantine.due_s(state, arm) - now_s for arm in arms if arm in out}
     if not waits_s:
         return None
-    told = "; ".join(
+    reasons = "; ".join(
         f"{arm.variant} on {arm.backend} ({arm.device}) {out[arm].reason}, {_again(wait_s)}"
         for arm, wait_s in waits_s.items()
     )
     known_s = [max(0.0, wait_s) for wait_s in waits_s.values() if wait_s < inf]
-    text = f"model '{family}': what this request accepts is out of use: {told}; retry then, or elsewhere"
+    text = f"model '{family}': what this request accepts is out of use: {reasons}; retry then, or elsewhere"
     return NotReady(text, min(known_s, default=None))
 
 

@@ -65,13 +65,13 @@ class Quarantine:
         if isinstance(event, Returned) or any(isinstance(v, Out | Back) for v in verdicts):
             self._changed()
 
-    def trial(self, told: Iterable[ArmProfile], *, waiting: bool) -> CanaryRun | None:
-        """The arm of those told that the calling worker is to probe now; `waiting`: requests wait for the worker."""
+    def canary(self, arms: Iterable[ArmProfile], *, waiting: bool) -> CanaryRun | None:
+        """The one of `arms` that the calling worker is to probe now; `waiting`: requests wait for the worker."""
         if rules.next_due_s(self.state) > time.monotonic():
             return None
         verdicts = self._step(Free(waiting))
         arm = next((v.arm for v in verdicts if isinstance(v, RunCanary)), None)
-        return next((CanaryRun(profile) for profile in told if profile.arm == arm), None)
+        return next((CanaryRun(profile) for profile in arms if profile.arm == arm), None)
 
     def until_trial_s(self, wait_s: float | None) -> float | None:
         """How long an idle worker may sleep that has `wait_s` by itself; None: until it is woken."""

@@ -38,10 +38,10 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def use(self, told: Sequence[ArmProfile], tables: Tables, now_s: float) -> list[Answer]:
+    def use(self, arms: Sequence[ArmProfile], tables: Tables, now_s: float) -> list[Answer]:
         """Put new tables in force; the answers to those who wait for arms out of use or gone, no other being good."""
-        gone = {profile.arm for profile in self.arms} - {profile.arm for profile in told}
-        self.arms, self.tables = tuple(told), tables
+        gone = {profile.arm for profile in self.arms} - {profile.arm for profile in arms}
+        self.arms, self.tables = tuple(arms), tables
         if len(tables.arms) == len(self.arms) and not gone:
             return []
         answers: list[Answer] = []
@@ -58,8 +58,14 @@ class Waiting:
         """A new ticket for `job`: due early enough for the answer's way to the client."""
         due_s = job.deadline_s - self._limits.reply_margin_s
         return Ticket(
-            next(self._ids), job.arrival_s, due_s, job.rows, job.min_accuracy, job.variant, job.slo_class
-        )  # fmt: skip
+            next(self._ids),
+            job.arrival_s,
+            due_s,
+            job.rows,
+            job.min_accuracy,
+            job.variant,
+            job.slo_class,
+        )
 
     def admit(self, job: Job, ticket: Ticket, now_s: float) -> RequestError | None:
         """Let a new job wait, or say why not."""

@@ -1,6 +1,6 @@
 """The slow loop over dispatchers: every few seconds the last requests are replayed with each candidate.
 
-The replays run in one process of low priority (understudy.py); the contest decides who takes over.
+The replays run in one process of low priority (`replay_process.py`); the contest decides who takes over.
 """
 
 import logging
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 class ReplaySchedule:
     """How often (s) to replay how long a window (s): less often where replays would take more of a core than `share`.
 
-    Fewer than `least` new requests tell too little; an understudy silent for `patience_s` is replaced.
+    Fewer than `least` new requests tell too little; a process that is silent for `patience_s` is replaced.
     """
 
     period_s: float = 10.0
@@ -74,7 +74,7 @@ class Rehearsal:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, the understudy too; whatever it was replaying is lost."""
+        """End, and the replaying process; whatever it was replaying is lost."""
         self._stop.close()
         process = self._process
         if process is not None:

@@ -29,7 +29,7 @@ _MOST_SAID = 400
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """Where a family's workers stand: what they serve, what is loaded, and who learns from what they did.
+    """What a family's workers work with: what they serve, what is loaded, and who learns from what they did.
 
     `observe` sees every finished batch and how long (s) its worker was busy with it; `samples` takes rows of some;
     `rows` are known to run.
@@ -189,17 +189,17 @@ class Worker(threading.Thread):
             return False
         return True
 
-    def _probe(self, trial: CanaryRun) -> None:
+    def _probe(self, canary: CanaryRun) -> None:
         with self._turn():
             if (
-                trial.profile.arm not in self._context.loaded
+                canary.profile.arm not in self._context.loaded
             ):  # let go while this worker waited for its turn
                 return
             started_s = time.monotonic()
-            ok = self._canary_passes(trial)
+            ok = self._canary_passes(canary)
             took_s = time.monotonic() - started_s
         if not self._lost:
-            arm = trial.profile
+            arm = canary.profile
             self._dispatcher.quarantine.tell(Probed(arm.arm, ok, arm.mean_s[1], took_s))
 
     def _call(self, task: Step | CanaryRun, rows: int, inputs: Arrays) -> Arrays:

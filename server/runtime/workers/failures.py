@@ -45,10 +45,8 @@ class Failures:
         if not self._is_new(arm, f"{type(error).__name__} {_NUMBERS.sub('#', text)}"):
             return
         unforeseen = None if isinstance(error, BackendError | MemoryError) else error
-        _log.error(
-            "%s: batch of %d rows failed on %s (%s): %s",
-            self._family, rows, arm.variant, arm.backend, text, exc_info=unforeseen,
-        )  # fmt: skip
+        line = "%s: batch of %d rows failed on %s (%s): %s"
+        _log.error(line, self._family, rows, arm.variant, arm.backend, text, exc_info=unforeseen)
 
     def tick(self) -> None:
         """Say how many more there were, where it is time to."""
@@ -63,8 +61,8 @@ class Failures:
                     del self._kinds[key]
         for (arm, text), more in lines:
             which = f"on {arm.variant} ({arm.backend})" if arm else "in other ways"
-            _log.error("%s: ... and %d more batches failed %s%s",
-                       self._family, more, which, f": {text}" if text else "")  # fmt: skip
+            said = f": {text}" if text else ""
+            _log.error("%s: ... and %d more batches failed %s%s", self._family, more, which, said)
 
     def _is_new(self, arm: Arm, text: str) -> bool:
         """Whether such an error is to be said now."""

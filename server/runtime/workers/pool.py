@@ -1,4 +1,4 @@
-"""A family's workers, and whoever takes the place of one that does not come back from its backend."""
+"""A family's workers, and replacements for those that do not come back from their backend."""
 
 import logging
 import threading

@@ -15,10 +15,10 @@ from server.sharing.control.in_service import InService
 from server.sharing.control.limits import ShareLimits
 from server.sharing.control.loading import (
     points_of,
+    reporting,
     same_base,
     task_in,
     together_with,
-    told,
     too_small,
 )
 from server.sharing.control.planning import planned, planned_beyond
@@ -49,7 +49,7 @@ class ShareControl:
         self._device = Device(context, setup.hung_s)
         self._gauge = Gauge(context.program.package.base, self._device.turn, context.clock)
         networks, package = context.program.networks, context.program.package
-        with told("the stem"):
+        with reporting("the stem"):
             stem_s = self._gauge.stem(networks, MeasuringBudget(BATCHES, STEM_S))
         self.in_service = InService(networks, package, (), costing.measured(stem_s, {}), setup)
         self._tidied = self.in_service
@@ -142,7 +142,7 @@ class ShareControl:
             if now is self._tidied or not self._device.settled():
                 return
             self._tidied = now  # once: what fails now would fail again
-            with told("the stem"):
+            with reporting("the stem"):
                 self._device.loaded(lambda: now.networks.cut(points_of(now.plan)))
             fused = {frozen: self._fused(now, frozen) for frozen in points_of(now.plan)}
             self._context.program = Program(now.plan, now.package, now.networks, fused, now.shelved)
@@ -174,7 +174,7 @@ class ShareControl:
         kept = [task for task in self.in_service.serving if task.name not in names]
         package = together_with(package, kept)
         try:
-            with told(f"task '{names[0]}'"):
+            with reporting(f"task '{names[0]}'"):
                 networks = self._source.open(package)
                 now = replace(now.forgetting(*names), networks=networks, package=package)
                 for task in changed:
@@ -216,7 +216,7 @@ class ShareControl:
 
     def _swap(self, now: InService) -> None:
         cuts = [(choice.task, choice.frozen) for choice in now.plan.choices]
-        with told("a head"):
+        with reporting("a head"):
             self._device.loaded(lambda: now.networks.ready(cuts))
             self._device.loaded(lambda: now.networks.warm(points_of(now.plan)))
         program = Program(now.plan, now.package, now.networks, shelved=now.shelved)
@@ -225,5 +225,5 @@ class ShareControl:
 
     def _read(self) -> Package:
         """What is on disk. Raises NotReady where its base is not the one that is served."""
-        with told("the task package"):
+        with reporting("the task package"):
             return same_base(self._source.read(), self.in_service.package)

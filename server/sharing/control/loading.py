@@ -17,7 +17,7 @@ from server.texts import shown
 
 def first_program(source: Source) -> Program:
     """A package without tasks in service. Raises BadPackage, NotReady, ComputeFailed."""
-    with told("the task package"):
+    with reporting("the task package"):
         package = source.read()
         return Program(NO_TASKS, package, source.open(package))
 
@@ -63,7 +63,7 @@ def too_small(now: Situation, error: Infeasible) -> BudgetTooSmall:
 
 
 @contextmanager
-def told(what: str) -> Generator[None]:
+def reporting(what: str) -> Generator[None]:
     """Say what could not be loaded or run."""
     try:
         yield

@@ -33,11 +33,11 @@ class Mistakes:
     """One line each, in the order found. What is wrong reads as nan or empty, so that reading can go on."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.lines: list[str] = []
 
     def add(self, at: str, what: str) -> None:
         """`at` is the key's place, such as tasks[0].branches."""
-        self.told.append(f"{at}: {what}")
+        self.lines.append(f"{at}: {what}")
 
     def table(
         self, value: Any, at: str, must: Sequence[str], may: Sequence[str] = ()

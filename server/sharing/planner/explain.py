@@ -30,7 +30,8 @@ def explained(plan: Plan, workload: Workload) -> Plan:
 def _reason(choices: Sequence[Choice], at: int, task: Task, workload: Workload) -> str:
     choice = choices[at]
     others = [
-        _told(name, change, choices, at, workload) for name, change in _next(choice, task, workload)
+        _in_words(name, change, choices, at, workload)
+        for name, change in _next(choice, task, workload)
     ]
     return f"branches at {choice.frozen}, {choice.rate_fps:g} fps: " + "; ".join(
         others or ["nothing else to choose"]
@@ -62,7 +63,9 @@ def _choice(task: Task, workload: Workload, table: EventScores, place: tuple[int
     )
 
 
-def _told(name: str, other: Choice, choices: Sequence[Choice], at: int, workload: Workload) -> str:
+def _in_words(
+    name: str, other: Choice, choices: Sequence[Choice], at: int, workload: Workload
+) -> str:
     changed = [*choices[:at], other, *choices[at + 1 :]]
     more = cost_of(changed, workload.costs) - cost_of(choices, workload.costs)
     f1 = other.scores.f1 - choices[at].scores.f1

@@ -46,8 +46,8 @@ def read_workload(text: str) -> Workload:
     _distinct([task.name for task in tasks], mistakes)
     if rules.objective == "maxmin" and any(task.floor for task in tasks):
         mistakes.add("objective", 'floors are for "mean" only; leave out every "floor"')
-    if mistakes.told:
-        raise BadWorkload(mistakes.told)
+    if mistakes.lines:
+        raise BadWorkload(mistakes.lines)
     return Workload(tuple(tasks), additive(layers, tasks), rules)
 
 

@@ -52,12 +52,13 @@ class Tasks:
             "GetTaskPlan": lambda _: sharing_out.view(self._share.plan(), self._share.costs()),
             "SetTaskBudget": self._set_budget,
         }
-        unary = {
-            f"/{SERVICE}/{name}": Handler(self._questions.unary(getattr(pb, f"{name}Request"), _told(answers[name])))
-            for name in _METHODS
-        }  # fmt: skip
+        unary = {f"/{SERVICE}/{name}": self._unary(name, answers[name]) for name in _METHODS}
         analyse = Handler(self._analyse, True, sharing_in.most_bytes(self.served.base))
         return {f"/{SERVICE}/Analyse": analyse, **unary}
+
+    def _unary(self, name: str, answer: Callable[[Any], Any]) -> Handler:
+        request = getattr(pb, f"{name}Request")
+        return Handler(self._questions.unary(request, _explained(answer)))
 
     def start(self) -> None:
         """Begin to look for clients that do not read."""
@@ -136,7 +137,7 @@ class NoTasks:
         )
 
 
-def _told(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _explained(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The same answer; what is wrong with the package on disk is told to whoever asked."""
 
     def function(request: Any) -> Any:

@@ -34,7 +34,7 @@ class Analysis:
         self._stream: StreamId | None = None
         self._in_flight = 0
         self._labels = 0
-        self._told: Plan | None = None
+        self._sent: Plan | None = None
         self._news: tuple[Plan, str] | None = None
         self._ending: tuple[grpc.StatusCode, str] | None = None
         self._left = False
@@ -97,7 +97,7 @@ class Analysis:
         plan = share.plan().plan
         with self._call.lock:
             if (
-                self._news is None and self._told is None
+                self._news is None and self._sent is None
             ):  # else a later one has been told meanwhile
                 self._news = (plan, "")
         self._send_news()
@@ -158,8 +158,8 @@ class Analysis:
             if self._news is None or self._stream is None or self._call.unsent >= MOST_UNSENT:
                 return
             (plan, reason), self._news = self._news, None
-            if plan != self._told:
-                self._told = plan
+            if plan != self._sent:
+                self._sent = plan
                 message: Any = pb.AnalyseResponse(plan=sharing_out.plan(plan, reason))
                 self._call.send(message.SerializeToString())
 

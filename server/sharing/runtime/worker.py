@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class FrameWorkerContext:
-    """What a worker works at; its replacement sits down at the same. `program` is replaced by control calls."""
+    """What a worker works with, and its replacement after it. `program` is replaced by control calls."""
 
     program: Program
     streams: Streams
@@ -92,7 +92,7 @@ class FrameWorker(threading.Thread):
 
     def _serve(self, frames: Sequence[WaitingFrame]) -> None:
         context, self._running = self._context, frames
-        with context.gate:  # whoever has replaced the program and then held the gate knows that the old one is out of use
+        with context.gate:  # whoever replaces the program and then holds the gate knows that the old one is out of use
             program, begun_s = context.program, context.clock()
             dues = [program.due(w.index, w.stream.fps) for w in frames]
             ran = self._run(program, frames, dues)
