@@ -34,7 +34,7 @@ class Config:
     max_message_mib: int = 64
     max_unsent_mib: int = 32
     max_connections: int = 1024
-    max_streams: int = 256
+    max_streams: int = 512
     max_calls: int = 2048
     stall_s: float = 10.0
     max_idle_s: float = 900.0

@@ -14,7 +14,7 @@ class Bounds:
     message_bytes: int = 64 << 20
     unsent_bytes: int = 32 << 20
     connections: int = 1024
-    streams_a_connection: int = 256
+    streams_a_connection: int = 512
     calls: int = 2048
     stall_s: float = 10.0
     max_idle_s: float = 0.0
@@ -37,7 +37,7 @@ def arguments(bounds: Bounds, most_received_bytes: int) -> tuple[tuple[bytes, in
         (b"grpc.max_send_message_length", bounds.message_bytes),
         (b"grpc.per_message_decompression", 0),  # packing.py does it, within bounds
         (b"grpc.so_reuseport", 0),
-        (b"grpc.max_concurrent_streams", bounds.streams_a_connection),
+        (b"grpc.max_concurrent_streams", 2 * bounds.streams_a_connection),
         (b"grpc.max_allowed_incoming_connections", bounds.connections),
         (b"grpc.server.max_pending_requests", _PENDING),
         (b"grpc.server.max_pending_requests_hard_limit", _PENDING),

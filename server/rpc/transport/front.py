@@ -48,7 +48,9 @@ class Front:
         self.woken_s = 0.0
         self.most_bytes = bounds.message_bytes
         most_bytes = max(handler.most_bytes for handler in handlers.values())
-        self.guests = Guests(bounds.calls, bounds.unsent_bytes, bounds.stall_s)
+        self.guests = Guests(
+            bounds.calls, bounds.unsent_bytes, bounds.stall_s, bounds.streams_a_connection
+        )
         self._handlers = {path.encode(): handler for path, handler in handlers.items()}
         self._on_quiet = on_quiet
         self._queue = cygrpc.CompletionQueue()
@@ -108,11 +110,11 @@ class Front:
         gone.wait(_GOODBYE_S)  # clients take their last answers before the connection is cut
         self._server.cancel_all_calls()
 
-    def ended(self, call: Call) -> None:
-        """Forget a finished call. For Call only."""
+    def ended(self, call: Call, taken: bool) -> None:
+        """Forget a finished call, whose answer was taken or which was cancelled. For Call only."""
         with self._empty:
             self._calls.discard(call)
-            self.guests.leave(call)
+            self.guests.leave(call, taken=taken)
             if self._stopping and not self._calls:
                 self._empty.notify_all()
 
@@ -137,6 +139,7 @@ class Front:
                 looked_s = began_s
                 with self.lock:
                     self.guests.end_stalled()
+                    self.guests.forget_gone()
 
     def _accept(self) -> None:
         self._server.request_call(self._queue, self._queue, self._accepted)
