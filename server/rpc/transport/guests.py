@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from server.rpc.transport.pace import SLOW_BYTES_S, Pace, of_the_oldest
 
@@ -18,6 +18,8 @@ _SLOWEST_BYTES_S = 1 << 20
 """Who reads so many bytes a second is not taken for stalled: what has been taken of one answer cannot be seen."""
 _REMEMBERED_S = 1.0
 """So long a connection that holds nothing any more is known for how it read what it held."""
+_JUDGED_S = 0.01
+"""How fast a connection reads is found out so often: it is asked for each that holds something, for each answer."""
 _LITTLE = 512
 """A connection that holds less than this part of all that may wait does not prove by it how fast it reads."""
 
@@ -30,6 +32,14 @@ class Holder(Protocol):
     def give_up(self, why: str) -> None:
         """End it, and let go of what it holds."""
         ...
+
+
+class _Judged(NamedTuple):
+    """How fast a connection was found to read; `about`: hardly slower is not slower."""
+
+    at_s: float = -math.inf
+    is_slow: bool = False
+    about: int = 0
 
 
 @dataclass(slots=True)
@@ -46,17 +56,20 @@ class _Guest:
     lost_s: float = -math.inf
     free_s: float = 0.0
     pace: Pace = field(default_factory=Pace)
+    judged: _Judged = _Judged()
     held: "dict[Holder, tuple[int, float]]" = field(
         default_factory=dict["Holder", tuple[int, float]]
     )
 
-    def bytes_s(self, now_s: float) -> float:
+    def judge(self, now_s: float) -> _Judged:
         """How fast it reads: as it did lately, and no faster than its oldest answer tells."""
-        lately = self.pace.bytes_s(now_s)
-        if not self.held:
-            return lately
-        size, since_s = next(iter(self.held.values()))
-        return min(lately, of_the_oldest(size, now_s - since_s))
+        if now_s - self.judged.at_s >= _JUDGED_S:
+            bytes_s = self.pace.bytes_s(now_s)
+            if self.held:
+                size, since_s = next(iter(self.held.values()))
+                bytes_s = min(bytes_s, of_the_oldest(size, now_s - since_s))
+            self.judged = _Judged(now_s, bytes_s <= SLOW_BYTES_S, round(math.log2(bytes_s)))
+        return self.judged
 
 
 class Guests:
@@ -202,8 +215,8 @@ class Guests:
         Up to the whole of what may wait nobody must who is not slow.
         """
         now_s = self._clock()
-        guest = min(self._holding.values(), key=lambda one: (_about(one.bytes_s(now_s)), -one.unsent))
-        if self._unsent <= self._most_bytes and guest.bytes_s(now_s) > SLOW_BYTES_S:
+        guest = min(self._holding.values(), key=lambda one: (one.judge(now_s).about, -one.unsent))
+        if self._unsent <= self._most_bytes and not guest.judged.is_slow:
             return None
         why = self._unread(guest)
         call = next(iter(guest.held))
@@ -219,11 +232,11 @@ class Guests:
         now_s = self._clock()
         if not guest.held:
             return now_s - guest.lost_s < _REMEMBERED_S
-        return guest.bytes_s(now_s) <= SLOW_BYTES_S
+        return guest.judge(now_s).is_slow
 
     def _unread(self, guest: _Guest) -> str:
         held = f"{guest.unsent} bytes of answers wait to be taken on this connection"
-        if guest.bytes_s(self._clock()) <= SLOW_BYTES_S:
+        if guest.judge(self._clock()).is_slow:
             return f"{held}, which takes them slowly; read answers as they come"
         return (
             f"{held}, and of all together {self._most_bytes} may; "
@@ -250,8 +263,3 @@ class Guests:
         if not guest.held:
             self._holding.pop(peer, None)
             guest.free_s = self._clock()
-
-
-def _about(bytes_s: float) -> int:
-    """So that who is hardly slower than another is not the slower one."""
-    return round(math.log2(bytes_s))
