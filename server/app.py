@@ -77,7 +77,11 @@ class App:
         self._log = _decision_log(hosted, config)
         self._health = Health(self._readiness())
         self._front = Front(
-            self._handlers(hosted), ending_of, self._service.flush, _bounds(config, found.families)
+            self._handlers(hosted),
+            ending_of,
+            self._service.flush,
+            _bounds(config, found.families),
+            metrics.connected,
         )
         self._tasks = Tasks()
         self._tuning = threading.Thread(target=self._tune, name="tuner", daemon=True)

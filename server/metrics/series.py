@@ -111,3 +111,10 @@ class Series:
         self.hardware = Gauge(
             "gearshift_hardware_info", "1; the labels say what the profiles hold for",
             ["fingerprint", "cpu", "cores"], registry=registry)  # fmt: skip
+        self.connections = Gauge(
+            "gearshift_connections", "gRPC connections, silent ones included", registry=registry)  # fmt: skip
+        self.connections_limit = Gauge(
+            "gearshift_connections_limit", "gRPC connections that there may be", registry=registry)  # fmt: skip
+        self.connections_ended = Counter(
+            "gearshift_connections_ended_total", "Connections without calls ended because connections ran short",
+            registry=registry)  # fmt: skip

@@ -15,6 +15,7 @@ from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] -
 
 from server.rpc.transport.bounds import Bounds, arguments
 from server.rpc.transport.call import Call, Handler
+from server.rpc.transport.connections import Connections, Told
 from server.rpc.transport.endings import STOPPING, Trailers, refuse
 from server.rpc.transport.guests import Guests
 from server.texts import shown
@@ -33,7 +34,8 @@ _QUEUE_SHUTDOWN = cygrpc.CompletionType.queue_shutdown
 class Front:
     """Accepts calls on a port and hands their messages to handlers, on one thread of its own.
 
-    `on_quiet` is called whenever no event is waiting: the moment to hand collected work on as one batch.
+    `on_quiet` is called whenever no event is waiting: the moment to hand collected work on as one batch. `connected` is
+    told of the connections every second, on a thread of its own.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Front:
         ending_of: Callable[[BaseException], tuple[grpc.StatusCode, str, Trailers]],
         on_quiet: Callable[[], None],
         bounds: Bounds,
+        connected: Told = lambda _open, _most, _ended: None,
     ) -> None:
         self.ending_of = ending_of
         self.lock = threading.RLock()
@@ -56,6 +59,8 @@ class Front:
         self._queue = cygrpc.CompletionQueue()
         self._server = cygrpc.Server(arguments(bounds, most_bytes), False)
         self._server.register_completion_queue(self._queue)
+        self._connections = Connections(bounds.connections, self._busy_ports, connected)
+        self._port = 0
         self._calls: set[Call] = set()
         self._empty = threading.Condition(self.lock)
         self._stopping = False
@@ -72,6 +77,7 @@ class Front:
             raise OSError(
                 f"cannot listen on {address}: the port is in use or the address is not ours"
             )
+        self._port = port
         return port
 
     def start(self) -> None:
@@ -80,6 +86,7 @@ class Front:
         for _ in range(_PENDING_ACCEPTS):
             self._accept()
         self._thread.start()
+        self._connections.start(self._port)
 
     def stop(self, grace_s: float, give_up: Callable[[], object]) -> None:
         """Refuse new calls, wait up to `grace_s` for those in flight, then end the thread.
@@ -87,6 +94,7 @@ class Front:
         `give_up` is called once waiting is over, to answer what it can of the rest; what is left is cancelled. The core
         is shut down last: it cancels calls that it has not handed over yet, and until then those are refused in words.
         """
+        self._connections.stop()
         with self.lock:
             self._stopping = True
             calls = list(self._calls)
@@ -117,6 +125,11 @@ class Front:
             self.guests.leave(call, taken=taken)
             if self._stopping and not self._calls:
                 self._empty.notify_all()
+
+    def _busy_ports(self) -> set[int]:
+        """Of clients: the ports from which calls have come that are not over."""
+        with self.lock:
+            return {int(peer.rpartition(b":")[2]) for peer in self.guests.peers}
 
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet

@@ -56,7 +56,7 @@ class _Guest:
     lost_s: float = -math.inf
     free_s: float = 0.0
     pace: Pace = field(default_factory=Pace)
-    judged: _Judged = _Judged()
+    judged: _Judged = field(default_factory=_Judged)
     held: "dict[Holder, tuple[int, float]]" = field(
         default_factory=dict["Holder", tuple[int, float]]
     )
