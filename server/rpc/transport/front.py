@@ -59,7 +59,7 @@ class Front:
         self._queue = cygrpc.CompletionQueue()
         self._server = cygrpc.Server(arguments(bounds, most_bytes), False)
         self._server.register_completion_queue(self._queue)
-        self._connections = Connections(bounds.connections, self._busy_ports, connected)
+        self.connections = Connections(bounds.connections, self._busy_ports, connected)
         self._port = 0
         self._calls: set[Call] = set()
         self._empty = threading.Condition(self.lock)
@@ -86,7 +86,7 @@ class Front:
         for _ in range(_PENDING_ACCEPTS):
             self._accept()
         self._thread.start()
-        self._connections.start(self._port)
+        self.connections.start(self._port)
 
     def stop(self, grace_s: float, give_up: Callable[[], object]) -> None:
         """Refuse new calls, wait up to `grace_s` for those in flight, then end the thread.
@@ -94,7 +94,7 @@ class Front:
         `give_up` is called once waiting is over, to answer what it can of the rest; what is left is cancelled. The core
         is shut down last: it cancels calls that it has not handed over yet, and until then those are refused in words.
         """
-        self._connections.stop()
+        self.connections.stop()
         with self.lock:
             self._stopping = True
             calls = list(self._calls)
