@@ -88,6 +88,7 @@ class Guests:
     ) -> None:
         self._most_calls, self._most_bytes, self._stall_s = most_calls, most_bytes, stall_s
         self._most_asked = most_asked
+        self._little = most_bytes // _LITTLE
         self._clock = clock
         self._guests: dict[bytes, _Guest] = {}
         self._holding: dict[bytes, _Guest] = {}
@@ -166,7 +167,7 @@ class Guests:
         before, since_s = guest.held.get(call) or (0, now_s)
         guest.held[call] = (before + size, since_s)
         self._holding[call.peer] = guest
-        self._weigh(guest, size)
+        self._weigh(guest, size, now_s)
         crowded: list[tuple[Holder, str]] = []
         while self.are_crowded and (one := self._crowded()) is not None:
             crowded.append(one)
@@ -178,12 +179,13 @@ class Guests:
         known = guest.held.pop(call, None) if guest is not None else None
         if guest is None or known is None:  # the call is over, or was ended
             return
+        now_s = self._clock()
         size = min(size, known[0])  # less, where the call gave way while more was being sent
         if known[0] > size:
-            guest.held[call] = (known[0] - size, self._clock())
-        self._weigh(guest, -size)
+            guest.held[call] = (known[0] - size, now_s)
+        self._weigh(guest, -size, now_s)
         guest.pace.took(size)
-        self._note_free(call.peer, guest)
+        self._note_free(call.peer, guest, now_s)
 
     def end_stalled(self) -> None:
         """End the calls of which nothing has been taken for `stall_s`."""
@@ -235,6 +237,11 @@ class Guests:
         return guest.judge(now_s).is_slow
 
     def _unread(self, guest: _Guest) -> str:
+        if not guest.held:
+            return (
+                "answers on this connection gave way just now, for want of room; "
+                "ask for fewer at a time, and read answers as they come"
+            )
         held = f"{guest.unsent} bytes of answers wait to be taken on this connection"
         if guest.judge(self._clock()).is_slow:
             return f"{held}, which takes them slowly; read answers as they come"
@@ -243,23 +250,26 @@ class Guests:
             "ask for fewer at a time, and read answers as they come"
         )
 
-    def _weigh(self, guest: _Guest, size: int) -> None:
+    def _weigh(self, guest: _Guest, size: int, now_s: float) -> None:
         """It holds so many bytes more, or fewer."""
         guest.unsent += size
         self._unsent += size
-        guest.pace.goes_on(self._clock(), waiting=guest.unsent > self._most_bytes // _LITTLE)
+        waits = guest.unsent > self._little
+        if waits or guest.pace.waiting_since_s is not None:
+            guest.pace.goes_on(now_s, waiting=waits)
 
     def _let_go(self, guest: _Guest, call: Holder, *, taken: bool) -> None:
         """Forget what it holds, if anything."""
         known = guest.held.pop(call, None)
         if known is None:
             return
-        self._weigh(guest, -known[0])
+        now_s = self._clock()
+        self._weigh(guest, -known[0], now_s)
         if taken:
             guest.pace.took(known[0])
-        self._note_free(call.peer, guest)
+        self._note_free(call.peer, guest, now_s)
 
-    def _note_free(self, peer: bytes, guest: _Guest) -> None:
+    def _note_free(self, peer: bytes, guest: _Guest, now_s: float) -> None:
         if not guest.held:
             self._holding.pop(peer, None)
-            guest.free_s = self._clock()
+            guest.free_s = now_s
