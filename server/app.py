@@ -44,7 +44,13 @@ class App:
         self._service = Service(engine.families, engine.unserved, self._message_bytes)
         self._control = Control(engine.families, engine.unserved)
         self._health = Health(self._readiness())
-        self._front = Front(self._handlers(), ending_of, self._service.flush, self._bounds())
+        self._front = Front(
+            self._handlers(),
+            ending_of,
+            self._service.flush,
+            self._bounds(),
+            engine.metrics.connected,
+        )
         try:
             self._operators = Operators(
                 config.server.host, config.server.http_port, engine.registry, self.ready

@@ -173,26 +173,27 @@ class Limits:
     )
     max_unsent_mib: int = key(
         32,
-        "of answers that clients have not taken; above it, who holds most loses some. "
+        "of answers that clients have not taken; above it, who reads slowest loses some. "
         "Always room for four of the largest answers",
         least=1,
         most=65536,
     )
     max_connections: int = key(
         1024,
-        "gRPC clients at a time; fewer where the limit of open files (raised at the start) is lower",
+        "gRPC clients at a time; fewer where the limit of open files (raised at the start) is lower; "
+        "where they run short, idle ones of whoever has most are ended",
         least=1,
         most=1_000_000,
     )
     max_streams: int = key(
-        256,
-        "calls at a time on one connection; a client that has more is refused some of them",
+        512,
+        "calls at a time on one connection that are not answered yet; more are refused",
         least=1,
         most=1_000_000,
     )
     max_calls: int = key(
         2048,
-        "calls at a time in all; above it each connection has a fair share, 32 at least",
+        "calls at a time in all; above it each connection has a fair share, 8 at least",
         least=1,
     )
     stall_s: float = key(

@@ -37,6 +37,12 @@ class Metrics(Series):
         """The hardware is not what it was."""
         self.changes.labels(what).inc()
 
+    def connected(self, count: int, most: int, ended: int) -> None:
+        """So many gRPC connections are there, of so many that may be; so many were ended just now to make room."""
+        self.connections.set(count)
+        self.connections_limit.set(most)
+        self.connections_ended.inc(ended)
+
     def watch_ready(self, family: str, ready: Callable[[], bool]) -> None:
         """Read from this callable at every scrape whether the family serves."""
         self.family_ready.labels(family).set_function(lambda: float(ready()))

@@ -114,3 +114,11 @@ class Series:
             "1; the labels say what the profiles hold for",
             ["fingerprint", "cpu", "cores"],
         )
+        self.connections = gauge("gearshift_connections", "gRPC connections, silent ones included")
+        self.connections_limit = gauge(
+            "gearshift_connections_limit", "gRPC connections that there may be"
+        )
+        self.connections_ended = counter(
+            "gearshift_connections_ended_total",
+            "Connections without calls ended because connections ran short",
+        )

@@ -6,6 +6,9 @@ _OFF = 2**31 - 1
 _PENDING = 8192
 """Calls that the core holds for us. Above that it refuses whom chance picks; guests.py, which comes after, is fair."""
 
+_ENDING = 2
+"""The core counts streams that are just ending, and resets what is beyond: as many again as may be open end at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -14,7 +17,7 @@ class Bounds:
     message_bytes: int = 64 << 20
     unsent_bytes: int = 32 << 20
     connections: int = 1024
-    streams_a_connection: int = 256
+    streams_a_connection: int = 512
     calls: int = 2048
     stall_s: float = 10.0
     max_idle_s: float = 0.0
@@ -24,6 +27,8 @@ class Bounds:
 
 KEEPALIVE_TIMEOUT_S = 20.0
 """A client that does not answer a ping for so long has gone."""
+HANDSHAKE_S = 10.0
+"""Who connects and has not begun to speak HTTP/2 by then is cut off."""
 LEAST_PING_S = 5.0
 """Clients may ping so often, calls or none; who does it more often is cut off after a few warnings."""
 AGE_GRACE_S = 60.0
@@ -37,8 +42,9 @@ def arguments(bounds: Bounds, most_received_bytes: int) -> tuple[tuple[bytes, in
         (b"grpc.max_send_message_length", bounds.message_bytes),
         (b"grpc.per_message_decompression", 0),  # packing.py does it, within bounds
         (b"grpc.so_reuseport", 0),
-        (b"grpc.max_concurrent_streams", bounds.streams_a_connection),
+        (b"grpc.max_concurrent_streams", _ENDING * bounds.streams_a_connection),
         (b"grpc.max_allowed_incoming_connections", bounds.connections),
+        (b"grpc.server_handshake_timeout_ms", _ms(HANDSHAKE_S)),
         (b"grpc.server.max_pending_requests", _PENDING),
         (b"grpc.server.max_pending_requests_hard_limit", _PENDING),
         (b"grpc.max_connection_idle_ms", _ms(bounds.max_idle_s)),

@@ -202,6 +202,8 @@ class Call:
     def _close(self) -> bool:
         with self.lock:
             was_open, self._open = self._open, False
+            if was_open:
+                self._guests.answered(self.peer)
             return was_open
 
     def _start(self, *operations) -> None:
@@ -220,7 +222,7 @@ class Call:
             operation = cygrpc.SendMessageOperation(message, NO_FLAGS)
             self._core.start_server_batch((*first, operation), self._sent)
         elif self._status is not None:
-            self._open = False
+            self._close()
             code, details = self._status
             status = cygrpc.SendStatusFromServerOperation(
                 self._trailers, CODES[code], clipped(details), NO_FLAGS
@@ -280,7 +282,8 @@ class Call:
             on_cancel = self.on_cancel
             # They refer to the request, which refers to this call: cut here, its memory is free at once.
             self.on_cancel = self.on_drain = self.on_taken = self.state = None
-            left = (self._close() and event.batch_operations[0].cancelled()) or self._given_up
-        self._ended(self)
+            cancelled = event.batch_operations[0].cancelled()
+            left = (self._close() and cancelled) or self._given_up
+        self._ended(self, not cancelled)
         if left and on_cancel is not None:
             on_cancel()

@@ -15,6 +15,7 @@ from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] -
 
 from server.rpc.transport.bounds import Bounds, arguments
 from server.rpc.transport.call import Call, Handler
+from server.rpc.transport.connections import Connections, Told
 from server.rpc.transport.endings import STOPPING, Trailers, refuse
 from server.rpc.transport.guests import Guests
 from server.texts import shown
@@ -33,7 +34,8 @@ _QUEUE_SHUTDOWN = cygrpc.CompletionType.queue_shutdown
 class Front:
     """Accepts calls on a port and hands their messages to handlers, on one thread of its own.
 
-    `on_quiet` is called whenever no event is waiting: the moment to hand collected work on as one batch.
+    `on_quiet` is called whenever no event is waiting: the moment to hand collected work on as one batch. `connected` is
+    told of the connections every second, on a thread of its own.
     """
 
     def __init__(
@@ -42,18 +44,23 @@ class Front:
         ending_of: Callable[[BaseException], tuple[grpc.StatusCode, str, Trailers]],
         on_quiet: Callable[[], None],
         bounds: Bounds,
+        connected: Told = lambda _open, _most, _ended: None,
     ) -> None:
         self.ending_of = ending_of
         self.lock = threading.RLock()
         self.woken_s = 0.0
         self.most_bytes = bounds.message_bytes
         most_bytes = max(handler.most_bytes for handler in handlers.values())
-        self.guests = Guests(bounds.calls, bounds.unsent_bytes, bounds.stall_s)
+        self.guests = Guests(
+            bounds.calls, bounds.unsent_bytes, bounds.stall_s, bounds.streams_a_connection
+        )
         self._handlers = {path.encode(): handler for path, handler in handlers.items()}
         self._on_quiet = on_quiet
         self._queue = cygrpc.CompletionQueue()
         self._server = cygrpc.Server(arguments(bounds, most_bytes), False)
         self._server.register_completion_queue(self._queue)
+        self.connections = Connections(bounds.connections, self._busy_ports, connected)
+        self._port = 0
         self._calls: set[Call] = set()
         self._empty = threading.Condition(self.lock)
         self._stopping = False
@@ -70,6 +77,7 @@ class Front:
             raise OSError(
                 f"cannot listen on {address}: the port is in use or the address is not ours"
             )
+        self._port = port
         return port
 
     def start(self) -> None:
@@ -78,6 +86,7 @@ class Front:
         for _ in range(_PENDING_ACCEPTS):
             self._accept()
         self._thread.start()
+        self.connections.start(self._port)
 
     def stop(self, grace_s: float, give_up: Callable[[], object]) -> None:
         """Refuse new calls, wait up to `grace_s` for those in flight, then end the thread.
@@ -85,6 +94,7 @@ class Front:
         `give_up` is called once waiting is over, to answer what it can of the rest; what is left is cancelled. The core
         is shut down last: it cancels calls that it has not handed over yet, and until then those are refused in words.
         """
+        self.connections.stop()
         with self.lock:
             self._stopping = True
             calls = list(self._calls)
@@ -108,13 +118,18 @@ class Front:
         gone.wait(_GOODBYE_S)  # clients take their last answers before the connection is cut
         self._server.cancel_all_calls()
 
-    def ended(self, call: Call) -> None:
-        """Forget a finished call. For Call only."""
+    def ended(self, call: Call, taken: bool) -> None:
+        """Forget a finished call, whose answer was taken or which was cancelled. For Call only."""
         with self._empty:
             self._calls.discard(call)
-            self.guests.leave(call)
+            self.guests.leave(call, taken=taken)
             if self._stopping and not self._calls:
                 self._empty.notify_all()
+
+    def _busy_ports(self) -> set[int]:
+        """Of clients: the ports from which calls have come that are not over."""
+        with self.lock:
+            return {int(peer.rpartition(b":")[2]) for peer in self.guests.peers}
 
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet
@@ -137,6 +152,7 @@ class Front:
                 looked_s = began_s
                 with self.lock:
                     self.guests.end_stalled()
+                    self.guests.forget_gone()
 
     def _accept(self) -> None:
         self._server.request_call(self._queue, self._queue, self._accepted)

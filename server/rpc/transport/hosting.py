@@ -33,8 +33,8 @@ class Host(Protocol):
     most_bytes: int
     """Of one message."""
 
-    def ended(self, call: "Call") -> None:
-        """The call is over, for whatever reason."""
+    def ended(self, call: "Call", taken: bool) -> None:
+        """The call is over: its client has taken all of the answer, or it was cancelled."""
         ...
 
 

@@ -144,6 +144,25 @@ def test_calls_beyond_a_connections_share_are_refused_and_others_are_not(
         greedy.close()
 
 
+def test_calls_beyond_what_a_connection_may_have_are_refused_in_words(models: Path, tmp_path: Path):
+    with serving(models, tmp_path / "cache", GEARSHIFT_MAX_STREAMS="8") as server:
+        greedy = Raw(server.port)
+        for _ in range(12):
+            greedy.open(STREAM)
+
+        refused = b"8 calls of this connection are not answered"
+        eventually(lambda: equal(refused in greedy.heard(), True))
+        assert output(server.infer(a_request("echo", ROW)))[0, 0] == 3.0
+        greedy.close()
+
+
+def test_a_client_with_hundreds_of_calls_in_flight_is_refused_none(server: Server):
+    for _ in range(8):
+        asked = [server.begin(a_request("echo", ROW)) for _ in range(400)]
+
+        assert [one.exception() for one in asked] == [None] * 400
+
+
 def test_a_question_of_a_megabyte_is_refused(server: Server):
     with pytest.raises(grpc.RpcError, match="at most 65536") as refusal:
         server.ask(

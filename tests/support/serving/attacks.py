@@ -5,6 +5,7 @@ python -m tests.support.serving.attacks NAME GRPC_PORT HTTP_PORT SECONDS
 
 import itertools
 import os
+import resource
 import socket
 import struct
 import sys
@@ -20,6 +21,8 @@ STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 FAMILY = "wide"
 """The family under attack: an input `x` of FP32 [-1, 16], an output `y` of FP32 [-1, WIDE]."""
 WIDE = 120_000
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+"""How HTTP/2 begins: without wishes."""
 
 
 def field(number: int, payload: bytes) -> bytes:
@@ -198,6 +201,59 @@ def idle_visits(_port: int, http: int, until_s: float) -> None:
         time.sleep(0.002)
 
 
+def slow_readers(port: int, _http: int, until_s: float) -> None:
+    """40 connections with 40 calls each that take 10 KB/s of their answers, and ask anew before one is whole."""
+    rawest: list[tuple[Raw, list[int]]] = []
+    while time.monotonic() < until_s:
+        if len(rawest) < 40:
+            rawest.append((Raw(port, window=0), []))
+        for raw, open_calls in rawest:
+            with suppress(OSError):
+                raw.hear()
+                _sip(raw, open_calls)
+        time.sleep(0.1)
+
+
+def _sip(raw: "Raw", open_calls: list[int], most: int = 40, rate: int = 1000) -> None:
+    """Some calls more, a little of each answer, and some calls given up."""
+    if len(open_calls) < most:
+        open_calls += [raw.open(INFER, message(request()), end=True) for _ in range(8)]
+    raw.grant(open_calls, rate)
+    if len(open_calls) >= most:
+        for stream in open_calls[:4]:
+            raw.reset(stream)
+        del open_calls[:4]
+
+
+def idle_connections(port: int, _http: int, until_s: float) -> None:
+    """As many connections as it gets, half of them without a word; for each that is ended another."""
+    held: list[socket.socket] = []
+    while time.monotonic() < until_s:
+        for one in held[:]:
+            if _has_ended(one):
+                one.close()
+                held.remove(one)
+        with suppress(OSError):
+            while len(held) < 1200 and time.monotonic() < until_s:
+                held.append(socket.create_connection(("127.0.0.1", port), timeout=0.5))
+                if len(held) % 2:
+                    held[-1].sendall(_GREETING)
+                held[-1].setblocking(False)
+        time.sleep(0.05)
+
+
+def _has_ended(one: socket.socket) -> bool:
+    """Whether the other side has ended it; what came besides is thrown away."""
+    try:
+        while one.recv(4096):
+            pass
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def message(body: bytes) -> bytes:
     """A gRPC message of this body."""
     return b"\0" + struct.pack(">I", len(body)) + body
@@ -234,6 +290,16 @@ class Raw:
     def write(self, stream: int, body: bytes) -> None:
         """More of a call."""
         self._write(_frame(0, 0, stream, body))
+
+    def grant(self, streams: list[int], size: int) -> None:
+        """Let the server send so many bytes in all, in equal parts of these calls."""
+        each = struct.pack(">I", max(1, size // max(1, len(streams))))
+        parts = [_frame(8, 0, stream, each) for stream in streams]
+        self._write(b"".join((*parts, _frame(8, 0, 0, struct.pack(">I", size)))))
+
+    def reset(self, stream: int) -> None:
+        """Cancel a call."""
+        self._write(_frame(3, 0, stream, struct.pack(">I", 8)))
 
     def reset_many(self, path: str, count: int, body: bytes) -> None:
         """So many calls, each reset at once."""
@@ -308,14 +374,22 @@ ATTACKS: dict[str, Callable[[int, int, float], None]] = {
         unread_answers,
         unread_by_many,
         unread_streams,
+        slow_readers,
         idle_visits,
+        idle_connections,
     )
 }
+
+
+def _may_open(files: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(files, hard)), hard))
 
 
 def main() -> None:
     """Run one; niced, so that on few cores the server and its good neighbour are not short of them for that alone."""
     name, port, http, seconds = sys.argv[1:]
+    _may_open(2048)
     os.nice(10)
     ATTACKS[name](int(port), int(http), time.monotonic() + float(seconds))
 

@@ -63,6 +63,15 @@ def suffer(server: Server, attack: str, seconds: float) -> Fared:
     _keep_company(server, _WARM_UP_S)
     before = _memory(pid, "VmRSS")
     Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
+    with attacking(server, attack, seconds) as attacker:
+        fared = _keep_company(server, seconds, attacker)
+    fared.grown_bytes = _memory(pid, "VmHWM") - before
+    return fared
+
+
+@contextmanager
+def attacking(server: Server, attack: str, seconds: float) -> "Iterator[subprocess.Popen[bytes]]":
+    """The attack, in a process of its own, which ends with the block."""
     command = [
         sys.executable,
         "-m",
@@ -73,10 +82,8 @@ def suffer(server: Server, attack: str, seconds: float) -> Fared:
         str(seconds),
     ]
     with subprocess.Popen(command, cwd=ROOT) as attacker:
-        fared = _keep_company(server, seconds, attacker)
+        yield attacker
         attacker.kill()
-    fared.grown_bytes = _memory(pid, "VmHWM") - before
-    return fared
 
 
 def _keep_company(

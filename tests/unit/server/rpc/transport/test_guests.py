@@ -177,3 +177,38 @@ def test_a_large_answer_has_as_long_as_a_slow_reader_needs():
     clock.now_s = 80.0
     guests.end_stalled()
     assert call.ended
+
+
+def test_a_connection_has_so_many_calls_that_are_not_answered_yet():
+    guests = Guests(most_calls=100, most_bytes=1000, stall_s=10.0, most_asked=3)
+    for _ in range(3):
+        assert guests.enter(NEEDY) == ""
+
+    assert "3 calls of this connection are not answered yet" in guests.enter(NEEDY)
+    assert guests.enter(GOOD) == ""
+    guests.answered(NEEDY)
+    assert guests.enter(NEEDY) == ""
+
+
+def test_those_that_have_gone_count_no_more_in_anybodys_share():
+    guests = Guests(most_calls=20, most_bytes=1000, stall_s=10.0)
+    for number in range(10):
+        guests.leave(a_call(guests, b"gone %d" % number))
+
+    taken = [guests.enter(NEEDY) for _ in range(21)]
+
+    assert taken[:20] == [""] * 20
+    assert taken[20]
+
+
+def test_connections_without_calls_are_forgotten_after_a_while():
+    clock = Clock()
+    guests = Guests(most_calls=20, most_bytes=1000, stall_s=10.0, clock=clock)
+    guests.leave(a_call(guests, NEEDY))
+    kept = a_call(guests, GOOD)
+
+    clock.now_s = 1.5
+    guests.forget_gone()
+
+    assert guests.peers == [GOOD]
+    guests.leave(kept)
