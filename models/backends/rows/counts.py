@@ -80,6 +80,8 @@ def holds(
     if (data := _MOVING.get(node.op_type)) is not None:
         well = not any(on_rows for i, on_rows in enumerate(counted) if i not in data)
         return well and (node.op_type != "Cast" or _to(node) in _EXACT) and _reads(result)
+    if node.op_type == "ReduceProd" and len(given) == 1:
+        return _all_multiplied(Count.read(given[0]), result)
     rule = _COMPUTED.get(node.op_type)
     if rule is None or len(given) != 2:
         return False
@@ -120,6 +122,16 @@ def _product(left: Count, right: Count, result: Numbers) -> bool:
         left.rest * right.rest,
         result,
     )
+
+
+def _all_multiplied(count: Count | None, result: Numbers) -> bool:
+    """Where one of them counts rows at most, and all are multiplied."""
+    if count is None or result.size != 1 or np.count_nonzero(count.each) > 1:
+        return False
+    each, rest = count.each.ravel(), count.rest.ravel()
+    others = int(np.prod(rest[each == 0]))
+    found = others * each.sum(), others * (rest[each != 0].sum() if each.any() else 1)
+    return _is(np.full(result.shape, found[0]), np.full(result.shape, found[1]), result)
 
 
 def _quotient(left: Count, right: Count, result: Numbers) -> bool:
