@@ -19,6 +19,8 @@ LONGEST = 6
 LONGEST_BODY = 3
 ROW = (2, 3)
 BATCHES = (2, 3, 5, 8)
+STEP = 0.05
+"""Of what is quantised: which way a value between two is rounded may hang on where it is in the batch."""
 MICROSOFT = "com.microsoft"
 
 
@@ -165,7 +167,7 @@ class Maker:
 
     def _quantised(self) -> None:
         """Two in eight bits, which are aligned from the back."""
-        scale, zero = self.constant(0.05, np.float32), self.constant(128, np.uint8)
+        scale, zero = self.constant(STEP, np.float32), self.constant(128, np.uint8)
         eight = [
             self.node("QuantizeLinear", name, scale, zero)
             for name in (self.last, self._any(*self.before))
@@ -294,7 +296,9 @@ def test_what_is_known_to_keep_rows_apart_does(seed: int, tmp_path: Path):
         if not found:
             continue
         onnx.save(model, tmp_path / "model.onnx")
-        alike = all(np.allclose(*both, rtol=1e-4, atol=1e-6, equal_nan=True) for both in found)
+        coarse = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+        atol = 5 * STEP if coarse else 1e-6
+        alike = all(np.allclose(*both, rtol=1e-4, atol=atol, equal_nan=True) for both in found)
         hangs = hazards_of(tmp_path / "model.onnx").hangs
         assert alike or hangs, printer.to_text(model)
         kept += not hangs
