@@ -42,8 +42,8 @@ class Count:
     @staticmethod
     def plain(value: Numbers) -> "Count | None":
         """What is the same in every batch; None where that is not whole, or too large."""
-        most = _MOST.get(value.dtype.kind, 0)
-        if not np.all(np.abs(value.astype(float)) < most):
+        most = _MOST.get(value.dtype.kind)
+        if most is None or not np.all(np.abs(value.astype(float)) < most):
             return None
         whole = value.astype(np.int64)
         return Count(np.zeros_like(whole), whole) if np.array_equal(whole, value) else None
