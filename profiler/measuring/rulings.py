@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
+from importlib.metadata import version
 from importlib.resources import files
 
 from profiler.profiles import Profile, Vetted
@@ -19,11 +20,12 @@ _DECIDING = {
 
 @cache
 def rules() -> str:
-    """What tells today's rules from others: another whenever a module changes that verdicts follow from."""
+    """What tells today's rules from others: another whenever a module changes that verdicts follow from, or `onnx`."""
     return sha256(b"\0".join(_sources())).hexdigest()[:16]
 
 
 def _sources() -> Iterator[bytes]:
+    yield version("onnx").encode()
     for package, modules in _DECIDING.items():
         found = {file.name: file for file in files(package).iterdir() if file.name.endswith(".py")}
         for name in modules or sorted(found):

@@ -28,6 +28,8 @@ _RULES: Mapping[str, Mapping[str, Rule]] = {
 """By domain, what its operators do; of others nothing is known."""
 _OLDEST_OPSET = 7
 """Before it, values were aligned by an attribute, and networks in training were told from others in other ways."""
+_INVALID = (IndexError, KeyError, ValueError, ZeroDivisionError)
+"""What comes of a graph that is not valid, or is read wrongly."""
 _SHAPES_ONLY = {"Shape", "Size"}
 _SHAPED = {"Expand": 1, "Reshape": 1, "Resize": 3}
 """Operators that may be told how many rows there are, and the input that says it."""
@@ -64,6 +66,8 @@ def across_rows(model: onnx.ModelProto, constants: Mapping[str, NDArray[Any]]) -
             _follow(node, state)
         except Unproven as error:
             return _words(node.op_type, error)
+        except _INVALID:
+            return _words(node.op_type, Unproven())
     for output in model.graph.output:
         rows = state.rows.get(output.name, state.uniform.get(output.name))
         if output.name in state.counted or (rows and (rows.axis or not rows.are_bare)):
@@ -113,12 +117,7 @@ def _ruled(step: Step) -> Sequence[Rows | None]:
             _check_beside(step, index, name)
     try:
         found = rule(step)
-    except (
-        IndexError,
-        KeyError,
-        ValueError,
-        ZeroDivisionError,
-    ) as error:  # no valid graph, or one read wrongly
+    except _INVALID as error:
         raise Unproven from error
     return [found] * len(step.node.output) if isinstance(found, Rows) else found
 
