@@ -39,11 +39,13 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class Vetted:
     """What vetting found of an arm: the kind of rows it was tried with, why its rows must run one by one
-    (empty where they need not), how far its answers are from the reference's (`models.tolerances`)."""
+    (empty where they need not), how far its answers are from the reference's (`models.tolerances`), and by which rules
+    (`measuring.rulings`)."""
 
     rows: str = ""
     alone: str = ""
     difference: float = 0.0
+    by: str = ""
 
 
 UNVETTED = Vetted()
@@ -126,8 +128,11 @@ class MachineProfile:
 
     def merged(self, profile: Profile) -> "MachineProfile":
         """With `profile` in place of an older one of the same key."""
-        kept = tuple(p for p in self.profiles if p.key != profile.key)
-        return replace(self, profiles=(*kept, profile))
+        return replace(self, profiles=(*self.without(profile).profiles, profile))
+
+    def without(self, profile: Profile) -> "MachineProfile":
+        """Without the profile of this key."""
+        return replace(self, profiles=tuple(p for p in self.profiles if p.key != profile.key))
 
 
 def label_of(variant: str, backend: str, device: str) -> str:

@@ -143,7 +143,7 @@ def _profile(row: dict[str, Any]) -> Profile:
 
 
 def _vetted(row: dict[str, Any]) -> Vetted:
-    words, difference = [row["rows"], row["alone"]], row["difference"]
+    words, difference = [row["rows"], row["alone"], row.get("by", "")], row["difference"]
     if not all(isinstance(w, str) for w in words) or not difference >= 0:
         raise ValueError(f"what was found of an arm has fields of the wrong kind: {row}")
-    return Vetted(words[0], words[1], difference)
+    return Vetted(words[0], words[1], difference, words[2])

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from models.catalog import Family, Variant
 from profiler import store
 from profiler.hardware.fingerprint import Hardware
 from profiler.hardware.sensors import available_bytes
-from profiler.measuring import measure
+from profiler.measuring import measure, rulings
 from profiler.measuring.conformance import Conformance
 from profiler.measuring.measurements import noted
 from profiler.measuring.room import MESSAGE_MIB, Room
@@ -68,6 +68,9 @@ def complete(
         raise BackendError(next(iter(unrun.values())))
     job = replace(job, family=room.fitted(job.family))
     rows = sample_rows(job.folder, job.family, room.held(job.family))
+    machine, stored = _vetted_anew(job, machine, arms, rows), machine
+    if machine != stored:
+        store.save(profiles, job.family, machine, hardware)
     missing = [(v, w) for v, w in arms if not _is_stored(machine, v, w, job.threads, rows)]
     if not missing:
         return Outcome(machine, unrun)
@@ -89,6 +92,28 @@ def _unrun(job: Job, arms: Sequence[tuple[Variant, Way]]) -> dict[str, str]:
     runnable = {v.name for v, _ in arms}
     left = [v for v in job.family.variants if v.name not in runnable]
     return {v.name: no_way(v, job.backends) for v in left}
+
+
+def _vetted_anew(
+    job: Job, machine: MachineProfile, arms: Sequence[tuple[Variant, Way]], rows: SampleRows
+) -> MachineProfile:
+    """With the verdicts of today's rules; without the profiles that these leave nothing of."""
+    conformance = Conformance(job.folder, job.family, rows)
+    for variant, way in arms:
+        found = machine.find(variant.name, way.backend, way.device, job.threads)
+        if found is None or not rows.covers(found.vetted.rows) or rulings.holds(found.vetted):
+            continue
+        machine = machine.without(found)
+        with (
+            suppress(BackendError),
+            ExitStack() as opened,
+        ):  # what it fails of is told as it is measured
+            loaded = measure.load(job.folder, job.family, variant, Slot(job.threads), way)
+            opened.callback(loaded.backend.close)
+            vetted = conformance.vet(loaded.backend, variant, way)
+            if (anew := rulings.under(found, vetted)) is not None:
+                machine = machine.merged(anew)
+    return machine
 
 
 def _is_stored(

@@ -22,7 +22,8 @@ from models.catalog import Family, Variant
 from models.tolerances import Difference, compared
 from profiler.measuring.extremes import extreme_rows, is_edge
 from profiler.measuring.rows import SampleRows, joined, single
-from profiler.profiles import UNVETTED, Vetted
+from profiler.measuring.rulings import rules
+from profiler.profiles import Vetted
 
 _log = logging.getLogger(__name__)
 
@@ -70,18 +71,19 @@ class Conformance:
         """
         vouching = reference_way(variant)
         if vouching is None:
-            return UNVETTED
+            return Vetted(by=rules())
         here = is_usable(vouching.backend)
         if way == vouching or not here:
             if not here:
                 text = "%s: nothing to compare the answers of %s on %s with: %s cannot be used here"
                 _log.warning(text, self._family.name, variant.name, way.backend, vouching.backend)
             found = self._expected(variant, way, backend)
-            return Vetted(self.rows.kind, self._together(backend, variant, found))
+            return Vetted(self.rows.kind, self._together(backend, variant, found), by=rules())
         expected = self._expected(variant, vouching, None)
         found = [self._try(backend, one.row) for one in expected]
         worst = self._apart(variant, expected, found)
-        return Vetted(self.rows.kind, self._together(backend, variant, found), worst.value)
+        together = self._together(backend, variant, found)
+        return Vetted(self.rows.kind, together, worst.value, rules())
 
     def forget(self) -> None:
         """Let go of the answers that are kept: rows may be large."""

@@ -17,6 +17,7 @@ from onnx.inliner import inline_local_functions
 from models.backends.base import BackendError, operators, words
 from models.backends.graph_nodes import bodies_of, graph_inputs
 from models.backends.rows.across import across_rows
+from models.backends.rows.names import bodies_in, make_unique, nodes_of
 from models.datatypes import DATATYPES
 
 _SIZED_BY_CONTENT = {"Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"}
@@ -74,6 +75,7 @@ def hazards_of(path: Path) -> Hazards:
         model = onnx.load(path, load_external_data=False)
         if model.functions:
             model = inline_local_functions(model)
+        make_unique(model.graph)
     except Exception as error:  # protobuf's DecodeError is not ours to import
         raise BackendError(f"{path} is no ONNX model: {words(error)}; publish it again") from error
     given = {value.name for value in graph_inputs(model.graph)}
@@ -123,7 +125,7 @@ def _fatal(
 ) -> str:
     """Which of these divides whole numbers by what may be fatal; each with whether its divisor follows from content."""
     kinds = _element_types(model)
-    makers = {name: node for node in _nodes(model.graph) for name in node.output}
+    makers = {name: node for node in nodes_of(model.graph) for name in node.output}
     for node, by_content in divisions:
         divisor = node.input[1]
         fmod = any(a.name == "fmod" and a.i for a in node.attribute)
@@ -152,20 +154,12 @@ def _is_harmless(
     )
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Those of its bodies too."""
-    for node in graph.node:
-        yield node
-        for body in bodies_of(node):
-            yield from _nodes(body)
-
-
 def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
     """Constants by name, those of bodies too; not large ones, nor what is kept in other files."""
-    graphs = [graph, *(body for node in _nodes(graph) for body in bodies_of(node))]
-    tensors = {t.name: t for one in graphs for t in one.initializer}
+    tensors = {t.name: t for one in (graph, *bodies_in(graph)) for t in one.initializer}
+    given = {value.name for body in bodies_in(graph) for value in body.input}
     found = dict[str, NDArray[Any]]()
-    for node in (n for n in _nodes(graph) if n.op_type == "Constant"):
+    for node in (n for n in nodes_of(graph) if n.op_type == "Constant"):
         for attribute in node.attribute:
             if attribute.name == "value":
                 tensors[node.output[0]] = attribute.t
@@ -174,7 +168,10 @@ def _constants(graph: onnx.GraphProto) -> dict[str, NDArray[Any]]:
     small = {
         name: t
         for name, t in tensors.items()
-        if t.data_type in _NUMBERS and not t.external_data and t.ByteSize() <= _SMALL
+        if name not in given
+        and t.data_type in _NUMBERS
+        and not t.external_data
+        and t.ByteSize() <= _SMALL
     }
     return found | {name: numpy_helper.to_array(tensor) for name, tensor in small.items()}
 

@@ -1,6 +1,6 @@
 """What each ONNX operator does to the rows of a batch: where they are in what it gives, if it keeps them apart. Pure.
 
-An operator that is not here is not known to.
+An operator that is not here is not known to. Those of ONNX Runtime are in `fused`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,71 +8,70 @@ from collections.abc import Callable, Mapping, Sequence
 from models.backends.base import operators
 from models.backends.rows.state import Rows, Step, Unproven
 
-Rule = Callable[[Step], Sequence[Rows] | Rows]
-"""Where rows are in its outputs: in each, or in all at the same place. Raises Unproven."""
+Rule = Callable[[Step], Sequence[Rows | None] | Rows]
+"""Where rows are in its outputs: in each (nothing is known of None), or in all at the same place. Raises Unproven."""
 
 ENTRY_BY_ENTRY = operators("""
     Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr
-    BitwiseXor Cast Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual
-    HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod
-    Mul Neg Not Or Pow PRelu Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus
-    Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor
+    BitwiseXor Cast Ceil Celu Cos Cosh Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual
+    HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish
+    Mod Mul Neg Not Or Pow PRelu Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh
+    Softplus Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor
 """)
+ALIKE = ENTRY_BY_ENTRY | operators("""
+    Concat GatherElements Gemm GRU LSTM QLinearAdd QLinearMul RNN Scatter ScatterElements
+""")
+"""Operators that take what is as long as the rows, and alike for each, beside them; their rules look at it."""
 _BY_PICTURE = operators("""
-    AveragePool BatchNormalization Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool
-    GlobalLpPool GlobalMaxPool GroupNormalization InstanceNormalization LpPool LRN QLinearConv
-    SpaceToDepth FusedConv NhwcConv NhwcFusedConv QLinearAveragePool QLinearGlobalAveragePool
+    AveragePool Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool
+    GlobalMaxPool GroupNormalization InstanceNormalization LpPool LRN QLinearConv SpaceToDepth
 """)
 """They take a batch of pictures, rows first; what else they take is learnt."""
 _BY_TABLE = operators("""
-    ArrayFeatureExtractor Imputer LinearClassifier LinearRegressor Normalizer Scaler SVMClassifier
-    SVMRegressor TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor
+    ArrayFeatureExtractor Imputer LinearRegressor Normalizer Scaler SVMRegressor TreeEnsemble
+    TreeEnsembleRegressor
 """)
-"""Of ai.onnx.ml: a table, rows first."""
-_FUSED = operators("""
-    Attention BiasAdd BiasGelu BiasSplitGelu EmbedLayerNormalization FastGelu GroupNorm
-    GroupQueryAttention MatMulNBits MultiHeadAttention QAttention QEmbedLayerNormalization
-    QLinearAdd QLinearLeakyRelu QLinearMul QLinearSigmoid QOrderedAttention QuickGelu
-    RotaryEmbedding SimplifiedLayerNormalization SkipLayerNormalization
-    SkipSimplifiedLayerNormalization
+"""A table, rows first."""
+_REDUCTIONS = operators("""
+    ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum ReduceSumSquare
 """)
-"""Of ONNX Runtime: rows first in all that hold any."""
-
-
-def rule_of(operator: str) -> Rule | None:
-    """What this operator does; None where that is not known."""
-    if operator.startswith("Reduce"):
-        return _reduce
-    return _RULES.get(operator)
 
 
 def _entries(step: Step) -> Rows:
     return step.broadcast()
 
 
-def _first_of_many(least_rank: int) -> Callable[[Step], Rows]:
-    def rule(step: Step) -> Rows:
-        rows = step.first
-        if rows.axis or rows.rank < least_rank:
-            raise Unproven(mixes=True)
-        if step.given.get("training_mode"):
-            raise Unproven(mixes=True)
-        return rows
-
-    return rule
+def _clipped(step: Step) -> Rows:
+    step.check_single(1, 2)
+    return step.first
 
 
-def _leading(step: Step) -> Sequence[Rows]:
-    """Of their outputs only the first is looked at."""
-    rows = [one for one in step.content.values() if one.axis == 0 and one.are_bare]
-    if len(rows) != len(step.content):
+def first_of_many(step: Step) -> Rows:
+    """Rows first, in the first input alone. Raises Unproven."""
+    rows = step.first
+    if rows.axis or rows.rank < 2:
+        raise Unproven(mixes=True)
+    return rows
+
+
+def _batch_normalised(step: Step) -> Sequence[Rows]:
+    """In training it normalises by the batch, and gives more than one value."""
+    if step.given.get("training_mode") or any(step.node.output[1:]):
+        raise Unproven(mixes=True)
+    return [first_of_many(step)]
+
+
+def _dropped_out(step: Step) -> Rows:
+    training = step.constant(2)
+    if training is not None and training.any():
         raise Unproven
-    return rows[:1]
+    return step.first
 
 
-def _pool(step: Step) -> Sequence[Rows]:
-    """Its second output, where the largest are, counts from the batch's beginning."""
-    return [_first_of_many(2)(step)]
+def pool(step: Step) -> Sequence[Rows]:
+    """Its second output, where the largest are, counts from the batch's beginning. Raises Unproven."""
+    return [first_of_many(step)]
 
 
 def _table(step: Step) -> Rows:
@@ -87,33 +86,41 @@ def _classes(step: Step) -> Sequence[Rows]:
     return rows.moved(0, 1), rows
 
 
-def _matmul(step: Step) -> Rows:
+def matmul(step: Step) -> Rows:
+    """The product of the first two inputs. Raises Unproven."""
     left, right = step.content.get(0), step.content.get(1)
     if step.given.get("transA") or step.given.get("transBatchA") or step.given.get("transBatchB"):
         raise Unproven
-    if step.given.get("transB") and left is None:
+    if len(step.content) > 2 or (step.given.get("transB") and left is None):
         raise Unproven
     if left is not None and right is not None:
         return _product_of_rows(left, right)
     if left is not None:
-        return _product(step, left, 1, left.rank - 1)
+        return product_with(step, left, 1, left.rank - 1)
     assert right is not None
-    return _product(step, right, 0, max(0, right.rank - 2))
+    return product_with(step, right, 0, max(0, right.rank - 2))
 
 
-def _product(step: Step, rows: Rows, other: int, contracted: int) -> Rows:
-    """Of one side that holds rows and one that holds none."""
+def _whole_matmul(step: Step) -> Rows:
+    """Zero points of a matrix may be as many as it has rows, or columns."""
+    step.check_single(2)
+    step.check_few(3)
+    return matmul(step)
+
+
+def product_with(step: Step, rows: Rows, other: int, contracted: int) -> Rows:
+    """Of one side that holds rows, which loses the axis `contracted`, and an input that holds none. Raises Unproven."""
     if rows.axis == contracted:
         raise Unproven(mixes=True)
-    dims = step.state.dims.get(step.input(other))
-    if dims is None or rows.rank < 2 or step.input(other) in step.state.counted:
+    dims = step.plain_dims(other)
+    if rows.rank < 2 or not dims:
         raise Unproven
     rank = max(rows.rank, len(dims))
     if len(dims) == 1:
         return rows.moved(rows.axis - (rows.axis > contracted), rows.rank - 1)
     axis = rows.axis + rank - rows.rank
     if axis < rank - 2:
-        step.check_plain([step.input(other)], rank, axis)
+        step.check_plain([step.input(other)], rows.moved(axis, rank))
     return rows.moved(axis, rank)
 
 
@@ -126,9 +133,10 @@ def _product_of_rows(left: Rows, right: Rows) -> Rows:
     return rows
 
 
-def _gemm(step: Step) -> Rows:
+def gemm(step: Step) -> Rows:
+    """A product, and a third input added to it. Raises Unproven."""
     rows = step.content.get(0)
-    if rows is None or 1 in step.content:
+    if rows is None or not step.state.is_plain(step.input(1)):
         raise Unproven
     if rows.axis != (1 if step.given.get("transA") else 0):
         raise Unproven(mixes=True)
@@ -137,7 +145,7 @@ def _gemm(step: Step) -> Rows:
     if added is not None and added != found:
         raise Unproven
     if added is None:
-        step.check_plain([step.input(2)], 2, 0)
+        step.check_plain([step.input(2)], found)
     return found
 
 
@@ -178,23 +186,22 @@ def _softmax(step: Step) -> Rows:
     return rows
 
 
-def _to_the_end(default: int) -> Rule:
-    """Of operators that run along all axes from one on."""
-
-    def rule(step: Step) -> Rows:
-        rows = step.first
-        if step.axis(default, rows.rank) <= rows.axis:
-            raise Unproven(mixes=True)
-        return rows
-
-    return rule
-
-
-def _quantised(step: Step) -> Rows:
+def normalised_to_the_end(step: Step) -> Rows:
+    """Normalised over all axes from one on, then scaled and shifted. Raises Unproven."""
     rows = step.first
-    scale = step.state.dims.get(step.input(1))
-    if scale is None or (len(scale) and step.axis(1, rows.rank) == rows.axis and scale[0] != 1):
-        raise Unproven
+    if step.axis(-1, rows.rank) <= rows.axis:
+        raise Unproven(mixes=True)
+    step.check_plain(step.node.input[1:], rows)
+    return rows
+
+
+def quantised(step: Step) -> Rows:
+    """One scale and zero point, or one for each place of an axis without rows. Raises Unproven."""
+    rows = step.first
+    for dims in (step.plain_dims(i) for i in (1, 2) if step.input(i)):
+        along_rows = step.axis(1, rows.rank) == rows.axis
+        if len(dims) > 1 or (dims and dims[0] != 1 and along_rows):
+            raise Unproven
     return rows
 
 
@@ -237,7 +244,7 @@ def _cumsum(step: Step) -> Rows:
 
 def _concat(step: Step) -> Rows:
     rows = step.together()
-    if step.axis(0, rows.rank) == rows.axis:
+    if step.given["axis"] % rows.rank == rows.axis:
         raise Unproven(mixes=True)
     step.check_alike(rows)
     return rows
@@ -370,19 +377,33 @@ def _pad(step: Step) -> Rows:
 
 
 def _resize(step: Step) -> Rows:
+    """Scales, and sizes, are in the order of `axes`."""
     rows = step.first
-    scales = step.given.get("scales")
-    for name in map(step.input, (2, 1)):
-        scales = step.state.constants.get(name) if scales is None else scales
-    if scales is not None and len(scales) == rows.rank:
-        if scales[rows.axis] != 1:
+    if step.given.get("coordinate_transformation_mode") == b"tf_crop_and_resize":
+        raise Unproven
+    axes = [axis % rows.rank for axis in step.given.get("axes", range(rows.rank))]
+    if rows.axis not in axes:
+        return rows
+    scales = _scales(step)
+    if scales is not None:
+        if len(scales) != len(axes):
+            raise Unproven
+        if scales[axes.index(rows.axis)] != 1:
             raise Unproven(mixes=True)
         return rows
-    axes, dims = step.given.get("axes"), step.state.dims.get(step.node.output[0])
-    by_axes = axes is not None and rows.axis not in {axis % rows.rank for axis in axes}
-    if by_axes or (dims and dims[rows.axis] == rows.length):
-        return rows
-    raise Unproven
+    dims = step.state.dims.get(step.node.output[0])
+    if not dims or dims[rows.axis] != rows.length or step.given.get("keep_aspect_ratio_policy"):
+        raise Unproven
+    return rows
+
+
+def _scales(step: Step) -> Sequence[float] | None:
+    """None where sizes are given in their place. Raises Unproven."""
+    if "scales" in step.given:
+        return list(step.given["scales"])
+    by_place = step.node.op_type == "Resize" and step.state.opset >= 11
+    found = step.constant(2 if by_place else 1)
+    return None if found is None or not found.size else [float(n) for n in found.ravel()]
 
 
 def _recurrent(step: Step) -> Sequence[Rows]:
@@ -390,10 +411,10 @@ def _recurrent(step: Step) -> Sequence[Rows]:
     layout = bool(step.given.get("layout"))
     if rows.rank != 3 or rows.axis != (0 if layout else 1):
         raise Unproven(mixes=True)
-    step.check_plain([step.input(i) for i in (5, 6)], 3, 0 if layout else 1)
-    if step.input(4):
-        raise Unproven
     last = rows.moved(0 if layout else 1, 3)
+    step.check_plain([step.input(i) for i in (5, 6)], last)
+    if step.input(4) or not all(step.state.is_plain(step.input(i)) for i in (1, 2, 3, 7)):
+        raise Unproven
     return rows.moved(0 if layout else 2, 4), last, last
 
 
@@ -405,8 +426,12 @@ def _grid(step: Step) -> Rows:
 
 
 def _quantised_matmul(step: Step) -> Rows:
+    """Scales and zero points of a matrix may be as many as it has rows, or columns."""
     rows = step.first
-    return _product(step, rows, 3, rows.rank - 1)
+    step.check_single(1, 2, 6, 7)
+    step.check_few(4)
+    step.check_few(5)
+    return product_with(step, rows, 3, rows.rank - 1)
 
 
 def _triangle(step: Step) -> Rows:
@@ -417,9 +442,15 @@ def _triangle(step: Step) -> Rows:
 
 
 def _one_of(step: Step) -> Rows:
-    if step.input(1) in step.state.counted:
-        raise Unproven
     return step.first
+
+
+def _in_order(step: Step) -> Rows:
+    """A sequence; each of it is taken for what holds rows."""
+    rows = step.together()
+    if len(step.content) != len(step.node.input):
+        raise Unproven
+    return rows
 
 
 def _joined(step: Step) -> Rows:
@@ -436,55 +467,85 @@ def _cut(step: Step) -> Rows:
     return _without(rows, [step.axis(0, rows.rank)], keep=keep)
 
 
-def _mixes(_: Step) -> Rows:
+def mixes(_: Step) -> Rows:
+    """Of operators that look at the whole batch."""
     raise Unproven(mixes=True)
 
 
-_RULES: Mapping[str, Rule] = {
+def _attention(step: Step) -> Sequence[Rows]:
+    """Queries, keys, values and what came before them by rows; a mask that is aligned with the scores from the back."""
+    rows = step.by_rows((0, 1, 2), ranks=(3, 4), optional=(4, 5, 6))
+    mask, scores = step.content.get(3), Rows(0, 4)
+    if mask is not None and mask != scores:
+        raise Unproven
+    step.check_plain([step.input(3)], scores)
+    return [rows]
+
+
+def _rotated(step: Step) -> Rows:
+    """Angles are looked up by positions, or given for each row."""
+    if step.input(3):
+        rows = step.by_rows((0, 3), ranks=(3, 4))
+        step.check_learnt(1, 2)
+    else:
+        rows = step.by_rows((0, 1, 2), ranks=(3, 4))
+    return rows
+
+
+ONNX: Mapping[str, Rule] = {
     **dict.fromkeys(ENTRY_BY_ENTRY, _entries),
-    **dict.fromkeys(_BY_PICTURE, _first_of_many(2)),
-    **dict.fromkeys(_BY_TABLE, _table),
-    **dict.fromkeys(_FUSED, _leading),
-    **dict.fromkeys(("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier"), _classes),
-    **dict.fromkeys(
-        ("Binarizer", "LabelEncoder", "CategoryMapper", "Dropout"), lambda step: step.first
-    ),
-    **dict.fromkeys(("MatMul", "MatMulInteger", "FusedMatMul"), _matmul),
-    **dict.fromkeys(("Gemm", "FusedGemm"), _gemm),
+    **dict.fromkeys(_BY_PICTURE, first_of_many),
+    **dict.fromkeys(_REDUCTIONS, _reduce),
     **dict.fromkeys(("Hardmax", "LogSoftmax", "Softmax"), _softmax),
-    **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _to_the_end(-1)),
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), _quantised),
+    **dict.fromkeys(
+        ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"),
+        normalised_to_the_end,
+    ),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), quantised),
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg),
     **dict.fromkeys(("GRU", "LSTM", "RNN"), _recurrent),
     **dict.fromkeys(("Resize", "Upsample"), _resize),
     **dict.fromkeys(("GatherElements", "ScatterElements", "Scatter"), _elements(0)),
-    **dict.fromkeys(("DynamicQuantizeLinear", "DynamicQuantizeMatMul"), _mixes),
-    "LpNormalization": _along(-1),
-    "TopK": _along(-1),
-    "Split": _along(0),
-    "MeanVarianceNormalization": _normalised,
-    "CumSum": _cumsum,
+    **dict.fromkeys(("TopK", "LpNormalization"), _along(-1)),
+    **dict.fromkeys(("Flatten", "Reshape"), _reshape),
+    "Attention": _attention,
+    "BatchNormalization": _batch_normalised,
+    "Clip": _clipped,
     "Concat": _concat,
+    "ConcatFromSequence": _joined,
+    "CumSum": _cumsum,
+    "Dropout": _dropped_out,
+    "DynamicQuantizeLinear": mixes,
     "Einsum": _einsum,
     "Expand": _expand,
-    "Flatten": _reshape,
     "Gather": _gather,
     "GatherND": _gather_nd,
+    "Gemm": gemm,
     "GridSample": _grid,
+    "MatMul": matmul,
+    "MatMulInteger": _whole_matmul,
+    "MaxPool": pool,
+    "MeanVarianceNormalization": _normalised,
     "OneHot": _one_hot,
     "Pad": _pad,
     "QLinearMatMul": _quantised_matmul,
-    "Reshape": _reshape,
+    "RotaryEmbedding": _rotated,
     "SequenceAt": _one_of,
-    "SequenceConstruct": Step.together,
-    "ConcatFromSequence": _joined,
-    "SplitToSequence": _cut,
+    "SequenceConstruct": _in_order,
     "Slice": _slice,
+    "Split": _along(0),
+    "SplitToSequence": _cut,
     "Squeeze": _squeeze,
     "Tile": _tile,
     "Transpose": _transpose,
-    "MaxPool": _pool,
-    "NhwcMaxPool": _pool,
     "Trilu": _triangle,
     "Unsqueeze": _unsqueeze,
 }
+"""What ONNX's own operators do, and what runtimes define beside them."""
+
+LEARNT: Mapping[str, Rule] = {
+    **dict.fromkeys(_BY_TABLE, _table),
+    **dict.fromkeys(("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier"), _classes),
+    **dict.fromkeys(("Binarizer", "CategoryMapper", "LabelEncoder"), _one_of),
+}
+"""Those of ai.onnx.ml."""

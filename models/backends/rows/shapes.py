@@ -3,7 +3,7 @@
 Graphs compute shapes from shapes; with a number in the place of every length all of that can be worked out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from onnx.reference import ReferenceEvaluator
 
 from models.backends.base import operators
 from models.backends.graph_nodes import bodies_of, graph_inputs
+from models.backends.rows.names import bodies_in, nodes_of
 
 ROWS = 1_000_003
 """How many rows the batch has: a prime, and no length of anything else."""
@@ -38,29 +39,74 @@ def shapes_of(
 ) -> tuple[dict[str, Dims], dict[str, NDArray[Any]]]:
     """Shapes by value, and the constants with what is computed from shapes among them; `model` is changed.
 
-    Takes large weights out of it, and puts numbers in the place of what computes them.
+    Takes large weights out of it, and puts numbers in the place of what computes them. Each name in it must stand for
+    one value (`names.make_unique`).
     """
     _bare(model)
-    known, dims = dict(constants), _dims(model)
+    known = dict(constants)
+    dims = _worked_out(model, known, _dims(model))
+    if any(node.op_type == "Loop" for node in nodes_of(model.graph)):
+        dims = _worked_out(model, known, _steady(model, dims))
+    return dims, known
+
+
+def _worked_out(
+    model: onnx.ModelProto, known: dict[str, NDArray[Any]], dims: dict[str, Dims]
+) -> dict[str, Dims]:
+    """The shapes once all that follows from them is in `known`."""
     for _ in range(_MOST_PASSES):
-        found = _computed(model.graph, known, dims)
+        found = _computed(model, known, dims)
         if not found:
             break
         known |= found
-        for node in model.graph.node:
+        for node in nodes_of(model.graph):
             if node.output and node.output[0] in found:
                 value = numpy_helper.from_array(found[node.output[0]])
                 node.CopyFrom(helper.make_node("Constant", [], [node.output[0]], value=value))
         dims = _dims(model)
-    return dims, known
+    return dims
+
+
+def _steady(model: onnx.ModelProto, dims: Mapping[str, Dims]) -> dict[str, Dims]:
+    """The shapes, those among them of what loops carry that is as large after a turn as before it."""
+    begun: dict[str, tuple[onnx.ValueInfoProto, Sequence[int], str]] = {}
+    for name, given, made in _carried(model.graph):
+        shape = [n for n in dims.get(name) or [None] if n is not None]
+        if name in dims and len(shape) == len(dims[name]):
+            begun[given.name] = given, shape, made
+            _declare(given, shape)
+    while True:
+        found = _dims(model)
+        grown = [key for key, (_, shape, made) in begun.items() if found.get(made) != shape]
+        if not grown:
+            return found
+        for key in grown:
+            begun.pop(key)[0].type.tensor_type.ClearField("shape")
+
+
+def _carried(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.ValueInfoProto, str]]:
+    """Of what loops carry: how it is called before them, as it is given to a turn, and what the turn makes of it."""
+    for node in nodes_of(graph):
+        for body in bodies_of(node) if node.op_type == "Loop" else ():
+            made = [value.name for value in body.output[1:]]
+            yield from zip(node.input[2:], body.input[2:], made, strict=False)
+
+
+def _declare(value: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
+    dims = value.type.tensor_type.shape.dim
+    del dims[:]
+    value.type.tensor_type.shape.SetInParent()
+    for length in shape:
+        dims.add().dim_value = length
 
 
 def _computed(
-    graph: onnx.GraphProto, known: Mapping[str, NDArray[Any]], dims: Mapping[str, Dims]
+    model: onnx.ModelProto, known: Mapping[str, NDArray[Any]], dims: Mapping[str, Dims]
 ) -> dict[str, NDArray[Any]]:
     """What follows now and is not known yet."""
+    opset = opset_of(model)
     found: dict[str, NDArray[Any]] = {}
-    for node in graph.node:
+    for node in nodes_of(model.graph):
         if len(node.output) != 1 or node.output[0] in known or not node.input:
             continue
         if node.op_type in {"Shape", "Size"}:
@@ -71,7 +117,7 @@ def _computed(
             given = {name: found.get(name, known.get(name)) for name in node.input if name}
             values = {name: value for name, value in given.items() if value is not None}
             if len(values) == len(given) and all(v.size <= _MOST for v in values.values()):
-                found |= _ran(node, values)
+                found |= _ran(node, values, opset)
     return found
 
 
@@ -83,20 +129,27 @@ def _measured(node: onnx.NodeProto, shape: Sequence[int]) -> NDArray[Any]:
     return np.array(shape[begin:end], np.int64)
 
 
-def _ran(node: onnx.NodeProto, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The operator's output, unless it is large or cannot be run."""
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of ONNX's own operators."""
+    return next((o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}), 1)
+
+
+def _ran(
+    node: onnx.NodeProto, values: Mapping[str, NDArray[Any]], opset: int
+) -> dict[str, NDArray[Any]]:
+    """The operator's output, unless it is large, cannot be run or is rounded in another way elsewhere."""
+    if node.op_type == "Div" and any(
+        v.dtype.kind == "i" and (v < 0).any() for v in values.values()
+    ):
+        return {}
     if node.op_type == "ConstantOfShape":
         lengths = next(iter(values.values()))
         if np.prod(lengths.astype(float)) > _MOST:
             return {}
     inputs = [helper.make_empty_tensor_value_info(name) for name in values]
     outputs = [helper.make_empty_tensor_value_info(node.output[0])]
-    opset = [
-        helper.make_opsetid("", 18 if node.op_type == "ReduceProd" and len(node.input) > 1 else 17)
-    ]
-    model = helper.make_model(
-        helper.make_graph([node], "one", inputs, outputs), opset_imports=opset
-    )
+    graph = helper.make_graph([node], "one", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     try:
         result = np.asarray(next(iter(ReferenceEvaluator(model).run(None, dict(values)))))
     except Exception:  # noqa: BLE001 - then it is not known
@@ -128,13 +181,17 @@ def _dims_in(graph: onnx.GraphProto) -> dict[str, Dims]:
 
 def _bare(model: onnx.ModelProto) -> None:
     """A number for the rows, no shapes but those of the inputs, and nothing that takes long to copy."""
-    del model.graph.value_info[:]
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
+    inside = list(bodies_in(model.graph))
+    for graph in (model.graph, *inside):
+        del graph.value_info[:]
+    told = [*model.graph.output, *(v for body in inside for v in (*body.input, *body.output))]
+    for value in told:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
     for value in graph_inputs(model.graph):
         dims = value.type.tensor_type.shape.dim
         if dims:
             dims[0].dim_value = ROWS
-    for tensor in model.graph.initializer:
+    for tensor in (t for graph in (model.graph, *inside) for t in graph.initializer):
         if len(tensor.raw_data) > _LARGE:
             tensor.ClearField("raw_data")

@@ -1,7 +1,7 @@
 """Where the rows of a batch are in the values of an ONNX graph, and what is known of values that hold no rows. Pure."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from models.backends.graph_nodes import bodies_of
+from models.backends.rows.counts import Count
 from models.backends.rows.shapes import ROWS, Dims
 
 
@@ -59,6 +60,8 @@ class State:
     opset: int
     uniform: dict[str, Rows] = field(default_factory=dict[str, Rows])
     counted: set[str] = field(default_factory=set[str])
+    exact: set[str] = field(default_factory=set[str])
+    """Of `counted`: those known for any number of rows, by what they are among `constants` (`counts.Count`)."""
     shape_of: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
     """Name of a shape -> the place in it that says how many rows there are, and how many places it has."""
 
@@ -69,8 +72,31 @@ class State:
             rows=dict(self.rows),
             uniform=dict(self.uniform),
             counted=set(self.counted),
+            exact=set(self.exact),
             shape_of=dict(self.shape_of),
         )
+
+    def is_plain(self, name: str) -> bool:
+        """Whether it has nothing to do with rows: neither what they hold nor how many there are."""
+        return not (name in self.rows or name in self.counted or name in self.uniform)
+
+    def is_shape(self, name: str) -> bool:
+        """Whether a shape can be given by it, and is known then for any number of rows."""
+        if name not in self.counted:
+            return self.is_plain(name)
+        count = Count.read(self.constants[name]) if name in self.exact else None
+        return count is not None and count.is_shape
+
+    def check_place(self, name: str, rows: Rows) -> None:
+        """Raises Unproven where the shape of this value is not that of such rows: lengths of all others are plain."""
+        dims = self.dims.get(name)
+        if dims is None:
+            return
+        long = [axis for axis, n in enumerate(dims) if n and n % ROWS == 0]
+        if len(dims) != rows.rank or (long and long != [rows.axis]):
+            raise Unproven
+        if dims[rows.axis] not in (None, rows.length):
+            raise Unproven
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,29 +150,72 @@ class Step:
         if attribute and attribute in self.given:
             value = self.given[attribute]
             return list(value) if isinstance(value, Iterable) else [value]
-        name = self.input(index)
-        if not name:
-            return None
-        if name not in self.state.constants or name in self.state.counted:
-            raise Unproven
-        return [int(n) for n in self.state.constants[name].ravel()]
+        value = self.constant(index)
+        return None if value is None else [int(n) for n in value.ravel()]
 
     def axis(self, default: int, rank: int) -> int:
         """The attribute `axis`, counted from the front."""
         return int(self.given.get("axis", default)) % max(1, rank)
 
-    def check_plain(self, names: Iterable[str], rank: int, axis: int) -> None:
+    def constant(self, index: int) -> NDArray[Any] | None:
+        """An input's values; None where it is left out. Raises Unproven if they are not constant."""
+        name = self.input(index)
+        if not name:
+            return None
+        if name not in self.state.constants or name in self.state.counted:
+            raise Unproven
+        return self.state.constants[name]
+
+    def check_plain(self, names: Iterable[str], rows: Rows) -> None:
         """Raises Unproven unless these, which hold no rows, are the same for each when aligned from the back."""
         for name in names:
             dims, alike = self.state.dims.get(name), self.state.uniform.get(name)
             if not name or name in self.state.rows:
                 continue
-            if alike is not None and alike.axis - alike.rank == axis - rank:
+            if alike and alike.moved(alike.axis + rows.rank - alike.rank, rows.rank) == rows:
                 continue
             if name in self.state.counted or alike is not None or dims is None:
                 raise Unproven
-            if len(dims) >= rank - axis and dims[axis - rank] != 1:
+            if len(dims) >= rows.rank - rows.axis and dims[rows.axis - rows.rank] != 1:
                 raise Unproven
+
+    def check_single(self, *indices: int) -> None:
+        """Raises Unproven unless each of these inputs is one number that has nothing to do with rows, or left out."""
+        for name in filter(None, map(self.input, indices)):
+            dims = self.state.dims.get(name)
+            if not self.state.is_plain(name) or dims is None or any(n != 1 for n in dims):
+                raise Unproven
+
+    def check_absent(self, *indices: int) -> None:
+        """Raises Unproven where any of these inputs is given."""
+        if any(map(self.input, indices)):
+            raise Unproven
+
+    def check_few(self, index: int) -> None:
+        """Raises Unproven unless this input is a list at most, which has nothing to do with rows."""
+        if self.input(index) and len(self.plain_dims(index)) > 1:
+            raise Unproven
+
+    def check_learnt(self, *indices: int) -> None:
+        """Raises Unproven where any of these inputs has to do with rows."""
+        if not all(self.state.is_plain(self.input(i)) for i in indices):
+            raise Unproven
+
+    def by_rows(
+        self, needed: Sequence[int], ranks: Collection[int], optional: Collection[int] = ()
+    ) -> Rows:
+        """Of `needed` inputs that all hold rows first, the first one's; others may be left out. Raises Unproven.
+
+        `ranks` are those that the first may have.
+        """
+        content = self.content
+        given = [*needed, *(i for i in optional if self.input(i))]
+        if any(i not in content or content[i].axis or not content[i].are_bare for i in given):
+            raise Unproven
+        rows = content[needed[0]]
+        if rows.rank not in ranks:
+            raise Unproven
+        return rows
 
     def check_alike(self, rows: Rows) -> None:
         """Raises Unproven unless all inputs that hold no rows are as long as they are, and alike for each."""
@@ -162,18 +231,18 @@ class Step:
             raise Unproven
         return dims
 
-    def broadcast(self) -> Rows:
-        """Of inputs that are aligned from the back, entry by entry. Raises Unproven."""
-        found = self.content
+    def broadcast(self, among: Collection[int] | None = None) -> Rows:
+        """Of inputs that are aligned from the back, entry by entry: all of them, or these. Raises Unproven."""
+        which = range(len(self.node.input)) if among is None else among
+        found = {i: rows for i, rows in self.content.items() if i in which}
         ranks = [one.rank for one in found.values()]
-        plain = [name for i, name in enumerate(self.node.input) if i not in found and name]
-        ranks += [len(self.state.dims.get(name) or ()) for name in plain]
-        rank = max(ranks)
+        plain = [name for i in which if i not in found and (name := self.input(i))]
+        rank = max(ranks + [len(self.state.dims.get(name) or ()) for name in plain])
         places = {one.moved(one.axis + rank - one.rank, rank) for one in found.values()}
         if len(places) != 1:
             raise Unproven(mixes=True)
         rows = places.pop()
-        self.check_plain(plain, rank, rows.axis)
+        self.check_plain(plain, rows)
         return rows
 
     def reshaped(self, rows: Rows) -> Rows:

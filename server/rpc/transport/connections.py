@@ -147,8 +147,12 @@ class Connections:
         holder, count = Counter(one.holder for one in found).most_common(1)[0] if found else ("", 0)
         _log.warning(
             "connections run short: %d of %d (max_connections), %d of them from %s; %d without calls were ended",
-            len(found), self._most, count, shown(holder), self._ended,
-        )  # fmt: skip
+            len(found),
+            self._most,
+            count,
+            shown(holder),
+            self._ended,
+        )
         self._said_s, self._ended = now_s, 0
 
 

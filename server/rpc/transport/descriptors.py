@@ -20,8 +20,10 @@ def connections(wanted: int) -> int:
     _log.warning(
         "only %d clients may be connected, not %d: the limit of open files is %d; raise it (ulimit -n), "
         "or lower max_connections",
-        allowed, wanted, limit,
-    )  # fmt: skip
+        allowed,
+        wanted,
+        limit,
+    )
     return allowed
 
 

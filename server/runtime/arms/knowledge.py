@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from models.catalog import Family
 from profiler.hardware.fingerprint import Hardware
+from profiler.measuring.rulings import believed
 from profiler.profiles import Profile
 from server.metrics import FamilyMetrics, RanBatch
 from server.policy.arms import retune
@@ -63,11 +64,13 @@ class Knowledge:
     def profile(self, arm: Arm) -> Profile | None:
         """What is stored of this arm on this hardware, with the threads that it has now.
 
-        Nothing where it was tried with other rows than the publisher gives now.
+        Nothing where it was tried with other rows than the publisher gives now. It may still have to be vetted, where
+        its verdict is by other rules than today's.
         """
         found = self.stored.find(arm, self._residency.placement.threads)
-        covered = found is not None and self._residency.rows.covers(found.vetted.rows)
-        return found if covered else None
+        if found is None or not self._residency.rows.covers(found.vetted.rows):
+            return None
+        return believed(found, self._residency.vetted(arm))
 
     def table(self, profile: Profile) -> ArmProfile:
         """What the policy is told of an arm with this profile, the machine being as it was when it was measured."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from models.backends import no_way
 from models.backends.base import BackendError
 from models.catalog import Family, Variant
+from profiler.measuring import rulings
 from profiler.measuring.measure import Bench, Loaded
 from profiler.profiles import Profile
 from server.policy.arms.keep import worth_keeping
@@ -165,13 +166,29 @@ class Tuner:
     def _use(self, candidate: PossibleArm, profile: Profile, loaded: Loaded | None = None) -> None:
         """Load and warm it, then let the policy choose it."""
         arm, loaded = candidate.arm, loaded or self._residency.open(candidate)
-        self._residency.heed(arm, profile.vetted)
-        table, slo_s = self._knowledge.table(profile), self._family.slo.latency_s
+        if loaded is None or (found := self._vetted(candidate, profile, loaded)) is None:
+            return
+        table, slo_s = self._knowledge.table(found), self._family.slo.latency_s
         within = [b for b in range(1, table.max_batch + 1) if table.mean_s[b] <= slo_s]
-        if loaded is None or not self._residency.warm(arm, loaded.backend, max(within, default=1)):
+        if not self._residency.warm(arm, loaded.backend, max(within, default=1)):
             return
         self._residency.admit(arm, loaded.backend)
         self._knowledge.tell(table)
+
+    def _vetted(self, candidate: PossibleArm, profile: Profile, loaded: Loaded) -> Profile | None:
+        """Its profile with a verdict by today's rules; None where it has no such profile, or is out."""
+        if rulings.holds(profile.vetted):
+            self._residency.heed(candidate.arm, profile.vetted)
+            return profile
+        if (vetted := self._residency.vet(candidate, loaded.backend)) is None:
+            return None
+        if (found := rulings.under(profile, vetted)) is None:
+            self._residency.fail(
+                candidate.arm, "its profile has no run of one row; measure it again"
+            )
+            return None
+        self._knowledge.stored.keep(found)
+        return found
 
     def _measure(self, unknown: list[PossibleArm], budget_s: float) -> None:
         """Each becomes eligible as soon as its profile can be served with; then all are measured better, in turns."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from models.backends import no_way
 from models.backends.base import Backend, BackendError
 from models.catalog import Family, Variant
+from profiler.measuring import rulings
 from profiler.measuring.measure import Bench, Loaded, Step
 from profiler.profiles import Profile
 from server.policy.decision import ArmProfile
@@ -103,11 +104,15 @@ class CandidateMeasurement:
             self.failed = residency.failed[way.arm]
             return
         stored = self._place.knowledge.profile(way.arm)
-        if stored is not None:
+        is_known = stored is not None and rulings.holds(stored.vetted)
+        if stored is not None and is_known:
             residency.heed(way.arm, stored.vetted)
-        if not self._first_runs(way, loaded.backend, rows, is_known=stored is not None):
+        if not self._first_runs(way, loaded.backend, rows, is_known=is_known):
             return
+        stored = self._place.knowledge.profile(way.arm)  # with the verdict that it has now
         if stored is not None:
+            if not is_known:
+                self._place.knowledge.stored.keep(stored)
             self._opened[stored.label] = (way, loaded)
             self._admit(way, loaded, stored)
             return
