@@ -77,7 +77,7 @@ class Rig:
 
     def stage(self) -> object:
         """How far `sharp` has come."""
-        return self.unit.hosted.candidates.stages.entries["sharp"].life.stage
+        return self.unit.served.candidates.stages.entries["sharp"].life.stage
 
     def ask(self) -> Answer:
         """One request, answered."""

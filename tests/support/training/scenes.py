@@ -4,7 +4,7 @@ import numpy as np
 
 from trainer.data import Split
 from trainer.tasks.kinds import Kinds
-from trainer.tasks.stream import Scenery
+from trainer.tasks.footage import Scenery
 
 KINDS = Kinds(("round", "square", "flat"))
 
