@@ -38,8 +38,7 @@ _ORT_ERRORS: tuple[type[Exception], ...] = (
 
 _UNREADABLE: tuple[type[Exception], ...] = (ort_errors.InvalidProtobuf, ort_errors.NoSuchFile)
 """Those that speak of the file, not of what the runtime can do with it;"""
-_NO_GRAPH = "No graph was found"
-"""and so does this."""
+_NO_GRAPH = "No graph was found"  # and so does this
 
 
 _PROVIDERS = {
@@ -57,8 +56,9 @@ _NATIVE = {
 """What each computes as it stands: the CPU widens narrower floats first, CUDA has no kernels for quantised graphs."""
 
 
-_ONLY_FATAL = 4
-"""Of the runtime's own lines: errors are raised, and its warnings are not for operators."""
+_ONLY_FATAL = (
+    4  # of the runtime's own lines: errors are raised, and its warnings are not for operators
+)
 ort.set_default_logger_severity(_ONLY_FATAL)
 
 

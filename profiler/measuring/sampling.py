@@ -9,8 +9,7 @@ In this order, until the time is spent or nothing that matters is uncertain:
 3. More runs, in turns, where the median's interval is still wide (stop on confidence: Hoefler and Belli, SC 2015); two
    turns for one where a decision hangs on it (as in best-arm identification: Kalyanakrishnan et al., ICML 2012).
 
-An arm that certainly never pays (`dominance.py`) leaves the race after step 1 (Maron and Moore, Hoeffding races,
-NIPS 1993).
+An arm that certainly never pays (`dominance.py`) leaves the race after step 1 (Maron and Moore, NIPS 1993).
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,15 +21,13 @@ from profiler.measuring.dominance import Contender, contested, dominated
 
 GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Batch sizes worth a look; a family's largest is always one of them."""
-
 VISIT_S = 0.04
 """A turn's length: short, so that turns of all arms mix within a second, long enough for a few runs of a lone row."""
-MOST_RUNS = 64
-"""In one turn."""
-FIRST_RUNS = 2
-"""At least, in a batch size's first turn: the first of all (not a sample) costs as much again."""
-LONE_RUNS = 3
-"""The same for batch 1, whose length is not known yet."""
+MOST_RUNS = 64  # in one turn
+FIRST_RUNS = (
+    2  # at least, in a batch size's first turn: the first of all (not a sample) costs as much again
+)
+LONE_RUNS = 3  # the same for batch 1, whose length is not known yet
 COVERED = 1.5
 """The large batch is large enough when it takes more than the bound over this."""
 LEAST_TURNS = 4

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from server.config.bounding import LimitsSection, SharingSection
 from server.config.classes import class_weights
 from server.config.keys import key, keys_of
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerSection:
     """Where the server listens, what it logs, how it stops."""
 
     host: str = key("0.0.0.0", 'address to listen on; "::" is IPv6 and IPv4', flag=True)
@@ -22,7 +23,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class ModelsSection:
     """What is served."""
 
     repository: str = key(
@@ -47,7 +48,7 @@ class Models:
 
 
 @dataclass(frozen=True, slots=True)
-class Slo:
+class SloSection:
     """What requests are held to that do not say themselves, and what their classes are worth."""
 
     latency_ms: float = key(
@@ -75,7 +76,7 @@ class Slo:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class PolicySection:
     """Who decides what runs next, and what is kept of its decisions."""
 
     name: str = key(
@@ -101,7 +102,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class MachineSection:
     """What of this machine is used, for each family."""
 
     workers: int = key(
@@ -120,7 +121,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Profiles:
+class ProfilesSection:
     """How long each batch takes on this hardware: where that is kept, and what measuring it may cost."""
 
     folder: str = key(
@@ -138,7 +139,7 @@ class Profiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class CandidatesSection:
     """Variants that are tried on live rows before they serve (docs/operating.md)."""
 
     shadow_share: float = key(
@@ -159,130 +160,18 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What clients may have, so that none of them can stop the rest."""
-
-    queue_capacity: int = key(
-        1024, "rows that may wait per family; more are refused at once", unit="rows", least=1
-    )
-    max_message_mib: int = key(
-        64,
-        "of one request or answer; what is foreseen to be answered by more is refused",
-        least=1,
-        most=2047,
-    )
-    max_unsent_mib: int = key(
-        32,
-        "of answers that clients have not taken; above it, who reads slowest loses some. "
-        "Always room for four of the largest answers",
-        least=1,
-        most=65536,
-    )
-    max_connections: int = key(
-        1024,
-        "gRPC clients at a time; fewer where the limit of open files (raised at the start) is lower; "
-        "where they run short, idle ones of whoever has most are ended",
-        least=1,
-        most=1_000_000,
-    )
-    max_streams: int = key(
-        512,
-        "calls at a time on one connection that are not answered yet; more are refused",
-        least=1,
-        most=1_000_000,
-    )
-    max_calls: int = key(
-        2048,
-        "calls at a time in all; above it each connection has a fair share, 8 at least",
-        least=1,
-    )
-    stall_s: float = key(
-        10.0, "a call of whose answers nothing is taken for so long is ended", least=0.1
-    )
-    max_idle_s: float = key(
-        900.0,
-        "a connection without calls is closed after so long (clients connect again); 0: never",
-    )
-    max_age_s: float = key(
-        0.0,
-        "a connection is closed in good order after so long, to spread clients anew; 0: never",
-    )
-    keepalive_s: float = key(
-        60.0, "so often a silent client is pinged; one that does not answer has gone; 0: never"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Sharing:
-    """Tasks that share a network's first layers, on streams of frames (docs/sharing.md)."""
-
-    package: str = key(
-        "",
-        'task package of the repository to serve; "": none',
-        flat="share_package",
-        flag=True,
-    )
-    tasks: tuple[str, ...] = key(
-        (),
-        "its tasks that are in service from the start; empty: all",
-        flat="share_tasks",
-    )
-    budget: float = key(
-        0.5,
-        "device seconds a second that its tasks may take, all streams together",
-        least=1e-6,
-        flat="share_budget",
-        flag=True,
-    )
-    objective: str = key(
-        "mean",
-        "of the tasks' event F1: the mean, or maxmin (the smallest as large as possible)",
-        one_of=("mean", "maxmin"),
-        flat="share_objective",
-    )
-    x_vote: int = key(
-        3,
-        "a task reports an event after 1 to so many positive frames in a row, as the plan chooses",
-        unit="frames",
-        least=1,
-        most=10,
-        flat="share_x_vote",
-    )
-    late_ms: float = key(
-        200.0,
-        "a frame of a live stream that has waited longer is dropped",
-        least=1,
-        flat="share_late_ms",
-    )
-    queue: int = key(
-        16,
-        "frames of one stream that may wait",
-        unit="frames",
-        least=1,
-        most=1024,
-        flat="share_queue",
-    )
-    stall_s: float = key(
-        10.0,
-        "a client that takes none of its answers for so long, while they fill its queue, is cut off",
-        least=0.01,
-        flat="share_stall_s",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration. Empty paths mean the user's cache; 0 often means `measure and choose`, or `never`."""
 
-    server: Server = field(default_factory=Server)
-    models: Models = field(default_factory=Models)
-    slo: Slo = field(default_factory=Slo)
-    policy: Policy = field(default_factory=Policy)
-    machine: Machine = field(default_factory=Machine)
-    profiles: Profiles = field(default_factory=Profiles)
-    candidates: Candidates = field(default_factory=Candidates)
-    limits: Limits = field(default_factory=Limits)
-    sharing: Sharing = field(default_factory=Sharing)
+    server: ServerSection = field(default_factory=ServerSection)
+    models: ModelsSection = field(default_factory=ModelsSection)
+    slo: SloSection = field(default_factory=SloSection)
+    policy: PolicySection = field(default_factory=PolicySection)
+    machine: MachineSection = field(default_factory=MachineSection)
+    profiles: ProfilesSection = field(default_factory=ProfilesSection)
+    candidates: CandidatesSection = field(default_factory=CandidatesSection)
+    limits: LimitsSection = field(default_factory=LimitsSection)
+    sharing: SharingSection = field(default_factory=SharingSection)
 
 
 KEYS = keys_of(Config)

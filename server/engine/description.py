@@ -12,7 +12,7 @@ State = Literal["ready", "loading", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class RequestOffer:
     """How much a family can be asked for just now.
 
     `max_batch`: rows of a request without an SLO of its own; `max_batch_with_time`: of one with as long as it takes;
@@ -36,7 +36,7 @@ class FamilyDescription:
     state: State
     reason: str = ""
     family: Family | None = None
-    offer: Offer | None = None
+    offer: RequestOffer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ def described(
     return (*bad, *good)
 
 
-def offer_of(one: ServedFamily, variant: str | None = None) -> Offer:
+def offer_of(one: ServedFamily, variant: str | None = None) -> RequestOffer:
     """What can be asked of the family, or of one variant that is pinned."""
     bounds, capacity = one.checks.bounds, one.dispatcher.limits.capacity_rows
-    return Offer(
+    return RequestOffer(
         bounds.max_batch(variant),
         bounds.max_batch_with_time(variant),
         bounds.max_waiting() or capacity,

@@ -126,7 +126,7 @@ class Intake:
         )
 
 
-def deliver(given: Sequence[jobs.Answer]) -> Sequence[jobs.Answer]:
+def deliver(given: Sequence[jobs.JobAnswer]) -> Sequence[jobs.JobAnswer]:
     """Take a dispatcher's answers to the fronts they are for. Returns those withheld there, each with its error."""
     executions: dict[int, Execution] = {}
     made = [(one, _answer(one, executions)) for one in given]
@@ -138,13 +138,13 @@ def deliver(given: Sequence[jobs.Answer]) -> Sequence[jobs.Answer]:
     for _, answer in made:
         _release(answer.request)
     return [
-        jobs.Answer(one.job, error=answer.error)
+        jobs.JobAnswer(one.job, error=answer.error)
         for one, answer in made
         if answer.error is not one.error
     ]
 
 
-def _answer(one: jobs.Answer, executions: dict[int, Execution]) -> Answer:
+def _answer(one: jobs.JobAnswer, executions: dict[int, Execution]) -> Answer:
     job, taken = one.job, _taken(one.job)
     if one.error is not None or one.outputs is None or one.batch is None:
         return Answer(taken.request, job.rows, error=one.error)

@@ -18,16 +18,13 @@ from prometheus_client import CollectorRegistry
 from server.operators.pages import MOST_REQUEST_BYTES, Pages, is_whole
 from surroundings.addresses import bare, joined
 
-MOST_VISITS = 32
-"""Connections at a time."""
-VISIT_S = 5.0
-"""From connecting to having taken the answer."""
+MOST_VISITS = 32  # connections at a time
+VISIT_S = 5.0  # from connecting to having taken the answer
 _CHUNK_BYTES = 64 << 10
 _ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 """Why an address of a name cannot be listened on: it is not this machine's."""
 _LOOPBACK = ("127.0.0.1", "::1")
-_BREATHER_S = 0.1
-"""Nobody is let in for so long when there is no descriptor for them."""
+_BREATHER_S = 0.1  # nobody is let in for so long when there is no descriptor for them
 
 
 @dataclass(slots=True, eq=False)

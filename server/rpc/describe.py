@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from models.catalog import Slo, TensorSpec
-from server.engine.description import Offer, described, offer_of
+from server.engine.description import RequestOffer, described, offer_of
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
 from server.errors import NotReady, UnknownModel, Unsupported
@@ -120,7 +120,7 @@ def _unary(request_type: Any, answer: Callable[[Any], Any]) -> Callable[[Call, b
     return function
 
 
-def _offer(config: Any, slo: Slo, offer: Offer) -> None:
+def _offer(config: Any, slo: Slo, offer: RequestOffer) -> None:
     """What becomes of requests that ask for no SLO: until when they are answered, and how many may wait."""
     config.max_batch_size = offer.max_batch
     policy = config.dynamic_batching.default_queue_policy

@@ -23,7 +23,9 @@ from trainer.tasks.arguments import parser as tasks_parser
 
 OWN = "docs/own-models.md"
 ROOT = Path(__file__).resolve().parents[2]
-GUIDES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+GUIDES = sorted(
+    f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md") if path.stem != "glossary"
+)
 DOCUMENTS = ["README.md", *GUIDES]
 _PATH = re.compile(
     r"`((?:models|profiler|server|loadtest|trainer|benchmarks|docs|tests|scripts|deploy)/[\w./-]+)`"

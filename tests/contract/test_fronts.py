@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.config import Config, Machine, Models, Profiles
+from server.config import Config, MachineSection, ModelsSection, ProfilesSection
 from server.engine import Engine
 from server.errors import BadInput, ComputeFailed, RequestError, UnknownModel
-from tests.support.serving import fronts
+from tests.support import fronts
+from tests.support.fronts import Ask, Input, Question, Reply
 from tests.support.serving.families import (
     ECHO,
     FRAIL,
@@ -22,7 +23,6 @@ from tests.support.serving.families import (
     publish_scripted,
     rows,
 )
-from tests.support.serving.fronts import Ask, Input, Question, Reply
 
 WAYS: dict[str, Callable[[Engine], AbstractContextManager[Ask]]] = {
     "grpc": fronts.over_grpc,
@@ -40,9 +40,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     publish_scripted(root / "models", PAIR)
     publish_scripted(root / "models", FRAIL, {"only": f"fail_marker = {MARKER}"})
     config = Config(
-        models=Models(str(root / "models")),
-        machine=Machine(workers=1, threads=1, watch_every_s=0.0),
-        profiles=Profiles(str(root / "profiles"), budget_s=0.5),
+        models=ModelsSection(str(root / "models")),
+        machine=MachineSection(workers=1, threads=1, watch_every_s=0.0),
+        profiles=ProfilesSection(str(root / "profiles"), budget_s=0.5),
     )
     with Engine(config) as running:
         assert running.await_ready(60.0)

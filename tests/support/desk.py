@@ -9,7 +9,7 @@ from server.metrics import FamilyMetrics, Metrics
 from server.policy.decision import ArmProfile, Decision, Outlook, Policy, PolicyFactory, Ticket
 from server.policy.dispatch.choose import adaptive
 from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step
-from server.runtime.dispatch.jobs import Answer, Batch, Job, Listeners
+from server.runtime.dispatch.jobs import Batch, Job, JobAnswer, Listeners
 from tests.support.builders import a_profile
 
 
@@ -24,7 +24,7 @@ class Desk:
     ) -> None:
         self.registry = CollectorRegistry()
         metrics: FamilyMetrics = Metrics(self.registry, []).family("m")
-        self.answers: list[Answer] = []
+        self.answers: list[JobAnswer] = []
         listeners = Listeners(self.answers.extend)
         self.dispatcher = Dispatcher("m", factory, limits or Limits(), metrics, listeners)
         chosen = [a_profile(first_s=0.001, more_s=0.0001)] if arms is None else arms
@@ -62,7 +62,7 @@ def finish(desk: Desk, step: Step) -> None:
     """A worker ran this step's jobs together."""
     now_s = time.monotonic()
     batch = Batch(step.profile, "fp32", step.rows, now_s, now_s, now_s)
-    desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
+    desk.dispatcher.finish(step, [JobAnswer(job, {}, batch) for job in step.jobs])
 
 
 def watched(arms: Sequence[ArmProfile], seen: list[Outlook]) -> Policy:

@@ -20,11 +20,9 @@ from trainer.compare.runs import Runs
 Command = Callable[[Cell], list[str]]
 """The argument list of a run, the program first."""
 
-_QUOTED_LINES = 5
-"""So many of the last lines that a failed run wrote to stderr are quoted."""
+_QUOTED_LINES = 5  # so many of the last lines that a failed run wrote to stderr are quoted
 
-_PATIENCE_S = 5.0
-"""What a run gets to end by itself when it is interrupted, before it is killed."""
+_PATIENCE_S = 5.0  # what a run gets to end by itself when it is interrupted, before it is killed
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from models.backends.rows.rules import (
 )
 from models.backends.rows.state import Rows, Step, Unproven
 
-_HIDDEN = (3,)
-"""The rank of what lies between the parts of a transformer: rows, positions, features."""
+_HIDDEN = (
+    3,
+)  # the rank of what lies between the parts of a transformer: rows, positions, features
 
 
 def _entry_by_entry(step: Step) -> Rows:

@@ -6,6 +6,7 @@ softmax, and whatever yields an output of the graph: 8 bits of mantissa would ti
 """
 
 import inspect
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +21,7 @@ from models.backends.base import BackendError
 from models.backends.graph_nodes import graph_inputs
 from models.backends.torch_runtime.ops import CORE, FOLLOWS, OPS, WIDE, Op, attribute
 
-_OLDEST_OPSET = 13
-"""Before it, Softmax and the reductions meant something else."""
+_OLDEST_OPSET = 13  # before it, Softmax and the reductions meant something else
 
 _NARROW_ELEMENTS = frozenset({onnx.TensorProto.BFLOAT16, onnx.TensorProto.FLOAT16})
 
@@ -68,7 +68,7 @@ class _Translation:
         for initializer in self.source.initializer:
             self.values[initializer.name] = _constant(initializer)
         for given in graph_inputs(self.source):
-            self.values[given.name] = self.graph.placeholder(_identifier(given.name))
+            self.values[given.name] = self.graph.placeholder(re.sub(r"\W", "_", given.name))
         outputs = {o.name for o in self.source.output}
         for node in self.source.node:
             self.values[node.output[0]] = self._node(node, not outputs.isdisjoint(node.output))
@@ -198,7 +198,3 @@ def _check_call(
             f"operator {node.op_type} (node {node.name or node.output[0]!r}): {error}; "
             "run this artefact by another runtime (key `backends`)"
         ) from error
-
-
-def _identifier(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name)

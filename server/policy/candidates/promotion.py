@@ -35,18 +35,15 @@ from server.policy.decision import ArmProfile
 
 OBVIOUS = frozenset({"failed", "flaky", "hung"})
 """Troubles that no hiccup of a machine looks like. Of the others the second counts: after the first a probe tells."""
-STRIKES = 3
-"""Looks in a row that find it behind the frontier, before that is believed: speeds move by themselves."""
+STRIKES = 3  # looks in a row that find it behind the frontier, before that is believed: speeds move by themselves
 HYSTERESIS = 1.15
 """A promoted candidate is behind only if it were so being this many times faster: by as much a speed may be off."""
-RECENT_S = 10.0
-"""Within which (s) an arm must have run to count against one on probation."""
-TIMED = 8
-"""Undisturbed runs from which on their median, and not the profile alone, says how fast a candidate on trial is."""
+RECENT_S = 10.0  # within which (s) an arm must have run to count against one on probation
+TIMED = 8  # undisturbed runs from which on their median, not the profile, says how fast a candidate on trial is
 
-
-Step = tuple[Life, tuple[Verdict, ...]]
-"""The life after an event, and what is to be done; mostly nothing."""
+Step = tuple[
+    Life, tuple[Verdict, ...]
+]  # the life after an event, and what is to be done; mostly nothing
 
 
 def seen(known: Known, variant: str, now_s: float) -> Looked:
@@ -65,9 +62,8 @@ def seen(known: Known, variant: str, now_s: float) -> Looked:
 
 def is_watched(stage: Stage, now_s: float) -> bool:
     """Whether live rows are to be compared: on trial, or promoted not long ago."""
-    return isinstance(stage, Trial) or (
-        isinstance(stage, Promoted) and now_s < stage.watched_until_s
-    )
+    lately = isinstance(stage, Promoted) and now_s < stage.watched_until_s
+    return lately or isinstance(stage, Trial)
 
 
 def tally_of(stage: Stage) -> Tally:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from server.metrics import FamilyMetrics
 from server.policy.decision import Drop, Idle, Run, WaitUntil
 from server.runtime.dispatch import outcomes
-from server.runtime.dispatch.jobs import Answer
+from server.runtime.dispatch.jobs import JobAnswer
 from server.runtime.dispatch.journal import MOST_TICKETS, Journal, Record
 from server.runtime.dispatch.running import Running, Step
 from server.runtime.dispatch.traffic import Traffic
@@ -30,7 +30,9 @@ class Deciding:
         self._journal = journal
         self._metrics = metrics
 
-    def decide(self, name: str, begun_s: float) -> tuple[Step | None, list[Answer], float | None]:
+    def decide(
+        self, name: str, begun_s: float
+    ) -> tuple[Step | None, list[JobAnswer], float | None]:
         """Ask the policy of this name once, for a worker that began to ask at `begun_s`.
 
         What to run, the answers to those dropped, and how long (s) to wait where there is nothing to run; None: until
@@ -65,7 +67,7 @@ class Deciding:
         jobs = tuple(self._waiting.take(run.tickets))
         return self._running.begin(Step(run.profile, jobs, run.rows, begun_s))
 
-    def _take_drops(self, drops: Sequence[Drop], now_s: float) -> list[Answer]:
+    def _take_drops(self, drops: Sequence[Drop], now_s: float) -> list[JobAnswer]:
         jobs = self._waiting.take([drop.ticket for drop in drops])
         retry_s = self._waiting.queue.rows * self._waiting.tables.pace_s
         return [

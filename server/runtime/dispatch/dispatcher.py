@@ -16,7 +16,7 @@ from server.policy.arms.probing import Slack
 from server.policy.decision import ArmProfile, PolicyFactory
 from server.runtime.dispatch import tables
 from server.runtime.dispatch.deciding import Deciding
-from server.runtime.dispatch.jobs import Answer, Job, Listeners
+from server.runtime.dispatch.jobs import Job, JobAnswer, Listeners
 from server.runtime.dispatch.journal import Journal
 from server.runtime.dispatch.limits import Limits, Load
 from server.runtime.dispatch.quarantine import Quarantine
@@ -133,7 +133,7 @@ class Dispatcher:
         with self._changed:
             errors = [(job, self._admit(job, now_s)) for job in jobs]
             self._changed.notify(self.limits.workers)
-        self._replies.unrun([Answer(job, error=e) for job, e in errors if e is not None])
+        self._replies.unrun([JobAnswer(job, error=e) for job, e in errors if e is not None])
 
     def requeue(self, step: Step) -> None:
         """Its arm let `step` down: what it owes goes to other arms where they can still be in time, or is answered."""
@@ -173,7 +173,7 @@ class Dispatcher:
             if step is not None:
                 return step
 
-    def finish(self, step: Step, answers: Sequence[Answer]) -> None:
+    def finish(self, step: Step, answers: Sequence[JobAnswer]) -> None:
         """Take a step's answers back to their clients. Late ones are answered too, and counted as late."""
         answers = self._running.settle(step, answers)
         given = self._replies.step(answers)
@@ -191,7 +191,7 @@ class Dispatcher:
         """Answer every job that still waits: the drain's time is up."""
         text = "the server stopped before this request was run"
         with self._changed:
-            left = [Answer(job, error=NotReady(text)) for job in self._waiting.clear()]
+            left = [JobAnswer(job, error=NotReady(text)) for job in self._waiting.clear()]
             self._changed.notify_all()
         self._replies.unrun(left)
 
@@ -229,11 +229,11 @@ class Dispatcher:
         with self._changed:
             errors = [(job, self._waiting.again(job, now_s)) for job in jobs]
             self._changed.notify(self.limits.workers)
-        refused = [Answer(job, error=error) for job, error in errors if error is not None]
+        refused = [JobAnswer(job, error=error) for job, error in errors if error is not None]
         self._metrics.retried(len(jobs) - len(refused))
         self._replies.unrun(refused)
 
-    def _decide(self, begun_s: float) -> tuple[Step | None, list[Answer], float | None]:
+    def _decide(self, begun_s: float) -> tuple[Step | None, list[JobAnswer], float | None]:
         """Called under the lock."""
         if self._rearming:
             return None, [], None

@@ -63,7 +63,7 @@ class Batch:
 
 
 @dataclass(slots=True, eq=False)
-class Answer:
+class JobAnswer:
     """A job's one answer: outputs and the batch they come from, or an error."""
 
     job: Job
@@ -72,7 +72,7 @@ class Answer:
     error: RequestError | None = None
 
 
-Deliver = Callable[[Sequence[Answer]], Sequence[Answer] | None]
+Deliver = Callable[[Sequence[JobAnswer]], Sequence[JobAnswer] | None]
 """Takes answers to who asked, from whichever thread has them; returns those withheld, with the error given instead."""
 
 

@@ -15,7 +15,7 @@ from server.metrics import Served
 from server.policy.arms import quarantine
 from server.policy.decision import Arm, Drop
 from server.policy.queueing.admission import Refuse
-from server.runtime.dispatch.jobs import Answer, Batch, Job
+from server.runtime.dispatch.jobs import Batch, Job, JobAnswer
 
 _REFUSALS: dict[str, type[RequestError]] = {
     "full": Overloaded,
@@ -64,17 +64,17 @@ def let_down(family: str, retries: int) -> ComputeFailed:
     )
 
 
-def dropped(family: str, drop: Drop, job: Job, now_s: float, retry_s: float | None) -> Answer:
+def dropped(family: str, drop: Drop, job: Job, now_s: float, retry_s: float | None) -> JobAnswer:
     """The answer to a job that waited in vain. `retry_s`: when (s) the rest of the queue can be done."""
     if drop.reason == "late":
-        return Answer(job, error=late(family, job, now_s))
+        return JobAnswer(job, error=late(family, job, now_s))
     waited_ms, allowed_ms = _waited_ms(job, now_s)
     text = (
         f"model '{family}' is overloaded: not every waiting request can be answered within its SLO "
         f"(this one waited {waited_ms:.1f} of {allowed_ms:.1f} ms); "
         f"retry later or allow more time{_hint(retry_s)}"
     )
-    return Answer(job, error=Overloaded(text, retry_s))
+    return JobAnswer(job, error=Overloaded(text, retry_s))
 
 
 def late(family: str, job: Job, now_s: float) -> DeadlineMissed:
@@ -90,7 +90,7 @@ def outcome(error: RequestError | None) -> str:
     return _OUTCOMES.get(type(error), "failed") if error is not None else "ok"
 
 
-def served(answer: Answer, batch: Batch, now_s: float) -> Served:
+def served(answer: JobAnswer, batch: Batch, now_s: float) -> Served:
     """What the metrics keep of an answered job."""
     job = answer.job
     return Served(

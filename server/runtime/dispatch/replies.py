@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from server.metrics import FamilyMetrics
 from server.policy.queueing.standing import Standing
 from server.runtime.dispatch import outcomes
-from server.runtime.dispatch.jobs import Answer, Deliver, Job
+from server.runtime.dispatch.jobs import Deliver, Job, JobAnswer
 
 
 class Replies:
@@ -26,13 +26,13 @@ class Replies:
         self._standing = standing
         self._metrics = metrics
 
-    def unrun(self, answers: Sequence[Answer]) -> None:
+    def unrun(self, answers: Sequence[JobAnswer]) -> None:
         """Deliver and count answers of requests that did not run."""
         if answers and (whole := self._joined(answers)):
             self._deliver(whole)
             self._count_unrun(whole)
 
-    def step(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+    def step(self, answers: Sequence[JobAnswer]) -> Sequence[JobAnswer]:
         """Deliver a step's answers; returns what became of them, to be counted."""
         answers = self._joined(answers)
         if not answers:
@@ -40,7 +40,7 @@ class Replies:
         withheld = {id(one.job): one for one in self._deliver(answers) or ()}
         return [withheld.get(id(a.job), a) for a in answers] if withheld else answers
 
-    def count(self, answers: Sequence[Answer], now_s: float) -> None:
+    def count(self, answers: Sequence[JobAnswer], now_s: float) -> None:
         """A step's answers were delivered just now."""
         served = [outcomes.served(a, a.batch, now_s) for a in answers if a.batch is not None]
         for one in served:
@@ -49,10 +49,10 @@ class Replies:
             self._metrics.answered(served)
         self._count_unrun([answer for answer in answers if answer.error is not None])
 
-    def _joined(self, answers: Sequence[Answer]) -> Sequence[Answer]:
+    def _joined(self, answers: Sequence[JobAnswer]) -> Sequence[JobAnswer]:
         if all(answer.job.part_of is None for answer in answers):
             return answers
-        joined: list[Answer] = []
+        joined: list[JobAnswer] = []
         for answer in answers:
             if answer.job.part_of is None:
                 joined.append(answer)
@@ -64,7 +64,7 @@ class Replies:
                 self._withdraw(useless)
         return joined
 
-    def _count_unrun(self, answers: Sequence[Answer]) -> None:
+    def _count_unrun(self, answers: Sequence[JobAnswer]) -> None:
         for answer in answers:
             job, outcome = answer.job, outcomes.outcome(answer.error)
             if outcome != "invalid":  # that says nothing of how the class fares

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from server.policy.arms import retune
 from server.policy.decision import ArmProfile, Finished
-from server.runtime.dispatch.jobs import Answer, Batch, Job
+from server.runtime.dispatch.jobs import Batch, Job, JobAnswer
 
 MOST_ENDED = 64
 """Finished batches kept for a policy that is not asked for a while."""
@@ -56,7 +56,7 @@ class Running:
             self._owed[step] = step.jobs
         return step
 
-    def settle(self, step: Step, answers: Sequence[Answer]) -> Sequence[Answer]:
+    def settle(self, step: Step, answers: Sequence[JobAnswer]) -> Sequence[JobAnswer]:
         """Those of a step's answers that are still owed; from now on it owes none."""
         with self._lock:
             owed = self._owed.get(step, ())

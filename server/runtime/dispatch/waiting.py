@@ -12,7 +12,7 @@ from server.policy.decision import ArmProfile, Ticket
 from server.policy.queueing import admission, splitting
 from server.policy.queueing.tickets import Queue
 from server.runtime.dispatch import outcomes
-from server.runtime.dispatch.jobs import Answer, Job
+from server.runtime.dispatch.jobs import Job, JobAnswer
 from server.runtime.dispatch.limits import Limits
 from server.runtime.dispatch.quarantine import Quarantine
 from server.runtime.dispatch.tables import Tables
@@ -38,20 +38,20 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def use(self, arms: Sequence[ArmProfile], tables: Tables, now_s: float) -> list[Answer]:
+    def use(self, arms: Sequence[ArmProfile], tables: Tables, now_s: float) -> list[JobAnswer]:
         """Put new tables in force; the answers to those who wait for arms out of use or gone, no other being good."""
         gone = {profile.arm for profile in self.arms} - {profile.arm for profile in arms}
         self.arms, self.tables = tuple(arms), tables
         if len(tables.arms) == len(self.arms) and not gone:
             return []
-        answers: list[Answer] = []
+        answers: list[JobAnswer] = []
         for job in list(self._jobs.values()):
             if job.ticket is None or tables.accept(job.ticket):
                 continue
             error = self._out_of_use(job.ticket, now_s) or self._gone(job.ticket, now_s)
             if error is not None:
                 self.remove(job)
-                answers.append(Answer(job, error=error))
+                answers.append(JobAnswer(job, error=error))
         return answers
 
     def ticket(self, job: Job) -> Ticket:

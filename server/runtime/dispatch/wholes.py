@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from server.runtime.dispatch.jobs import Answer, Job
+from server.runtime.dispatch.jobs import Job, JobAnswer
 
 
 class Whole:
@@ -22,15 +22,15 @@ class Whole:
             first += count
         job.whole = self
         self._lock = threading.Lock()
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, JobAnswer] = {}
 
-    def add(self, answer: Answer) -> tuple[Answer | None, tuple[Job, ...]]:
+    def add(self, answer: JobAnswer) -> tuple[JobAnswer | None, tuple[Job, ...]]:
         """A piece's answer has come: the whole job's one, if this decides it, and the pieces that need not run then."""
         with self._lock:
             if not self.pieces:
                 return None, ()
             if answer.error is not None:
-                return Answer(self.job, error=answer.error), self._end()
+                return JobAnswer(self.job, error=answer.error), self._end()
             self._answers[answer.job.first] = answer
             if len(self._answers) < len(self.pieces):
                 return None, ()
@@ -46,7 +46,7 @@ class Whole:
         pieces, self.pieces, self.job.whole = self.pieces, (), None
         return pieces
 
-    def _joined(self) -> Answer:
+    def _joined(self) -> JobAnswer:
         """The rows in their order. It was run as its least accurate piece was, from the first start to the last end."""
         answers = [self._answers[first] for first in sorted(self._answers)]
         parts = [answer.outputs or {} for answer in answers]
@@ -60,7 +60,7 @@ class Whole:
             ended_s=max(one.ended_s for one in batches),
             variants=tuple(dict.fromkeys(one.profile.arm.variant for one in batches)),
         )
-        return Answer(self.job, outputs, batch)
+        return JobAnswer(self.job, outputs, batch)
 
 
 def _piece(whole: Whole, first: int, rows: int) -> Job:

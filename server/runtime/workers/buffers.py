@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from models.backends.base import BackendError
 from models.catalog import Family
-from server.runtime.dispatch.jobs import Answer, Arrays, Batch, Job
+from server.runtime.dispatch.jobs import Arrays, Batch, Job, JobAnswer
 
 
 class Buffers:
@@ -55,13 +55,13 @@ def checked(outputs: Arrays, rows: int, family: Family, variant: str) -> Arrays:
     return outputs
 
 
-def scatter(jobs: Sequence[Job], outputs: Arrays, batch: Batch) -> list[Answer]:
+def scatter(jobs: Sequence[Job], outputs: Arrays, batch: Batch) -> list[JobAnswer]:
     """Each job's rows of the outputs, as its answer."""
-    answers: list[Answer] = []
+    answers: list[JobAnswer] = []
     at = 0
     for job in jobs:
         end = at + job.rows
         part = {name: array[at:end] for name, array in outputs.items()}
-        answers.append(Answer(job, part, batch))
+        answers.append(JobAnswer(job, part, batch))
         at = end
     return answers

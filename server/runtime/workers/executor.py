@@ -16,7 +16,7 @@ from server.errors import BadInput, ComputeFailed, RequestError
 from server.policy.arms.incidents import Failed, Probed, Ran
 from server.policy.decision import Arm
 from server.runtime.dispatch.dispatcher import CanaryRun, Dispatcher, Step
-from server.runtime.dispatch.jobs import Answer, Arrays, Batch, Job
+from server.runtime.dispatch.jobs import Arrays, Batch, Job, JobAnswer
 from server.runtime.workers.buffers import Buffers, checked, scatter
 from server.runtime.workers.failures import Failures
 from server.runtime.workers.samples import Samples
@@ -108,7 +108,7 @@ class Worker(threading.Thread):
         quarantine.tell(Ran(arm, step.profile.mean_s[step.rows], took_s, step.retried))
         return replace(batch, telling=False) if quarantine.is_out(arm) else batch
 
-    def _answers(self, step: Step) -> list[Answer] | None:
+    def _answers(self, step: Step) -> list[JobAnswer] | None:
         """The answers of a step; None where the arm let it down, so that its jobs are to go elsewhere."""
         try:
             return self._run(step, step.jobs)
@@ -127,15 +127,15 @@ class Worker(threading.Thread):
             quarantine.tell(Failed(arm, canary_passed=True, alone=well))
         return answers
 
-    def _apart(self, step: Step) -> list[Answer] | None:
+    def _apart(self, step: Step) -> list[JobAnswer] | None:
         """A neighbour's fault is not theirs: each job alone. None where one of them does not come back."""
-        answers: list[Answer] = []
+        answers: list[JobAnswer] = []
         for job in step.jobs:
             try:
                 answers += self._run(step, (job,))
             except Exception as error:  # noqa: BLE001 - as above: the next job may be well
                 self._failures.tell(step.profile.arm, job.rows, error)
-                answers.append(Answer(job, error=self._reason(step, job, error)))
+                answers.append(JobAnswer(job, error=self._reason(step, job, error)))
             if self._lost:
                 return None
         return answers
@@ -168,7 +168,7 @@ class Worker(threading.Thread):
             return error
         return None
 
-    def _run(self, step: Step, jobs: tuple[Job, ...]) -> list[Answer]:
+    def _run(self, step: Step, jobs: tuple[Job, ...]) -> list[JobAnswer]:
         rows = sum(job.rows for job in jobs)
         started_s = time.monotonic()
         inputs = self._buffers.gather(jobs, rows)

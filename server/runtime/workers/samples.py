@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.policy.decision import Arm
-from server.runtime.dispatch.jobs import Answer, Arrays
+from server.runtime.dispatch.jobs import Arrays, JobAnswer
 
 HELD = 64
 """Answers kept at most; the oldest gives way."""
@@ -56,7 +56,7 @@ class Samples:
             self._held.clear()
         self.wanted = wanted and self._share > 0.0
 
-    def offer(self, answers: Sequence[Answer]) -> None:
+    def offer(self, answers: Sequence[JobAnswer]) -> None:
         """A batch was answered, all by one arm: copy what is due of its first rows. Any thread."""
         now_s = time.monotonic()
         with self._lock:
@@ -91,7 +91,7 @@ class Samples:
                     left -= taken[-1].rows
             return taken
 
-    def _copied(self, answer: Answer, outputs: Arrays, rows: int, now_s: float) -> Sample:
+    def _copied(self, answer: JobAnswer, outputs: Arrays, rows: int, now_s: float) -> Sample:
         assert answer.batch is not None  # offer() has looked
         inputs = {name: array[:rows].copy() for name, array in answer.job.inputs.items()}
         classes = top(outputs[self._scores][:rows]) if self._scores else None

@@ -21,8 +21,7 @@ from server.sharing.runtime.views import LabelledWindow, PlanView, StreamCounts,
 from server.sharing.runtime.worker import FrameWorkerContext
 from server.texts import shown
 
-STOP_S = 5.0
-"""For threads to end: a round of the worker, a plan."""
+STOP_S = 5.0  # for threads to end: a round of the worker, a plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,13 @@ from itertools import pairwise
 
 from server.sharing.planner.workload import NetworkCosts
 
-MARGIN = 0.2
-"""Of the total cost: less is noise of clocks and neighbours, and no plan changes much for it."""
+MARGIN = 0.2  # of the total cost: less is noise of clocks and neighbours, and no plan changes much for it
 HALF_LIFE_S = 5.0
 EVIDENCE_S = 0.2
 """Device time seen; below it one slow call would decide. Of a device that is hardly used, so much is kept longer."""
-LASTING_S = 3.0
-"""How long the difference must hold."""
-BEHIND = 0.5
-"""Of the time. A worker that is less busy does not lose frames: they came late, or too many at a time."""
-SILENCE_S = 10.0
-"""After a verdict: the first plan by new costs must show itself."""
+LASTING_S = 3.0  # how long the difference must hold
+BEHIND = 0.5  # of the time. A worker that is less busy does not lose frames: they came late, or too many at a time
+SILENCE_S = 10.0  # after a verdict: the first plan by new costs must show itself
 LONGEST_SILENCE_S = 320.0
 
 

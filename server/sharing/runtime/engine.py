@@ -21,7 +21,6 @@ _log = logging.getLogger(__name__)
 
 Rows = tuple[int, ...]
 """Frames by their place among those that run together."""
-
 Score = float | str
 """A score, or why there is none."""
 
@@ -37,7 +36,7 @@ class RoundResult:
     """That went through the stem, however deep."""
 
 
-class Engine:
+class ProgramRunner:
     """`begun` hears what is about to be called: a watch may ask which call it is that does not return."""
 
     def __init__(self, clock: Callable[[], float], begun: Callable[[Part], None]) -> None:
@@ -199,6 +198,3 @@ def _of_length(out: Activation, frames: int) -> Activation:
     if len(out) != frames:
         raise ValueError(f"{frames} frames in, {len(out)} out")
     return out
-
-
-__all__ = ["Engine", "RoundResult", "Score"]

@@ -13,7 +13,7 @@ from server.sharing.planner.feedback import Own, Part, Stretch
 from server.sharing.planner.frames import Due
 from server.sharing.planner.voting import Begun, Ended, Vote, vote
 from server.sharing.runtime.answers import Answers
-from server.sharing.runtime.engine import Engine, RoundResult, Score
+from server.sharing.runtime.engine import ProgramRunner, RoundResult, Score
 from server.sharing.runtime.frames import FrameDone, Result
 from server.sharing.runtime.ledger import Ledger, Round
 from server.sharing.runtime.meter import Meter
@@ -51,7 +51,7 @@ class FrameWorker(threading.Thread):
         super().__init__(name="sharing-worker", daemon=True)
         self._context = context
         self._answers = context.answers
-        self._engine = Engine(context.clock, self._begun)
+        self._engine = ProgramRunner(context.clock, self._begun)
         self._lock = threading.Lock()
         self._running: Sequence[WaitingFrame] = ()
         self._call: tuple[Part, float] | None = None

@@ -16,14 +16,21 @@ from models.artifacts import load_family
 from models.catalog import Family
 from profiler import store
 from profiler.hardware.fingerprint import Hardware
-from server.config import Candidates, Config, Machine, Models, Policy, Profiles
+from server.config import (
+    CandidatesSection,
+    Config,
+    MachineSection,
+    ModelsSection,
+    PolicySection,
+    ProfilesSection,
+)
 from server.engine.parts import Neighbours
 from server.engine.unit import CANDIDATES, Unit
 from server.errors import NotReady
 from server.metrics import Metrics
 from server.policy.candidates.candidacy import Ordered, Profiling, Trial
 from server.runtime.arms.work_queue import WorkQueue
-from server.runtime.dispatch.jobs import Answer, Job
+from server.runtime.dispatch.jobs import Job, JobAnswer
 from tests.support.serving.families import ECHO, WIDTH, publish_scripted
 
 HERE = Hardware("Some CPU", 2, ("avx2",), 16, (), ("scripted",))
@@ -40,14 +47,14 @@ class Rig:
         self._models = folder / "models"
         self.family = self.publish({"quick": QUICK, "sharp": sharp}, "sharp")
         config = Config(
-            models=Models(repository=str(self._models)),
-            policy=Policy(policy),
-            machine=Machine(workers=1, threads=1),
-            profiles=Profiles(str(self.profiles), budget_s=2.0),
-            candidates=Candidates(shadow_share=1.0, trial_rows=1),
+            models=ModelsSection(repository=str(self._models)),
+            policy=PolicySection(policy),
+            machine=MachineSection(workers=1, threads=1),
+            profiles=ProfilesSection(str(self.profiles), budget_s=2.0),
+            candidates=CandidatesSection(shadow_share=1.0, trial_rows=1),
         )
         found = load_family(self._models / "echo")
-        self.answers: list[Answer] = []
+        self.answers: list[JobAnswer] = []
         alone = Neighbours(self.answers.extend, lambda: None, lambda _family: 1 << 20)
         self.unit = Unit(found, config, HERE, Metrics(CollectorRegistry(), []), alone)
         self.unit.start()
@@ -79,7 +86,7 @@ class Rig:
         """How far `sharp` has come."""
         return self.unit.served.candidates.stages.entries["sharp"].life.stage
 
-    def ask(self) -> Answer:
+    def ask(self) -> JobAnswer:
         """One request, answered."""
         before, now_s = len(self.answers), time.monotonic()
         row = {"x": np.ones((1, WIDTH), np.float32)}

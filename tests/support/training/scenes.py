@@ -3,8 +3,8 @@
 import numpy as np
 
 from trainer.data import Split
-from trainer.tasks.kinds import Kinds
 from trainer.tasks.footage import Scenery
+from trainer.tasks.kinds import Kinds
 
 KINDS = Kinds(("round", "square", "flat"))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.config import KEYS, Config, Key, Machine, class_weights, read_config
+from server.config import KEYS, Config, Key, MachineSection, class_weights, read_config
 from server.errors import BadConfiguration
 
 
@@ -241,7 +241,7 @@ def test_what_an_orchestrator_injects_is_told_in_one_line():
     }
 
     found = read_config(None, environment, {}, told.append)
-    assert found == Config(machine=Machine(workers=2))
+    assert found == Config(machine=MachineSection(workers=2))
     assert len(told) == 1
     assert told[0].startswith("environment: passed over 3 variables")
 

@@ -17,18 +17,15 @@ from server.sharing.planner.search.field import Field
 from server.sharing.planner.search.pricing import cheapest_picks
 from server.sharing.planner.workload import Workload
 
-PROVEN = 1e-9
-"""Relative gap between plan and bound at which the solver may stop."""
-SCALE = 1e3
-"""What is minimised is made so large that the solver's absolute tolerance, 1e-6, does not matter."""
+PROVEN = 1e-9  # relative gap between plan and bound at which the solver may stop
+SCALE = 1e3  # what is minimised is made so large that the solver's absolute tolerance, 1e-6, does not matter
 MOST_TIES = 20
 """Choices that exceed the budget by less than the solver sees are forbidden one by one; of more, a share is spared."""
-TOLERANCE = 2e-6
-"""That share: more than the solver exceeds a row of ones by."""
-TINY = 1e-300
-"""Stands for nothing where nothing would be divided by."""
-ROUNDED_UP = 1e-9
-"""Relative: a smallest budget is named so much larger that planning with it succeeds."""
+TOLERANCE = 2e-6  # that share: more than the solver exceeds a row of ones by
+TINY = 1e-300  # stands for nothing where nothing would be divided by
+ROUNDED_UP = (
+    1e-9  # relative: a smallest budget is named so much larger that planning with it succeeds
+)
 
 
 @dataclass(frozen=True, slots=True)

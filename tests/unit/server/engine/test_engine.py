@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from server.config import Config, Machine, Models, Profiles, Server
+from server.config import Config, MachineSection, ModelsSection, ProfilesSection, ServerSection
 from server.engine import Buffer, Engine, Request, Tensor, Values
 from server.errors import BadConfiguration, BadInput, NotReady, UnknownModel
 from tests.support.serving.families import ECHO, SLOW, WIDTH, expected_echo, publish_scripted, rows
@@ -29,10 +29,10 @@ def an_engine(root: Path, **scripts: str) -> Engine:
 def a_config(root: Path) -> Config:
     """One worker, quick profiles, no look at the hardware."""
     return Config(
-        server=Server(drain_s=5.0),
-        models=Models(str(root / "models")),
-        machine=Machine(workers=1, threads=1, watch_every_s=0.0),
-        profiles=Profiles(str(root / "profiles"), budget_s=1.0),
+        server=ServerSection(drain_s=5.0),
+        models=ModelsSection(str(root / "models")),
+        machine=MachineSection(workers=1, threads=1, watch_every_s=0.0),
+        profiles=ProfilesSection(str(root / "profiles"), budget_s=1.0),
     )
 
 

@@ -19,7 +19,7 @@ from server.policy.dispatch.choose import adaptive
 from server.rpc import answers
 from server.rpc.service import Service
 from server.runtime.dispatch.dispatcher import Dispatcher, Limits
-from server.runtime.dispatch.jobs import Answer, Batch, Listeners
+from server.runtime.dispatch.jobs import Batch, JobAnswer, Listeners
 from server.runtime.dispatch.running import Step
 from tests.support.builders import a_profile
 from tests.support.serving.server import equal, eventually
@@ -151,7 +151,7 @@ def test_an_answer_that_nobody_reads_is_not_made_and_counts_as_shed():
     now_s = time.monotonic()
     batch = Batch(step.profile, "fp32", 1, now_s, now_s, now_s)
 
-    hosted.dispatcher.finish(step, [Answer(job, outputs, batch) for job in step.jobs])
+    hosted.dispatcher.finish(step, [JobAnswer(job, outputs, batch) for job in step.jobs])
 
     assert [one.error_message for one in line.sent] == ["[request id: r] read answers as they come"]
     told = {

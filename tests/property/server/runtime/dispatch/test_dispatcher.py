@@ -11,7 +11,7 @@ from server.metrics import Metrics
 from server.policy import registry
 from server.policy.arms.incidents import Failed, Probed
 from server.runtime.dispatch.dispatcher import CanaryRun, Dispatcher, Limits, Step
-from server.runtime.dispatch.jobs import Answer, Batch, Job, Listeners
+from server.runtime.dispatch.jobs import Batch, Job, JobAnswer, Listeners
 from server.runtime.dispatch.waiting import MOST_RETRIES
 from tests.support.builders import a_profile
 
@@ -116,7 +116,7 @@ class Ledger:
         if self.steps:
             step = self.steps.pop(0)
             batch = Batch(step.profile, "fp32", step.rows, step.begun_s, step.begun_s, step.begun_s)
-            self.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
+            self.dispatcher.finish(step, [JobAnswer(job, {}, batch) for job in step.jobs])
 
 
 @settings(max_examples=150, deadline=None)

@@ -8,7 +8,7 @@ import pytest
 from server.errors import DeadlineMissed, NotReady, Overloaded
 from server.policy.decision import Outlook, Run
 from server.runtime.dispatch.dispatcher import Limits
-from server.runtime.dispatch.jobs import Answer, Batch
+from server.runtime.dispatch.jobs import Batch, JobAnswer
 from tests.support.builders import a_profile, three_arms
 from tests.support.desk import Desk, a_job, finish, watched
 
@@ -111,7 +111,7 @@ def test_finish_delivers_and_counts_each_answer_once():
     now_s = time.monotonic()
     batch = Batch(step.profile, "fp32", 2, now_s, now_s, now_s + 0.001)
 
-    desk.dispatcher.finish(step, [Answer(job, {}, batch) for job in step.jobs])
+    desk.dispatcher.finish(step, [JobAnswer(job, {}, batch) for job in step.jobs])
 
     assert [answer.job for answer in desk.answers] == list(step.jobs)
     assert desk.outcomes() == {"ok": 2}
@@ -221,7 +221,7 @@ def test_a_step_whose_jobs_were_run_apart_tells_nothing_of_speed():
     assert step is not None
 
     apart = Batch(step.profile, "fp32", 1, step.begun_s, step.begun_s, step.begun_s)
-    desk.dispatcher.finish(step, [Answer(job, {}, apart) for job in step.jobs])
+    desk.dispatcher.finish(step, [JobAnswer(job, {}, apart) for job in step.jobs])
     desk.submit(a_job())
     desk.dispatcher.next_step()
 

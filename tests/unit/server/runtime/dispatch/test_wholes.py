@@ -11,7 +11,7 @@ from server.metrics import Metrics
 from server.policy.decision import ArmProfile
 from server.policy.dispatch.choose import adaptive
 from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step
-from server.runtime.dispatch.jobs import Answer, Batch, Job, Listeners
+from server.runtime.dispatch.jobs import Batch, Job, JobAnswer, Listeners
 from tests.support.builders import a_profile
 
 SMALL = a_profile("small", 0.6, max_batch=8, first_s=0.001, more_s=0.0001)
@@ -23,7 +23,7 @@ class Bench:
 
     def __init__(self, *arms: ArmProfile, limits: Limits | None = None) -> None:
         self.registry = CollectorRegistry()
-        self.answers: list[Answer] = []
+        self.answers: list[JobAnswer] = []
         metrics = Metrics(self.registry, []).family("m")
         listeners = Listeners(self.answers.extend)
         self.dispatcher = Dispatcher("m", adaptive, limits or Limits(), metrics, listeners)
@@ -40,7 +40,7 @@ class Bench:
         now_s = time.monotonic()
         batch = Batch(arm or step.profile, "fp32", step.rows, now_s, now_s, now_s)
         self.dispatcher.finish(
-            step, [Answer(job, {"y": job.inputs["x"] + 100.0}, batch) for job in step.jobs]
+            step, [JobAnswer(job, {"y": job.inputs["x"] + 100.0}, batch) for job in step.jobs]
         )
 
     def work(self) -> list[Step]:
@@ -109,7 +109,7 @@ def test_a_piece_that_fails_fails_the_job_and_spares_the_rest():
     bench.dispatcher.submit([a_job(24)])
     step = bench.step()
 
-    bench.dispatcher.finish(step, [Answer(job, error=ComputeFailed("no")) for job in step.jobs])
+    bench.dispatcher.finish(step, [JobAnswer(job, error=ComputeFailed("no")) for job in step.jobs])
 
     (answer,) = bench.answers
     assert isinstance(answer.error, ComputeFailed)
@@ -121,7 +121,9 @@ def test_pieces_that_run_when_another_fails_are_answered_no_more():
     bench.dispatcher.submit([a_job(16)])
     first, second = bench.step(), bench.step()
 
-    bench.dispatcher.finish(first, [Answer(job, error=ComputeFailed("no")) for job in first.jobs])
+    bench.dispatcher.finish(
+        first, [JobAnswer(job, error=ComputeFailed("no")) for job in first.jobs]
+    )
     bench.finish(second)
 
     assert len(bench.answers) == 1
@@ -208,17 +210,26 @@ def test_who_still_waits_when_the_server_ends_is_told_so_once():
 
 
 def test_pieces_leave_no_cycles():
+    gc.collect()
+    gc.disable()
+    try:
+        before = {id(one) for one in gc.get_objects() if type(one) is Job}
+        _run_fail_and_cancel()
+        left = [one for one in gc.get_objects() if type(one) is Job and id(one) not in before]
+    finally:
+        gc.enable()
+
+    assert not left
+
+
+def _run_fail_and_cancel() -> None:
     bench = Bench(SMALL)
     bench.dispatcher.submit([a_job(24)])
     bench.work()
     bench.dispatcher.submit([a_job(24)])
     step = bench.step()
-    bench.dispatcher.finish(step, [Answer(job, error=ComputeFailed("no")) for job in step.jobs])
+    failed = [JobAnswer(job, error=ComputeFailed("no")) for job in step.jobs]
+    bench.dispatcher.finish(step, failed)
     gone = a_job(24)
     bench.dispatcher.submit([gone])
     bench.dispatcher.cancel(gone)
-    bench.answers.clear()
-    del step, gone
-    gc.collect()
-
-    assert not [one for one in gc.get_objects() if isinstance(one, Job)]

@@ -3,22 +3,22 @@
 import numpy as np
 
 from server.policy.decision import Arm, ArmProfile
-from server.runtime.dispatch.jobs import Answer, Batch, Job
+from server.runtime.dispatch.jobs import Batch, Job, JobAnswer
 from server.runtime.workers.samples import HELD, MOST_ROWS, Samples, top
 from tests.support.builders import a_profile
 
 QUICK, SHARP = a_profile("quick"), a_profile("sharp")
 
 
-def answers(*rows: int, arm: ArmProfile = QUICK) -> list[Answer]:
+def answers(*rows: int, arm: ArmProfile = QUICK) -> list[JobAnswer]:
     """One answer of so many rows for each, row i of class i % 3; each row's input is its number."""
     batch = Batch(arm, "fp32", sum(rows), 0.0, 0.0, 0.0)
-    made: list[Answer] = []
+    made: list[JobAnswer] = []
     for count in rows:
         x = np.arange(count, dtype=np.float32)[:, None]
         y = np.eye(3, dtype=np.float32)[np.arange(count) % 3]
         job = Job({"x": x}, count, 0.0, 1.0, 0.0, None, "default", None)
-        made.append(Answer(job, {"y": y}, batch))
+        made.append(JobAnswer(job, {"y": y}, batch))
     return made
 
 

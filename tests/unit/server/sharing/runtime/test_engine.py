@@ -9,7 +9,7 @@ from models.stems.package import Base, Package, Point
 from server.sharing.planner.feedback import Own, Stretch
 from server.sharing.planner.frames import Due
 from server.sharing.planner.plan import Choice, Plan, Scores
-from server.sharing.runtime.engine import Engine, RoundResult
+from server.sharing.runtime.engine import ProgramRunner, RoundResult
 from server.sharing.runtime.networks import Activation
 from server.sharing.runtime.program import Fused, Program
 
@@ -63,7 +63,7 @@ def run(
     scores = Scores(1.0, 1.0, 1.0)
     cuts = sorted({cut for due in dues for cut in due})
     plan = Plan(tuple(Choice(*cut, 1.0, 1, scores) for cut in cuts), (), 0.0, 0.0)
-    engine = Engine(iter(range(1000)).__next__, lambda _part: None)
+    engine = ProgramRunner(iter(range(1000)).__next__, lambda _part: None)
     frames = [np.full(SHAPE, 100 * i, np.float32) for i in range(len(dues))]
     return engine.run(
         Program(plan, PACKAGE, networks, fused), frames, [Due(tuple(due)) for due in dues]
