@@ -30,6 +30,7 @@ class Whole:
             if not self.pieces:
                 return None, ()
             if answer.error is not None:
+                self._answers.clear()  # they refer back to this
                 return JobAnswer(self.job, error=answer.error), self._end()
             self._answers[answer.job.first] = answer
             if len(self._answers) < len(self.pieces):
@@ -40,6 +41,7 @@ class Whole:
     def end(self) -> tuple[Job, ...]:
         """No answer is wanted any more; the pieces that there were."""
         with self._lock:
+            self._answers.clear()
             return self._end()
 
     def _end(self) -> tuple[Job, ...]:
@@ -49,6 +51,7 @@ class Whole:
     def _joined(self) -> JobAnswer:
         """The rows in their order. It was run as its least accurate piece was, from the first start to the last end."""
         answers = [self._answers[first] for first in sorted(self._answers)]
+        self._answers.clear()  # they refer back to this
         parts = [answer.outputs or {} for answer in answers]
         outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         batches = [answer.batch for answer in answers if answer.batch is not None]

@@ -186,11 +186,10 @@ def _run(program: _Program, aims: _Aims, time_limit_s: float | None) -> Optimize
     whole = np.zeros(program.cost.size)
     whole[: len(program.places)] = 1
     limits = {} if time_limit_s is None else {"time_limit": time_limit_s}
-    most: Any = np.where(affordable, 1.0, 0.0)
     return milp(
         aims.minimised,
         integrality=whole,
-        bounds=Bounds(0.0, most),
+        bounds=Bounds(0.0, affordable * 1.0),
         constraints=[program.rows, within, *aims.rows],
         options={"mip_rel_gap": PROVEN, **limits},
     )
@@ -198,5 +197,4 @@ def _run(program: _Program, aims: _Aims, time_limit_s: float | None) -> Optimize
 
 def _plan(program: _Program, menu: OptionTable, x: Floats, workload: Workload) -> Plan:
     taken = program.places[np.flatnonzero(x[: len(program.places)] > 0.5)]
-    options = [menu.options[task, depth, rate] for task, depth, rate in taken.tolist()]
-    return planned(options, menu.names, workload)
+    return planned([menu.options[t, d, r] for t, d, r in taken.tolist()], menu.names, workload)

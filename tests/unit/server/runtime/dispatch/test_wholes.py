@@ -233,3 +233,4 @@ def _run_fail_and_cancel() -> None:
     gone = a_job(24)
     bench.dispatcher.submit([gone])
     bench.dispatcher.cancel(gone)
+    bench.answers.clear()
