@@ -5,7 +5,7 @@ least at each rate. A stretch does where a task that runs at least so fast branc
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
@@ -189,7 +189,7 @@ def _run(program: _Program, aims: _Aims, time_limit_s: float | None) -> Optimize
     return milp(
         aims.minimised,
         integrality=whole,
-        bounds=Bounds(0.0, affordable * 1.0),
+        bounds=Bounds(0.0, cast(Any, affordable * 1.0)),
         constraints=[program.rows, within, *aims.rows],
         options={"mip_rel_gap": PROVEN, **limits},
     )
