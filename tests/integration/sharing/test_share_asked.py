@@ -167,11 +167,11 @@ def test_a_server_without_a_package_says_what_to_configure(server: Server):
     of_tasks = health_pb2.HealthCheckRequest(service="gearshift.v1.Tasks").SerializeToString()
 
     code, details = refusal(server, "GetTaskPlan")
-    with pytest.raises(grpc.RpcError, match="share_package") as error:
+    with pytest.raises(grpc.RpcError, match="share-package") as error:
         list(answers)
 
     assert code is error.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert "share_package" in details
+    assert "share-package" in details
     status = health_pb2.HealthCheckResponse.FromString(health(of_tasks, timeout=PATIENCE_S)).status
     assert status == health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -193,8 +193,8 @@ def test_reflection_and_health_know_the_service(shared: Server):
     [
         ("PACKAGE=none", "tasks.toml cannot be read"),
         ("TASKS=a,zebra", "package tiny has no task zebra; it has a, b, c"),
-        ("OBJECTIVE=best", "share_objective = 'best': must be one of mean, maxmin"),
-        ("BUDGET=0", "share_budget = '0': must be between 1e-06 and"),
+        ("OBJECTIVE=best", "OBJECTIVE = 'best': must be one of mean, maxmin"),
+        ("BUDGET=0", "BUDGET = '0': must be between 1e-06 and"),
         ("BUDGET=0.000001", "the smallest budget that has a plan is"),
     ],
 )
