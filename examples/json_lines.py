@@ -19,12 +19,12 @@ def decode(line: bytes) -> Request:
         asked = json.loads(line)
         tensors = [
             Tensor(
-                str(t["name"]), str(t["datatype"]), list(map(int, t["shape"])), Values(t["data"])
+                str(t["name"]), str(t["datatype"]), list(map(int, t["shape"])), Values([*t["data"]])
             )
             for t in asked["inputs"]
         ]
         model, called = str(asked["model"]), str(asked.get("id", ""))
-        outputs, parameters = asked.get("outputs", ()), asked.get("parameters", {})
+        outputs, parameters = [*asked.get("outputs", ())], {**asked.get("parameters", {})}
         return Request(model, tensors, called, outputs=outputs, parameters=parameters)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"no request: {type(error).__name__}: {error}") from error

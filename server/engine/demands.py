@@ -117,6 +117,10 @@ def _string(parameters: Parameters, key: str, default: str) -> str:
 def _kind(given: object) -> str:
     if given is None:
         return "nothing"
-    if isinstance(given, str):
-        return "a string"
-    return "a truth value" if isinstance(given, bool) else "a number"
+    names: dict[type, str] = {
+        str: "a string",
+        bool: "a truth value",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(given), f"a {type(given).__name__}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from examples import json_lines
 from server.config import Config, MachineSection, ModelsSection, ProfilesSection
 from server.engine import Engine
 from server.errors import BadInput, ComputeFailed, RequestError, UnknownModel
@@ -226,3 +227,22 @@ def test_what_cannot_be_in_time_is_told_so(ask: Ask):
     assert reply.error is not None
     assert reply.error.__name__ == "DeadlineMissed"
     assert "model 'echo'" in reply.words
+
+
+ODD_LINES = [
+    b"garbage",
+    b"[]",
+    b"7",
+    b'{"model": "echo"}',
+    b'{"model": "echo", "inputs": 7}',
+    b'{"model": "echo", "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 16], "data": 7}]}',
+    b'{"model": "echo", "inputs": [{"name": "x", "datatype": "FP32", "shape": 16, "data": []}]}',
+    b'{"model": "echo", "inputs": [], "outputs": 7}',
+    b'{"model": "echo", "inputs": [], "parameters": 7}',
+]
+
+
+@pytest.mark.parametrize("line", ODD_LINES)
+def test_a_line_that_is_no_request_is_answered_with_what_is_wrong(line: bytes):
+    with pytest.raises(BadInput, match="no request: "):
+        json_lines.decode(line)
