@@ -26,7 +26,7 @@ from server.engine.served import ServedFamily
 from server.engine.unit import Unit
 from server.engine.unserved import Unserved
 from server.engine.values import Answer, Deliver, Request
-from server.errors import BadConfiguration, RequestError
+from server.errors import BadConfiguration, BadInput, RequestError
 from server.metrics import Metrics
 from server.runtime.arms.work_queue import WorkQueue
 from server.runtime.dispatch.explained import DecisionLog
@@ -125,6 +125,8 @@ class Engine:
             pending.job = job = self._intake.check(request, pending.settle)
         except RequestError as error:
             pending.set_exception(error)
+        except (TypeError, ValueError, AttributeError) as error:
+            pending.set_exception(BadInput(f"no request: {type(error).__name__}: {error}"))
         else:
             self._intake.submit(job)
         return pending

@@ -4,12 +4,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite, isnan
 
 from server.engine.checks import Checked
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
 from server.engine.values import Answer, Deliver, Execution, Request
-from server.errors import RequestError
+from server.errors import BadInput, RequestError
 from server.runtime.dispatch import jobs
 from server.runtime.dispatch.jobs import Batch, Job
 
@@ -109,6 +110,10 @@ class Intake:
             self._also(request, checked)
         demand = checked.demand
         arrival_s = time.monotonic() if request.arrival_s is None else request.arrival_s
+        if not isfinite(arrival_s) or isnan(request.deadline_s or 0.0):
+            raise BadInput(
+                "arrival_s must be finite, and deadline_s a moment, on time.monotonic's clock"
+            )
         deadline_s = arrival_s + demand.slo.latency_s
         if demand.timeout_s is not None:
             deadline_s = min(deadline_s, arrival_s + demand.timeout_s)

@@ -20,9 +20,11 @@ class Pending(Future[Answer]):
         """Whether the request was still waiting, and will not be run."""
         job = self.job
         if job is None or self.done() or not self._withdraw(job):
-            return False
+            return self.cancelled()
         self.job = None
-        return super().cancel()
+        super().cancel()
+        self.set_running_or_notify_cancel()  # who waits for several futures is told
+        return True
 
     def settle(self, answers: Sequence[Answer]) -> None:
         """Take the one answer."""

@@ -40,7 +40,7 @@ class Buffer:
     def array(self, spec: TensorSpec, elements: int, model: str) -> NDArray[np.generic]:
         """A read-only view of the memory. Raises BadInput where its size does not fit."""
         dtype = spec.dtype
-        expected, got = elements * dtype.itemsize, len(self.memory)
+        expected, got = elements * dtype.itemsize, memoryview(self.memory).nbytes
         if expected != got:
             raise BadInput(
                 f"input byte size mismatch for input '{spec.name}' for model '{model}'. "
@@ -68,6 +68,8 @@ class Values:
     def array(self, spec: TensorSpec, elements: int, model: str) -> NDArray[np.generic]:
         """A new array. Raises BadInput where there are not so many, or one is outside the datatype's range."""
         where = f"input '{spec.name}' for model '{model}'"
+        if isinstance(self.numbers, str | bytes | bytearray | memoryview):
+            raise BadInput(f"{where}: memory is a Buffer, and no numbers one by one")
         if len(self.numbers) != elements:
             raise BadInput(
                 f"{where}: expected {elements} elements in {self.kept_in}, got {len(self.numbers)}"
@@ -79,7 +81,7 @@ class Values:
                 _check_types(piece, array.dtype.kind, f"{where}: {spec.datatype}")
             try:
                 array[at : at + _PIECE] = piece
-            except OverflowError as error:
+            except (OverflowError, ValueError) as error:
                 raise _outside(spec, where) from error
         return _narrowed(array, spec, where)
 
@@ -97,11 +99,15 @@ def _narrowed(wide: NDArray[np.generic], spec: TensorSpec, where: str) -> NDArra
         limits = np.iinfo(dtype.name)
         if wide.min() < limits.min or wide.max() > limits.max:
             raise _outside(spec, where)
-    return wide.astype(dtype)
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(dtype)
+    if dtype.kind == "f" and (np.isinf(narrow) & np.isfinite(wide)).any():
+        raise _outside(spec, where)
+    return narrow
 
 
 def _outside(spec: TensorSpec, where: str) -> BadInput:
-    limits = np.iinfo(spec.dtype.name)
+    limits = np.finfo(spec.dtype.name) if spec.is_float else np.iinfo(spec.dtype.name)
     return BadInput(
         f"{where}: values outside {limits.min}..{limits.max}, the range of {spec.datatype}"
     )
@@ -119,7 +125,7 @@ class Tensor:
     @classmethod
     def of(cls, name: str, array: NDArray[np.generic]) -> Self:
         """An array as it is: copied only where its elements do not lie row by row. Raises KeyError for other dtypes."""
-        dense = np.ascontiguousarray(array)
+        dense = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
         flat = dense.reshape(-1).view(np.uint8).data if dense.size else b""
         return cls(name, BY_DTYPE[array.dtype.name].name, array.shape, Buffer(flat))
 

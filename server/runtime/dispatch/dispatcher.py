@@ -102,6 +102,7 @@ class Dispatcher:
             with self._changed:
                 self.limits = replace(self.limits, workers=workers)
                 self._traffic.workers = workers
+                self._waiting.limits = self.limits
             if self._waiting.arms:
                 self.apply(self._waiting.arms)
 
@@ -227,6 +228,7 @@ class Dispatcher:
     def _return(self, jobs: Sequence[Job]) -> None:
         now_s = time.monotonic()
         with self._changed:
+            jobs = [job for job in jobs if job.part_of is None or job.part_of.pieces]
             errors = [(job, self._waiting.again(job, now_s)) for job in jobs]
             self._changed.notify(self.limits.workers)
         refused = [JobAnswer(job, error=error) for job, error in errors if error is not None]

@@ -30,7 +30,7 @@ class Waiting:
         self.arms: tuple[ArmProfile, ...] = ()
         self.tables = Tables()
         self.family = family
-        self._limits = limits
+        self.limits = limits
         self._quarantine = quarantine
         self._ids = itertools.count()
         self._jobs: dict[int, Job] = {}  # by ticket id
@@ -56,7 +56,7 @@ class Waiting:
 
     def ticket(self, job: Job) -> Ticket:
         """A new ticket for `job`: due early enough for the answer's way to the client."""
-        due_s = job.deadline_s - self._limits.reply_margin_s
+        due_s = job.deadline_s - self.limits.reply_margin_s
         return Ticket(
             next(self._ids),
             job.arrival_s,
@@ -71,7 +71,7 @@ class Waiting:
         """Let a new job wait, or say why not."""
         verdict = self.tables.admit(ticket, self.queue.rows, now_s, self.queue.deadlines)
         if isinstance(verdict, admission.Refuse) and verdict.reason == "too_large":
-            split = splitting.split(ticket, self.tables.arms, self._limits.workers)
+            split = splitting.split(ticket, self.tables.arms, self.limits.workers)
             if split is not None:
                 return self._admit_pieces(job, ticket, split, now_s)
         return self._settled(job, ticket, verdict, now_s)
@@ -83,7 +83,7 @@ class Waiting:
         if now_s + split.need_s > ticket.deadline_s:
             needs = f"its {len(split.rows)} batches need"
             return outcomes.refusal(self.family, admission.late(ticket, split.need_s, now_s, needs))
-        waiting, most = self.queue.rows, self._limits.capacity_rows
+        waiting, most = self.queue.rows, self.limits.capacity_rows
         if waiting + ticket.rows > most:
             pace_s = self.tables.pace_s
             return outcomes.refusal(self.family, admission.full(waiting, most, pace_s))

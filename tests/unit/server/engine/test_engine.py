@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,46 @@ def test_an_engine_imports_no_protocol():
     )
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "late", [{"arrival_s": float("nan")}, {"arrival_s": float("inf")}, {"deadline_s": float("nan")}]
+)
+def test_times_that_are_none_are_refused_and_cost_nobody_else(engine: Engine, late: Any):
+    assert isinstance(engine.infer(a_request(**late)).exception(PATIENCE_S), BadInput)
+    assert engine.infer(a_request()).result(PATIENCE_S).rows == 1
+
+
+def test_arrays_of_another_byte_order_keep_their_values(engine: Engine):
+    x = rows(3.0, 2).astype(">f4")
+
+    y = engine.infer(Request("echo", [Tensor.of("x", x)])).result(PATIENCE_S).outputs["y"]
+
+    np.testing.assert_allclose(y, expected_echo(rows(3.0, 2)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [Values([10**400] * WIDTH), Values([1e39] * WIDTH), Values(b"1" * WIDTH), Buffer(None)],  # type: ignore[arg-type] - of wrong types too
+)
+def test_what_cannot_be_its_type_is_bad_input(engine: Engine, contents: Any):
+    request = Request("echo", [Tensor("x", "FP32", (1, WIDTH), contents)])
+
+    assert isinstance(engine.infer(request).exception(PATIENCE_S), BadInput)
+
+
+def test_a_buffer_counts_bytes_whatever_its_shape(engine: Engine):
+    contents = Buffer(memoryview(rows(2.0, 2)))
+    request = Request("echo", [Tensor("x", "FP32", (2, WIDTH), contents)])
+
+    y = engine.infer(request).result(PATIENCE_S).outputs["y"]
+
+    np.testing.assert_allclose(y, expected_echo(rows(2.0, 2)), rtol=1e-6)
+
+
+def test_who_waits_for_many_hears_of_those_cancelled(engine: Engine):
+    first, second = engine.infer(a_request("slow")), engine.infer(a_request("slow"))
+    assert second.cancel()
+    assert second.cancel()
+
+    assert not wait([first, second], PATIENCE_S).not_done

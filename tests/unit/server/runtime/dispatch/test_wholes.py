@@ -209,6 +209,27 @@ def test_who_still_waits_when_the_server_ends_is_told_so_once():
     assert bench.outcomes() == {"not_ready": 1}
 
 
+def test_pieces_are_shared_by_as_many_workers_as_there_are_now():
+    bench = Bench(SMALL, limits=Limits(workers=1))
+    bench.dispatcher.resize(8)
+
+    bench.dispatcher.submit([a_job(64, slo_s=3 * SMALL.upper_s[8])])
+
+    assert not bench.answers
+
+
+def test_pieces_of_a_job_that_was_answered_do_not_wait_again():
+    bench = Bench(SMALL, LARGE, limits=Limits(workers=2))
+    bench.dispatcher.submit([a_job(16)])
+    first, second = bench.step(), bench.step()
+    failed = [JobAnswer(job, error=ComputeFailed("no")) for job in first.jobs]
+    bench.dispatcher.finish(first, failed)
+
+    bench.dispatcher.requeue(second)
+
+    assert (bench.dispatcher.depth, len(bench.answers)) == (0, 1)
+
+
 def test_pieces_leave_no_cycles():
     gc.collect()
     gc.disable()
