@@ -26,7 +26,7 @@ def decode(line: bytes) -> Request:
         model, called = str(asked["model"]), str(asked.get("id", ""))
         outputs, parameters = [*asked.get("outputs", ())], {**asked.get("parameters", {})}
         return Request(model, tensors, called, outputs=outputs, parameters=parameters)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise BadInput(f"no request: {type(error).__name__}: {error}") from error
 
 

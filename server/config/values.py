@@ -18,6 +18,8 @@ def _real(value: object) -> float:
         raise TypeError("must be a number")
     try:
         number = float(value)
+    except OverflowError:
+        raise ValueError("must be finite") from None
     except ValueError:
         raise ValueError("must be a number") from None
     if not math.isfinite(number):

@@ -68,7 +68,8 @@ class Families:
     @property
     def is_ready(self) -> bool:
         """Whether every family that can be served is."""
-        return all(unit.is_ready for unit in self.served())
+        served = [*self.served()]
+        return (bool(served) or self._others) and all(unit.is_ready for unit in served)
 
     def served(self) -> Iterator[Unit]:
         """The units that serve, or are about to."""

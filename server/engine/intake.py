@@ -139,7 +139,10 @@ def deliver(given: Sequence[jobs.JobAnswer]) -> Sequence[jobs.JobAnswer]:
     for one, answer in made:
         by_front.setdefault(_taken(one.job).deliver, []).append(answer)
     for to, answers in by_front.items():
-        to(answers)
+        try:
+            to(answers)
+        except Exception:  # noqa: BLE001 - one front that fails must not cost the others their answers
+            _log.exception("a front could not take its answers")
     for _, answer in made:
         _release(answer.request)
     return [

@@ -231,6 +231,8 @@ def test_what_cannot_be_in_time_is_told_so(ask: Ask):
 
 ODD_LINES = [
     b"garbage",
+    b"[" * 100_000,
+    b'{"model": "echo", "inputs": [{"name": "x", "datatype": "FP32", "shape": [Infinity], "data": []}]}',
     b"[]",
     b"7",
     b'{"model": "echo"}',

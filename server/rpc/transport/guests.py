@@ -128,12 +128,12 @@ class Guests:
                 f"{guest.asked} calls of this connection are not answered yet, as many as it may have; "
                 "wait for some, or connect once more"
             )
-        if self._calls >= self._most_calls:
-            if guest.calls >= max(_FEW, self._most_calls // self._here):
-                return "too many calls are open, and this connection has its share of them; end some first"
-        elif self.are_crowded and self._does_not_read(guest):
-            return self._unread(guest)
-        return ""
+        share = max(_FEW, self._most_calls // self._here) if self._here else _FEW
+        if self._calls >= self._most_calls and guest.calls >= share:
+            return (
+                "too many calls are open, and this connection has its share of them; end some first"
+            )
+        return self._unread(guest) if self.are_crowded and self._does_not_read(guest) else ""
 
     def unread(self, peer: bytes) -> str:
         """Why this connection should be sent no more answers now; "": it may."""

@@ -159,6 +159,8 @@ class Dispatcher:
         while True:
             with self._changed:
                 if self._closing and not self._waiting:
+                    if not self._running:
+                        self._quiet.notify_all()
                     return None
                 canary = self.quarantine.canary(self._waiting.arms, waiting=bool(self._waiting))
                 if canary is not None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from server.errors import ComputeFailed
 from server.runtime.dispatch.jobs import Job, JobAnswer
 
 
@@ -36,7 +37,12 @@ class Whole:
             if len(self._answers) < len(self.pieces):
                 return None, ()
             self._end()
-        return self._joined(), ()
+        try:
+            return self._joined(), ()
+        except Exception as error:  # noqa: BLE001 - one job that cannot be joined must not cost others their answers
+            self._answers.clear()
+            failed = ComputeFailed(f"its answers cannot be joined: {type(error).__name__}: {error}")
+            return JobAnswer(self.job, error=failed), ()
 
     def end(self) -> tuple[Job, ...]:
         """No answer is wanted any more; the pieces that there were."""
