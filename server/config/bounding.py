@@ -39,7 +39,7 @@ class LimitsSection:
         most=1_000_000,
     )
     max_calls: int = key(
-        2048,
+        1024,
         "calls at a time in all; above it each connection has a fair share, 8 at least",
         least=1,
     )

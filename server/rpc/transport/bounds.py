@@ -18,7 +18,7 @@ class Bounds:
     unsent_bytes: int = 32 << 20
     connections: int = 1024
     streams_a_connection: int = 512
-    calls: int = 2048
+    calls: int = 1024
     stall_s: float = 10.0
     max_idle_s: float = 0.0
     max_age_s: float = 0.0
