@@ -19,9 +19,9 @@ class LimitsSection:
         most=2047,
     )
     max_unsent_mib: int = key(
-        32,
-        "of answers that clients have not taken; above it, who reads slowest loses some. "
-        "Always room for four of the largest answers",
+        16,
+        "of answers that clients have not taken (they take twice the memory); above it, who reads slowest "
+        "loses some. Always room for four of the largest answers",
         least=1,
         most=65536,
     )

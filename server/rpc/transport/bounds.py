@@ -15,7 +15,7 @@ class Bounds:
     """Times in seconds; of ages 0 means: never."""
 
     message_bytes: int = 64 << 20
-    unsent_bytes: int = 32 << 20
+    unsent_bytes: int = 16 << 20
     connections: int = 1024
     streams_a_connection: int = 512
     calls: int = 1024
