@@ -14,7 +14,7 @@ from server.simulator import arrivals
 from server.simulator.classes import SloClass, read_classes, tickets_of
 from server.simulator.engine import simulate
 from server.simulator.figures import Report
-from server.simulator.noise import Noise, Spell
+from server.simulator.noise import Noise, Spell, Stall
 from server.simulator.options import parser
 from server.simulator.profile_file import read_arms
 from server.simulator.report import as_markdown, as_text
@@ -71,20 +71,29 @@ def _case(options: argparse.Namespace) -> _Case:
     classes = (SloClass("default", 1.0, slo_s),)
     if options.classes is not None:
         classes = read_classes(options.classes, slo_s)
+    arms = read_arms(options.profile, options.repository, options.threads)
+    stalls = (Stall(options.stall_share, options.stall_factor),) if options.stall_share else ()
+    slow_arm = _slow_arm(options.slow_arm, arms)
     setup = Setup(
         slo_s=slo_s,
         workers=options.workers,
         capacity_rows=options.capacity_rows,
-        noise=Noise(cv=options.cv),
-        spell=Spell(options.slow_from, options.slow_until, options.slow_factor),
+        noise=Noise(cv=options.cv, stalls=stalls),
+        spell=Spell(options.slow_from, options.slow_until, options.slow_factor, slow_arm),
         seed=options.seed,
         follow=options.follow,
         switching=Switching(options.switch_ms / 1e3, options.load_ms / 1e3),
         weights={c.name: c.weight for c in classes} if len(classes) > 1 else {},
     )
-    arms = read_arms(options.profile, options.repository, options.threads)
     tickets = tickets_of(classes, _times(options).tolist(), options.seed)
     return _Case(arms, classes, tickets, setup)
+
+
+def _slow_arm(name: str, arms: list[ArmProfile]) -> str:
+    known = sorted({arm.arm.variant for arm in arms})
+    if name and name not in known:
+        raise ValueError(f"--slow-arm {name}: no such variant; known: {', '.join(known)}")
+    return name
 
 
 def _bound(case: _Case) -> float:

@@ -139,6 +139,8 @@ class _Simulation:
             else:
                 self._outcomes.dropped[verdict.reason] += 1
                 self._standing.ended(ticket.slo_class, in_time=False)
+                if self._in_force.revives(arrival_s):
+                    admit = self._in_force.admit
             if idle:
                 now_s = arrival_s
                 break
@@ -205,8 +207,9 @@ class _Simulation:
     def _start(self, run: Run, now_s: float) -> None:
         self._queue.pop(run.tickets)
         rows = run.rows
-        worker, change_s = self._bench.take(run.profile.arm)
-        took_s = self._latency(self._mean_s[run.profile.arm][rows], now_s)
+        arm = run.profile.arm
+        worker, change_s = self._bench.take(arm)
+        took_s = self._latency(self._mean_s[arm][rows], now_s, arm.variant)
         busy_s = took_s + self._added_s + change_s
         job = _Job(run, rows, worker, now_s, took_s, busy_s)
         heappush(self._running, (now_s + busy_s, run.tickets[0].id, job))

@@ -1,13 +1,21 @@
-"""How far a batch strays from its profile: log-normal scatter, rare outliers, a slow spell. Seeded."""
+"""How far a batch strays from its profile: log-normal scatter, rare outliers, stalls, a slow spell. Seeded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
 DRAWS = 1 << 14
 """Scatter is drawn in blocks of this many batches: a draw at a time would cost more than a decision."""
+
+
+class Stall(NamedTuple):
+    """This share of the batches takes `factor` times as long, each on its own."""
+
+    share: float
+    factor: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +27,23 @@ class Noise:
     outlier_factor: float = 1.5
     scale: float = 1.0
     overhead_s: float = 0.0
+    stalls: tuple[Stall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """Between two times (s) everything takes `factor` times as long."""
+    """Between two times (s) everything takes `factor` times as long; with `variant`, what runs on it does."""
 
     from_s: float = 0.0
     until_s: float = 0.0
     factor: float = 1.0
+    variant: str = ""
 
 
-def slowed_at(spell: Spell, at_s: float) -> float:
-    """How many times as long a batch takes that starts at `at_s` (s)."""
-    return spell.factor if spell.from_s <= at_s < spell.until_s else 1.0
+def slowed_at(spell: Spell, at_s: float, variant: str) -> float:
+    """How many times as long a batch of `variant` takes that starts at `at_s` (s)."""
+    slow = spell.from_s <= at_s < spell.until_s and spell.variant in {"", variant}
+    return spell.factor if slow else 1.0
 
 
 def turns(spell: Spell) -> tuple[float, ...]:
@@ -40,8 +51,8 @@ def turns(spell: Spell) -> tuple[float, ...]:
     return (spell.from_s, spell.until_s) if spell.from_s < spell.until_s else ()
 
 
-Stretch = Callable[[float, float], float]
-"""(mean latency in s, start in s) -> what the batch takes in the backend this time (s)."""
+Stretch = Callable[[float, float, str], float]
+"""(mean latency in s, start in s, variant) -> what the batch takes in the backend this time (s)."""
 
 
 def stretch(noise: Noise, spell: Spell, seed: int) -> Stretch:
@@ -54,11 +65,13 @@ def stretch(noise: Noise, spell: Spell, seed: int) -> Stretch:
         scatter = np.exp(rng.normal(-0.5 * sigma**2, sigma, DRAWS))
         outlier = rng.random(DRAWS) < noise.outlier_share
         factors = noise.scale * scatter * np.where(outlier, noise.outlier_factor, 1.0)
+        for stall in noise.stalls:
+            factors *= np.where(rng.random(DRAWS) < stall.share, stall.factor, 1.0)
         block.extend(factors.tolist())
 
-    def draw(mean_s: float, start_s: float) -> float:
+    def draw(mean_s: float, start_s: float, variant: str) -> float:
         if not block:
             refill()
-        return mean_s * block.pop() * slowed_at(spell, start_s)
+        return mean_s * block.pop() * slowed_at(spell, start_s, variant)
 
     return draw

@@ -61,6 +61,9 @@ def _add_noise(add: Add) -> None:
     add("--slow-from", type=float, default=0.0, help="start of a spell (s) when all takes longer")
     add("--slow-until", type=float, default=0.0, help="its end (s)")
     add("--slow-factor", type=_positive, default=1.0, help="how many times as long")
+    add("--slow-arm", default="", help="the variant that is slow then (all)", metavar="VARIANT")
+    add("--stall-share", type=_share, default=0.0, help="share of batches that stall")
+    add("--stall-factor", type=_positive, default=5.0, help="how many times as long (%(default)s)")
     add("--switch-ms", type=_time, default=0.0, help="cost of another arm than a worker's last")
     add("--load-ms", type=_time, default=0.0, help="cost of an arm's first use")
 

@@ -41,8 +41,24 @@ class PolicyInForce:
         if self._setup.follow != "told":
             self._apply(self._profiled)
             return
-        factor = self._setup.noise.scale * slowed_at(self._setup.spell, now_s)
-        self._apply([_scaled(arm, factor, self._setup.noise.overhead_s) for arm in self._profiled])
+        noise, spell = self._setup.noise, self._setup.spell
+        self._apply(
+            [
+                _scaled(
+                    arm, noise.scale * slowed_at(spell, now_s, arm.arm.variant), noise.overhead_s
+                )
+                for arm in self._profiled
+            ]
+        )
+
+    def revives(self, now_s: float) -> bool:
+        """A request was refused: where what was learnt keeps everybody out for too long, believe the profiles again."""
+        revived = retune.revived(self._known, self._setup.slo_s, now_s) if self.measures else None
+        if revived is None:
+            return False
+        self._known = revived
+        self._apply(retune.arms_now(revived))
+        return True
 
     def _apply(self, arms: Sequence[ArmProfile]) -> None:
         self.policy = self._factory(arms)

@@ -16,6 +16,8 @@ NEWS = 0.05
 """Relative change of an arm's cost that is worth new tables: about what repeated batches differ by."""
 URGENT = 0.2
 """A change that is not made to wait for REST_S."""
+STARVED_SLOS = 10.0
+"""So many latency bounds nothing may run before that is put down to what was learnt."""
 REST_S = 0.05
 """At least this long between two rebuilds (s): making tables costs a few decisions' time."""
 
@@ -102,6 +104,14 @@ def is_starved(state: Known, slo_s: float) -> bool:
     effective = [arm.upper_s[1] for arm in state.effective.values()]
     profiled = [arm.upper_s[1] for arm in state.profiled.values()]
     return bool(effective) and min(effective) > slo_s >= min(profiled)
+
+
+def revived(state: Known, slo_s: float, now_s: float) -> Known | None:
+    """The state that believes the profiles again, where what was learnt has kept everybody out for STARVED_SLOS of them;
+    None where it has not."""
+    if not is_starved(state, slo_s) or now_s - last_ran_s(state) < STARVED_SLOS * slo_s:
+        return None
+    return forgotten(state)
 
 
 def last_ran_s(state: Known) -> float:

@@ -23,8 +23,6 @@ from server.runtime.dispatch.jobs import Batch
 
 _log = logging.getLogger(__name__)
 
-STARVED_S = 0.5
-"""So long (s) nothing may run before that is put down to what was learnt."""
 WIDER = 1.15
 """After the hardware changed, upper estimates are this much higher until batches have shown what holds now."""
 
@@ -163,10 +161,10 @@ class Knowledge:
         """Where what was learnt lets nobody in and nothing has run for a while, begin again from the profiles."""
         slo_s = self.family.slo.latency_s - self._dispatcher.limits.reply_margin_s
         with self._lock:
-            known = self.known
-            if not retune.is_starved(known, slo_s) or now_s - retune.last_ran_s(known) < STARVED_S:
+            revived = retune.revived(self.known, slo_s, now_s)
+            if revived is None:
                 return
-            self._now(retune.forgotten(known))
+            self._now(revived)
         text = (
             "%s: by what was learnt no arm answers in time any more; believing the profiles again"
         )

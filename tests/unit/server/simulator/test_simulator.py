@@ -61,7 +61,7 @@ def test_a_trace_without_times_is_refused_by_name(tmp_path: Path, text: str):
 def test_scatter_has_the_mean_and_spread_asked_for():
     latency = stretch(Noise(cv=0.1, outlier_share=0.0), Spell(), seed=1)
 
-    drawn = np.array([latency(0.01, 0.0) for _ in range(20_000)])
+    drawn = np.array([latency(0.01, 0.0, "small") for _ in range(20_000)])
 
     assert abs(drawn.mean() / 0.01 - 1) < 0.01
     assert abs(drawn.std() / 0.001 - 1) < 0.05
@@ -70,7 +70,7 @@ def test_scatter_has_the_mean_and_spread_asked_for():
 def test_a_spell_multiplies_only_within_its_time():
     latency = stretch(Noise(cv=0.0, outlier_share=0.0), Spell(1.0, 2.0, 3.0), seed=1)
 
-    assert [round(latency(0.01, t), 6) for t in (0.5, 1.0, 2.0)] == [0.01, 0.03, 0.01]
+    assert [round(latency(0.01, t, "small"), 6) for t in (0.5, 1.0, 2.0)] == [0.01, 0.03, 0.01]
 
 
 def test_a_profile_is_read_between_its_points_and_made_monotone(tmp_path: Path):
