@@ -7,6 +7,7 @@ margin, and its own two-sided CUSUM (Page, 1954), by which a change of this arm 
 from math import log
 from typing import NamedTuple
 
+from profiler.speed import curve as curves
 from profiler.speed.curve import FLAT, Curve
 
 CALM_GAIN = 0.05
@@ -29,9 +30,33 @@ OWN_SHARE = 0.3
 UPPER_MIN, UPPER_MAX = log(1.02), log(4.0)
 WIDE_KEPT = 0.9
 """Share of a widened margin that is left after each batch of the arm: 12 % after twenty."""
+MOST_PATIENCE = 64.0
+"""An arm that was tried again so often in vain is not tried more seldom any more."""
+EASED_LEAST = 0.05
+"""What was eased by less than this (log) while the arm did not run proves nothing when it does."""
 
 Sums = tuple[float, float]
 """A two-sided CUSUM in spreads: (rising, falling)."""
+
+
+class Doubt(NamedTuple):
+    """Batches one after the other that were far off to the same side: the least error (log) of them, and how many."""
+
+    error: float = 0.0
+    batches: int = 0
+
+    def confirmed_by(self, error: float) -> bool:
+        """Whether a batch that is far off says the same."""
+        return error * self.error > 0.0
+
+    def after(self, error: float) -> "Doubt":
+        """With one more that was far off: to the same side, or it begins anew."""
+        if not self.confirmed_by(error):
+            return Doubt(error, 1)
+        return Doubt(min(self.error, error, key=abs), self.batches + 1)
+
+
+NO_DOUBT = Doubt()
 
 
 class Watch(NamedTuple):
@@ -49,20 +74,78 @@ class Margin(NamedTuple):
     wide: float = 0.0
 
 
+class Idleness(NamedTuple):
+    """Of an arm that does not run: the share `kept` of what is held against it, 1 while it runs.
+
+    `patience`: how many times as long as at first that takes; twice as long each time it was tried in vain.
+    """
+
+    kept: float = 1.0
+    patience: float = 1.0
+
+
 class ArmSpeed(NamedTuple):
     """One arm: log `offset` and `curve` beside the machine's level, `spread` of a calm error, `gain` of its offset.
 
-    `doubt`: the error of its last batch if that was far off, else 0. `last`: the machine's batch number of its last.
+    `doubt`: its last batches if they were far off. `last`: the machine's batch number of its last.
+    What is held against it (a slow offset, curve or margin) is believed as far as `idleness` says: read it `eased`.
     """
 
     offset: float = 0.0
     curve: Curve = FLAT
     gain: float = CALM_GAIN
     spread: float = 0.05
-    doubt: float = 0.0
+    doubt: Doubt = NO_DOUBT
     watch: Watch = Watch()
     margin: Margin = Margin()
     last: int = 0
+    idleness: Idleness = Idleness()
+
+
+def eased(arm: ArmSpeed) -> ArmSpeed:
+    """The arm as it is believed to be now: what is held against it has faded while it did not run."""
+    kept = arm.idleness.kept
+    if kept == 1.0:
+        return arm
+    return arm._replace(
+        offset=_eased(arm.offset, kept),
+        curve=curves.eased(arm.curve, kept),
+        margin=arm.margin._replace(extra=_eased(arm.margin.extra, kept)),
+    )
+
+
+def held_back(arm: ArmSpeed) -> bool:
+    """Whether something is held against it."""
+    against = max(arm.offset, 0.0) + max(arm.margin.extra, 0.0) + max(0.0, *arm.curve.bends)
+    return against > EASED_LEAST
+
+
+def idle(arm: ArmSpeed, halvings: float) -> ArmSpeed:
+    """The arm after so many half-lives without a batch: what is held against it halves in each, patience apart."""
+    return arm._replace(
+        idleness=arm.idleness._replace(kept=0.5 ** (halvings / arm.idleness.patience))
+    )
+
+
+def tried(arm: ArmSpeed, off_level: float, rows: int) -> ArmSpeed:
+    """The arm when it runs again, a batch of `rows` rows being `off_level` (log) its profile at the machine's level.
+
+    Either what was held against it is still true, or it is over: whichever is nearer. What to think of the rest is for
+    the batches that follow.
+    """
+    now = eased(arm)
+    as_held, as_eased = (
+        off_level - one.offset - curves.bend(one.curve, rows) for one in (arm, now)
+    )
+    if abs(as_held - as_eased) < EASED_LEAST:
+        return now._replace(idleness=Idleness(1.0, arm.idleness.patience))
+    if abs(as_held) <= abs(as_eased):
+        return arm._replace(idleness=Idleness(1.0, min(2.0 * arm.idleness.patience, MOST_PATIENCE)))
+    return now._replace(idleness=Idleness(), gain=JUMP_GAIN)
+
+
+def _eased(held: float, kept: float) -> float:
+    return held * kept if held > 0.0 else held
 
 
 def watched(sums: Sums, z: float) -> tuple[Sums, bool]:
@@ -114,4 +197,4 @@ def hurried(arm: ArmSpeed) -> ArmSpeed:
 
 def quiet(arm: ArmSpeed) -> ArmSpeed:
     """The arm after a change that explains its latest errors: nothing suspected."""
-    return arm._replace(doubt=0.0, watch=Watch(), gain=CALM_GAIN)
+    return arm._replace(doubt=NO_DOUBT, watch=Watch(), gain=CALM_GAIN)

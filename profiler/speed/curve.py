@@ -57,6 +57,11 @@ def observe(curve: Curve, rows: int, residual: float) -> tuple[Curve, float]:
     return Curve(tuple(kept), tuple(weights)), shift
 
 
+def eased(curve: Curve, kept: float) -> Curve:
+    """The curve with so much kept of the bends that make sizes dearer."""
+    return curve._replace(bends=tuple([b * kept if b > 0.0 else b for b in curve.bends]))
+
+
 def forgotten(curve: Curve) -> Curve:
     """The same bends as a mere guess: the next batches count in full, as on a machine not seen before."""
     return curve._replace(weights=(0.0,) * len(curve.weights))

@@ -7,9 +7,9 @@ other, the level jumps by what they agree on; with others on time between them, 
 on one arm's word alone is given back to that arm when the next one contradicts it.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from math import copysign, inf, log
+from math import ceil, copysign, inf, log
 
 from profiler.speed import curve
 from profiler.speed.arm_speed import (
@@ -17,13 +17,19 @@ from profiler.speed.arm_speed import (
     CUSUM_SLACK,
     GAIN_DECAY,
     JUMP_GAIN,
+    NO_DOUBT,
     ArmSpeed,
+    Doubt,
+    eased,
     held,
+    held_back,
     hurried,
+    idle,
     margin_after,
     quiet,
     seen,
     spread_after,
+    tried,
     upper_step,
     watched,
 )
@@ -44,6 +50,8 @@ __all__ = [
     "adjusted",
     "evidence",
     "factors",
+    "idling",
+    "is_held_back",
     "observe",
     "overdue",
     "scale",
@@ -64,8 +72,18 @@ FAR = 4.5
 """In spreads: an error beyond this is a hiccup or a new speed; the next batch tells which."""
 HEDGE = 0.75
 """Share of a doubt that is acted on at once where acting late would cost more than acting in vain."""
+RARE = 0.008
+"""Where no more than this share of batches is far off for once, the next that is as far off makes a new speed."""
+CHANCE = 7e-5
+"""Batches after which hiccups alone may be taken for a new speed."""
+HICCUP_GAIN = 0.002
+HICCUP_START = 0.004
+"""Memory of their share: some hundreds of batches; of the first few each counts for more."""
 CLAIM_LEAST = 0.05
 """What the level moved by on one arm's word is not worth giving back below this (log)."""
+CLAIM_BATCHES = 3
+"""An arm that has said so often that everything is slow, and no other arm ran, is itself held to be slow: by what it
+says nothing else may fit any more, and then nobody could contradict it."""
 WIDE_KEPT = 0.99
 """Share of a widened margin left, after each batch of any arm, for arms that have not run since the start."""
 
@@ -76,18 +94,24 @@ def observe(
     """The state after a batch of `rows` rows on the arm `key`: its unscaled profile's mean against what it took."""
     if not (0.0 < predicted_s < inf and 0.0 < measured_s < inf):
         return state
-    arm = arm_of(state, key)
-    off = log(measured_s / predicted_s) - arm.offset - curve.bend(arm.curve, rows)
-    if state.claim is not None and state.claim.key != key:
-        state = _judged(state, state.claim, off)
-    error = off - state.level
+    arm, off = arm_of(state, key), log(measured_s / predicted_s)
+    if arm.idleness.kept < 1.0:
+        arm = tried(arm, off - state.level, rows)
+        state = replace(state, arms={**state.arms, key: arm})
+    if state.claim is not None:
+        state = _weighed(state, state.claim, key, off - arm.offset - curve.bend(arm.curve, rows))
+        arm = arm_of(state, key)
+    error = off - arm.offset - curve.bend(arm.curve, rows) - state.level
     if abs(error) <= FAR * arm.spread:
-        return _followed(state, key, error, rows, 0.0)
-    if error * state.doubt > 0.0:
-        return _jumped(state, key, error)
-    if error * arm.doubt > 0.0:
-        return _arm_jumped(state, key, arm, error)
-    return _followed(state, key, error, rows, error)
+        return _followed(state, key, error, rows, NO_DOUBT)
+    needed = _needed(state)
+    doubt = state.doubt.after(error)
+    if doubt.batches >= needed:
+        return _jumped(state, key, doubt, state.doubt == arm.doubt)
+    own = arm.doubt.after(error)
+    if own.batches >= needed:
+        return _arm_jumped(state, key, arm, own)
+    return _followed(state, key, error, rows, own)
 
 
 def overdue(
@@ -97,18 +121,20 @@ def overdue(
 
     A doubt is confirmed by the least that such a batch will take. When it ends, `observe` it as usual.
     """
-    arm = arm_of(state, key)
+    arm = eased(arm_of(state, key))
     error = log(elapsed_s / predicted_s) - state.level - arm.offset - curve.bend(arm.curve, rows)
-    if state.doubt > 0.0 and error > FAR * arm.spread:
-        return _jumped(state, key, error)
-    return state
+    if state.doubt.error <= 0.0 or error <= FAR * arm.spread:
+        return state
+    doubt = state.doubt.after(error)
+    return _jumped(state, key, doubt, alone=False) if doubt.batches >= _needed(state) else state
 
 
 def suspecting(state: SpeedScale) -> SpeedScale:
     """The state if the last batch, far too slow, is the beginning of more: to decide with, not to keep."""
-    if state.doubt <= 0.0:
+    if state.doubt.error <= 0.0:
         return state
-    return replace(state, level=state.level + HEDGE * min(state.doubt, CLIP_JUMP))
+    hedge = HEDGE * min(1.0, (RARE / max(state.hiccups, RARE)) ** 2)
+    return replace(state, level=state.level + hedge * min(state.doubt.error, CLIP_JUMP))
 
 
 def widened(state: SpeedScale, factor: float) -> SpeedScale:
@@ -124,8 +150,19 @@ def widened(state: SpeedScale, factor: float) -> SpeedScale:
     return replace(state, arms=arms, scatter=state.scatter._replace(wide=wide))
 
 
+def is_held_back(state: SpeedScale, key: Hashable) -> bool:
+    """Whether something is held against the arm that may be over."""
+    return held_back(arm_of(state, key))
+
+
+def idling(state: SpeedScale, halvings: Mapping[Hashable, float]) -> SpeedScale:
+    """The state in which these arms have not run for so many half-lives: what is held against them fades."""
+    arms = {key: idle(arm_of(state, key), times) for key, times in halvings.items()}
+    return replace(state, arms={**state.arms, **arms})
+
+
 def _followed(
-    state: SpeedScale, key: Hashable, error: float, rows: int, doubt: float
+    state: SpeedScale, key: Hashable, error: float, rows: int, doubt: Doubt
 ) -> SpeedScale:
     """After a batch that is no jump: level, offset, curve and scatter move a little towards its error."""
     arm, now = arm_of(state, key), state.seen + 1
@@ -162,10 +199,25 @@ def _followed(
         machine,
         _scattered(state.scatter, error, 2.0 * clip),
         sums,
-        doubt,
+        state.doubt.after(error) if doubt.batches else NO_DOUBT,
         now,
         state.claim,
+        _hiccups(state, doubt),
     )
+
+
+def _needed(state: SpeedScale) -> int:
+    """How many batches one after the other must be far off before that is a new speed: two where that is rare.
+
+    So many that mere hiccups, which come independently, agree in fewer than CHANCE of all batches.
+    """
+    return max(2, ceil(log(CHANCE) / log(min(max(state.hiccups, RARE), 0.5))))
+
+
+def _hiccups(state: SpeedScale, doubt: Doubt) -> float:
+    """The share of batches that are far off for once, with one more batch; those that `doubt` ends in were such."""
+    gain = max(HICCUP_GAIN, 1.0 / (state.seen + 1.0 / HICCUP_START))
+    return state.hiccups + gain * (float(doubt.batches > 0) - state.hiccups)
 
 
 def _scattered(scatter: Scatter, error: float, most: float) -> Scatter:
@@ -188,46 +240,78 @@ def _is_alone(state: SpeedScale, key: Hashable, z: float, since: int) -> bool:
     return bool(others) and copysign(1.0, z) * sum(others) < CUSUM_SLACK * len(others)
 
 
+def _standing(state: SpeedScale) -> Claim | None:
+    """The claim that moved the level, if it still does."""
+    claim = state.claim
+    return claim if claim is not None and claim.batches < CLAIM_BATCHES else None
+
+
 def _alarmed(state: SpeedScale, key: Hashable, since: int) -> SpeedScale:
     """The machine has changed: find out fast. A claim, where since that batch nobody but this arm has run."""
     alone = not _others(state, key, since)
-    claim = (state.claim or Claim(key, state.level)) if alone else None
+    given = state.claim.given if state.claim is not None else 0.0
+    claim = (_standing(state) or Claim(key, state.level, given=given)) if alone else None
     arms = {k: quiet(a) for k, a in state.arms.items()}
-    return replace(state, arms=arms, gain=JUMP_GAIN, sums=(0.0, 0.0), doubt=0.0, claim=claim)
+    return replace(state, arms=arms, gain=JUMP_GAIN, sums=(0.0, 0.0), doubt=NO_DOUBT, claim=claim)
 
 
-def _jumped(state: SpeedScale, key: Hashable, error: float) -> SpeedScale:
-    """After a second batch that is as far off: the whole machine has changed by what both agree on."""
-    agreed = min(abs(state.doubt), abs(error), CLIP_JUMP)
-    twice = arm_of(state, key).doubt == state.doubt
-    state = _alarmed(state, key, state.seen if twice else 0)
-    return replace(state, level=state.level + copysign(agreed, error), seen=state.seen + 1)
+def _jumped(state: SpeedScale, key: Hashable, doubt: Doubt, alone: bool) -> SpeedScale:
+    """After enough batches that are far off: the whole machine has changed by what they agree on.
+
+    `alone`: all of them were this arm's.
+    """
+    agreed = min(abs(doubt.error), CLIP_JUMP)
+    state = _alarmed(state, key, state.seen if alone else 0)
+    level = state.level + copysign(agreed, doubt.error)
+    return replace(state, level=level, seen=state.seen + 1)
 
 
-def _arm_jumped(state: SpeedScale, key: Hashable, arm: ArmSpeed, error: float) -> SpeedScale:
-    """After this arm's second batch that is as far off, others between them being on time: it alone has changed."""
-    agreed = min(abs(arm.doubt), abs(error), CLIP_JUMP)
+def _arm_jumped(state: SpeedScale, key: Hashable, arm: ArmSpeed, doubt: Doubt) -> SpeedScale:
+    """After enough batches of this arm that are far off, others between them being on time: it alone has changed."""
+    agreed = min(abs(doubt.error), CLIP_JUMP)
     moved = quiet(arm)._replace(
-        offset=arm.offset + copysign(agreed, error), gain=JUMP_GAIN, last=state.seen + 1
+        offset=arm.offset + copysign(agreed, doubt.error), gain=JUMP_GAIN, last=state.seen + 1
     )
     return replace(
-        state, arms={**state.arms, key: moved}, sums=(0.0, 0.0), doubt=0.0, seen=state.seen + 1
+        state, arms={**state.arms, key: moved}, sums=(0.0, 0.0), doubt=NO_DOUBT, seen=state.seen + 1
     )
+
+
+def _weighed(state: SpeedScale, claim: Claim, key: Hashable, off: float) -> SpeedScale:
+    """A batch of `key` while one arm alone has told of a change: judged by another, believed for a while if its own."""
+    if key != claim.key:
+        return _judged(state, claim, off)
+    again = claim._replace(batches=claim.batches + 1)
+    if again.batches != CLAIM_BATCHES or state.level - claim.level < CLAIM_LEAST:
+        return replace(state, claim=again)
+    given = claim.given + state.level - claim.level
+    state = _given_back(state, claim)
+    return replace(state, claim=Claim(claim.key, state.level, CLAIM_BATCHES, given))
 
 
 def _judged(state: SpeedScale, claim: Claim, off: float) -> SpeedScale:
     """Now that another arm ran, `off` its own prediction before the level: was it the machine, or only the claimant?"""
     claimed, error = state.level - claim.level, off - state.level
+    if claim.given > 0.0 and error >= 0.5 * claim.given:
+        arm = arm_of(state, claim.key)
+        own = {claim.key: arm._replace(offset=arm.offset - claim.given)}
+        level = state.level + claim.given
+        return replace(state, level=level, arms={**state.arms, **own}, claim=None)
     if error * claimed >= 0.0 or abs(error) < 0.5 * abs(claimed) or abs(claimed) < CLAIM_LEAST:
         return replace(state, claim=None)
+    return _given_back(state, claim)
+
+
+def _given_back(state: SpeedScale, claim: Claim) -> SpeedScale:
+    """What the level moved by on one arm's word is that arm's own."""
     arm = arm_of(state, claim.key)
-    given = {claim.key: arm._replace(offset=arm.offset + claimed)}
+    given = {claim.key: arm._replace(offset=arm.offset + state.level - claim.level)}
     return replace(
         state,
         level=claim.level,
         arms={**state.arms, **given},
         gain=CALM_GAIN,
         sums=(0.0, 0.0),
-        doubt=0.0,
+        doubt=NO_DOUBT,
         claim=None,
     )

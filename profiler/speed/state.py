@@ -9,7 +9,16 @@ from math import exp, log
 from typing import NamedTuple
 
 from profiler.speed import curve
-from profiler.speed.arm_speed import JUMP_GAIN, UPPER_MAX, ArmSpeed, Margin, Sums
+from profiler.speed.arm_speed import (
+    JUMP_GAIN,
+    NO_DOUBT,
+    UPPER_MAX,
+    ArmSpeed,
+    Doubt,
+    Margin,
+    Sums,
+    eased,
+)
 
 TRUSTED_AFTER = 50
 """Batches after which the margin seen here replaces the profile's own upper quantile."""
@@ -25,18 +34,23 @@ class Scatter(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The level was `level` before `key` alone changed it: no other arm has run since."""
+    """What rests on the word of `key` alone, as no other arm has run since: itself it has, `batches` times.
+
+    The level was `level` before. `given`: what was put down to the arm itself after a while, and may be all arms'.
+    """
 
     key: Hashable
     level: float
+    batches: int = 0
+    given: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class SpeedScale:
     """Present speed, in logarithms: the machine's `level`, and by arm what it has beside that.
 
-    `sums` is the machine's CUSUM, `doubt` the error of the last batch if it was far off, else 0; `seen` counts the
-    batches; `claim` is set while the level rests on one arm's word.
+    `sums` is the machine's CUSUM, `doubt` the last batches if they were far off, `hiccups` the share of batches that
+    were and meant nothing; `seen` counts the batches; `claim` is set while one arm alone has told of a change.
     """
 
     level: float = 0.0
@@ -44,9 +58,10 @@ class SpeedScale:
     gain: float = JUMP_GAIN
     scatter: Scatter = field(default_factory=Scatter)
     sums: Sums = (0.0, 0.0)
-    doubt: float = 0.0
+    doubt: Doubt = NO_DOUBT
     seen: int = 0
     claim: Claim | None = None
+    hiccups: float = 0.0
 
 
 def scale(state: SpeedScale, key: Hashable, rows: int | None = None) -> float:
@@ -54,6 +69,7 @@ def scale(state: SpeedScale, key: Hashable, rows: int | None = None) -> float:
     arm = state.arms.get(key)
     if arm is None:
         return exp(state.level)
+    arm = eased(arm)
     bend = 0.0 if rows is None else curve.bend(arm.curve, rows)
     return exp(state.level + arm.offset + bend)
 
@@ -65,7 +81,7 @@ def evidence(state: SpeedScale, key: Hashable, rows: int) -> float:
 
 def upper_factor(state: SpeedScale, key: Hashable = None) -> float:
     """Multiply the scaled mean by this: all but UPPER_TAIL of the batches (of that arm, if named) stay below."""
-    margin = Margin(0.0, state.scatter.wide) if key is None else arm_of(state, key).margin
+    margin = Margin(0.0, state.scatter.wide) if key is None else eased(arm_of(state, key)).margin
     return exp(min(state.scatter.upper + margin.extra + margin.wide, UPPER_MAX))
 
 
@@ -77,7 +93,7 @@ def adjusted(
     The upper one comes from what was seen here; until that is enough, the profile's counts too.
     """
     factor, margin, own = factors(state, key)
-    shape = arm_of(state, key).curve
+    shape = eased(arm_of(state, key)).curve
     mean_s, upper_s = curve.bent(shape, mean_s), curve.bent(shape, upper_s)
     pairs = zip(mean_s, upper_s, strict=True)
     return tuple([m * factor for m in mean_s]), tuple([max(m * margin, u * own) for m, u in pairs])

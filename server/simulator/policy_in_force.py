@@ -22,7 +22,7 @@ class PolicyInForce:
         self._profiled = tuple(arms)
         self._factory = factory
         self._setup = setup
-        self._known = retune.with_arms(retune.Known(), arms)
+        self._known = retune.with_arms(retune.Known(setup.slo_s), arms)
         self._turns = turns(setup.spell) if setup.follow == "told" else ()
         self.turn_s = 0.0
         self.measures = setup.follow == "measured"

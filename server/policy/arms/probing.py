@@ -118,6 +118,8 @@ def _stale(known: Known, arm: Arm, now_s: float) -> Stale:
     if last is None:
         return Stale(arm, None, 0.0, UNSEEN)
     idle_s, moved = max(0.0, now_s - last.ended_s), known.speed.level - last.level
+    if (claim := known.speed.claim) is not None and claim.key != arm:
+        moved += claim.given
     walked = min(DRIFTING * sqrt(idle_s / 60.0), DRIFTING_MOST)
     return Stale(arm, idle_s, moved, hypot(walked, RESPONSE * moved))
 

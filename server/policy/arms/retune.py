@@ -3,7 +3,7 @@
 A frozen state in and out: the live tuner and the simulator feed it every finished batch, shadow runs too.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import NamedTuple
@@ -16,6 +16,13 @@ NEWS = 0.05
 """Relative change of an arm's cost that is worth new tables: about what repeated batches differ by."""
 URGENT = 0.2
 """A change that is not made to wait for REST_S."""
+IDLE_SLOS = 25.0
+"""An arm that has not run for so many latency bounds is idle: what is held against it begins to fade."""
+HALF_SLOS = 75.0
+"""And halves in so many of them: a slow arm is tried again within seconds, and then the more seldom the longer it is
+slow."""
+FADE_SLOS = 5.0
+"""Fading is reckoned so often: less is not felt."""
 STARVED_SLOS = 10.0
 """So many latency bounds nothing may run before that is put down to what was learnt."""
 REST_S = 0.05
@@ -56,8 +63,11 @@ class Known:
     """`profiled`: each arm's stored tables, unscaled; `effective`: the tables the policy decides with.
 
     `estimated` are those before they were made monotone. `speed` and `overhead` are what was learnt since, `last` tells
-    when from whom; before `rested_s` only urgent news counts.
+    when from whom; before `rested_s` only urgent news counts. `slo_s`: the family's latency bound, by which times are
+    measured; what is held against arms that do not run fades again at `fades_s`.
     """
+
+    slo_s: float = 0.05
 
     profiled: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
     estimated: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
@@ -66,6 +76,7 @@ class Known:
     overhead: serving.Overhead = field(default_factory=serving.Overhead)
     last: Mapping[Arm, LastRun] = field(default_factory=dict[Arm, LastRun])
     rested_s: float = 0.0
+    fades_s: float = 0.0
 
 
 def with_arms(state: Known, arms: Iterable[ArmProfile]) -> Known:
@@ -93,7 +104,7 @@ def like(state: Known, other: Known) -> Known:
 
 def measured(state: Known, arms: Iterable[ArmProfile]) -> Known:
     """The state with these profiles measured just now: what was learnt against the former ones is forgotten."""
-    return with_arms(Known(state.profiled, overhead=state.overhead), arms)
+    return with_arms(Known(state.slo_s, state.profiled, overhead=state.overhead), arms)
 
 
 def is_starved(state: Known, slo_s: float) -> bool:
@@ -107,8 +118,8 @@ def is_starved(state: Known, slo_s: float) -> bool:
 
 
 def revived(state: Known, slo_s: float, now_s: float) -> Known | None:
-    """The state that believes the profiles again, where what was learnt has kept everybody out for STARVED_SLOS of them;
-    None where it has not."""
+    """The state that believes the profiles again, where what was learnt has kept everybody out for STARVED_SLOS latency
+    bounds; None where it has not."""
     if not is_starved(state, slo_s) or now_s - last_ran_s(state) < STARVED_SLOS * slo_s:
         return None
     return forgotten(state)
@@ -121,7 +132,7 @@ def last_ran_s(state: Known) -> float:
 
 def forgotten(state: Known) -> Known:
     """The state that has learnt nothing: every arm costs what its profile says."""
-    return with_arms(Known(), state.profiled.values())
+    return with_arms(Known(state.slo_s), state.profiled.values())
 
 
 def arms_now(state: Known) -> tuple[ArmProfile, ...]:
@@ -149,10 +160,11 @@ def observe(
     """
     arm, rows = ran.arm, ran.rows
     speed = drift.observe(state.speed, arm, state.profiled[arm].mean_s[rows], ran.took_s, rows)
-    if running and speed.doubt > 0.0:
+    if running and speed.doubt.error > 0.0:
         speed = _with_overdue(speed, state.profiled, running)
     believed = drift.suspecting(speed) if running == () else speed
     state = Known(
+        state.slo_s,
         state.profiled,
         state.estimated,
         state.effective,
@@ -160,8 +172,13 @@ def observe(
         _overhead(state.overhead, ran),
         {**state.last, arm: LastRun(ran.ended_s, speed.level)},
         state.rested_s,
+        state.fades_s,
     )
     moved = _moved(state, believed, ran)
+    if ran.ended_s >= state.fades_s:
+        state, faded = _faded(state, ran.ended_s)
+        if faded:
+            moved, believed = inf, drift.suspecting(state.speed) if running == () else state.speed
     if moved <= NEWS or (moved <= URGENT and ran.ended_s < state.rested_s):
         return state, None
     state = replace(_telling(state, believed), rested_s=ran.ended_s + REST_S)
@@ -176,6 +193,30 @@ def scale(state: Known, arm: Arm) -> float:
 def predicted_s(state: Known, arm: Arm, rows: int) -> float:
     """What such a batch is expected to take in the backend now."""
     return state.profiled[arm].mean_s[rows] * drift.scale(state.speed, arm, rows)
+
+
+def _faded(state: Known, now_s: float) -> tuple[Known, bool]:
+    """(the state in which what is held against idle arms has faded up to now, whether the policy should be told)."""
+    begin_s, half_s = IDLE_SLOS * state.slo_s, HALF_SLOS * state.slo_s
+    halvings: dict[Hashable, float] = {
+        arm: (now_s - run.ended_s - begin_s) / half_s
+        for arm, run in state.last.items()
+        if now_s - run.ended_s > begin_s and drift.is_held_back(state.speed, arm)
+    }
+    state = replace(state, fades_s=now_s + FADE_SLOS * state.slo_s)
+    if not halvings:
+        return state, False
+    state = replace(state, speed=drift.idling(state.speed, halvings))
+    return state, any(_is_news(state, arm) for arm in halvings)
+
+
+def _is_news(state: Known, arm: Arm) -> bool:
+    """Whether one row on `arm` costs so much less than the policy was told."""
+    profile, estimated = state.profiled[arm], state.estimated[arm]
+    factor, margin, own = drift.factors(state.speed, arm, 1)
+    mean_s = profile.mean_s[1]
+    upper_s = max(mean_s * margin, profile.upper_s[1] * own)
+    return min(mean_s * factor / estimated.mean_s[1], upper_s / estimated.upper_s[1]) < 1.0 - NEWS
 
 
 def _with_overdue(

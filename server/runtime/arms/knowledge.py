@@ -40,7 +40,7 @@ class Knowledge:
     ) -> None:
         self.family = family
         """With the variants that serve now."""
-        self.known = retune.Known()
+        self.known = retune.Known(family.slo.latency_s)
         """What the policy is told, and from what it follows."""
         self.stored = stored
         """The profiles of the hardware that is served on."""

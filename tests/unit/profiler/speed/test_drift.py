@@ -100,9 +100,37 @@ def test_rare_outliers_leave_the_scale_at_the_median():
 def test_a_slower_machine_slows_arms_that_were_not_run():
     calm = after(SpeedScale(), [1.0] * 100)
 
-    state = after(calm, [2.0] * 30, arm="a")
+    state = after(calm, [2.0, 2.0], arm="a")
 
     assert scale(state, "b") > 1.4
+
+
+def test_who_alone_says_that_all_is_slow_is_held_to_be_slow_itself_until_another_says_the_same():
+    calm = after(after(SpeedScale(), [1.0] * 100, arm="b"), [1.0] * 100)
+
+    alone = after(calm, [3.0] * 30, arm="a")
+    confirmed = after(alone, [3.0], arm="b")
+    contradicted = after(alone, [1.0], arm="b")
+
+    assert scale(alone, "a") == pytest.approx(3.0, rel=0.1)
+    assert scale(alone, "b") == pytest.approx(1.0, rel=0.1)
+    assert scale(confirmed, "never run") > 2.5
+    assert scale(contradicted, "never run") == pytest.approx(1.0, rel=0.1)
+    assert scale(contradicted, "a") == pytest.approx(3.0, rel=0.1)
+
+
+def test_where_batches_stall_now_and_then_two_of_them_are_no_new_speed():
+    rng, state, highest = random.Random(10), SpeedScale(), 0.0
+    for i in range(6_000):
+        stalls = 5.0 if rng.random() < 0.015 else 1.0
+        state = after(state, noisy(rng, stalls, 1), arm="abcd"[i % 4])
+        highest = max(highest, scale(state, "never run"))
+    assert highest < 1.3
+
+    state = after(state, [5.0, 5.0], arm="a")
+    assert scale(state, "b") < 1.3
+    state = after(state, [5.0, 5.0], arm="b")
+    assert scale(state, "c") > 1.5
 
 
 def test_a_lasting_difference_between_arms_is_learned():

@@ -144,7 +144,7 @@ def test_where_truth_falls_in_the_batch_the_policy_is_not_told_again_and_again()
             state, arms = observe(state, ran(speed, at_s=0.2 * i, rows=rows))
             told += arms is not None and i >= 300
 
-    assert told == 0
+    assert told <= 1
 
 
 def test_a_shadow_run_tells_of_speed_and_not_of_what_serving_adds():
@@ -211,3 +211,66 @@ def test_what_was_learnt_must_not_keep_everybody_out_for_ever():
 
 def test_a_bound_that_no_profile_meets_is_no_starvation():
     assert not is_starved(with_arms(Known(), [SMALL, LARGE]), 0.001)
+
+
+def with_small_slow_for_once() -> Known:
+    """Both arms ran as profiled, then the small one was found to be twice as slow, and has not run since 1.4 s."""
+    state = calm()
+    for i in range(20):
+        state, _ = observe(state, of_small(1.0, 1.0 + 0.01 * i))
+    for i in range(20):
+        state, _ = observe(state, ran(at_s=1.2 + 0.01 * i))
+        state, _ = observe(state, of_small(2.0, 1.205 + 0.01 * i))
+    return state
+
+
+def of_small(speed: float, at_s: float) -> LatencySample:
+    took_s = SMALL.mean_s[1] * speed
+    return LatencySample(SMALL.arm, 1, took_s, took_s, at_s)
+
+
+def others_run(state: Known, from_s: float, until_s: float) -> Known:
+    """Only the large arm, ten times a second."""
+    for i in range(round(10 * (until_s - from_s))):
+        state, _ = observe(state, ran(at_s=from_s + 0.1 * i))
+    return state
+
+
+def effective_s(state: Known) -> float:
+    """What the policy is told of a row on the small arm."""
+    return state.effective[SMALL.arm].mean_s[1]
+
+
+def test_what_is_held_against_an_arm_fades_while_it_does_not_run():
+    state = with_small_slow_for_once()
+    assert effective_s(state) > 1.8 * SMALL.mean_s[1]
+
+    assert effective_s(others_run(state, 1.5, 2.4)) > 1.8 * SMALL.mean_s[1]
+    assert effective_s(others_run(state, 1.5, 20.0)) < 1.15 * SMALL.mean_s[1]
+
+
+def test_an_arm_that_is_tried_in_vain_is_tried_more_seldom():
+    state = others_run(with_small_slow_for_once(), 1.5, 10.0)
+    assert effective_s(state) < 1.3 * SMALL.mean_s[1]
+
+    state, arms = observe(state, of_small(2.0, 10.0))
+
+    assert arms is not None
+    assert effective_s(state) > 1.7 * SMALL.mean_s[1]
+    assert effective_s(others_run(state, 10.1, 15.0)) > 1.4 * SMALL.mean_s[1]
+
+
+def test_an_arm_that_is_tried_and_well_again_is_believed_at_once():
+    state = others_run(with_small_slow_for_once(), 1.5, 8.0)
+
+    state, _ = observe(state, of_small(1.0, 8.0))
+    state = others_run(state, 8.1, 8.4)
+
+    assert effective_s(state) == pytest.approx(SMALL.mean_s[1], rel=0.25)
+
+
+def test_times_of_fading_follow_the_latency_bound():
+    quick = others_run(with_small_slow_for_once(), 1.5, 8.0)
+    slow = replace(with_small_slow_for_once(), slo_s=0.5)
+
+    assert effective_s(others_run(slow, 1.5, 8.0)) > 1.8 * SMALL.mean_s[1] > effective_s(quick)

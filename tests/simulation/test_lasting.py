@@ -1,0 +1,69 @@
+"""Hours, not minutes: stalls now and then, a spell of one arm, the cheapest arm slow: nothing is lost for good."""
+
+import pytest
+
+from server.policy.registry import policy
+from server.simulator.arrivals import poisson
+from server.simulator.engine import simulate, tickets_at
+from server.simulator.noise import Noise, Spell, Stall
+from server.simulator.outcomes import Outcomes
+from server.simulator.setup import Follow, Setup
+from tests.support.builders import cpu_arms
+
+SLO_S = 0.0472
+LARGEST_RPS = 85.0
+STALLING = Noise(stalls=(Stall(0.01, 5.0), Stall(0.005, 4.0)))
+
+
+def served(
+    load: float,
+    workers: int,
+    duration_s: float,
+    follow: Follow,
+    noise: Noise = Noise(),  # noqa: B008 - frozen
+    spell: Spell = Spell(),  # noqa: B008
+) -> Outcomes:
+    times = poisson(load * workers * LARGEST_RPS, duration_s, 11)
+    setup = Setup(SLO_S, workers, noise=noise, spell=spell, follow=follow, seed=11)
+    tickets = tickets_at(times.tolist(), SLO_S)
+    return simulate(cpu_arms(), policy("adaptive"), tickets, setup)
+
+
+@pytest.mark.parametrize(("load", "workers"), [(0.75, 1), (1.5, 4)])
+def test_ten_minutes_with_stalls_cost_no_more_than_the_stalls(load: float, workers: int):
+    ours = served(load, workers, 600.0, "measured", STALLING)
+    told = served(load, workers, 600.0, "told", STALLING)
+
+    assert ours.awg() >= told.awg() - 0.005
+    for from_s in (0.0, 300.0):  # no arm is left without a share for five minutes
+        used, usual = (_arms_used(one, from_s, from_s + 300.0) for one in (ours, told))
+        assert used >= usual
+
+
+@pytest.mark.parametrize("variant", ["mobilenet-int8", "lite0-int8", "lite2-int8"])
+def test_ten_seconds_after_an_arm_was_slow_for_a_while_it_serves_as_before(variant: str):
+    spell = Spell(10.0, 50.0, 3.0, variant)
+    ours, told = (served(1.5, 1, 80.0, follow, spell=spell) for follow in ("measured", "told"))
+
+    assert ours.awg(60.0, 80.0) >= told.awg(60.0, 80.0) - 0.003
+
+
+@pytest.mark.parametrize("load", [0.8, 1.2])
+def test_a_sole_worker_does_not_blame_all_arms_for_the_cheapest(load: float):
+    slow = Spell(0.0, 1e9, 3.0, "mobilenet-int8")
+
+    assert served(load, 1, 40.0, "measured", spell=slow).attainment() >= 0.98
+
+
+def test_an_outage_ends_with_what_caused_it():
+    spell = Spell(5.0, 8.0, 12.0)
+
+    assert served(0.8, 1, 30.0, "measured", spell=spell).attainment(10.0, 30.0) >= 0.99
+
+
+def _arms_used(outcomes: Outcomes, from_s: float, until_s: float) -> set[str]:
+    """Variants that answered more than one request in a hundred of those that arrived in this time."""
+    answers = outcomes.answers
+    within = (answers.arrival_s >= from_s) & (answers.arrival_s < until_s)
+    names = [name for name, inside in zip(answers.variant, within, strict=True) if inside]
+    return {name for name in set(names) if names.count(name) > len(names) / 100}
