@@ -7,7 +7,7 @@ other, the level jumps by what they agree on; with others on time between them, 
 on one arm's word alone is given back to that arm when the next one contradicts it.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from math import ceil, copysign, inf, log
 
@@ -155,9 +155,9 @@ def is_held_back(state: SpeedScale, key: Hashable) -> bool:
     return held_back(arm_of(state, key))
 
 
-def idling(state: SpeedScale, halvings: Mapping[Hashable, float]) -> SpeedScale:
+def idling(state: SpeedScale, halvings: Iterable[tuple[Hashable, float]]) -> SpeedScale:
     """The state in which these arms have not run for so many half-lives: what is held against them fades."""
-    arms = {key: idle(arm_of(state, key), times) for key, times in halvings.items()}
+    arms = {key: idle(arm_of(state, key), times) for key, times in halvings}
     return replace(state, arms={**state.arms, **arms})
 
 

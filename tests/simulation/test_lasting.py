@@ -19,6 +19,7 @@ def served(
     load: float,
     workers: int,
     duration_s: float,
+    *,
     follow: Follow,
     noise: Noise = Noise(),  # noqa: B008 - frozen
     spell: Spell = Spell(),  # noqa: B008
@@ -31,8 +32,8 @@ def served(
 
 @pytest.mark.parametrize(("load", "workers"), [(0.75, 1), (1.5, 4)])
 def test_ten_minutes_with_stalls_cost_no_more_than_the_stalls(load: float, workers: int):
-    ours = served(load, workers, 600.0, "measured", STALLING)
-    told = served(load, workers, 600.0, "told", STALLING)
+    ours = served(load, workers, 600.0, follow="measured", noise=STALLING)
+    told = served(load, workers, 600.0, follow="told", noise=STALLING)
 
     assert ours.awg() >= told.awg() - 0.005
     for from_s in (0.0, 300.0):  # no arm is left without a share for five minutes
@@ -43,7 +44,9 @@ def test_ten_minutes_with_stalls_cost_no_more_than_the_stalls(load: float, worke
 @pytest.mark.parametrize("variant", ["mobilenet-int8", "lite0-int8", "lite2-int8"])
 def test_ten_seconds_after_an_arm_was_slow_for_a_while_it_serves_as_before(variant: str):
     spell = Spell(10.0, 50.0, 3.0, variant)
-    ours, told = (served(1.5, 1, 80.0, follow, spell=spell) for follow in ("measured", "told"))
+    ours, told = (
+        served(1.5, 1, 80.0, follow=follow, spell=spell) for follow in ("measured", "told")
+    )
 
     assert ours.awg(60.0, 80.0) >= told.awg(60.0, 80.0) - 0.003
 
@@ -52,13 +55,13 @@ def test_ten_seconds_after_an_arm_was_slow_for_a_while_it_serves_as_before(varia
 def test_a_sole_worker_does_not_blame_all_arms_for_the_cheapest(load: float):
     slow = Spell(0.0, 1e9, 3.0, "mobilenet-int8")
 
-    assert served(load, 1, 40.0, "measured", spell=slow).attainment() >= 0.98
+    assert served(load, 1, 40.0, follow="measured", spell=slow).attainment() >= 0.98
 
 
 def test_an_outage_ends_with_what_caused_it():
     spell = Spell(5.0, 8.0, 12.0)
 
-    assert served(0.8, 1, 30.0, "measured", spell=spell).attainment(10.0, 30.0) >= 0.99
+    assert served(0.8, 1, 30.0, follow="measured", spell=spell).attainment(10.0, 30.0) >= 0.99
 
 
 def _arms_used(outcomes: Outcomes, from_s: float, until_s: float) -> set[str]:

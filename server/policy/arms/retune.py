@@ -3,7 +3,7 @@
 A frozen state in and out: the live tuner and the simulator feed it every finished batch, shadow runs too.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import NamedTuple
@@ -198,7 +198,7 @@ def predicted_s(state: Known, arm: Arm, rows: int) -> float:
 def _faded(state: Known, now_s: float) -> tuple[Known, bool]:
     """(the state in which what is held against idle arms has faded up to now, whether the policy should be told)."""
     begin_s, half_s = IDLE_SLOS * state.slo_s, HALF_SLOS * state.slo_s
-    halvings: dict[Hashable, float] = {
+    halvings = {
         arm: (now_s - run.ended_s - begin_s) / half_s
         for arm, run in state.last.items()
         if now_s - run.ended_s > begin_s and drift.is_held_back(state.speed, arm)
@@ -206,7 +206,7 @@ def _faded(state: Known, now_s: float) -> tuple[Known, bool]:
     state = replace(state, fades_s=now_s + FADE_SLOS * state.slo_s)
     if not halvings:
         return state, False
-    state = replace(state, speed=drift.idling(state.speed, halvings))
+    state = replace(state, speed=drift.idling(state.speed, halvings.items()))
     return state, any(_is_news(state, arm) for arm in halvings)
 
 
