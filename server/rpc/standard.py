@@ -111,8 +111,8 @@ class Reflection:
             return
         request = parse(reflection_pb2.ServerReflectionRequest, message)
         no_context: Any = None  # the servicer reads nothing from it
-        responses: Any = self._servicer.ServerReflectionInfo(iter([request]), no_context)
-        for response in responses:
+        response: reflection_pb2.ServerReflectionResponse
+        for response in self._servicer.ServerReflectionInfo(iter([request]), no_context):
             call.send(response.SerializeToString())
 
 
