@@ -140,13 +140,13 @@ def _offer(config: pb.ModelConfig, slo: Slo, offer: RequestOffer) -> None:
     policy.default_timeout_microseconds = round(slo.latency_s * 1e6)
     policy.allow_timeout_override = True
     policy.max_queue_size = offer.max_waiting
-    told = {
+    parameters = {
         "slo_ms": f"{slo.latency_s * 1e3:g}",
         "min_accuracy": f"{slo.min_accuracy:g}",
         "queue_capacity": str(offer.capacity_rows),
         "max_batch_with_time": str(offer.max_batch_with_time),
     }
-    for key, value in told.items():
+    for key, value in parameters.items():
         config.parameters[key].string_value = value
 
 

@@ -17,11 +17,11 @@ from wire import control_pb2 as pb
 def frontier(served: ServedFamily) -> pb.GetFrontierResponse:
     """A GetFrontierResponse: the family's variants and its recent requests as they are now."""
     shares = served.metrics.shares()
-    told = [_standing(served, v, shares.get(v.name, 0.0)) for v in _all(served)]
-    told.sort(key=lambda one: (one.state != "serving", -one.accuracy))
+    variants = [_standing(served, v, shares.get(v.name, 0.0)) for v in _all(served)]
+    variants.sort(key=lambda one: (one.state != "serving", -one.accuracy))
     regions, window_s = served.metrics.regions()
     lately = [_region(one) for one in regions]
-    return pb.GetFrontierResponse(variants=told, regions=lately, window_s=window_s)
+    return pb.GetFrontierResponse(variants=variants, regions=lately, window_s=window_s)
 
 
 def standing(served: ServedFamily, name: str) -> pb.VariantStanding:
