@@ -56,20 +56,19 @@ class Describe:
         }
         return {_SERVICE + name: Handler(one) for name, one in functions.items()}
 
-    def _family(self, request: _Named) -> ServedFamily:
+    def _asked(self, request: _Named) -> tuple[ServedFamily, str | None]:
+        """The family, and the variant that its version pins, if it does."""
         served = None if request.name in self._unserved else self._families.get(request.name)
         if served is None:
             raise self._unserved.error(request.name, request.version)
-        served.checks.pinned(request.version)
-        return served
+        return served, served.checks.pinned(request.version)
 
     def _model_ready(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
         try:
-            served = self._family(request)
+            served, pinned = self._asked(request)
         except (UnknownModel, NotReady):
             return pb.ModelReadyResponse(ready=False)
         arms = served.dispatcher.arms
-        pinned = served.checks.pinned(request.version)
         return pb.ModelReadyResponse(ready=any(pinned in (None, arm.arm.variant) for arm in arms))
 
     def _server_metadata(self, _: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:
@@ -78,7 +77,7 @@ class Describe:
         )
 
     def _metadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
-        family = self._family(request).family
+        family = self._asked(request)[0].family
         response = pb.ModelMetadataResponse(
             name=family.name,
             versions=["1", *(v.name for v in family.variants)],
@@ -90,12 +89,11 @@ class Describe:
         return response
 
     def _config(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
-        served = self._family(request)
+        served, pinned = self._asked(request)
         family = served.family
         response = pb.ModelConfigResponse()
         config = response.config
         config.name, config.backend, config.platform = family.name, "gearshift", "gearshift"
-        pinned = served.checks.pinned(request.version)
         _offer(config, family.slo, offer_of(served, pinned))
         for specs, field in ((family.inputs, config.input), (family.outputs, config.output)):
             for spec in specs:
@@ -103,7 +101,7 @@ class Describe:
         return response
 
     def _statistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
-        served = [self._family(request)] if request.name else list(self._families.values())
+        served = [self._asked(request)[0]] if request.name else list(self._families.values())
         response = pb.ModelStatisticsResponse()
         for one in served:
             _fill(response.model_stats.add(name=one.family.name, version="1"), one.metrics.tally)

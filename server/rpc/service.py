@@ -209,10 +209,10 @@ class Service:
         deadline_s: float | None,
         origin: _Origin,
     ) -> Request:
-        self._intake.family(message.model_name)  # who asks for none is told that first
         try:
             return decode.request(message, arrival_s, deadline_s, origin)
         except RequestError:
+            self._intake.family(message.model_name)  # who asks for none is told that first
             self._intake.refused(message.model_name)
             raise
 
