@@ -33,8 +33,8 @@ def decode(line: bytes) -> Request:
 def encode(answer: Answer) -> dict[str, Any]:
     """{"id", "outputs": {name: nested lists}, "variant", "accuracy"}."""
     outputs, how = {n: a.tolist() for n, a in answer.outputs.items()}, answer.execution
-    told = {"variant": how.variant, "accuracy": how.accuracy} if how else {}
-    return {"id": answer.request.id, "outputs": outputs, **told}
+    execution = {"variant": how.variant, "accuracy": how.accuracy} if how else {}
+    return {"id": answer.request.id, "outputs": outputs, **execution}
 
 
 def converse(engine: Engine, client: socket.socket) -> None:

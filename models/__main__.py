@@ -25,7 +25,7 @@ from surroundings.folders import expanded
 if TYPE_CHECKING:
     from models.stems import Package
 
-_TOLD = ("data", "network", "selector", "units", "seed", "label_noise")
+_ORIGIN_SHOWN = ("data", "network", "selector", "units", "seed", "label_noise")
 """What `list` shows of a variant's origin."""
 
 
@@ -168,8 +168,8 @@ def _described(family: Family) -> str:
         rows.append(
             f"  {v.name:<26} {v.precision:<6} {100 * known.value:5.1f} %{margin}  {known.source}"
         )
-        if told := _provenance(v):
-            rows.append(f"    {told}")
+        if provenance := _provenance(v):
+            rows.append(f"    {provenance}")
     return "\n".join(rows)
 
 
@@ -185,8 +185,8 @@ def _described_package(package: "Package") -> str:
 def _provenance(variant: Variant) -> str:
     """`candidate; data digits, selector stale, seed 3`: what a variant is and the most telling of its origin."""
     origin: dict[str, object] = json.loads(variant.origin or "{}")
-    told = ", ".join(f"{key} {origin[key]}" for key in _TOLD if key in origin)
-    return "; ".join(part for part in ("candidate" * variant.candidate, told) if part)
+    origins = ", ".join(f"{key} {origin[key]}" for key in _ORIGIN_SHOWN if key in origin)
+    return "; ".join(part for part in ("candidate" * variant.candidate, origins) if part)
 
 
 def _verify(root: Path) -> int:

@@ -27,10 +27,10 @@ def main(argv: list[str]) -> int:
     """Exit code 0 after a drain, 2 with one message on stderr where it cannot start, 1 where a thread of it died."""
     options = vars(_parser().parse_args(argv))
     path = options.pop("config")
-    told: list[str] = []
+    notes: list[str] = []
     try:
-        config = read_config(path, os.environ, options, told.append)
-        code = _serve(config, told)
+        config = read_config(path, os.environ, options, notes.append)
+        code = _serve(config, notes)
     except BadConfiguration as error:
         print(f"gearshift serve: {error}", file=sys.stderr)
         code = 2
@@ -47,10 +47,10 @@ def _end_at_once_if_held(code: int) -> None:
         os._exit(code)
 
 
-def _serve(config: Config, told: list[str]) -> int:
+def _serve(config: Config, notes: list[str]) -> int:
     logging.basicConfig(level=config.server.log_level, stream=sys.stderr)
     logging.getLogger().handlers[0].setFormatter(_Escaping(_FORMAT))
-    for line in told:
+    for line in notes:
         _log.warning("%s", line)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core would log beside our own messages
     share_one_arena()
@@ -137,12 +137,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_flag(parser: argparse.ArgumentParser, key: Key) -> None:
     flag = "--" + key.flat.replace("_", "-")
-    told = key.about.text.replace("%", "%%")
+    text = key.about.text.replace("%", "%%")
     if key.kind is bool:
-        parser.add_argument(flag, action="store_true", default=None, help=told)
+        parser.add_argument(flag, action="store_true", default=None, help=text)
         return
     listed = " (comma-separated)" if isinstance(key.default, tuple) else ""
-    parser.add_argument(flag, help=told + listed)
+    parser.add_argument(flag, help=text + listed)
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ class Publication:
         try:
             yield
         except OSError as error:
-            told = "%s: published, but not all is tidied up (%s); the next publication does that"
-            _log.warning(told, self.folder, error)
+            text = "%s: published, but not all is tidied up (%s); the next publication does that"
+            _log.warning(text, self.folder, error)
 
     def set_aside(self, name: str) -> None:
         """Keep a copy of a file that is about to be replaced and that could not be kept as it is: NAME.old-DIGEST.

@@ -113,7 +113,9 @@ def _foreign(publication: Publication, present: Family) -> set[str]:
 def remove_variants(root: Path, family: str, names: Collection[str]) -> Family:
     """Take the variants called `names` out of the family; their files stay until the next publication.
 
-    Returns the family as it then is. Raises ArtifactError where a name is unknown or no variant would be left.
+    No command calls it: it is for programs that publish, such as one that keeps a sidecar's family small. It takes its
+    turn among publishers, as nobody can who edits the manifest. Returns the family as it then is. Raises ArtifactError
+    where a name is unknown or no variant would be left.
     """
     with sole_publisher(_existing(root, family)) as publication:
         present = load_family(root / family, verify=False)

@@ -35,14 +35,6 @@ def default_repository() -> Path:
     return cache_folder() / "models"
 
 
-def load_repository(root: Path, *, verify: bool = True) -> dict[str, Family]:
-    """Every family under `root` by name, in the order of their names. Raises ArtifactError.
-
-    Names starting with a dot and folders without `family.toml` are none.
-    """
-    return {f.name: load_family(f, verify=verify) for f in _folders(root) if _is_family(f)}
-
-
 @dataclass(frozen=True, slots=True)
 class Found:
     """A repository's families by name, and, by the name of their folder, why others cannot be had."""

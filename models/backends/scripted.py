@@ -54,8 +54,8 @@ class Script:
 
     def fails(self, run: int) -> bool:
         """Whether that run fails, whatever its input."""
-        told = run == self.fail_on_run or _within(run, self.fail_from_run, self.fail_until_run)
-        return told and self._troubled()
+        due = run == self.fail_on_run or _within(run, self.fail_from_run, self.fail_until_run)
+        return due and self._troubled()
 
     def _hangs(self, run: int) -> bool:
         if self.hang_on_run is None:
@@ -91,7 +91,7 @@ class ScriptedBackend:
         run = next(self._runs)
         fails = self._script.fails(run)
         self._sleep(self._script.takes_s(len(first), run))
-        self._fail_as_told(first, run if fails else None)
+        self._fail_as_scripted(first, run if fails else None)
         levels = _row_levels([inputs[spec.name] for spec in self._family.inputs])
         return {spec.name: _answer(spec, levels) for spec in self._family.outputs}
 
@@ -111,7 +111,7 @@ class ScriptedBackend:
                     f"expected {spec.datatype} {spec.shape}"
                 )
 
-    def _fail_as_told(self, first: NDArray[np.generic], failing_run: int | None) -> None:
+    def _fail_as_scripted(self, first: NDArray[np.generic], failing_run: int | None) -> None:
         if failing_run is not None:
             raise BackendError(f"{self._label} failed on run {failing_run}, as scripted")
         marker = self._script.fail_marker

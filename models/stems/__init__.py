@@ -1,19 +1,13 @@
 """Task packages: a base network cut into a shared stem, and the heads of tasks that branch from it."""
 
 from models.artifacts import ArtifactError
-from models.stems.cutting import cut, single_tensor_points
+from models.stems.cutting import cut
 from models.stems.graphs import CutError
 from models.stems.hashing import base_of, points_of, stem_hashes
 from models.stems.heads import Heads
 from models.stems.package import Base, Head, Package, Point, SharedTask
 from models.stems.stem import Stem
-from models.stems.store import (
-    add_tasks,
-    load_package,
-    look_through_packages,
-    publish_package,
-    remove_tasks,
-)
+from models.stems.store import load_package, look_through_packages, publish_package
 
 __all__ = [
     "ArtifactError",
@@ -25,14 +19,11 @@ __all__ = [
     "Point",
     "SharedTask",
     "Stem",
-    "add_tasks",
     "base_of",
     "cut",
     "load_package",
     "look_through_packages",
     "points_of",
     "publish_package",
-    "remove_tasks",
-    "single_tensor_points",
     "stem_hashes",
 ]

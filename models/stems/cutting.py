@@ -36,13 +36,6 @@ def check_points(model: onnx.ModelProto, tensors: Sequence[str]) -> Net:
     return net
 
 
-def single_tensor_points(model: onnx.ModelProto) -> tuple[str, ...]:
-    """The tensors where `model` may be cut, from its input to its output. Raises CutError."""
-    net = net_of(model)
-    made = (name for node in net.nodes for name in node.output if name)
-    return tuple(t for t in (net.source, *made) if t in net.varying and not _crossing(net, t))
-
-
 def shape_of(model: onnx.ModelProto, tensor: str) -> tuple[int, ...]:
     """The shape of one frame's `tensor`, without the batch. Raises CutError where it is not fixed, or the batch is."""
     return _shape(_value(onnx.shape_inference.infer_shapes(model), tensor))

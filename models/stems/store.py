@@ -1,11 +1,11 @@
-"""Task packages on disk: read and verified, published whole, tasks added, upgraded and taken out.
+"""Task packages on disk: read and verified, published whole.
 
 `tasks.toml` is the commit point, as `family.toml` is a family's: artefacts are named after their content and written
 first, then `tasks.toml` is replaced in one step. A kill at any moment leaves the old package or the new one, whole.
 """
 
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,42 +98,8 @@ def publish_package(root: Path, package: Package, files: Files) -> Package:
         return _commit(publication, package, files)
 
 
-def add_tasks(root: Path, base: str, tasks: Sequence[SharedTask], files: Files) -> Package:
-    """Add `tasks` to the package of the base of that name; one that is there already is upgraded: replaced whole.
-
-    `files` has a head for every (task, frozen). Returns the package as it then is. Raises as `publish_package`.
-    """
-    with sole_publisher(_existing(root, base)) as publication:
-        present = load_package(root / base, verify=False)
-        new = {t.name for t in tasks}
-        kept = [t for t in present.tasks if t.name not in new]
-        package = replace(present, tasks=(*kept, *tasks))
-        _check_files(package, set(_heads_of(tasks)), files)
-        return _commit(publication, package, files)
-
-
-def remove_tasks(root: Path, base: str, names: Collection[str]) -> Package:
-    """Take the tasks called `names` out of the package; their files stay until the next publication.
-
-    Returns the package as it then is: one without tasks is still a package. Raises ArtifactError for an unknown task.
-    """
-    with sole_publisher(_existing(root, base)) as publication:
-        present = load_package(root / base, verify=False)
-        known = [t.name for t in present.tasks]
-        if unknown := sorted(set(names) - set(known)):
-            raise ArtifactError(f"package {base} has no task {unknown[0]!r}; it has {known}")
-        kept = tuple(t for t in present.tasks if t.name not in names)
-        return _commit(publication, replace(present, tasks=kept), {})
-
-
 def _heads_of(tasks: Sequence[SharedTask]) -> list[tuple[str, int]]:
     return [(task.name, head.frozen) for task in tasks for head in task.heads]
-
-
-def _existing(root: Path, base: str) -> Path:
-    """The package's folder; one that has none is not made by looking for it."""
-    load_package(root / base, verify=False)
-    return root / base
 
 
 def _check_files(package: Package, wanted: set[str | tuple[str, int]], files: Files) -> None:
@@ -145,14 +111,13 @@ def _check_files(package: Package, wanted: set[str | tuple[str, int]], files: Fi
 
 
 def _commit(publication: Publication, package: Package, files: Files) -> Package:
-    """Write the artefacts in `files`, then `tasks.toml`. Other artefacts are in place. Needs the lock."""
+    """Write the artefacts in `files`, then `tasks.toml`. Needs the lock."""
     folder = publication.folder
     replaced = named_in(folder)
     base = package.base
-    if base.name in files:
-        check_base(base, network_at(files[base.name]))
-        placed = publication.place(base.name, files[base.name])
-        base = replace(base, artifact=placed.file, sha256=placed.sha256)
+    check_base(base, network_at(files[base.name]))
+    placed = publication.place(base.name, files[base.name])
+    base = replace(base, artifact=placed.file, sha256=placed.sha256)
     tasks = tuple(_placed(publication, package, t, files) for t in package.tasks)
     published = replace(package, base=base, tasks=tasks)
     present = text_of(folder / TASKS_MANIFEST)
@@ -190,9 +155,7 @@ def _placed(
         )
 
     def of(head: Head) -> Head:
-        source = files.get((task.name, head.frozen))
-        if source is None:
-            return head
+        source = files[task.name, head.frozen]
         check_head(package.base, task.name, head, network_at(source))
         placed = publication.place(f"{task.name}-{head.frozen}", source)
         return replace(head, artifact=placed.file, sha256=placed.sha256)

@@ -10,7 +10,7 @@ class CoresChanged:
     before: int
     after: int
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"usable cores (affinity, cpuset and CPU quota): {self.before} -> {self.after}"
 
@@ -22,7 +22,7 @@ class CoresMoved:
     before: frozenset[int]
     after: frozenset[int]
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"moved to other CPUs: {_listed(self.before)} -> {_listed(self.after)}"
 
@@ -34,7 +34,7 @@ class QuotaChanged:
     before: float | None
     after: float | None
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"CPU quota: {_cores(self.before)} -> {_cores(self.after)}"
 
@@ -44,13 +44,13 @@ class Throttled:
     """Share of the CPU time this process asked for that its CPU quota withheld: work takes 1/(1 - share) as long.
 
     Where other processes share the quota, `share` counts what was withheld from them too. `before` is what was last
-    told, 0 in calm times; below the bar, `share` says that it is over.
+    reported, 0 in calm times; below the bar, `share` says that it is over.
     """
 
     share: float
     before: float = 0.0
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"CPU time withheld by the quota: {_moved(self)} of what the server asks for"
 
@@ -62,7 +62,7 @@ class Steal:
     share: float
     before: float = 0.0
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"CPU time stolen by the hypervisor: {_moved(self)} of the server's cores"
 
@@ -74,7 +74,7 @@ class Neighbour:
     share: float
     before: float = 0.0
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"CPU time used by other processes: {_moved(self)} of the server's cores"
 
@@ -91,7 +91,7 @@ class ClockChanged:
         """After over before."""
         return self.after_hz / self.before_hz
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"CPU clock under load: {_ghz(self.before_hz)} -> {_ghz(self.after_hz)} ({self.factor:.0%})"
 
@@ -103,7 +103,7 @@ class ClockCapChanged:
     before_hz: float
     after_hz: float
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"CPU clock limit: {_ghz(self.before_hz)} -> {_ghz(self.after_hz)}"
 
@@ -115,7 +115,7 @@ class MemoryLimitChanged:
     before_bytes: int
     after_bytes: int
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"memory limit: {_gib(self.before_bytes)} -> {_gib(self.after_bytes)}"
 
@@ -126,7 +126,7 @@ class DeviceLost:
 
     uuid: str
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"GPU {self.uuid}: present -> lost"
 
@@ -137,20 +137,20 @@ class DeviceBack:
 
     uuid: str
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"GPU {self.uuid}: absent -> present"
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceThrottled:
-    """Why a GPU's clock is held down: `reasons` now, none when that is over; `before` is what was last told."""
+    """Why a GPU's clock is held down: `reasons` now, none when that is over; `before` is what was last reported."""
 
     uuid: str
     reasons: frozenset[str]
     before: frozenset[str] = frozenset()
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What, from and to."""
         return f"GPU {self.uuid}, clock held down by: {_reasons(self.before)} -> {_reasons(self.reasons)}"
 
@@ -169,7 +169,7 @@ class DeviceErrors:
         """All of them."""
         return self.memory_errors + self.xids
 
-    def told(self) -> str:
+    def line(self) -> str:
         """What happened how often."""
         last = "" if self.last_xid is None else f" (the last: XID {self.last_xid})"
         return (

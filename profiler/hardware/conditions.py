@@ -83,9 +83,9 @@ def compare(before: Reading, after: Reading) -> tuple[Change, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What was last told of one thing, and how many looks in a row have disagreed with it."""
+    """What was last reported of one thing, and how many looks in a row have disagreed with it."""
 
-    told: float = 0.0
+    reported: float = 0.0
     looks: int = 0
 
 
@@ -129,17 +129,17 @@ def _looked(
 ) -> tuple[State, tuple[Change, ...]]:
     """The end of one look: shares, clock and reasons are weighed, and the next look begins."""
     gates: list[Gate] = []
-    told = list(limits)
+    changes = list(limits)
     for gate, (kind, bars, share_of) in zip(state.shares, SHARES, strict=True):
-        after, share = _share_told(gate, bars, share_of(state.began, reading))
+        after, share = _share_due(gate, bars, share_of(state.began, reading))
         gates.append(after)
-        told += [kind(share, gate.told)] if share is not None else []
-    clock, clock_told = _clock_told(state.clock, _busy_clock_hz(state.began, reading))
-    reasons, reasons_told = _reasons_told(state.reasons, reading.gpus)
+        changes += [kind(share, gate.reported)] if share is not None else []
+    clock, clock_changes = _clock_due(state.clock, _busy_clock_hz(state.began, reading))
+    reasons, reasons_changes = _reasons_due(state.reasons, reading.gpus)
     return State(reading, reading, tuple(gates), clock, reasons), (
-        *told,
-        *clock_told,
-        *reasons_told,
+        *changes,
+        *clock_changes,
+        *reasons_changes,
     )
 
 
@@ -183,36 +183,36 @@ def _reasons(before: Reading, after: Reading) -> list[DeviceThrottled]:
     return [DeviceThrottled(g.uuid, g.slowed_by, was[g.uuid]) for g in changed]
 
 
-def _share_told(gate: Gate, bars: Bars, share: float | None) -> tuple[Gate, float | None]:
+def _share_due(gate: Gate, bars: Bars, share: float | None) -> tuple[Gate, float | None]:
     """The gate after one look, and the share if it is to be told."""
     if share is None:
         return replace(gate, looks=0), None
-    is_over = gate.told > 0.0 and share < bars.off
-    moved = abs(share - gate.told) >= MOVED_SHARE
-    differs = is_over or moved if gate.told > 0.0 else share >= bars.on
-    if not _agreed(gate.looks, differs=differs, better=share < gate.told):
+    is_over = gate.reported > 0.0 and share < bars.off
+    moved = abs(share - gate.reported) >= MOVED_SHARE
+    differs = is_over or moved if gate.reported > 0.0 else share >= bars.on
+    if not _agreed(gate.looks, differs=differs, better=share < gate.reported):
         return replace(gate, looks=gate.looks + 1 if differs else 0), None
     return Gate(0.0 if share < bars.off else share), share
 
 
-def _clock_told(gate: Gate, now_hz: float | None) -> tuple[Gate, tuple[Change, ...]]:
+def _clock_due(gate: Gate, now_hz: float | None) -> tuple[Gate, tuple[Change, ...]]:
     if not now_hz:
         return gate, ()
-    if not gate.told:
+    if not gate.reported:
         return Gate(now_hz), ()
-    differs = _clock_moved(gate.told, now_hz)
-    if not _agreed(gate.looks, differs=differs, better=now_hz > gate.told):
+    differs = _clock_moved(gate.reported, now_hz)
+    if not _agreed(gate.looks, differs=differs, better=now_hz > gate.reported):
         return replace(gate, looks=gate.looks + 1 if differs else 0), ()
-    return Gate(now_hz), (ClockChanged(gate.told, now_hz),)
+    return Gate(now_hz), (ClockChanged(gate.reported, now_hz),)
 
 
-def _reasons_told(
-    told: Mapping[str, tuple[frozenset[str], int]], gpus: Iterable[GpuReading]
+def _reasons_due(
+    reported: Mapping[str, tuple[frozenset[str], int]], gpus: Iterable[GpuReading]
 ) -> tuple[dict[str, tuple[frozenset[str], int]], list[DeviceThrottled]]:
-    after: dict[str, tuple[frozenset[str], int]] = dict(told)
+    after: dict[str, tuple[frozenset[str], int]] = dict(reported)
     changes: list[DeviceThrottled] = []
     for gpu in gpus:
-        reasons, looks = told.get(gpu.uuid, (frozenset[str](), 0))
+        reasons, looks = reported.get(gpu.uuid, (frozenset[str](), 0))
         differs = gpu.slowed_by != reasons
         if _agreed(looks, differs=differs, better=gpu.slowed_by < reasons):
             after[gpu.uuid] = (gpu.slowed_by, 0)

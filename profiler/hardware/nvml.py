@@ -54,7 +54,7 @@ class PyNvml:
 
     def facts(self) -> tuple[Gpu, ...]:
         """What lasts about each GPU that answers."""
-        driver = _text(self._told(self._nvml.nvmlSystemGetDriverVersion))
+        driver = _text(self._answer(self._nvml.nvmlSystemGetDriverVersion))
         found = (self._facts(uuid, handle, driver) for uuid, handle in self._handles.items())
         return tuple(gpu for gpu in found if gpu is not None)
 
@@ -112,7 +112,7 @@ class PyNvml:
                 raise _Lost from error
             return None
 
-    def _told(self, function: Any, *arguments: Any) -> Any:
+    def _answer(self, function: Any, *arguments: Any) -> Any:
         """Like `_ask`, and None too when NVML has lost the GPU."""
         try:
             return function(*arguments)
@@ -122,14 +122,14 @@ class PyNvml:
     def _find(self) -> None:
         """Handles by uuid of the GPUs there are now; their critical events are queued from here on."""
         nvml = self._nvml
-        count = self._told(nvml.nvmlDeviceGetCount) or 0
-        handles = [self._told(nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
-        uuids = [(self._told(nvml.nvmlDeviceGetUUID, h), h) for h in handles if h is not None]
+        count = self._answer(nvml.nvmlDeviceGetCount) or 0
+        handles = [self._answer(nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
+        uuids = [(self._answer(nvml.nvmlDeviceGetUUID, h), h) for h in handles if h is not None]
         self._handles = {_text(uuid): handle for uuid, handle in uuids if uuid is not None}
         self._known |= self._handles.keys()
-        self._events = self._told(nvml.nvmlEventSetCreate)
+        self._events = self._answer(nvml.nvmlEventSetCreate)
         for handle in self._handles.values() if self._events is not None else ():
-            self._told(
+            self._answer(
                 nvml.nvmlDeviceRegisterEvents,
                 handle,
                 nvml.nvmlEventTypeXidCriticalError,
@@ -138,17 +138,17 @@ class PyNvml:
 
     def _start_again(self) -> None:
         if self._events is not None:
-            self._told(self._nvml.nvmlEventSetFree, self._events)
-        self._told(self._nvml.nvmlShutdown)
-        self._told(self._nvml.nvmlInit)
+            self._answer(self._nvml.nvmlEventSetFree, self._events)
+        self._answer(self._nvml.nvmlShutdown)
+        self._answer(self._nvml.nvmlInit)
         self._find()
 
     def _take_events(self) -> None:
         for _ in range(_EVENTS_A_READING if self._events is not None else 0):
-            event = self._told(self._nvml.nvmlEventSetWait, self._events, 0)
+            event = self._answer(self._nvml.nvmlEventSetWait, self._events, 0)
             if event is None:  # NVML's word for an empty queue is an error: time-out
                 return
-            uuid = _text(self._told(self._nvml.nvmlDeviceGetUUID, event.device) or "")
+            uuid = _text(self._answer(self._nvml.nvmlDeviceGetUUID, event.device) or "")
             self._xids[uuid] += 1
             self._last_xid[uuid] = int(event.eventData)
 

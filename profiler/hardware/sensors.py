@@ -98,8 +98,8 @@ def _clock(root: Path, cpus: frozenset[int]) -> Clock:
 
 
 def _memory(root: Path, groups: Cgroups) -> Memory:
-    told = numbers(text(root / "proc/meminfo"))
-    machine = [told[name] * 1024 if name in told else None for name in ("MemTotal", "MemAvailable")]
+    kib = numbers(text(root / "proc/meminfo"))
+    machine = [kib[name] * 1024 if name in kib else None for name in ("MemTotal", "MemAvailable")]
     limits = (machine[0], cgroups.memory_limit_bytes(groups))
     left = (machine[1], cgroups.memory_left_bytes(groups))
     return Memory(
@@ -107,9 +107,9 @@ def _memory(root: Path, groups: Cgroups) -> Memory:
     )
 
 
-def _mean(numbers_told: Iterable[float | None]) -> float | None:
-    told = [number for number in numbers_told if number is not None]
-    return sum(told) / len(told) if told else None
+def _mean(readings: Iterable[float | None]) -> float | None:
+    known = [number for number in readings if number is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _float(word: str | None) -> float | None:

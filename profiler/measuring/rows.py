@@ -94,15 +94,15 @@ class SampleRows:
         raise SampleError(self._words(reason))
 
     def _refused(self, run: Callable[[Tensors], Tensors | None], limit: int) -> str | None:
-        told: list[bool] = []
+        usable: list[bool] = []
         for index, row in enumerate(single(self._pool(limit))):
             try:
                 outputs = run(row)
             except (BackendError, MemoryError) as error:
                 return f"row {index}: {error or type(error).__name__}"
-            told.append(not (_holds_nan(row) and _holds_nan(outputs or {})))
-        if self.published is not None and any(told) and not all(told):
-            self.published = self._without(self.published, np.array(told))
+            usable.append(not (_holds_nan(row) and _holds_nan(outputs or {})))
+        if self.published is not None and any(usable) and not all(usable):
+            self.published = self._without(self.published, np.array(usable))
         return None
 
     def _without(self, published: Published, kept: NDArray[np.bool_]) -> Published:
@@ -141,8 +141,8 @@ def sample_rows(folder: Path, family: Family, most: int = MOST_HELD) -> SampleRo
     try:
         published = read_samples(path, family, most)
     except Exception as error:  # noqa: BLE001 - parsers of headers and archives raise anything
-        told = "%s: %s is left out: %s; rows are made from the signature instead"
-        _log.warning(told, family.name, path, words(error))
+        text = "%s: %s is left out: %s; rows are made from the signature instead"
+        _log.warning(text, family.name, path, words(error))
         return SampleRows(family, most=most)
     if lost := sum(map(_holds_nan, single(published.inputs))):
         text = "%s: %s holds NaN in %d of %d rows; those that the model answers with NaN tell nothing of it"

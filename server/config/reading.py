@@ -66,8 +66,8 @@ def read_config(
                 values[key] = found[0]
             (overridden if key in later else problems).extend(wrong)
     if problems:
-        told = "\n".join(f"  - {p}" for p in (*problems, *overridden))
-        raise BadConfiguration(f"bad configuration:\n{told}")
+        listed = "\n".join(f"  - {p}" for p in (*problems, *overridden))
+        raise BadConfiguration(f"bad configuration:\n{listed}")
     for problem in overridden:
         tell(f"{problem}; it is overridden and not used")
     return _config(values)

@@ -23,13 +23,13 @@ class RowBounds:
 
     def max_batch(self, variant: str | None = None) -> int:
         """Rows that a request may have which asks for no SLO: answered in time, all outputs in one message."""
-        told = self._told(variant, 0.0 if variant else None)
-        return self._answerable((told.usual or min(1, told.most)) if told else 0)
+        offer = self._offer(variant, 0.0 if variant else None)
+        return self._answerable((offer.usual or min(1, offer.most)) if offer else 0)
 
     def max_batch_with_time(self, variant: str | None = None) -> int:
         """The same of a request that asks for an SLO as long as it takes."""
-        told = self._told(variant, 0.0 if variant else None)
-        return self._answerable(told.most if told else 0)
+        offer = self._offer(variant, 0.0 if variant else None)
+        return self._answerable(offer.most if offer else 0)
 
     def max_waiting(self) -> int:
         """Requests of one row without an SLO of their own that may wait before another is refused; 0: not known."""
@@ -39,14 +39,14 @@ class RowBounds:
         """Raises BadInput for more rows than can be answered, where that is no matter of a slow moment."""
         if rows == 1 or self.offers is None:
             return
-        told = self._told(demand.variant, demand.slo.min_accuracy)
-        if told is None or not told.most:
+        offer = self._offer(demand.variant, demand.slo.min_accuracy)
+        if offer is None or not offer.most:
             return  # nothing runs it now: admission says why
-        if demand.slo.latency_s != self.offers.slo.latency_s or not told.hoped:
-            if rows > told.most:
-                raise self.too_many(rows, told.most)
-        elif rows > told.hoped:
-            raise self.too_many(rows, told.usual, _more(told, self.offers))
+        if demand.slo.latency_s != self.offers.slo.latency_s or not offer.hoped:
+            if rows > offer.most:
+                raise self.too_many(rows, offer.most)
+        elif rows > offer.hoped:
+            raise self.too_many(rows, offer.usual, _more(offer, self.offers))
 
     def too_many(self, rows: int, most: int | None = None, more: str = "") -> BadInput:
         """What to say of so many rows, in Triton's words."""
@@ -65,7 +65,7 @@ class RowBounds:
             most = min(most, self.offers.capacity_rows)
         return max(1, min(rows or most, self._carried_rows))
 
-    def _told(self, variant: str | None, least: float | None) -> Offer | None:
+    def _offer(self, variant: str | None, least: float | None) -> Offer | None:
         offers = self.offers
         if offers is None:
             return None
@@ -73,9 +73,9 @@ class RowBounds:
         return offers.plain() if plain else offers.of(variant, least or 0.0)
 
 
-def _more(told: Offer, offers: Offers) -> str:
-    if told.most <= told.usual:
+def _more(offer: Offer, offers: Offers) -> str:
+    if offer.most <= offer.usual:
         return ""
     return (
-        f"; up to {told.most} with a longer slo_ms than the model's {offers.slo.latency_s * 1e3:g}"
+        f"; up to {offer.most} with a longer slo_ms than the model's {offers.slo.latency_s * 1e3:g}"
     )

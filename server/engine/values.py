@@ -152,7 +152,7 @@ class Request:
     client: Hashable = None
     trace: str = ""
     release: Callable[[], object] | None = None
-    origin: object = None
+    origin: Any = None
 
 
 @dataclass(frozen=True, slots=True)

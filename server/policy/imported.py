@@ -48,21 +48,21 @@ def _module(path: str) -> object:
     except (Exception, SystemExit) as error:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{path}.".startswith(f"{missing}."):
-            told = f"there is no module {path} on Python's path or in the current directory"
-            raise NoSuchModule(told) from None
-        raise ValueError(f"module {path} cannot be imported: {_told(error)}") from error
+            text = f"there is no module {path} on Python's path or in the current directory"
+            raise NoSuchModule(text) from None
+        raise ValueError(f"module {path} cannot be imported: {_words(error)}") from error
 
 
 def _built(name: str, factory: Callable[..., object], arms: Sequence[ArmProfile]) -> Policy:
     try:
         policy = factory(arms)
     except Exception as error:
-        raise ValueError(f"policy {name} raised when it was built: {_told(error)}") from error
+        raise ValueError(f"policy {name} raised when it was built: {_words(error)}") from error
     if callable(policy):
         return cast(Policy, policy)
     kind = type(policy).__name__
     raise ValueError(f"{name} built no policy: what it returned is of type {kind}")
 
 
-def _told(error: BaseException) -> str:
+def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

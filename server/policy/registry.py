@@ -57,8 +57,8 @@ def policy(name: str) -> PolicyFactory:
     try:
         return imported(name)
     except NoSuchModule as error:
-        told = f"unknown policy {name!r}: {error}; known: {', '.join(names())}"
-        raise ValueError(told) from None
+        text = f"unknown policy {name!r}: {error}; known: {', '.join(names())}"
+        raise ValueError(text) from None
 
 
 def names(arms: Sequence[ArmProfile] | None = None) -> tuple[str, ...]:

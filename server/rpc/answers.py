@@ -1,9 +1,9 @@
 """Answers -> response bytes. What a batch's answers share is encoded once: concatenated protobuf messages merge."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from models.catalog import Family, TensorSpec
@@ -15,20 +15,20 @@ _PIECE = 1 << 14
 """Elements that are converted at a time."""
 
 
-def _tag(message: Any, field: str) -> bytes:
+def _tag(message: type[Message], field: str) -> bytes:
     """What a length-delimited field begins with."""
     return varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | 2)
 
 
 def _final() -> bytes:
-    response: Any = pb.ModelInferResponse()
+    response = pb.ModelInferResponse()
     response.parameters["triton_final_response"].bool_param = True
     return response.SerializeToString()
 
 
 def shared(family: Family, execution: Execution, outputs: Sequence[TensorSpec], rows: int) -> bytes:
     """What all answers computed alike, with these outputs and this many rows, have in common."""
-    response: Any = pb.ModelInferResponse(model_name=family.name, model_version="1")
+    response = pb.ModelInferResponse(model_name=family.name, model_version="1")
     parameters = response.parameters
     parameters["variant"].string_param = execution.variant
     parameters["precision"].string_param = execution.precision
@@ -51,9 +51,9 @@ def whole(
     The outputs are copied once, into the message: protobuf would copy them three times, and gives the memory of large
     messages back to the system each time, at a price that every thread pays.
     """
-    response: Any = pb.ModelInferResponse(id=request_id)
+    response = pb.ModelInferResponse(id=request_id)
     response.parameters["queue_ms"].double_param = queue_s * 1e3
-    parts: list[Any] = [common, response.SerializeToString()]
+    parts: list[bytes | memoryview] = [common, response.SerializeToString()]
     for array in arrays:
         parts += (_RAW_OUTPUT, varint(array.nbytes), np.ascontiguousarray(array).data)
     return b"".join(parts)
@@ -76,7 +76,7 @@ def varint(value: int) -> bytes:
 
 def typed(message: bytes, arrays: list[NDArray[np.generic]]) -> bytes:
     """The same response with typed contents in place of raw ones, for a request that came that way."""
-    response: Any = pb.ModelInferResponse.FromString(message)
+    response = pb.ModelInferResponse.FromString(message)
     fields = [BY_DTYPE[array.dtype.name].field for array in arrays]
     if not all(fields):
         return message  # FP16 has no typed field: raw is the only way

@@ -5,9 +5,10 @@ Nothing is made of entries that nobody asks for: a message may claim to have tho
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import TypeVar, overload
 
 import numpy as np
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from models.catalog import TensorSpec
@@ -15,9 +16,14 @@ from models.datatypes import DATATYPES
 from server.engine.values import Buffer, Contents, Request, Scalar, Tensor, Values
 from server.errors import BadInput, Unsupported
 from server.texts import shown
+from wire import inference_pb2 as pb
+
+_Message = TypeVar("_Message", bound=Message)
+_InputTensor = pb.ModelInferRequest.InferInputTensor
+_OutputTensor = pb.ModelInferRequest.InferRequestedOutputTensor
 
 
-def parse(message_type: Any, data: bytes) -> Any:
+def parse(message_type: type[_Message], data: bytes) -> _Message:
     """The protobuf message in `data`. Raises BadInput for bytes that are none (garbage, non-UTF-8 names)."""
     try:
         return message_type.FromString(data)
@@ -25,7 +31,9 @@ def parse(message_type: Any, data: bytes) -> Any:
         raise BadInput(f"cannot parse {message_type.DESCRIPTOR.name}: {error}") from error
 
 
-def request(message: Any, arrival_s: float, deadline_s: float | None, origin: object) -> Request:
+def request(
+    message: pb.ModelInferRequest, arrival_s: float, deadline_s: float | None, origin: object
+) -> Request:
     """The request in plain values. Raises BadInput or Unsupported."""
     tensors, raw = message.inputs, message.raw_input_contents
     if raw and len(raw) != len(tensors):
@@ -50,7 +58,7 @@ def request(message: Any, arrival_s: float, deadline_s: float | None, origin: ob
 class Parameters(Mapping[str, Scalar | None]):
     """A message's parameters, read when asked for; None where one has no value."""
 
-    def __init__(self, message: Any) -> None:
+    def __init__(self, message: Mapping[str, pb.InferParameter]) -> None:
         self._message = message
 
     def __getitem__(self, key: str) -> Scalar | None:
@@ -71,7 +79,7 @@ class Parameters(Mapping[str, Scalar | None]):
 
 
 class _Inputs(Sequence[Tensor]):
-    def __init__(self, tensors: Any, raw: Any) -> None:
+    def __init__(self, tensors: Sequence[_InputTensor], raw: Sequence[bytes]) -> None:
         self._tensors, self._raw = tensors, raw
 
     @overload
@@ -88,7 +96,7 @@ class _Inputs(Sequence[Tensor]):
 
 
 class _Outputs(Sequence[str]):
-    def __init__(self, outputs: Any) -> None:
+    def __init__(self, outputs: Sequence[_OutputTensor]) -> None:
         self._outputs = outputs
 
     @overload
@@ -111,7 +119,7 @@ class _Outputs(Sequence[str]):
 class _Typed:
     """Typed contents: the one field that belongs to the datatype."""
 
-    message: Any
+    message: pb.InferTensorContents
 
     def array(self, spec: TensorSpec, elements: int, model: str) -> NDArray[np.generic]:
         where = f"input '{spec.name}' for model '{model}'"
@@ -138,19 +146,19 @@ class _Twice:
         )
 
 
-def _tensor(message: Any, raw: bytes | None) -> Tensor:
+def _tensor(message: _InputTensor, raw: bytes | None) -> Tensor:
     if message.parameters:
         _check_parameters(message)
     return Tensor(message.name, message.datatype, message.shape, _contents(message, raw))
 
 
-def _contents(message: Any, raw: bytes | None) -> Contents:
+def _contents(message: _InputTensor, raw: bytes | None) -> Contents:
     if raw is None:
         return _Typed(message.contents)
     return _Twice() if message.HasField("contents") else Buffer(raw)
 
 
-def _check_parameters(tensor: Any) -> None:
+def _check_parameters(tensor: _InputTensor | _OutputTensor) -> None:
     for key in ("shared_memory_region", "classification"):
         if key in tensor.parameters:
             raise Unsupported(

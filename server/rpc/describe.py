@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Protocol, TypeVar
+
+from google.protobuf.message import Message
 
 from models.catalog import Slo, TensorSpec
 from server.engine.description import RequestOffer, described, offer_of
@@ -18,6 +20,15 @@ from wire import inference_pb2 as pb
 _SERVICE = "/inference.GRPCInferenceService/"
 _EXTENSIONS = ("model_configuration", "model_repository(index)", "statistics", "parameters")
 
+_Request = TypeVar("_Request", bound=Message)
+
+
+class _Named(Protocol):
+    """A request about one model."""
+
+    name: str
+    version: str
+
 
 class Describe:
     """Answers from the families as they are now."""
@@ -31,45 +42,43 @@ class Describe:
 
     def handlers(self) -> dict[str, Handler]:
         """Method path -> handler."""
-        answers: dict[str, tuple[Any, Callable[[Any], Any]]] = {
-            "ServerLive": (pb.ServerLiveRequest, lambda _: pb.ServerLiveResponse(live=True)),
-            "ServerReady": (
-                pb.ServerReadyRequest,
-                lambda _: pb.ServerReadyResponse(ready=self._ready()),
+        functions = {
+            "ServerLive": _unary(pb.ServerLiveRequest, lambda _: pb.ServerLiveResponse(live=True)),
+            "ServerReady": _unary(
+                pb.ServerReadyRequest, lambda _: pb.ServerReadyResponse(ready=self._ready())
             ),
-            "ModelReady": (pb.ModelReadyRequest, self._model_ready),
-            "ServerMetadata": (pb.ServerMetadataRequest, self._server_metadata),
-            "ModelMetadata": (pb.ModelMetadataRequest, self._metadata),
-            "ModelConfig": (pb.ModelConfigRequest, self._config),
-            "ModelStatistics": (pb.ModelStatisticsRequest, self._statistics),
-            "RepositoryIndex": (pb.RepositoryIndexRequest, self._index),
+            "ModelReady": _unary(pb.ModelReadyRequest, self._model_ready),
+            "ServerMetadata": _unary(pb.ServerMetadataRequest, self._server_metadata),
+            "ModelMetadata": _unary(pb.ModelMetadataRequest, self._metadata),
+            "ModelConfig": _unary(pb.ModelConfigRequest, self._config),
+            "ModelStatistics": _unary(pb.ModelStatisticsRequest, self._statistics),
+            "RepositoryIndex": _unary(pb.RepositoryIndexRequest, self._index),
         }
-        return {_SERVICE + name: Handler(_unary(*answer)) for name, answer in answers.items()}
+        return {_SERVICE + name: Handler(one) for name, one in functions.items()}
 
-    def _family(self, request: Any) -> ServedFamily:
+    def _asked(self, request: _Named) -> tuple[ServedFamily, str | None]:
+        """The family, and the variant that its version pins, if it does."""
         served = None if request.name in self._unserved else self._families.get(request.name)
         if served is None:
             raise self._unserved.error(request.name, request.version)
-        served.checks.pinned(request.version)
-        return served
+        return served, served.checks.pinned(request.version)
 
-    def _model_ready(self, request: Any) -> Any:
+    def _model_ready(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
         try:
-            served = self._family(request)
+            served, pinned = self._asked(request)
         except (UnknownModel, NotReady):
             return pb.ModelReadyResponse(ready=False)
         arms = served.dispatcher.arms
-        pinned = served.checks.pinned(request.version)
         return pb.ModelReadyResponse(ready=any(pinned in (None, arm.arm.variant) for arm in arms))
 
-    def _server_metadata(self, _: Any) -> Any:
+    def _server_metadata(self, _: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:
         return pb.ServerMetadataResponse(
             name="gearshift", version=version("gearshift"), extensions=_EXTENSIONS
         )
 
-    def _metadata(self, request: Any) -> Any:
-        family = self._family(request).family
-        response: Any = pb.ModelMetadataResponse(
+    def _metadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
+        family = self._asked(request)[0].family
+        response = pb.ModelMetadataResponse(
             name=family.name,
             versions=["1", *(v.name for v in family.variants)],
             platform="gearshift",
@@ -79,32 +88,31 @@ class Describe:
                 field.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
         return response
 
-    def _config(self, request: Any) -> Any:
-        served = self._family(request)
+    def _config(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
+        served, pinned = self._asked(request)
         family = served.family
-        response: Any = pb.ModelConfigResponse()
+        response = pb.ModelConfigResponse()
         config = response.config
         config.name, config.backend, config.platform = family.name, "gearshift", "gearshift"
-        pinned = served.checks.pinned(request.version)
         _offer(config, family.slo, offer_of(served, pinned))
         for specs, field in ((family.inputs, config.input), (family.outputs, config.output)):
             for spec in specs:
                 field.add(name=spec.name, data_type=_data_type(spec), dims=spec.shape[1:])
         return response
 
-    def _statistics(self, request: Any) -> Any:
-        served = [self._family(request)] if request.name else list(self._families.values())
-        response: Any = pb.ModelStatisticsResponse()
+    def _statistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
+        served = [self._asked(request)[0]] if request.name else list(self._families.values())
+        response = pb.ModelStatisticsResponse()
         for one in served:
             _fill(response.model_stats.add(name=one.family.name, version="1"), one.metrics.tally)
         return response
 
-    def _index(self, request: Any) -> Any:
+    def _index(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
         if request.repository_name:
             raise Unsupported(
                 f"repository '{shown(request.repository_name)}' is not known; leave the name empty"
             )
-        response: Any = pb.RepositoryIndexResponse()
+        response = pb.RepositoryIndexResponse()
         for one in described(self._families, self._unserved):
             if one.state == "ready" or not request.ready:
                 response.models.add(
@@ -113,14 +121,16 @@ class Describe:
         return response
 
 
-def _unary(request_type: Any, answer: Callable[[Any], Any]) -> Callable[[Call, bytes | None], None]:
+def _unary(
+    request_type: type[_Request], answer: Callable[[_Request], Message]
+) -> Callable[[Call, bytes | None], None]:
     def function(call: Call, data: bytes | None) -> None:
         call.reply(answer(parse(request_type, data or b"")).SerializeToString())
 
     return function
 
 
-def _offer(config: Any, slo: Slo, offer: RequestOffer) -> None:
+def _offer(config: pb.ModelConfig, slo: Slo, offer: RequestOffer) -> None:
     """What becomes of requests that ask for no SLO: until when they are answered, and how many may wait."""
     config.max_batch_size = offer.max_batch
     policy = config.dynamic_batching.default_queue_policy
@@ -128,21 +138,21 @@ def _offer(config: Any, slo: Slo, offer: RequestOffer) -> None:
     policy.default_timeout_microseconds = round(slo.latency_s * 1e6)
     policy.allow_timeout_override = True
     policy.max_queue_size = offer.max_waiting
-    told = {
+    parameters = {
         "slo_ms": f"{slo.latency_s * 1e3:g}",
         "min_accuracy": f"{slo.min_accuracy:g}",
         "queue_capacity": str(offer.capacity_rows),
         "max_batch_with_time": str(offer.max_batch_with_time),
     }
-    for key, value in told.items():
+    for key, value in parameters.items():
         config.parameters[key].string_value = value
 
 
-def _data_type(spec: TensorSpec) -> Any:
+def _data_type(spec: TensorSpec) -> int:
     return pb.DataType.Value("TYPE_" + spec.datatype)
 
 
-def _fill(stats: Any, tally: ModelCounts) -> None:
+def _fill(stats: pb.ModelStatistics, tally: ModelCounts) -> None:
     """The three compute counts are equal, as clients that print stages require; compute_output is not timed apart."""
     stats.last_inference = tally.last_ms
     stats.inference_count = tally.rows

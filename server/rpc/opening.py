@@ -1,7 +1,6 @@
 """Bytes -> ModelInfer request, once their outline shows that building it costs no more than it may."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from server.engine.served import ServedFamily
 from server.errors import BadInput, RequestError, TooLarge
@@ -33,7 +32,7 @@ class Opening:
             for name, one in families.items()
         }
 
-    def message(self, data: bytes) -> Any:
+    def message(self, data: bytes) -> pb.ModelInferRequest:
         """The request. Raises BadInput, TooLarge or UnknownModel."""
         if len(data) > SMALL_BYTES:
             found = Outline()

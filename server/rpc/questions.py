@@ -4,12 +4,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from server.errors import Overloaded
 from server.rpc.decode import parse
 from server.rpc.status import ending_of
 from server.rpc.transport.call import Call
+
+_Request = TypeVar("_Request", bound=Message)
 
 MOST_PENDING = 16
 """Questions that may wait for the thread."""
@@ -20,7 +24,7 @@ class Later:
     """An answer that is there once `done` is: given from the thread that does it, so that no other waits."""
 
     done: "Future[None]"
-    answer: Callable[[], Any]
+    answer: Callable[[], Message]
 
     def then(self, call: Call) -> None:
         """Answer `call` as soon as it is done, or say why it is not."""
@@ -44,7 +48,7 @@ class Questions:
         self._room = threading.Semaphore(MOST_PENDING)
 
     def unary(
-        self, request_type: Any, answer: Callable[[Any], Any]
+        self, request_type: type[_Request], answer: Callable[[_Request], Message | Later]
     ) -> Callable[[Call, bytes | None], None]:
         """What a handler calls. `answer` gives the response message for the request, or a Later."""
 
@@ -64,7 +68,9 @@ class Questions:
         """Answer what was asked and end the thread. After the front has stopped."""
         self._pool.shutdown()
 
-    def _answer(self, call: Call, answer: Callable[[Any], Any], request: Any) -> None:
+    def _answer(
+        self, call: Call, answer: Callable[[_Request], Message | Later], request: _Request
+    ) -> None:
         try:
             answered = answer(request)
             if isinstance(answered, Later):

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 
@@ -24,6 +24,7 @@ from server.rpc.transport.endings import Trailers
 from server.rpc.transport.hosting import SMALL_BYTES
 from server.rpc.transport.packing import Packed
 from server.runtime.dispatch.jobs import Job
+from wire import inference_pb2 as pb
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Service:
         """
         shared: dict[tuple[int, tuple[str, ...], int], bytes] = {}
         for answer in given:
-            origin: Any = answer.request.origin
+            origin: _Origin = answer.request.origin
             if answer.error is None:
                 try:
                     if not (why := origin.to.unread):
@@ -183,13 +184,17 @@ class Service:
         except Exception as error:  # noqa: BLE001 - whoever asked must be answered, and the thread go on
             to.fail(*ending_of(error))
 
-    def _accept(self, call: Call, arrival_s: float, to: Reply, message: Any) -> None:
+    def _accept(
+        self, call: Call, arrival_s: float, to: Reply, message: pb.ModelInferRequest
+    ) -> None:
         """Take in a message that came at `arrival_s`. Raises RequestError."""
         job = self._checked(call, arrival_s, to, message)
         to.on_cancel = lambda: self._intake.cancel(job)
         self._intake.collect(job)
 
-    def _checked(self, call: Call, arrival_s: float, to: Reply, message: Any) -> Job:
+    def _checked(
+        self, call: Call, arrival_s: float, to: Reply, message: pb.ModelInferRequest
+    ) -> Job:
         """What a message asks for. Raises RequestError."""
         origin = _Origin(to, bool(message.raw_input_contents))
         try:
@@ -198,17 +203,21 @@ class Service:
             raise type(error)(named(message.id, str(error))) from error
 
     def _decoded(
-        self, message: Any, arrival_s: float, deadline_s: float | None, origin: _Origin
+        self,
+        message: pb.ModelInferRequest,
+        arrival_s: float,
+        deadline_s: float | None,
+        origin: _Origin,
     ) -> Request:
-        self._intake.family(message.model_name)  # who asks for none is told that first
         try:
             return decode.request(message, arrival_s, deadline_s, origin)
         except RequestError:
+            self._intake.family(message.model_name)  # who asks for none is told that first
             self._intake.refused(message.model_name)
             raise
 
     def _check_answer(self, request: Request, checked: Checked) -> None:
-        origin: Any = request.origin
+        origin: _Origin = request.origin
         sizes_of = self._answer_sizes[request.model]
         sizes_of.check(checked.rows, checked.outputs, request.id, raw=origin.raw)
 
@@ -227,5 +236,5 @@ class Service:
             common = shared[key] = answers.shared(family.family, execution, wanted, answer.rows)
         arrays = list(answer.outputs.values())
         message = answers.whole(common, request.id, answer.queue_s, arrays)
-        origin: Any = request.origin
+        origin: _Origin = request.origin
         return message if origin.raw else answers.typed(message, arrays)

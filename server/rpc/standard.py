@@ -37,11 +37,11 @@ class Health:
         }
 
     def changed(self) -> None:
-        """Tell watchers whose service's status differs from what they were told last."""
+        """Tell watchers whose service's status differs from the one sent last."""
         with self._lock:
-            for call, (service, told) in self._watchers.items():
+            for call, (service, sent) in self._watchers.items():
                 status = self._status(service)
-                if status != told:
+                if status != sent:
                     self._watchers[call] = (service, status)
                     call.send(_response(status))
 
@@ -111,8 +111,8 @@ class Reflection:
             return
         request = parse(reflection_pb2.ServerReflectionRequest, message)
         no_context: Any = None  # the servicer reads nothing from it
-        responses: Any = self._servicer.ServerReflectionInfo(iter([request]), no_context)
-        for response in responses:
+        response: reflection_pb2.ServerReflectionResponse
+        for response in self._servicer.ServerReflectionInfo(iter([request]), no_context):
             call.send(response.SerializeToString())
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 
@@ -86,7 +85,7 @@ class StreamReply:
     def fail(self, code: grpc.StatusCode, details: str, _trailers: Trailers = (), /) -> None:
         """An error message; the stream goes on, and so has no trailers to give for one request."""
         text = details if code is not grpc.StatusCode.INTERNAL else f"internal: {details}"
-        response: Any = pb.ModelStreamInferResponse(error_message=text)
+        response = pb.ModelStreamInferResponse(error_message=text)
         response.infer_response.id = self.request_id
         response.infer_response.parameters["triton_final_response"].bool_param = True
         self.stream.put(self, response.SerializeToString())

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 _POLL_S = 1.0
 _SAVED_EVERY_S = 10.0
-_TOLD_EVERY_S = 60.0
+_LOGGED_EVERY_S = 60.0
 _DIVERGED = ".diverged"
 """In place of a checkpoint's suffix: an empty file that says what came of the run."""
 
@@ -53,12 +53,12 @@ class _Watched:
     def __init__(self, signals: Signals, run: Run) -> None:
         self._signals = signals
         self._run = run
-        self._told_s = time.monotonic()
+        self._logged_s = time.monotonic()
 
     def asked(self) -> bool:
         now_s = time.monotonic()
-        if now_s - self._told_s >= _TOLD_EVERY_S:
-            self._told_s = now_s
+        if now_s - self._logged_s >= _LOGGED_EVERY_S:
+            self._logged_s = now_s
             network, share = self._run.settings.network, self._run.share
             _log.info("training %s: %.0f %% of the budget is spent", network, 100 * share)
         return self._signals.asked()
@@ -141,10 +141,8 @@ class Sidecar:
             return
         names = deliver(prepared, outcome, self._place)
         saved.unlink(missing_ok=True)
-        told_error = (
-            f"{outcome['test_error']:.2%} test error, {outcome['cpu_seconds']:.1f} s of CPU"
-        )
-        _log.info("published %s: %s", ", ".join(names), told_error)
+        result = f"{outcome['test_error']:.2%} test error, {outcome['cpu_seconds']:.1f} s of CPU"
+        _log.info("published %s: %s", ", ".join(names), result)
         if is_new:
             text = "family %s is new: serve it with `gearshift serve --repository %s`"
             _log.info(text, self._assignment.family, self._assignment.repository)

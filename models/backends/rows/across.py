@@ -18,9 +18,9 @@ from onnx import helper
 from models.backends.graph_nodes import bodies_of, graph_inputs
 from models.backends.rows.counts import Count, holds
 from models.backends.rows.fused import BLOCKED, FUSED
-from models.backends.rows.rules import ALIKE, LEARNT, ONNX, Rule
+from models.backends.rows.rules import ALIKE, LEARNT, ONNX
 from models.backends.rows.shapes import ROWS, Dims, opset_of, shapes_of
-from models.backends.rows.state import Rows, State, Step, Unproven
+from models.backends.rows.state import Rows, Rule, State, Step, Unproven
 
 _RULES: Mapping[str, Mapping[str, Rule]] = {
     "": ONNX,

@@ -6,18 +6,10 @@ apart.
 
 from collections.abc import Collection, Mapping, Sequence
 
-from models.backends.rows.rules import (
-    Rule,
-    first_of_many,
-    gemm,
-    matmul,
-    mixes,
-    normalised_to_the_end,
-    pool,
-    product_with,
-    quantised,
-)
-from models.backends.rows.state import Rows, Step, Unproven
+from models.backends.rows.axes import normalised_to_the_end, quantised
+from models.backends.rows.products import gemm, matmul, product_with
+from models.backends.rows.rules import first_of_many, mixes, pool
+from models.backends.rows.state import Rows, Rule, Step, Unproven
 
 _HIDDEN = (
     3,

@@ -184,8 +184,8 @@ def _bare(model: onnx.ModelProto) -> None:
     inside = list(bodies_in(model.graph))
     for graph in (model.graph, *inside):
         del graph.value_info[:]
-    told = [*model.graph.output, *(v for body in inside for v in (*body.input, *body.output))]
-    for value in told:
+    declared = [*model.graph.output, *(v for body in inside for v in (*body.input, *body.output))]
+    for value in declared:
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.ClearField("shape")
     for value in graph_inputs(model.graph):

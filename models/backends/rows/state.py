@@ -1,7 +1,7 @@
 """Where the rows of a batch are in the values of an ONNX graph, and what is known of values that hold no rows. Pure."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -262,6 +262,10 @@ class Step:
                     raise Unproven(mixes=True)
                 return Rows(axis, len(after), length // (outer * ROWS), outer)
         raise Unproven
+
+
+Rule = Callable[[Step], Sequence[Rows | None] | Rows]
+"""Where rows are in its outputs: in each (nothing is known of None), or in all at the same place. Raises Unproven."""
 
 
 def product(lengths: Iterable[Any]) -> int:

@@ -114,8 +114,8 @@ def judged(full: Accuracy, answers: Answers, samples: Answers | None = None) -> 
         known = replace(known, value=min(known.value, full.value * elsewhere.share))
     source = f"{known.source}; doubtful: {'; '.join(doubts)}"
     known = replace(known, source=source)
-    is_told = answers.judged_live or _classes(answers) is not None
-    return Judgement(known if is_told else _lower_end(known, answers), doubts)
+    is_judged = answers.judged_live or _classes(answers) is not None
+    return Judgement(known if is_judged else _lower_end(known, answers), doubts)
 
 
 def _on_rows(full: Accuracy, answers: Answers, found: Sequence[_Likeness]) -> Judgement:

@@ -25,7 +25,8 @@ class Admit:
 class Refuse:
     """Answer at once. `reason` is `full`, `overloaded`, `late`, `too_large` or `unservable`; `message` tells why.
 
-    `retry_s`: after how long (s) asking again makes sense; None where it does not, as nothing but the load changes.
+    `retry_s`: what waits now takes so long (s), so that asking again then may help; None where it is not for the queue
+    that the ticket is refused, or nothing is known to wait.
     `most_rows`: of what is `too_large`, what would not be.
     """
 

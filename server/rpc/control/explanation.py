@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from server.engine.served import ServedFamily
 from server.metrics import WINDOW_S
@@ -13,9 +12,9 @@ from server.runtime.dispatch.journal import Record
 from wire import control_pb2 as pb
 
 
-def decision(record: Record, weighed: Sequence[Alternative], now_s: float) -> Any:
+def decision(record: Record, weighed: Sequence[Alternative], now_s: float) -> pb.Decision:
     """A Decision."""
-    message: Any = pb.Decision(
+    message = pb.Decision(
         seconds_ago=now_s - record.at_s,
         queue_length=record.waiting,
         forecast_rps=record.outlook.rate_rps,
@@ -37,7 +36,7 @@ def decision(record: Record, weighed: Sequence[Alternative], now_s: float) -> An
     return message
 
 
-def plan(served: ServedFamily) -> Any:
+def plan(served: ServedFamily) -> pb.Plan:
     """A Plan: the family's arms, load and results as they are now."""
     dispatcher, metrics, slo = served.dispatcher, served.metrics, served.family.slo
     arms = sorted(dispatcher.arms, key=lambda arm: -arm.accuracy)
@@ -69,7 +68,7 @@ def plan(served: ServedFamily) -> Any:
     )
 
 
-def _fill_run(message: Any, run: Run, at_s: float) -> None:
+def _fill_run(message: pb.Decision, run: Run, at_s: float) -> None:
     message.action, message.reason = "run", run.reason
     message.variant, message.backend = run.profile.arm.variant, run.profile.arm.backend
     message.rows = run.rows
@@ -79,7 +78,7 @@ def _fill_run(message: Any, run: Run, at_s: float) -> None:
         message.terms.CopyFrom(_terms(run.terms))
 
 
-def _request(ticket: Ticket, at_s: float) -> Any:
+def _request(ticket: Ticket, at_s: float) -> pb.Request:
     return pb.Request(
         id=ticket.id,
         rows=ticket.rows,
@@ -91,7 +90,7 @@ def _request(ticket: Ticket, at_s: float) -> Any:
     )
 
 
-def _terms(terms: Terms) -> Any:
+def _terms(terms: Terms) -> pb.Terms:
     return pb.Terms(
         waiting_rows=terms.waiting,
         rate_rps=terms.rate_rps,
@@ -101,7 +100,7 @@ def _terms(terms: Terms) -> Any:
     )
 
 
-def _candidate(one: Alternative) -> Any:
+def _candidate(one: Alternative) -> pb.Candidate:
     return pb.Candidate(
         variant=one.variant,
         rows=one.rows,
@@ -111,7 +110,7 @@ def _candidate(one: Alternative) -> Any:
     )
 
 
-def _arm(arm: ArmProfile, scale: float) -> Any:
+def _arm(arm: ArmProfile, scale: float) -> pb.ArmPlan:
     return pb.ArmPlan(
         variant=arm.arm.variant,
         backend=arm.arm.backend,
@@ -122,7 +121,7 @@ def _arm(arm: ArmProfile, scale: float) -> Any:
     )
 
 
-def latencies(arm: ArmProfile) -> list[Any]:
+def latencies(arm: ArmProfile) -> list[pb.BatchLatency]:
     """BatchLatency of 1, 2, 4, ... rows and of the largest batch."""
     return [
         pb.BatchLatency(rows=b, mean_ms=arm.mean_s[b] * 1e3, upper_ms=arm.upper_s[b] * 1e3)
@@ -130,7 +129,7 @@ def latencies(arm: ArmProfile) -> list[Any]:
     ]
 
 
-def _out_of_use(served: ServedFamily) -> list[Any]:
+def _out_of_use(served: ServedFamily) -> list[pb.OutOfUse]:
     state, now_s = served.dispatcher.quarantine.state, time.monotonic()
     return [
         pb.OutOfUse(

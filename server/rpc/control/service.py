@@ -4,8 +4,7 @@ Explaining asks the policy again, so answers are made on a thread of their own, 
 """
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
@@ -35,21 +34,21 @@ class Control:
 
     def handlers(self) -> dict[str, Handler]:
         """Method path -> handler."""
-        answers: dict[str, tuple[Any, Callable[[Any], Any]]] = {
-            "GetDecisions": (pb.GetDecisionsRequest, self._decisions),
-            "GetPlan": (pb.GetPlanRequest, self._plan),
-            "GetFrontier": (pb.GetFrontierRequest, self._frontier),
-            "Promote": (pb.PromoteRequest, self._promote),
-            "RollBack": (pb.RollBackRequest, self._roll_back),
-        }
         unary = self._questions.unary
-        return {f"/{SERVICE}/{name}": Handler(unary(*one)) for name, one in answers.items()}
+        functions = {
+            "GetDecisions": unary(pb.GetDecisionsRequest, self._decisions),
+            "GetPlan": unary(pb.GetPlanRequest, self._plan),
+            "GetFrontier": unary(pb.GetFrontierRequest, self._frontier),
+            "Promote": unary(pb.PromoteRequest, self._promote),
+            "RollBack": unary(pb.RollBackRequest, self._roll_back),
+        }
+        return {f"/{SERVICE}/{name}": Handler(one) for name, one in functions.items()}
 
     def close(self) -> None:
         """Answer what was asked and end the thread. After the front has stopped."""
         self._questions.close()
 
-    def _decisions(self, request: Any) -> Any:
+    def _decisions(self, request: pb.GetDecisionsRequest) -> pb.GetDecisionsResponse:
         journal = self._family(request.family).dispatcher.journal
         if not 0 <= request.count <= MOST_COUNT:
             raise BadInput(
@@ -61,7 +60,7 @@ class Control:
             decisions=[explanation.decision(record, weighed(record), now_s) for record in records]
         )
 
-    def _plan(self, request: Any) -> Any:
+    def _plan(self, request: pb.GetPlanRequest) -> pb.GetPlanResponse:
         names = (
             [request.family]
             if request.family
@@ -70,15 +69,15 @@ class Control:
         chosen = [self._family(name) for name in names]
         return pb.GetPlanResponse(plans=[explanation.plan(one) for one in chosen])
 
-    def _frontier(self, request: Any) -> Any:
+    def _frontier(self, request: pb.GetFrontierRequest) -> pb.GetFrontierResponse:
         return standing.frontier(self._family(request.family))
 
-    def _promote(self, request: Any) -> Later:
+    def _promote(self, request: pb.PromoteRequest) -> Later:
         served, name = self._family(request.family), request.variant
         done = served.candidates.order(name, Ordered(promote=True))
         return Later(done, lambda: pb.PromoteResponse(variant=standing.standing(served, name)))
 
-    def _roll_back(self, request: Any) -> Later:
+    def _roll_back(self, request: pb.RollBackRequest) -> Later:
         served, name = self._family(request.family), request.variant
         reason = shown(request.reason, MOST_REASON)  # it goes into the log and a file
         done = served.candidates.order(name, Ordered(promote=False, reason=reason))

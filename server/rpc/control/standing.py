@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from models.catalog import Variant
 from server.engine.served import ServedFamily
@@ -15,17 +14,17 @@ from server.runtime.candidates.stages import NAMES, Candidate, reason_of
 from wire import control_pb2 as pb
 
 
-def frontier(served: ServedFamily) -> Any:
+def frontier(served: ServedFamily) -> pb.GetFrontierResponse:
     """A GetFrontierResponse: the family's variants and its recent requests as they are now."""
     shares = served.metrics.shares()
-    told = [_standing(served, v, shares.get(v.name, 0.0)) for v in _all(served)]
-    told.sort(key=lambda one: (one.state != "serving", -one.accuracy))
+    variants = [_standing(served, v, shares.get(v.name, 0.0)) for v in _all(served)]
+    variants.sort(key=lambda one: (one.state != "serving", -one.accuracy))
     regions, window_s = served.metrics.regions()
     lately = [_region(one) for one in regions]
-    return pb.GetFrontierResponse(variants=told, regions=lately, window_s=window_s)
+    return pb.GetFrontierResponse(variants=variants, regions=lately, window_s=window_s)
 
 
-def standing(served: ServedFamily, name: str) -> Any:
+def standing(served: ServedFamily, name: str) -> pb.VariantStanding:
     """The VariantStanding of one; an empty one where it has gone meanwhile."""
     share = served.metrics.shares().get(name, 0.0)
     found = (v for v in _all(served) if v.name == name)
@@ -39,9 +38,9 @@ def _all(served: ServedFamily) -> list[Variant]:
     return [*published, *(v for v in served.family.variants if v.name not in names)]
 
 
-def _standing(served: ServedFamily, variant: Variant, share: float) -> Any:
+def _standing(served: ServedFamily, variant: Variant, share: float) -> pb.VariantStanding:
     entry, accuracy = served.candidates.stages.entries.get(variant.name), variant.accuracy
-    message: Any = pb.VariantStanding(
+    message = pb.VariantStanding(
         name=variant.name,
         precision=variant.precision,
         sha256=variant.sha256,
@@ -59,7 +58,7 @@ def _standing(served: ServedFamily, variant: Variant, share: float) -> Any:
     return message
 
 
-def _fill_life(message: Any, entry: Candidate) -> None:
+def _fill_life(message: pb.VariantStanding, entry: Candidate) -> None:
     stage, now_s = entry.life.stage, time.monotonic()
     serves = isinstance(stage, Promoted)
     message.state = "serving" if serves else NAMES[type(stage)]
@@ -75,14 +74,14 @@ def _arms(served: ServedFamily, variant: str) -> Sequence[ArmProfile]:
     return serving or served.candidates.foreseen(variant)
 
 
-def _fill_arm(message: Any, arms: Iterable[ArmProfile]) -> None:
+def _fill_arm(message: pb.VariantStanding, arms: Iterable[ArmProfile]) -> None:
     best = min(arms, key=lambda arm: arm.mean_s[1], default=None)
     if best is not None:
         message.backend, message.device = best.arm.backend, best.arm.device
         message.latency.extend(latencies(best))
 
 
-def _region(one: Region) -> Any:
+def _region(one: Region) -> pb.Region:
     return pb.Region(
         slo_ms=one.slo_ms,
         offered=one.offered,

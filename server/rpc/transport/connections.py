@@ -33,8 +33,8 @@ _DESCRIPTORS = Path("/proc/self/fd")
 _LAST_HEARD_AT, _HEARD_BYTES_AT, _INFO_BYTES = 52, 128, 136
 """Where Linux's tcp_info has the ms since something came last, and the bytes that have come in all."""
 
-Told = Callable[[int, int, int], object]
-"""Told how many connections there are, how many there may be, and how many of them were ended just now."""
+Counted = Callable[[int, int, int], object]
+"""Is given how many connections there are, how many there may be, and how many of them were ended just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def to_give_way(
 class Connections:
     """Counts the connections to a port on a thread of its own, and ends some where they run short of `most`.
 
-    `busy_ports` tells from which ports of clients calls have come that are not over; `told` is called after
+    `busy_ports` tells from which ports of clients calls have come that are not over; `counted` is called after
     each look. Without Linux's /proc it does nothing.
     """
 
@@ -96,9 +96,9 @@ class Connections:
         self,
         most: int,
         busy_ports: Callable[[], Collection[int]],
-        told: Told,
+        counted: Counted,
     ) -> None:
-        self._most, self._busy_ports, self._told = most, busy_ports, told
+        self._most, self._busy_ports, self._counted = most, busy_ports, counted
         self._port = 0
         self._said_s: float | None = None
         self._ended = 0  # since it was said last
@@ -132,7 +132,7 @@ class Connections:
         gone = to_give_way(found, self._most, self._busy_ports()) if short else []
         ended = _shut_down(self._port, gone) if gone else 0
         self._ended += ended
-        self._told(len(found), self._most, ended)
+        self._counted(len(found), self._most, ended)
         self._say(found, short=short)
         return short
 
@@ -180,7 +180,7 @@ def _sockets(port: int) -> Iterator[tuple[socket.socket, Connection]]:
             _duplicate(int(name)) as one,
         ):  # else closed by now, or no connection
             if one.getsockname()[1] == port:
-                yield one, _told_of(one)
+                yield one, _connection_of(one)
 
 
 def _duplicate(descriptor: int) -> socket.socket:
@@ -192,7 +192,7 @@ def _duplicate(descriptor: int) -> socket.socket:
         raise
 
 
-def _told_of(one: socket.socket) -> Connection:
+def _connection_of(one: socket.socket) -> Connection:
     host, port = one.getpeername()[:2]
     info = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
     (last_heard_ms,) = struct.unpack_from("I", info, _LAST_HEARD_AT)

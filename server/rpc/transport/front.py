@@ -15,7 +15,7 @@ from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] -
 
 from server.rpc.transport.bounds import Bounds, arguments
 from server.rpc.transport.call import Call, Handler
-from server.rpc.transport.connections import Connections, Told
+from server.rpc.transport.connections import Connections, Counted
 from server.rpc.transport.endings import STOPPING, Trailers, refuse
 from server.rpc.transport.guests import Guests
 from server.texts import shown
@@ -44,7 +44,7 @@ class Front:
         ending_of: Callable[[BaseException], tuple[grpc.StatusCode, str, Trailers]],
         on_quiet: Callable[[], None],
         bounds: Bounds,
-        connected: Told = lambda _open, _most, _ended: None,
+        connected: Counted = lambda _open, _most, _ended: None,
     ) -> None:
         self.ending_of = ending_of
         self.lock = threading.RLock()

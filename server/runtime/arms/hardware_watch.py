@@ -42,6 +42,6 @@ class HardwareWatch:
         while not self._stop.wait(self._period_s):
             state, changes = conditions.step(state, self._look())
             for change in changes:
-                _log.warning("hardware: %s", change.told())
+                _log.warning("hardware: %s", change.line())
             if changes:
                 self._react(changes)

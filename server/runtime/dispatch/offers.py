@@ -58,8 +58,8 @@ class Offers:
         usual = offer.most_rows(arms, variant, least, self._inside_s / AHEAD, pieces)
         hoped = offer.most_rows(either, variant, least, self._inside_s, pieces)
         most = offer.most_rows(arms, variant, least, inf, pieces)
-        told = max(usual, min(1, hoped)), hoped, most
-        return Offer(*(min(rows, self.capacity_rows) for rows in told))
+        bounds = max(usual, min(1, hoped)), hoped, most
+        return Offer(*(min(rows, self.capacity_rows) for rows in bounds))
 
     def shortfall(self) -> str:
         """What an operator should know where no request without an SLO of its own can be answered; empty otherwise."""

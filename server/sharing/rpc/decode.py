@@ -2,8 +2,9 @@
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from server.sharing.runtime.frames import Frame, Late, Pixels
 from server.sharing.runtime.reports import WINDOWS
 from server.sharing.runtime.views import LabelledWindow
 from server.texts import shown
+from wire import tasks_pb2 as pb
 
 LEAST_FPS, MOST_FPS = 0.001, 1000.0
 """Frames a second that a stream may be opened with."""
@@ -38,7 +40,7 @@ def most_bytes(base: Base) -> int:
     return max(math.prod(base.shape) * 5, MOST_WINDOWS * _WINDOW_BYTES) + _OTHER_BYTES
 
 
-def opening(message: Any, usual_fps: float) -> Opened:
+def opening(message: pb.Opening, usual_fps: float) -> Opened:
     """The stream that a client asks for. Raises BadInput."""
     fps = message.fps or usual_fps
     if not LEAST_FPS <= fps <= MOST_FPS:
@@ -53,7 +55,7 @@ def opening(message: Any, usual_fps: float) -> Opened:
     return Opened(fps, late, message.max_in_flight)
 
 
-def frame(message: Any, base: Base, *, finite: bool) -> Frame:
+def frame(message: pb.StreamFrame, base: Base, *, finite: bool) -> Frame:
     """One frame, its pixels a read-only view of the message's. Raises BadInput, naming expected and got."""
     arrived_s = time.monotonic()
     pixels = _pixels(message, base, finite=finite)
@@ -62,7 +64,7 @@ def frame(message: Any, base: Base, *, finite: bool) -> Frame:
     return Frame(message.frame_id, pixels, arrived_s)
 
 
-def labels(message: Any) -> tuple[LabelledWindow, ...]:
+def labels(message: pb.Labels) -> tuple[LabelledWindow, ...]:
     """What a client says of its frames. Raises BadInput where it says nothing, or too much at once."""
     count = len(message.windows)
     if not 0 < count <= MOST_WINDOWS:
@@ -72,7 +74,7 @@ def labels(message: Any) -> tuple[LabelledWindow, ...]:
     return tuple(LabelledWindow(w.first_frame, w.last_frame, w.event) for w in message.windows)
 
 
-def _pixels(message: Any, base: Base, *, finite: bool) -> Pixels:
+def _pixels(message: pb.StreamFrame, base: Base, *, finite: bool) -> Pixels:
     kind = message.datatype or "UINT8"
     dtype = _DTYPES.get(kind)
     if dtype is None:
@@ -89,7 +91,7 @@ def _pixels(message: Any, base: Base, *, finite: bool) -> Pixels:
             f"frame byte size mismatch for base '{base.name}': {_text(base.shape)} {kind}. "
             f"Expected {expected}, got {len(message.pixels)}"
         )
-    pixels: Any = np.frombuffer(message.pixels, dtype).reshape(base.shape)
+    pixels = np.frombuffer(message.pixels, dtype).reshape(base.shape)
     if finite and kind == "FP32" and not np.isfinite(pixels).all():
         raise BadInput(
             f"frame for base '{base.name}' holds NaN or infinite values; expected 0 to 255"
@@ -104,5 +106,5 @@ def _age_s(captured_unix_ms: float) -> float:
     return max(0.0, age_s)
 
 
-def _text(shape: Any) -> str:
+def _text(shape: Iterable[int]) -> str:
     return "[" + ",".join(str(n) for n in shape) + "]"

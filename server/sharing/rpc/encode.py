@@ -1,18 +1,17 @@
 """Answers, plans and packages -> the messages of gearshift.v1. It converts; what it is given, others keep."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from models.stems.package import Package, SharedTask
 from server.sharing.planner.plan import Choice, Plan, StemSegment
 from server.sharing.planner.voting import Begun, Ended
 from server.sharing.planner.workload import NetworkCosts
-from server.sharing.runtime.frames import FrameDone, Result
-from server.sharing.runtime.views import PlanView, TaskView
+from server.sharing.runtime.frames import DropReason, FrameDone, Outcome, Result
+from server.sharing.runtime.views import PlanView, ReplanReason, TaskView
 from wire import tasks_pb2 as pb
 
 
-def answer(done: FrameDone) -> Any:
+def answer(done: FrameDone) -> pb.FrameAnswer:
     """A FrameAnswer."""
     return pb.FrameAnswer(
         frame_id=done.frame_id,
@@ -23,7 +22,7 @@ def answer(done: FrameDone) -> Any:
     )
 
 
-def plan(made: Plan, reason: str = "", costs: NetworkCosts | None = None) -> Any:
+def plan(made: Plan, reason: str = "", costs: NetworkCosts | None = None) -> pb.TaskPlan:
     """A TaskPlan; with `costs` (of a frame) each part's own."""
     return pb.TaskPlan(
         choices=[_choice(one, costs) for one in made.choices],
@@ -34,7 +33,7 @@ def plan(made: Plan, reason: str = "", costs: NetworkCosts | None = None) -> Any
     )
 
 
-def view(seen: PlanView, costs: NetworkCosts) -> Any:
+def view(seen: PlanView, costs: NetworkCosts) -> pb.GetTaskPlanResponse:
     """A GetTaskPlanResponse."""
     return pb.GetTaskPlanResponse(
         package=seen.base,
@@ -51,7 +50,7 @@ def view(seen: PlanView, costs: NetworkCosts) -> Any:
     )
 
 
-def listing(package: Package, serving: Collection[str]) -> Any:
+def listing(package: Package, serving: Collection[str]) -> pb.ListTasksResponse:
     """A ListTasksResponse: the package's tasks in its order, then those in service that it holds no more."""
     held = {task.name for task in package.tasks}
     return pb.ListTasksResponse(
@@ -65,11 +64,13 @@ def listing(package: Package, serving: Collection[str]) -> Any:
     )
 
 
-def _counts(counts: Mapping[Any, int]) -> dict[str, int]:
+def _counts(
+    counts: Mapping[Outcome, int] | Mapping[DropReason, int] | Mapping[ReplanReason, int],
+) -> dict[str, int]:
     return {str(key): count for key, count in counts.items()}
 
 
-def _entry(task: SharedTask, in_service: bool) -> Any:
+def _entry(task: SharedTask, in_service: bool) -> pb.TaskEntry:
     return pb.TaskEntry(
         task=task.name,
         meaning=task.meaning,
@@ -82,12 +83,12 @@ def _entry(task: SharedTask, in_service: bool) -> Any:
     )
 
 
-def _step(one: StemSegment, costs: NetworkCosts | None) -> Any:
+def _step(one: StemSegment, costs: NetworkCosts | None) -> pb.StemStep:
     cost = costs.segment(one.start, one.end) * one.rate_fps if costs else 0.0
     return pb.StemStep(start=one.start, end=one.end, rate_fps=one.rate_fps, cost=cost)
 
 
-def _choice(one: Choice, costs: NetworkCosts | None) -> Any:
+def _choice(one: Choice, costs: NetworkCosts | None) -> pb.TaskChoice:
     head = costs.heads.get((one.task, one.frozen), 0.0) if costs else 0.0
     return pb.TaskChoice(
         task=one.task,
@@ -102,13 +103,13 @@ def _choice(one: Choice, costs: NetworkCosts | None) -> Any:
     )
 
 
-def _result(one: Result) -> Any:
+def _result(one: Result) -> pb.TaskResult:
     return pb.TaskResult(
         task=one.task, frozen=one.frozen, score=one.score, positive=one.positive, error=one.error
     )
 
 
-def _event(event: Begun | Ended) -> Any:
+def _event(event: Begun | Ended) -> pb.TaskEvent:
     match event:
         case Begun():
             what, last_frame = "begun", event.frame_id
@@ -123,8 +124,8 @@ def _event(event: Begun | Ended) -> Any:
     )
 
 
-def _standing(one: TaskView) -> Any:
-    message: Any = pb.TaskStanding(task=one.choice.task, achieved_fps=one.achieved_fps)
+def _standing(one: TaskView) -> pb.TaskStanding:
+    message = pb.TaskStanding(task=one.choice.task, achieved_fps=one.achieved_fps)
     if (measured := one.measured) is not None:
         message.measured_f1 = measured.scores.f1
         message.measured_recall = measured.scores.recall

@@ -3,7 +3,9 @@
 import math
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from models.artifacts import ArtifactError
 from models.backends.base import BackendError
@@ -13,6 +15,7 @@ from server.rpc.decode import parse
 from server.rpc.questions import Questions
 from server.rpc.status import status_of
 from server.rpc.transport.call import Call, Handler
+from server.sharing.control.share import Share
 from server.sharing.planner.plan import Plan
 from server.sharing.rpc import decode as sharing_in
 from server.sharing.rpc import encode as sharing_out
@@ -23,6 +26,7 @@ from wire import tasks_pb2 as pb
 
 SERVICE = "gearshift.v1.Tasks"
 _METHODS = ("AddTask", "RemoveTask", "ListTasks", "GetTaskPlan", "SetTaskBudget")
+_Request = TypeVar("_Request", bound=Message)
 
 
 class Tasks:
@@ -45,20 +49,23 @@ class Tasks:
 
     def handlers(self) -> dict[str, Handler]:
         """Method path -> handler."""
-        answers: dict[str, Callable[[Any], Any]] = {
-            "AddTask": self._add,
-            "RemoveTask": self._remove,
-            "ListTasks": self._list,
-            "GetTaskPlan": lambda _: sharing_out.view(self._share.plan(), self._share.costs()),
-            "SetTaskBudget": self._set_budget,
+        unary = {
+            "AddTask": self._unary(pb.AddTaskRequest, self._add),
+            "RemoveTask": self._unary(pb.RemoveTaskRequest, self._remove),
+            "ListTasks": self._unary(pb.ListTasksRequest, self._list),
+            "GetTaskPlan": self._unary(pb.GetTaskPlanRequest, self._plan),
+            "SetTaskBudget": self._unary(pb.SetTaskBudgetRequest, self._set_budget),
         }
-        unary = {f"/{SERVICE}/{name}": self._unary(name, answers[name]) for name in _METHODS}
         analyse = Handler(self._analyse, True, sharing_in.most_bytes(self.served.base))
-        return {f"/{SERVICE}/Analyse": analyse, **unary}
+        return {
+            f"/{SERVICE}/Analyse": analyse,
+            **{f"/{SERVICE}/{name}": unary[name] for name in _METHODS},
+        }
 
-    def _unary(self, name: str, answer: Callable[[Any], Any]) -> Handler:
-        request = getattr(pb, f"{name}Request")
-        return Handler(self._questions.unary(request, _explained(answer)))
+    def _unary(
+        self, request_type: type[_Request], answer: Callable[[_Request], Message]
+    ) -> Handler:
+        return Handler(self._questions.unary(request_type, _explained(answer)))
 
     def start(self) -> None:
         """Begin to look for clients that do not read."""
@@ -99,26 +106,29 @@ class Tasks:
             stream.end(*status_of(error))
 
     @property
-    def _share(self) -> Any:
+    def _share(self) -> Share:
         if not self.served.is_ready():
             raise NotReady(f"task package '{self.served.base.name}' is still loading", 1.0)
         return self.served.share
 
-    def _add(self, request: Any) -> Any:
+    def _add(self, request: pb.AddTaskRequest) -> pb.AddTaskResponse:
         plan = self._share.add_task(request.task)
         return pb.AddTaskResponse(plan=sharing_out.plan(plan, "task_added"))
 
-    def _remove(self, request: Any) -> Any:
+    def _remove(self, request: pb.RemoveTaskRequest) -> pb.RemoveTaskResponse:
         plan = self._share.remove_task(request.task)
         return pb.RemoveTaskResponse(plan=sharing_out.plan(plan, "task_removed"))
 
-    def _set_budget(self, request: Any) -> Any:
+    def _set_budget(self, request: pb.SetTaskBudgetRequest) -> pb.SetTaskBudgetResponse:
         if not 0.0 < request.budget < math.inf:
             raise BadInput(f"budget {request.budget:g} is not above 0 (device seconds a second)")
         plan = self._share.set_budget(request.budget)
         return pb.SetTaskBudgetResponse(plan=sharing_out.plan(plan, "budget_set"))
 
-    def _list(self, _request: Any) -> Any:
+    def _plan(self, _request: pb.GetTaskPlanRequest) -> pb.GetTaskPlanResponse:
+        return sharing_out.view(self._share.plan(), self._share.costs())
+
+    def _list(self, _request: pb.ListTasksRequest) -> pb.ListTasksResponse:
         serving = [choice.task for choice in self._share.plan().plan.choices]
         return sharing_out.listing(self._read(), serving)
 
@@ -137,10 +147,10 @@ class NoTasks:
         )
 
 
-def _explained(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _explained(answer: Callable[[_Request], Message]) -> Callable[[_Request], Message]:
     """The same answer; what is wrong with the package on disk is told to whoever asked."""
 
-    def function(request: Any) -> Any:
+    def function(request: _Request) -> Message:
         try:
             return answer(request)
         except (ArtifactError, BackendError) as error:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import grpc
 
@@ -42,7 +41,7 @@ class Analysis:
         call.on_drain = lambda: self._end_when_answered(*STOPPING)
         call.on_taken = self._taken
 
-    def take(self, message: Any) -> None:
+    def take(self, message: pb.AnalyseRequest | None) -> None:
         """The client's next message; None: it was the last. Raises BadInput where it may not come now."""
         if self._ending is not None:
             return  # it was under way when the call came to its end
@@ -80,7 +79,7 @@ class Analysis:
         self._call.abort(*status_of(Overloaded(text)))
         self._leave()
 
-    def _open(self, message: Any) -> None:
+    def _open(self, message: pb.Opening) -> None:
         served = self._host.served
         if not served.is_ready():
             raise NotReady(f"task package '{served.base.name}' is still loading", 1.0)
@@ -103,7 +102,7 @@ class Analysis:
         self._send_news()
         self._regulate()
 
-    def _offer(self, message: Any) -> None:
+    def _offer(self, message: pb.StreamFrame) -> None:
         assert self._stream is not None
         served = self._host.served
         with self._call.lock:
@@ -117,14 +116,14 @@ class Analysis:
             self._answered(_refusal(error, frame_id=message.frame_id))
         self._regulate()
 
-    def _hear(self, message: Any) -> None:
+    def _hear(self, message: pb.Labels) -> None:
         """Labels are handed over on the other thread: the share may be planning."""
         with self._call.lock:
             self._labels += 1
         self._aside(lambda: self._learn(message))
         self._regulate()
 
-    def _learn(self, message: Any) -> None:
+    def _learn(self, message: pb.Labels) -> None:
         assert self._stream is not None
         try:
             windows = sharing_in.labels(message)
@@ -160,7 +159,7 @@ class Analysis:
             (plan, reason), self._news = self._news, None
             if plan != self._sent:
                 self._sent = plan
-                message: Any = pb.AnalyseResponse(plan=sharing_out.plan(plan, reason))
+                message = pb.AnalyseResponse(plan=sharing_out.plan(plan, reason))
                 self._call.send(message.SerializeToString())
 
     def _regulate(self) -> None:
@@ -233,7 +232,7 @@ class Analysis:
         self._host.between(guarded)
 
 
-def _refusal(error: RequestError, **of: Any) -> bytes:
+def _refusal(error: RequestError, *, frame_id: int | None = None, task: str | None = None) -> bytes:
     code, text = status_of(error)
-    message: Any = pb.AnalyseResponse(refused=pb.Refused(code=code.name, error=text, **of))
-    return message.SerializeToString()
+    refused = pb.Refused(frame_id=frame_id, task=task, code=code.name, error=text)
+    return pb.AnalyseResponse(refused=refused).SerializeToString()

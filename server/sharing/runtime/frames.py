@@ -11,7 +11,7 @@ from server.sharing.planner.voting import Begun, Ended
 
 StreamId = int
 
-Pixels = NDArray[np.uint8] | NDArray[np.float32]
+Pixels = NDArray[np.uint8 | np.float32]
 
 Late = Literal["drop", "wait"]
 """A live stream drops frames that waited too long, or the oldest of too many; recorded material waits, losing none."""

@@ -21,12 +21,12 @@ import resource, sys
 from dataclasses import replace
 from pathlib import Path
 from tests.support.killing import at_every_step
-from models.stems import add_tasks, load_package, publish_package, remove_tasks
+from models.stems import load_package, publish_package
+from tests.support.sharing.packages import in_place
 
 work = Path(sys.argv[1])
 new = load_package(work / "made" / "tiny")
-files = {(t.name, h.frozen): work / "made" / "tiny" / h.artifact for t in new.tasks for h in t.heads}
-network = {"tiny": work / "made" / "tiny" / new.base.artifact}
+files = in_place(work / "made", new.base, new.tasks)
 blank = [replace(t, heads=tuple(replace(h, artifact="", sha256="") for h in t.heads)) for t in new.tasks]
 """
 
@@ -34,12 +34,11 @@ _KILLED_AT_EVERY_STEP = (
     _COMMON
     + """
 def change(root):
-    if sys.argv[2] == "add":
-        add_tasks(root, "tiny", blank, files)
-    elif sys.argv[2] == "remove":
-        remove_tasks(root, "tiny", ["b"])
-    else:
-        publish_package(root, replace(new, tasks=tuple(blank)), files | network)
+    old = load_package(root / "tiny", verify=False)
+    kept = () if sys.argv[2] == "instead" else old.tasks[:1]
+    added = () if sys.argv[2] == "fewer" else blank
+    own = in_place(root, old.base, kept)
+    publish_package(root, replace(new, tasks=(*kept, *added)), {**own, **(files if added else {})})
 
 at_every_step(work, change)
 """
@@ -51,7 +50,7 @@ _ON_A_FULL_DISK = (
 blank[0] = replace(blank[0], meaning="x" * int(sys.argv[2]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
-    add_tasks(work / "models", "tiny", blank, files)
+    publish_package(work / "models", replace(new, tasks=tuple(blank)), files)
 except OSError as error:
     print(error)
 """
@@ -92,7 +91,9 @@ def tasks(root: Path) -> tuple[tuple[str, str], ...]:
     return tuple((task.name, task.heads[0].sha256) for task in package.tasks)
 
 
-@pytest.mark.parametrize(("change", "names"), [("add", "acb"), ("remove", "a"), ("publish", "cb")])
+@pytest.mark.parametrize(
+    ("change", "names"), [("beside", "acb"), ("fewer", "a"), ("instead", "cb")]
+)
 def test_a_kill_at_any_step_leaves_the_old_package_or_the_new(work: Path, change: str, names: str):
     old, made = tasks(work / "models"), dict(tasks(work / "made"))
 
@@ -123,7 +124,7 @@ def assert_usable_and_clean(root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("meaning_bytes", "limit_bytes", "named"),
-    [(10, 200, "c-0-"), (9000, 4000, "tasks.toml")],
+    [(10, 200, "tiny-"), (9000, 4000, "tasks.toml")],
     ids=["artefact", "manifest"],
 )
 def test_a_full_disk_changes_nothing_and_leaves_nothing(

@@ -5,7 +5,8 @@ has the layers after its point, with numbers of its own, and says how bright the
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,8 +20,8 @@ from models.stems import (
     Head,
     Package,
     SharedTask,
-    add_tasks,
     base_of,
+    load_package,
     publish_package,
 )
 
@@ -32,6 +33,7 @@ GAIN = 20.0
 Array = NDArray[np.float32]
 Nodes = list[onnx.NodeProto]
 Weights = list[onnx.TensorProto]
+Artefacts = dict[str | tuple[str, int], Path]
 
 
 def a_package(
@@ -55,9 +57,21 @@ def a_package(
 
 def add_task(root: Path, package: Package, task: str, level: float = 0.5) -> Package:
     """The package with `task` added, or upgraded to `level`: its frames are positive from a mean of 255 * level on."""
+    present = load_package(root / package.base.name, verify=False)
+    kept = tuple(one for one in present.tasks if one.name != task)
     with TemporaryDirectory() as made:
-        files = _heads(package.base, {task: level}, Path(made))
-        return add_tasks(root, package.base.name, [a_task(package.base, task)], files)
+        files = in_place(root, present.base, kept)
+        files |= _heads(present.base, {task: level}, Path(made))
+        tasks = (*kept, a_task(present.base, task))
+        return publish_package(root, replace(present, tasks=tasks), files)
+
+
+def in_place(root: Path, base: Base, tasks: Iterable[SharedTask]) -> Artefacts:
+    """The artefacts of a base and of tasks that are published already."""
+    files: Artefacts = {base.name: root / base.name / base.artifact}
+    for task in tasks:
+        files |= {(task.name, h.frozen): root / base.name / h.artifact for h in task.heads}
+    return files
 
 
 def a_task(base: Base, name: str) -> SharedTask:
@@ -153,9 +167,9 @@ def _model(
     return model
 
 
-def _heads(base: Base, levels: dict[str, float], folder: Path) -> dict[str | tuple[str, int], Path]:
+def _heads(base: Base, levels: dict[str, float], folder: Path) -> Artefacts:
     layers = base.points[-1].frozen
-    files: dict[str | tuple[str, int], Path] = {}
+    files: Artefacts = {}
     for task, level in levels.items():
         for point in base.points:
             path = folder / f"{task}-{point.frozen}.onnx"

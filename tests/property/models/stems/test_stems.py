@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from models.stems import CutError, cut, single_tensor_points, stem_hashes
+from models.stems import CutError, cut, stem_hashes
 from tests.support.sessions import first_output
+from tests.support.sharing.cutting import cut_points
 
 UNARY = ("Relu", "Neg", "Abs", "Sigmoid")
 BINARY = ("Add", "Sub", "Mul")
@@ -54,13 +55,13 @@ def depends_on(model: onnx.ModelProto, tensor: str) -> set[str]:
 def test_a_tensor_is_a_point_exactly_where_no_path_leads_past_it(model: onnx.ModelProto):
     tensors = ["t0", *(n.output[0] for n in model.graph.node)]
 
-    assert list(single_tensor_points(model)) == [t for t in tensors if not leads_past(model, t)]
+    assert list(cut_points(model)) == [t for t in tensors if not leads_past(model, t)]
 
 
 @given(networks())
 @settings(max_examples=25)
 def test_the_segments_between_all_points_are_the_network(model: onnx.ModelProto):
-    points = single_tensor_points(model)
+    points = cut_points(model)
     batch = np.array([[-1.5, 0.25, 2.0]] * 2, np.float32)
 
     found: object = batch
@@ -72,7 +73,7 @@ def test_the_segments_between_all_points_are_the_network(model: onnx.ModelProto)
 
 @given(networks())
 def test_points_can_be_cut_in_their_order_only(model: onnx.ModelProto):
-    for earlier, later in pairwise(single_tensor_points(model)):
+    for earlier, later in pairwise(cut_points(model)):
         with pytest.raises(CutError, match=rf"'{earlier}' does not come after '{later}'"):
             cut(model, [later, earlier])
 
@@ -87,7 +88,7 @@ def test_a_hash_changes_exactly_where_the_changed_node_is_needed(
     node = other.graph.node[index % len(other.graph.node)]
     node.op_type = "Exp" if len(node.input) == 1 else "Div"
 
-    points = list(single_tensor_points(model))
+    points = list(cut_points(model))
     before, after = (stem_hashes(m, points, (3,)) for m in (model, other))
 
     assert tensors[0] == points[0]

@@ -45,7 +45,7 @@ def test_a_reading_does_not_differ_from_itself(reading: Reading):
 
 @given(READINGS, READINGS)
 def test_any_two_readings_compare_and_every_change_has_its_line(before: Reading, after: Reading):
-    assert all(change.told() for change in compare(before, after))
+    assert all(change.line() for change in compare(before, after))
 
 
 @given(st.lists(READINGS, min_size=2, max_size=12))

@@ -10,7 +10,7 @@ from models.artifacts import (
     ArtifactError,
     default_repository,
     load_family,
-    load_repository,
+    look_through,
     publish_family,
 )
 from models.artifacts.files import LOCK
@@ -50,7 +50,7 @@ def publish(root: Path, family: Family, content: str = "weights") -> Family:
 def test_a_published_family_comes_back_as_it_was(root: Path, labels: tuple[str, ...]):
     published = publish(root, a_family(labels=labels))
 
-    loaded = load_repository(root)
+    loaded = look_through(root).families
 
     assert loaded == {"digits": published}
     blank = tuple(replace(v, artifact="", sha256="") for v in published.variants)
@@ -82,7 +82,7 @@ def test_families_come_in_the_order_of_their_names(root: Path):
     for name in ("zebra", "ant", "mule"):
         publish(root, a_family(name))
 
-    assert list(load_repository(root)) == ["ant", "mule", "zebra"]
+    assert list(look_through(root).families) == ["ant", "mule", "zebra"]
 
 
 def test_hidden_and_unfinished_entries_are_no_families(root: Path):
@@ -92,7 +92,7 @@ def test_hidden_and_unfinished_entries_are_no_families(root: Path):
     (root / "begun").mkdir()
     (root / "begun" / ".new-123").write_text("half")
 
-    assert list(load_repository(root)) == ["digits"]
+    assert list(look_through(root).families) == ["digits"]
 
 
 def test_publishing_again_replaces_the_family_and_spares_its_last_artefacts(root: Path):
@@ -227,7 +227,7 @@ def test_labels_that_are_not_as_many_as_the_scores_are_doubted_when_verified(
 
 def test_a_missing_repository_says_how_to_make_one(root: Path):
     with pytest.raises(ArtifactError, match="gearshift models build"):
-        load_repository(root)
+        look_through(root)
 
 
 def test_the_environment_chooses_the_repository(monkeypatch: pytest.MonkeyPatch):

@@ -5,8 +5,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from models.stems import CutError, cut, single_tensor_points
+from models.stems import CutError, cut
 from tests.support.sessions import first_output
+from tests.support.sharing.cutting import cut_points
 from tests.support.sharing.packages import a_network, flat_frames, tensor
 
 LAYERS = 4
@@ -51,7 +52,7 @@ def test_one_segment_may_span_several_layers():
 
 
 def test_the_points_are_the_input_the_blocks_ends_and_the_output():
-    points = single_tensor_points(a_network(3))
+    points = cut_points(a_network(3))
 
     assert points == ("frames", "layer1", "layer2", "layer3", "mean", "scores")
 
@@ -86,14 +87,14 @@ def test_what_the_output_does_not_need_crosses_nothing():
     nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Neg", ["x"], ["unused"])]
     nodes += [helper.make_node("Neg", ["a"], ["y"])]
 
-    assert single_tensor_points(a_model(nodes)) == ("x", "a", "y")
+    assert cut_points(a_model(nodes)) == ("x", "a", "y")
 
 
 def test_an_output_inside_crosses_what_comes_after():
     nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Neg", ["y"], ["z"])]
 
     with pytest.raises(CutError, match=r"outputs \['y', 'z'\]; only one of each"):
-        single_tensor_points(a_model(nodes, outputs=("y", "z")))
+        cut(a_model(nodes, outputs=("y", "z")), ["x", "y"])
 
 
 def test_constants_made_by_nodes_go_with_the_segments_that_use_them():

@@ -1,6 +1,5 @@
 """Task packages on disk: what is published comes back whole, what does not fit is refused by name."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,22 +7,19 @@ import onnx
 import pytest
 
 from models.__main__ import main
-from models.artifacts import ArtifactError, load_family, load_repository, publish_family
+from models.artifacts import ArtifactError, load_family, look_through, publish_family
 from models.artifacts.files import LOCK, TASKS_MANIFEST
 from models.artifacts.ledger import LEDGER
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from models.stems import (
     CutError,
     Package,
-    SharedTask,
-    add_tasks,
     load_package,
     look_through_packages,
     publish_package,
-    remove_tasks,
 )
 from models.stems.store import Files
-from tests.support.sharing.packages import a_head, a_package, add_task
+from tests.support.sharing.packages import a_head, a_package, add_task, in_place
 
 
 @pytest.fixture
@@ -67,40 +63,18 @@ def test_tasks_are_added_and_a_task_of_the_same_name_is_upgraded(root: Path, pac
     assert artefacts(added) <= present(root)  # those who are about to open the old ones still can
 
 
-def test_a_removed_tasks_files_stay_until_the_next_publication(root: Path, package: Package):
+def test_the_files_of_a_task_left_out_stay_until_the_next_publication(root: Path, package: Package):
     gone = {h.artifact for h in package.tasks[0].heads}
 
-    assert names(remove_tasks(root, "tiny", ["a"])) == ["b"]
+    assert names(publish(root, replace(package, tasks=package.tasks[1:]))) == ["b"]
     assert gone <= present(root)
     after = add_task(root, package, "c")
     assert present(root) == {TASKS_MANIFEST} | artefacts(after)
 
 
-def test_the_last_task_can_be_removed_but_an_unknown_one_cannot(root: Path, package: Package):
-    with pytest.raises(ArtifactError, match=r"tiny has no task 'z'; it has \['a', 'b'\]"):
-        remove_tasks(root, "tiny", ["a", "z"])
-    assert load_package(root / "tiny") == package
-
-    assert remove_tasks(root, "tiny", ["a", "b"]).tasks == ()
-
-
-@pytest.mark.parametrize(
-    "change", [lambda r, t: add_tasks(r, "x", [t], {}), lambda r, _: remove_tasks(r, "x", ())]
-)
-def test_an_unknown_package_is_not_made_by_changing_it(
-    root: Path, package: Package, change: Callable[[Path, SharedTask], object]
-):
-    with pytest.raises(ArtifactError, match=r"tasks\.toml cannot be read"):
-        change(root, package.tasks[0])
-
-    assert not (root / "x").exists()
-
-
 def publish(root: Path, package: Package, files: Files | None = None) -> Package:
     """Again, by the artefacts that lie in its folder."""
-    own: dict[str | tuple[str, int], Path] = {"tiny": root / "tiny" / package.base.artifact}
-    for task in package.tasks:
-        own |= {(task.name, h.frozen): root / "tiny" / h.artifact for h in task.heads}
+    own = in_place(root, package.base, package.tasks)
     return publish_package(root, package, own | dict(files or {}))
 
 
@@ -112,10 +86,8 @@ def head_file(root: Path, model: onnx.ModelProto) -> Path:
 
 def test_publishing_again_replaces_the_package(root: Path, package: Package):
     fewer = replace(package, tasks=package.tasks[:1], stream_fps=25.0)
-    files = {"tiny": root / "tiny" / package.base.artifact}
-    files |= {("a", h.frozen): root / "tiny" / h.artifact for h in package.tasks[0].heads}
 
-    published = publish_package(root, fewer, files)
+    published = publish(root, fewer)
 
     assert load_package(root / "tiny") == published == fewer
 
@@ -123,8 +95,15 @@ def test_publishing_again_replaces_the_package(root: Path, package: Package):
 def test_every_artefact_needs_a_file_and_no_other_is_taken(root: Path, package: Package):
     with pytest.raises(ArtifactError, match=r"missing or not asked for: \('c', 2\)"):
         publish(root, package, {("c", 2): Path("x")})
-    with pytest.raises(ArtifactError, match=r"\('a', 0\), \('a', 1\), .*one for the base"):
-        add_tasks(root, "tiny", [package.tasks[0]], {})
+    with pytest.raises(
+        ArtifactError, match=r"\('a', 0\), \('a', 1\), .*tiny; give one for the base"
+    ):
+        publish_package(root, package, {})
+
+
+def test_a_package_may_be_left_without_tasks(root: Path, package: Package):
+    assert publish(root, replace(package, tasks=())).tasks == ()
+    assert load_package(root / "tiny").tasks == ()
 
 
 def with_head(package: Package, **change: object) -> Package:
@@ -181,9 +160,8 @@ def test_names_that_are_not_plain_are_refused(root: Path, package: Package, name
     with pytest.raises(ArtifactError, match="must have a plain name"):
         publish_package(root / "new", replace(package, base=replace(package.base, name=name)), {})
     task = replace(package.tasks[0], name=name)
-    files: Files = {(name, h.frozen): root / "tiny" / h.artifact for h in task.heads}
     with pytest.raises(ArtifactError, match="must have a plain name"):
-        add_tasks(root, "tiny", [task], files)
+        publish(root, replace(package, tasks=(task,)))
 
     assert not (root / "new").exists()
 
@@ -277,7 +255,7 @@ def test_a_family_and_a_package_of_one_name_spare_each_others_files(root: Path, 
 
         assert load_family(root / "tiny") == family
         assert load_package(root / "tiny") == package
-    assert list(load_repository(root)) == ["tiny"]
+    assert list(look_through(root).families) == ["tiny"]
     family_files = {"family.toml", family.variants[0].artifact}
     labels = {n for n in present(root) if n.startswith("labels-")}
     assert present(root) == family_files | labels | {TASKS_MANIFEST} | artefacts(package)

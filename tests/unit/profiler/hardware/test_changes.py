@@ -45,4 +45,4 @@ from profiler.hardware.changes import (
     ],
 )
 def test_an_operator_reads_what_from_and_to(change: Change, line: str):
-    assert change.told() == line
+    assert change.line() == line

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import grpc
 import numpy as np
+import pytest
 from prometheus_client import CollectorRegistry
 
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
@@ -14,6 +15,7 @@ from server.engine.intake import deliver
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
 from server.engine.values import Request
+from server.errors import UnknownModel
 from server.metrics import Metrics
 from server.policy.dispatch.choose import adaptive
 from server.rpc import answers
@@ -26,6 +28,7 @@ from tests.support.serving.server import equal, eventually
 from wire import inference_pb2
 
 pb: Any = inference_pb2
+INFER = "/inference.GRPCInferenceService/ModelInfer"
 STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 
 
@@ -89,6 +92,14 @@ def a_message(request_id: str, **parameters: int) -> bytes:
     for key, value in parameters.items():
         request.parameters[key].int64_param = value
     return request.SerializeToString()
+
+
+def test_who_asks_for_no_model_of_ours_is_told_that_whatever_else_is_wrong():
+    request = pb.ModelInferRequest(model_name="none", raw_input_contents=[b"one too many"])
+    infer = a_service([]).handlers()[INFER].function
+
+    with pytest.raises(UnknownModel, match="unknown model: 'none'"):
+        infer(cast(Any, Line()), request.SerializeToString())
 
 
 def test_an_error_that_nobody_foresaw_fails_its_message_alone():
