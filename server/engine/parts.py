@@ -136,6 +136,7 @@ class Dispatching:
             config.slo.reply_margin_ms / 1e3,
             class_weights(config.slo.classes),
             config.policy.journal_every,
+            family.slo.latency_s,
         )
         rehearsed = bool(config.policy.rehearse_every_s) and config.policy.name in NAMED
         recorder = Recorder() if rehearsed else None

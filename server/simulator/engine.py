@@ -19,7 +19,13 @@ from server.policy.decision import (
     WaitUntil,
 )
 from server.policy.queueing.admission import Admit
-from server.policy.queueing.forecast import Arrivals, clump_rows, observe, rate_rps
+from server.policy.queueing.forecast import (
+    Arrivals,
+    burst_rows,
+    clump_rows,
+    observe,
+    rate_rps,
+)
 from server.policy.queueing.standing import Standing
 from server.policy.queueing.tickets import Queue
 from server.simulator.noise import stretch
@@ -88,7 +94,7 @@ class _Simulation:
         self._workers = setup.workers
         self._bench = _Bench(setup.workers, setup.switching)
         self._queue = Queue()
-        self._seen = Arrivals()
+        self._seen = Arrivals(setup.slo_s)
         self._arrived = 0
         self._running: list[tuple[float, int, _Job]] = []
         self._finished: list[Finished] = []
@@ -195,6 +201,7 @@ class _Simulation:
             finished,
             self._standing.values(now_s),
             clump_rows(self._seen),
+            burst_rows(self._seen),
         )
 
     def _drop(self, drops: Sequence[Drop]) -> None:

@@ -1,13 +1,23 @@
 """The adaptive policy: each batch is the step worth most accuracy in time, time being priced by how scarce it is.
 
 Building a policy makes its tables; a decision looks at the head of the queue, drops what is hopeless, sheds what cannot
-all be served, and weighs every (arm, batch size). It never waits while a ticket does. See docs/policy.md.
+all be served, and weighs every (arm, batch size). It never waits while a ticket does, but for a moment where rows come
+at once and the first of them would run alone. See docs/policy.md.
 """
 
 from collections.abc import Mapping, Sequence
 
-from server.policy.decision import ArmProfile, Decision, Idle, Outlook, Policy, Ticket
+from server.policy.decision import (
+    ArmProfile,
+    Decision,
+    Idle,
+    Outlook,
+    Policy,
+    Ticket,
+    WaitUntil,
+)
 from server.policy.dispatch import alike, mixed
+from server.policy.dispatch.clumps import company_until
 from server.policy.dispatch.pricing import Planner
 from server.policy.dispatch.tuning import DEFAULT, Tuning
 from server.policy.queueing.tickets import Queue
@@ -23,6 +33,9 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
         if not tickets:
             return Idle()
         queue = tickets if isinstance(tickets, Queue) else Queue.of(tickets)
+        at_s = company_until(queue, planner, outlook, now_s)
+        if at_s > now_s:
+            return WaitUntil(at_s)
         mask = common_mask(queue, planner)
         if mask is None:
             return mixed.decide(queue, planner, outlook, now_s)

@@ -1,15 +1,21 @@
-"""What a long batch risks: rows that come all at once while it runs have less time left when it ends."""
+"""Rows that come at once: the first of them waits a moment for the rest; a long batch risks those that come meanwhile."""
 
 from dataclasses import dataclass
-from math import exp
+from math import exp, inf
 
 import numpy as np
 
 from server.policy.decision import Outlook
 from server.policy.dispatch.menu import Floats
+from server.policy.dispatch.pricing import Planner
+from server.policy.queueing.tickets import Queue
 
 CALM_ROWS = 1.3
 """Clumps smaller than this are what independent arrivals look like: no risk is reckoned with."""
+COMPANY_ROWS = 2.0
+"""Where fewer rows than this come at once, nobody waits for company."""
+COMPANY_SHARE = 0.03
+"""Share of its bound that the first of a clump may wait for the rest."""
 ROOM = 0.9
 """Share of the SLO that a clump has where it meets an idle worker: the rest is kept for guard and a batch's end."""
 
@@ -33,8 +39,21 @@ class Clumping:
         return self.rate_rps * batch_s * (np.exp(-left_s / clump_s) - exp(-self.room_s / clump_s))
 
 
+def company_until(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> float:
+    """Until when (s) those that wait should wait for more of their kind; in the past: not at all.
+
+    Where rows come in clumps, the first of one has nearly all its time left and nobody beside it. Once the largest
+    batch is there, or the first ticket came COMPANY_SHARE of its bound ago, they run. Nobody waits behind an old ticket.
+    """
+    if outlook.clump_rows < COMPANY_ROWS or queue.rows >= planner.most:
+        return -inf
+    first = queue[0]
+    return first.arrival_s + COMPANY_SHARE * (first.deadline_s - first.arrival_s)
+
+
 def clumping(outlook: Outlook, row_s: float, slo_s: float) -> Clumping | None:
     """How rows come, where they come in clumps; `row_s` is the time all workers need for one at best."""
-    if outlook.clump_rows < CALM_ROWS:
+    rows = outlook.uneven_rows
+    if rows < CALM_ROWS:
         return None
-    return Clumping(outlook.rate_rps / outlook.workers, outlook.clump_rows, row_s, ROOM * slo_s)
+    return Clumping(outlook.rate_rps / outlook.workers, rows, row_s, ROOM * slo_s)

@@ -94,7 +94,7 @@ class Planner:
         """
         tuning, workers = self.tuning, outlook.workers
         weight = tuning.backlog_weight * (1.0 + tuning.many_workers * (1.0 - 1.0 / workers))
-        share = tuning.load_share * (1.0 + tuning.steady / outlook.clump_rows**2)
+        share = tuning.load_share * (1.0 + tuning.steady / outlook.uneven_rows**2)
         needed_rps = hypot(weight * (rows - 1) / slo_s, outlook.rate_rps / share)
         return workers / needed_rps if needed_rps else inf
 

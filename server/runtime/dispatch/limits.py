@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Workers sharing the queue, rows that may wait, the time (s) kept back for the answer's way to the client, the
-    SLO classes' weights, and of how many decisions one is kept."""
+    SLO classes' weights, of how many decisions one is kept, and the family's latency bound (s)."""
 
     workers: int = 1
     capacity_rows: int = 1024
     reply_margin_s: float = 0.0
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
     journal_every: int = 100
+    slo_s: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ class Traffic:
         """Rows offered since the start."""
         self.standing = Standing(limits.weights)
         self.workers = limits.workers
-        self._arrivals = forecast.Arrivals()
+        self._arrivals = forecast.Arrivals(limits.slo_s)
 
     def came(self, rows: int, now_s: float) -> None:
         """A request of so many rows was offered."""
@@ -34,4 +34,5 @@ class Traffic:
             finished,
             self.standing.values(now_s),
             forecast.clump_rows(self._arrivals),
+            forecast.burst_rows(self._arrivals),
         )
