@@ -24,15 +24,19 @@ def served(name: str, times_s: Sequence[float], setup: Setup | None = None) -> O
     )
 
 
-def at_rate(name: str, rate_rps: float, duration_s: float = 20.0) -> Outcomes:
-    return served(name, poisson(rate_rps, duration_s, seed=3).tolist())
+def at_rate(name: str, rate_rps: float, duration_s: float = 20.0, seed: int = 3) -> Outcomes:
+    return served(name, poisson(rate_rps, duration_s, seed).tolist())
+
+
+def mean_awg(name: str, rate_rps: float) -> float:
+    return sum(at_rate(name, rate_rps, 10.0, seed).awg() for seed in (3, 4, 5)) / 3.0
 
 
 @pytest.mark.parametrize("rate_rps", [42, 85, 130, 200, 270, 340, 400, 480])
 def test_it_delivers_what_the_best_fixed_choice_does_without_knowing_the_load(rate_rps: float):
-    best = max(at_rate(f"static:{name}", rate_rps).awg() for name in STATICS)
+    best = max(mean_awg(f"static:{name}", rate_rps) for name in STATICS)
 
-    assert at_rate("adaptive", rate_rps).awg() >= best - 0.003
+    assert mean_awg("adaptive", rate_rps) >= best - 0.003
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
         if not tickets:
             return Idle()
         queue = tickets if isinstance(tickets, Queue) else Queue.of(tickets)
-        at_s = company_until(queue, planner, outlook, now_s)
+        at_s = company_until(queue, planner, outlook)
         if at_s > now_s:
             return WaitUntil(at_s)
         mask = common_mask(queue, planner)

@@ -1,4 +1,4 @@
-"""Rows that come at once: the first of them waits a moment for the rest; a long batch risks those that come meanwhile."""
+"""Rows that come at once: the first waits a moment for the rest; a long batch risks those that come meanwhile."""
 
 from dataclasses import dataclass
 from math import exp, inf
@@ -39,11 +39,11 @@ class Clumping:
         return self.rate_rps * batch_s * (np.exp(-left_s / clump_s) - exp(-self.room_s / clump_s))
 
 
-def company_until(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> float:
+def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
     """Until when (s) those that wait should wait for more of their kind; in the past: not at all.
 
     Where rows come in clumps, the first of one has nearly all its time left and nobody beside it. Once the largest
-    batch is there, or the first ticket came COMPANY_SHARE of its bound ago, they run. Nobody waits behind an old ticket.
+    batch is there, or the first ticket came COMPANY_SHARE of its bound ago, they run: nobody waits behind an old one.
     """
     if outlook.clump_rows < COMPANY_ROWS or queue.rows >= planner.most:
         return -inf

@@ -90,12 +90,17 @@ class Planner:
     def _affordable_s(self, rows: int, slo_s: float, outlook: Outlook) -> float:
         """Worker time (s) each row can have, be it for those waiting to be done within the SLO or for the pace to hold.
 
-        The two needs add up as squares: well below its bound, a backlog hardly matters.
+        The two needs add up as squares: well below its bound, a backlog hardly matters. Of a clump with silence behind
+        it the backlog is what the rate is made of, and the larger of the two needs counts, with a margin.
         """
         tuning, workers = self.tuning, outlook.workers
-        weight = tuning.backlog_weight * (1.0 + tuning.many_workers * (1.0 - 1.0 / workers))
+        streaming = self._streaming(outlook)
+        many = 1.0 + tuning.many_workers * (1.0 - 1.0 / workers)
+        weight = many * (1.0 + (tuning.backlog_weight - 1.0) * max(streaming, tuning.clump_backlog))
         share = tuning.load_share * (1.0 + tuning.steady / outlook.uneven_rows**2)
-        needed_rps = hypot(weight * (rows - 1) / slo_s, outlook.rate_rps / share)
+        backlog_rps, rate_rps = weight * (rows - 1) / slo_s, outlook.rate_rps / share
+        larger_rps = (1.0 + tuning.clump_margin * (1.0 - streaming)) * max(backlog_rps, rate_rps)
+        needed_rps = larger_rps + streaming * (hypot(backlog_rps, rate_rps) - larger_rps)
         return workers / needed_rps if needed_rps else inf
 
     def row_s(self, table: Costs, outlook: Outlook) -> float:

@@ -13,6 +13,10 @@ class Tuning:
     """How much larger that share may be where arrivals are independent; falls with the square of the clumps' size."""
     backlog_weight: float = 2.0
     """Multiple of the pace that would just clear the rows behind the first within one SLO."""
+    clump_backlog: float = 0.5
+    """Share of the multiple's excess over 1 that is left where rows come in large clumps, with silence behind them."""
+    clump_margin: float = 0.3
+    """Pace beyond what is needed that is kept there."""
     many_workers: float = 0.25
     """How much larger that multiple is with very many workers: a batch ends as a whole, on one of them."""
     batch_share: float = 0.5

@@ -37,10 +37,22 @@ def test_more_workers_risk_less_each():
     assert lost(5.0, workers=4)[2] < lost(5.0)[2] / 4
 
 
+def test_the_first_of_a_clump_waits_a_moment_for_the_rest():
+    policy, clumped = adaptive(three_arms()), Outlook(60.0, clump_rows=8.0)
+
+    step = policy(tickets(1, slo_s=0.05), clumped, 0.0)
+
+    assert isinstance(step, WaitUntil)
+    assert 0.0 < step.at_s < 0.002
+    assert isinstance(policy(tickets(1, slo_s=0.05), clumped, step.at_s), Run)
+    assert isinstance(policy(tickets(16, slo_s=0.05), clumped, 0.0), Run)
+    assert isinstance(policy(tickets(1, slo_s=0.05), Outlook(60.0, burst_rows=8.0), 0.0), Run)
+
+
 def test_a_policy_that_expects_clumps_keeps_its_batches_shorter():
     arms = [a_profile("fast", 0.77, 0.004, 0.001), a_profile("fine", 0.80, 0.020, 0.001)]
     calm, clumped = Outlook(60.0), Outlook(60.0, clump_rows=12.0)
 
-    steps = [adaptive(arms)(tickets(1, slo_s=0.05), outlook, 0.0) for outlook in (calm, clumped)]
+    steps = [adaptive(arms)(tickets(1, slo_s=0.05), outlook, 0.002) for outlook in (calm, clumped)]
 
     assert [s.profile.arm.variant for s in steps if isinstance(s, Run)] == ["fine", "fast"]
