@@ -48,6 +48,12 @@ def _results(family: Plain) -> Iterable[str]:
     if recent["in_time"]:
         results += f" at an effective accuracy of {recent['effective_accuracy']:.4f}"
     yield f"  last {recent['window_s']:.0f} s   {results}"
+    for one in family["promises"]:
+        kept = "kept" if one["attainment"] >= one["percentile"] else "BROKEN"
+        yield (
+            f"  promise     {kept}: {one['attainment']:.1%} of the last requests of class "
+            f"{one['slo_class']} in time, {one['percentile']:.1%} promised, caution {one['caution']:.2f}"
+        )
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
     yield f"  since start {counts or 'nothing asked'}"
 

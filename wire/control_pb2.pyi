@@ -121,7 +121,7 @@ class GetPlanResponse(_message.Message):
     def __init__(self, plans: _Optional[_Iterable[_Union[Plan, _Mapping]]] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("family", "policy", "arms", "load", "recent", "outcomes", "slo_ms", "min_accuracy", "out_of_use")
+    __slots__ = ("family", "policy", "arms", "load", "recent", "outcomes", "slo_ms", "min_accuracy", "out_of_use", "promises")
     class OutcomesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -138,6 +138,7 @@ class Plan(_message.Message):
     SLO_MS_FIELD_NUMBER: _ClassVar[int]
     MIN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
     OUT_OF_USE_FIELD_NUMBER: _ClassVar[int]
+    PROMISES_FIELD_NUMBER: _ClassVar[int]
     family: str
     policy: str
     arms: _containers.RepeatedCompositeFieldContainer[ArmPlan]
@@ -147,7 +148,20 @@ class Plan(_message.Message):
     slo_ms: float
     min_accuracy: float
     out_of_use: _containers.RepeatedCompositeFieldContainer[OutOfUse]
-    def __init__(self, family: _Optional[str] = ..., policy: _Optional[str] = ..., arms: _Optional[_Iterable[_Union[ArmPlan, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., recent: _Optional[_Union[Results, _Mapping]] = ..., outcomes: _Optional[_Mapping[str, int]] = ..., slo_ms: _Optional[float] = ..., min_accuracy: _Optional[float] = ..., out_of_use: _Optional[_Iterable[_Union[OutOfUse, _Mapping]]] = ...) -> None: ...
+    promises: _containers.RepeatedCompositeFieldContainer[Promise]
+    def __init__(self, family: _Optional[str] = ..., policy: _Optional[str] = ..., arms: _Optional[_Iterable[_Union[ArmPlan, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., recent: _Optional[_Union[Results, _Mapping]] = ..., outcomes: _Optional[_Mapping[str, int]] = ..., slo_ms: _Optional[float] = ..., min_accuracy: _Optional[float] = ..., out_of_use: _Optional[_Iterable[_Union[OutOfUse, _Mapping]]] = ..., promises: _Optional[_Iterable[_Union[Promise, _Mapping]]] = ...) -> None: ...
+
+class Promise(_message.Message):
+    __slots__ = ("slo_class", "percentile", "attainment", "caution")
+    SLO_CLASS_FIELD_NUMBER: _ClassVar[int]
+    PERCENTILE_FIELD_NUMBER: _ClassVar[int]
+    ATTAINMENT_FIELD_NUMBER: _ClassVar[int]
+    CAUTION_FIELD_NUMBER: _ClassVar[int]
+    slo_class: str
+    percentile: float
+    attainment: float
+    caution: float
+    def __init__(self, slo_class: _Optional[str] = ..., percentile: _Optional[float] = ..., attainment: _Optional[float] = ..., caution: _Optional[float] = ...) -> None: ...
 
 class OutOfUse(_message.Message):
     __slots__ = ("variant", "backend", "device", "reason", "retry_ms")

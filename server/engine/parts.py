@@ -137,6 +137,7 @@ class Dispatching:
             class_weights(config.slo.classes),
             config.policy.journal_every,
             family.slo.latency_s,
+            family.slo.percentile,
         )
         rehearsed = bool(config.policy.rehearse_every_s) and config.policy.name in NAMED
         recorder = Recorder() if rehearsed else None
@@ -146,6 +147,8 @@ class Dispatching:
         self.dispatcher = Dispatcher(family.name, factory, limits, metrics, listeners)
         self.dispatcher.use(config.policy.name, factory)
         metrics.watch_depth(lambda: self.dispatcher.depth)
+        standing = self.dispatcher.standing
+        metrics.watch_promises(family.slo.percentile, standing.attainment, lambda: standing.caution)
         self._rehearsal = recorder and _rehearsal(self.dispatcher, config, recorder)
 
     def start(self) -> None:

@@ -75,10 +75,20 @@ class FamilyMetrics:
         self._request: dict[str, Histogram] = {}
         self._outcomes: dict[tuple[str, str], Counter] = {}
         self._reasons: dict[str, Counter] = {}
+        self._attainment: Callable[[str], float] | None = None
+        self._promised: set[str] = set()
 
     def watch_depth(self, depth: Callable[[], float]) -> None:
         """Read the queue's depth from this callable at every scrape."""
         self._all.depth.labels(self._name).set_function(depth)
+
+    def watch_promises(
+        self, percentile: float, attainment: Callable[[str], float], caution: Callable[[], float]
+    ) -> None:
+        """Read at every scrape how the SLO's percentile is kept, by class, and how careful the policy is for it."""
+        self._attainment = attainment
+        self._all.slo_percentile.labels(self._name).set(percentile)
+        self._all.slo_caution.labels(self._name).set_function(caution)
 
     def decided(self, reason: str, took_s: float) -> None:
         """The policy ran a batch, or chose to wait, for `reason`."""
@@ -225,8 +235,16 @@ class FamilyMetrics:
         counter = self._outcomes.get(key)
         if counter is None:
             counter = self._outcomes[key] = self._all.requests.labels(self._name, *key)
+            self._promise(slo_class)
         counter.inc()
         self._ended[outcome] += 1
+
+    def _promise(self, slo_class: str) -> None:
+        """A class that asks for the first time."""
+        if (attainment := self._attainment) is not None and slo_class not in self._promised:
+            self._promised.add(slo_class)
+            shown = self._all.slo_attainment.labels(self._name, slo_class)
+            shown.set_function(lambda: attainment(slo_class))
 
     def _seconds(self, slo_class: str) -> Histogram:
         histogram = self._request.get(slo_class)

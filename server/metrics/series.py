@@ -77,6 +77,19 @@ class Series:
             ["family", "variant", "backend", "device"],
         )
         self.arms = gauge("gearshift_ready_arms", "Arms profiled, loaded and eligible", _FAMILY)
+        self.slo_attainment = gauge(
+            "gearshift_slo_attainment_ratio",
+            "Share of the last 1,000 requests or so that was answered in time",
+            [*_FAMILY, "slo_class"],
+        )
+        self.slo_percentile = gauge(
+            "gearshift_slo_percentile_ratio", "Share that the SLO promises", _FAMILY
+        )
+        self.slo_caution = gauge(
+            "gearshift_slo_caution_ratio",
+            "How careful the policy is, 0 to 1, for the SLO's percentile to be kept",
+            _FAMILY,
+        )
         self.family_ready = gauge(
             "gearshift_family_ready", "1: it serves; 0: it is loading, or cannot be served", _FAMILY
         )

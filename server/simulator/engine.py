@@ -99,8 +99,7 @@ class _Simulation:
         self._running: list[tuple[float, int, _Job]] = []
         self._finished: list[Finished] = []
         self._wake_s = FOREVER_S
-        self._weighed = bool(setup.weights)
-        self._standing = Standing(setup.weights)
+        self._standing = Standing(setup.weights, setup.percentile, setup.slo_s)
         self._outcomes = Outcomes(())
 
     def run(self, tickets: Sequence[Ticket]) -> Outcomes:
@@ -139,19 +138,23 @@ class _Simulation:
             rows = ticket.rows
             arrived += rows
             seen = observe(seen, rows, arrival_s)
+            self._standing.offered(rows, arrival_s, self._in_force.pace_s)
             verdict = admit(ticket, queue.rows, arrival_s, deadlines)
             if isinstance(verdict, Admit):
                 push(ticket)
             else:
-                self._outcomes.dropped[verdict.reason] += 1
-                self._standing.ended(ticket.slo_class, in_time=False)
-                if self._in_force.revives(arrival_s):
-                    admit = self._in_force.admit
+                self._refused(ticket, verdict.reason)
+                admit = self._in_force.admit
             if idle:
                 now_s = arrival_s
                 break
         self._seen, self._arrived = seen, arrived
         return at, now_s
+
+    def _refused(self, ticket: Ticket, reason: str) -> None:
+        self._outcomes.dropped[reason] += 1
+        self._standing.ended(ticket.slo_class, in_time=False)
+        self._in_force.revive(ticket.arrival_s)
 
     def _finish(self) -> None:
         now_s, _, job = heappop(self._running)
@@ -159,7 +162,7 @@ class _Simulation:
         self._bench.idle.append(job.worker)
         self._finished.append(Finished(run.profile.arm, job.rows, job.busy_s))
         self._outcomes.answered(run, job.rows, now_s)
-        for ticket in run.tickets if self._weighed else ():
+        for ticket in run.tickets:
             self._standing.ended(ticket.slo_class, in_time=now_s <= ticket.deadline_s)
         if self._in_force.measures:
             ran = LatencySample(run.profile.arm, job.rows, job.took_s, job.busy_s, now_s)
@@ -202,12 +205,13 @@ class _Simulation:
             self._standing.values(now_s),
             clump_rows(self._seen),
             burst_rows(self._seen),
+            self._standing.caution,
         )
 
     def _drop(self, drops: Sequence[Drop]) -> None:
         gone = [drop.ticket for drop in drops]
         self._outcomes.dropped.update([drop.reason for drop in drops])
-        for ticket in gone if self._weighed else ():
+        for ticket in gone:
             self._standing.ended(ticket.slo_class, in_time=False)
         self._queue.pop(gone)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from server.policy.arms import retune
 from server.policy.decision import ArmProfile, PolicyFactory
-from server.policy.queueing.admission import admission
+from server.policy.queueing.admission import admission, row_s
 from server.simulator.noise import slowed_at, turns
 from server.simulator.setup import Setup
 
@@ -51,17 +51,16 @@ class PolicyInForce:
             ]
         )
 
-    def revives(self, now_s: float) -> bool:
+    def revive(self, now_s: float) -> None:
         """A request was refused: where what was learnt keeps everybody out for too long, believe the profiles again."""
         revived = retune.revived(self._known, self._setup.slo_s, now_s) if self.measures else None
-        if revived is None:
-            return False
-        self._known = revived
-        self._apply(retune.arms_now(revived))
-        return True
+        if revived is not None:
+            self._known = revived
+            self._apply(retune.arms_now(revived))
 
     def _apply(self, arms: Sequence[ArmProfile]) -> None:
         self.policy = self._factory(arms)
+        self.pace_s = row_s(arms) / self._setup.workers
         self.admit = admission(arms, self._setup.capacity_rows, self._setup.workers)
         self.rebuilt += 1
 

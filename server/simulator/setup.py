@@ -32,3 +32,5 @@ class Setup:
     switching: Switching = field(default_factory=Switching)
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
     """By SLO class, for fairness between them; none: an answer is worth the same to every class."""
+    percentile: float = 0.99
+    """Share of the requests that is promised to be answered in time."""

@@ -24,6 +24,12 @@ class Costs:
     vertices: tuple[Point, ...]
     prices: Prices
 
+    def careful_s(self, affordable_s: float, caution: float) -> float:
+        """The time (s) a row should take where it could have `affordable_s`: at full caution the cheapest arm's."""
+        least_s = self.vertices[0].cost_s
+        most_s = min(affordable_s, 3.0 * self.vertices[-1].cost_s)
+        return most_s if most_s <= least_s else least_s * (most_s / least_s) ** (1.0 - caution)
+
 
 def costs(arms: Sequence[ArmProfile], slo_s: float, share: float) -> Costs:
     """The costs of serving with `arms` (at least one) in batches of at most `share` of `slo_s`."""

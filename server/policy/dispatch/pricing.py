@@ -75,6 +75,8 @@ class Planner:
         """The terms for serving `rows` waiting rows at the costs of `table`; 0 rows: more wait than can be served."""
         tuning, workers = self.tuning, outlook.workers
         affordable_s = self._affordable_s(rows, slo_s, outlook) if rows else 0.0
+        if outlook.caution:
+            affordable_s = table.careful_s(affordable_s, outlook.caution)
         price = table.prices.at(affordable_s)
         return Pricing(
             now_s=now_s,

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import exp
 
-MEMORY_S = 2.0
-"""Attainment is averaged over about this long: the pace at which a class that was neglected catches up."""
+MEMORY_SLOS = 40.0
+"""Attainment is averaged over so many latency bounds: the pace at which a class that was neglected catches up."""
 PRIOR = 2.0
 """Requests a class is credited with as answered, so that its first few decide nothing."""
 LEAST_SHARE = 0.01
@@ -34,9 +34,11 @@ class Fairness:
     at_s: float = 0.0
 
 
-def observe(state: Fairness, news: Mapping[str, Attainment], now_s: float) -> Fairness:
-    """The memory after `news`: what ended since the last call, by class. To be called every tenth of a second or so."""
-    keep = exp(-max(0.0, now_s - state.at_s) / MEMORY_S)
+def observe(
+    state: Fairness, news: Mapping[str, Attainment], now_s: float, slo_s: float = 0.05
+) -> Fairness:
+    """The memory after `news`: what ended since the last call, by class. To be called every few latency bounds."""
+    keep = exp(-max(0.0, now_s - state.at_s) / (MEMORY_SLOS * slo_s))
     tallies = {
         name: _faded(state.tallies.get(name, Attainment()), keep, news.get(name, Attainment()))
         for name in {*state.tallies, *news}

@@ -1,34 +1,66 @@
-"""How the SLO classes have fared, for fairness between them: what ended goes in, what answers are worth comes out."""
+"""How the SLO classes have fared: what ended goes in; what answers are worth comes out, and how careful to be."""
 
 from collections import deque
 from collections.abc import Mapping
 
+from server.policy.queueing import promise
 from server.policy.queueing.fairness import Attainment, Fairness, observe, values
+from server.policy.queueing.promise import Promise, Reach
 
-EVERY_S = 0.1
-"""The values are made anew this often: classes are not neglected within a blink."""
+EVERY_SLOS = 2.0
+"""Values and caution are made anew this often, in latency bounds: classes are not neglected within a blink."""
 
 
 class Standing:
-    """`ended` from any thread, `values` from one. `weights` empty: nothing is kept, every answer is worth the same."""
+    """`ended` from any thread, the rest from one. `weights` empty: every answer is worth the same.
 
-    def __init__(self, weights: Mapping[str, float]) -> None:
-        self._on = bool(weights)
+    `percentile` of each class's requests are promised an answer within `slo_s`.
+    """
+
+    def __init__(
+        self, weights: Mapping[str, float], percentile: float = 0.99, slo_s: float = 0.05
+    ) -> None:
+        self._weighed = bool(weights)
+        self._percentile, self._slo_s = percentile, slo_s
         self._state = Fairness(weights)
         self._ended: deque[tuple[str, bool]] = deque()
         self._values: Mapping[str, float] = {}
+        self._reach = Reach()
+        self._due_s = 0.0
+        self.promises: dict[str, Promise] = {}
+        """By class: how it is kept."""
+        self.caution = 0.0
+        """How careful to be, 0 to 1: as careful as the class takes whose promise is in most danger."""
+
+    def attainment(self, slo_class: str) -> float:
+        """Share of this class's requests that was answered in time lately; 1 where none came."""
+        return self.promises.get(slo_class, Promise()).attainment
+
+    def offered(self, rows: int, now_s: float, pace_s: float) -> None:
+        """So many rows came, and all workers take `pace_s` for one at best."""
+        self._reach = promise.offered(self._reach, rows, now_s, self._slo_s, pace_s)
 
     def ended(self, slo_class: str, *, in_time: bool) -> None:
         """A request was answered in time, or not."""
-        if self._on:
-            self._ended.append((slo_class, in_time))
+        self._ended.append((slo_class, in_time))
 
     def values(self, now_s: float) -> Mapping[str, float]:
         """What an answer is worth by class; empty where only one class came lately."""
-        if self._ended and now_s >= self._state.at_s + EVERY_S:
-            self._state = observe(self._state, self._news(), now_s)
-            self._values = values(self._state)
+        if now_s >= self._due_s and self._ended:
+            self._due_s = now_s + EVERY_SLOS * self._slo_s
+            self._learn(self._news(), now_s)
         return self._values
+
+    def _learn(self, news: Mapping[str, Attainment], now_s: float) -> None:
+        if self._weighed:
+            self._state = observe(self._state, news, now_s, self._slo_s)
+            self._values = values(self._state)
+        for name, more in news.items():
+            known = self.promises.get(name, Promise())
+            self.promises[name] = promise.observe(
+                known, more.ended, more.in_time, self._percentile, self._reach
+            )
+        self.caution = max(one.caution for one in self.promises.values())
 
     def _news(self) -> dict[str, Attainment]:
         news: dict[str, Attainment] = {}

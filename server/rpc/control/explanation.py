@@ -65,6 +65,15 @@ def plan(served: ServedFamily) -> pb.Plan:
         slo_ms=slo.latency_s * 1e3,
         min_accuracy=slo.min_accuracy,
         out_of_use=_out_of_use(served),
+        promises=[
+            pb.Promise(
+                slo_class=name,
+                percentile=slo.percentile,
+                attainment=promise.attainment,
+                caution=promise.caution,
+            )
+            for name, promise in sorted(dispatcher.standing.promises.items())
+        ],
     )
 
 

@@ -14,6 +14,7 @@ from server.metrics import FamilyMetrics
 from server.policy.arms import retune
 from server.policy.arms.probing import Slack
 from server.policy.decision import ArmProfile, PolicyFactory
+from server.policy.queueing.standing import Standing
 from server.runtime.dispatch import tables
 from server.runtime.dispatch.deciding import Deciding
 from server.runtime.dispatch.jobs import Job, JobAnswer, Listeners
@@ -67,6 +68,11 @@ class Dispatcher:
     def arms(self) -> tuple[ArmProfile, ...]:
         """What the policy may choose from now."""
         return self._waiting.tables.arms
+
+    @property
+    def standing(self) -> Standing:
+        """How the SLO's promise is kept, by class."""
+        return self._traffic.standing
 
     @property
     def depth(self) -> int:
@@ -222,7 +228,7 @@ class Dispatcher:
             return NotReady("the server is stopping; try another replica")
         if not self._waiting.arms:
             return NotReady(f"model '{self.name}' is loading; try again shortly")
-        self._traffic.came(job.rows, now_s)
+        self._traffic.came(job.rows, now_s, self._waiting.tables.pace_s)
         ticket = self._waiting.ticket(job)
         self._listeners.seen(ticket)
         return self._waiting.admit(job, ticket, now_s)

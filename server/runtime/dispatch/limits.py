@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Workers sharing the queue, rows that may wait, the time (s) kept back for the answer's way to the client, the
-    SLO classes' weights, of how many decisions one is kept, and the family's latency bound (s)."""
+    SLO classes' weights, of how many decisions one is kept, the family's latency bound (s)
+    and the share of requests promised to be answered within it."""
 
     workers: int = 1
     capacity_rows: int = 1024
@@ -15,6 +16,7 @@ class Limits:
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
     journal_every: int = 100
     slo_s: float = 0.05
+    percentile: float = 0.99
 
 
 @dataclass(frozen=True, slots=True)

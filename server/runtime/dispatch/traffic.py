@@ -12,12 +12,13 @@ class Traffic:
     def __init__(self, limits: Limits) -> None:
         self.arrived = 0
         """Rows offered since the start."""
-        self.standing = Standing(limits.weights)
+        self.standing = Standing(limits.weights, limits.percentile, limits.slo_s)
         self.workers = limits.workers
         self._arrivals = forecast.Arrivals(limits.slo_s)
 
-    def came(self, rows: int, now_s: float) -> None:
-        """A request of so many rows was offered."""
+    def came(self, rows: int, now_s: float, pace_s: float) -> None:
+        """A request of so many rows was offered, of which all workers do one in `pace_s` at best."""
+        self.standing.offered(rows, now_s, pace_s)
         self._arrivals = forecast.observe(self._arrivals, rows, now_s)
         self.arrived += rows
 
@@ -35,4 +36,5 @@ class Traffic:
             self.standing.values(now_s),
             forecast.clump_rows(self._arrivals),
             forecast.burst_rows(self._arrivals),
+            self.standing.caution,
         )

@@ -55,6 +55,16 @@ def test_a_family_without_arms_is_loading():
     assert "no arm is ready yet: loading and measuring" in text()
 
 
+def test_each_class_is_told_whether_its_promise_is_kept():
+    kept = pb.Promise(slo_class="default", percentile=0.99, attainment=0.994, caution=0.2)
+    broken = pb.Promise(slo_class="gold", percentile=0.99, attainment=0.981, caution=1.0)
+
+    told = text(promises=[kept, broken])
+
+    assert "promise     kept: 99.4% of the last requests of class default in time" in told
+    assert "promise     BROKEN: 98.1% of the last requests of class gold in time" in told
+
+
 def test_without_requests_no_share_is_made_up():
     assert "last 10 s   0 requests\n" in text(arms=[ARM])
     assert "since start nothing asked" in text()

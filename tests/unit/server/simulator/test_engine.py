@@ -145,7 +145,7 @@ def test_a_batch_takes_its_true_time_whatever_the_policy_believes():
 def test_weights_make_values_once_classes_fare_differently():
     seen: list[Outlook] = []
     tickets = [
-        Ticket(i, 0.02 * i, 0.02 * i + (1.0 if i % 2 else 0.001), slo_class="ab"[i % 2])
+        Ticket(i, 0.2 * i, 0.2 * i + (1.0 if i % 2 else 0.001), slo_class="ab"[i % 2])
         for i in range(50)
     ]
 

@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from server.policy.decision import Outlook, Run
+from server.policy.decision import Outlook, Run, WaitUntil
 from server.policy.dispatch.choose import adaptive
 from server.policy.dispatch.clumps import clumping
-from tests.support.builders import a_profile, tickets
+from tests.support.builders import a_profile, three_arms, tickets
 
 LENGTHS_S = np.array([0.0, 0.005, 0.02, 0.05])
 

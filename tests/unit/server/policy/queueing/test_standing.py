@@ -1,6 +1,8 @@
 """How the classes have fared."""
 
-from server.policy.queueing.standing import EVERY_S, Standing
+from server.policy.queueing.standing import EVERY_SLOS, Standing
+
+EVERY_S = EVERY_SLOS * 0.05
 
 
 def test_without_weights_every_answer_is_worth_the_same():
@@ -32,3 +34,30 @@ def test_values_are_made_anew_only_now_and_then():
 
     assert standing.values(1.0 + 0.5 * EVERY_S) is first
     assert standing.values(1.0 + 2.0 * EVERY_S) is not first
+
+
+def test_broken_promises_make_careful_and_kept_ones_less_so():
+    standing = Standing({}, percentile=0.99)
+    for i in range(300):
+        standing.ended("a", in_time=i % 10 > 0)
+    standing.values(1.0)
+    careful = standing.caution
+    for _ in range(900):
+        standing.ended("a", in_time=True)
+    standing.values(2.0)
+
+    assert 0.5 < careful <= 1.0
+    assert standing.caution < careful - 0.1
+    assert standing.attainment("a") > 0.95
+    assert standing.attainment("nobody") == 1.0
+
+
+def test_the_class_in_most_danger_sets_how_careful_to_be():
+    standing = Standing({"a": 1.0, "b": 1.0})
+    for _ in range(50):
+        standing.ended("a", in_time=True)
+        standing.ended("b", in_time=False)
+
+    standing.values(1.0)
+
+    assert standing.caution == standing.promises["b"].caution > standing.promises["a"].caution

@@ -1,0 +1,72 @@
+"""The promise: the share of requests that an SLO says is answered in time, and how careful it takes the policy to be.
+
+The policy weighs expected accuracy; what is rare, a stalled batch or a clump, it underrates. `caution` makes up for
+that: it rises with every promise broken beyond what the SLO allows and falls while fewer are, as adaptive conformal
+inference sets a quantile (Gibbs and Candes, 2021), so that the loss comes to what is allowed, whatever its cause. Where
+no policy could keep the promise, as more comes than can be served, it fades: then accuracy in time is all there is to
+win.
+"""
+
+from typing import NamedTuple
+
+WINDOW = 1000.0
+"""Requests over which the promise is looked at."""
+GAIN = 30.0 / WINDOW
+"""How much caution one broken promise is worth."""
+AIM = 0.6
+"""Share of the loss allowed that is aimed at: the rest is for chance."""
+FADE = 0.9
+"""Share of the caution that is left, each time it is looked at, where the promise cannot be kept."""
+SPARE = 1.3
+"""Time a row takes in practice, over what it takes at best."""
+ROOM = 0.7
+"""Share of the latency bound that a backlog may take where the promise can be kept."""
+NEARLY = 0.995
+"""Share of what is promised that must be within reach for it to be worth trying."""
+
+
+class Promise(NamedTuple):
+    """One SLO class's: how careful to be, 0 to 1, and the requests that ended lately and those of them in time."""
+
+    caution: float = 0.0
+    ended: float = 0.0
+    in_time: float = 0.0
+
+    @property
+    def attainment(self) -> float:
+        """Share of the last WINDOW requests or so that was answered in time."""
+        return self.in_time / self.ended if self.ended else 1.0
+
+
+class Reach(NamedTuple):
+    """Whether a queue that is always served on the cheapest arm keeps up: its backlog (rows) as of `at_s`, and the
+    share of the last rows that it would have answered in time."""
+
+    at_s: float = 0.0
+    backlog: float = 0.0
+    share: float = 1.0
+
+
+def observe(
+    promise: Promise, ended: float, in_time: float, percentile: float, reach: Reach
+) -> Promise:
+    """The promise after so many requests more that ended, so many of them in time."""
+    kept = max(0.0, 1.0 - ended / WINDOW)
+    allowed = AIM * (1.0 - percentile) * ended
+    caution = promise.caution + GAIN * (ended - in_time - allowed)
+    if reach.share < NEARLY * percentile:
+        caution = FADE * min(caution, promise.caution)
+    return Promise(
+        min(max(caution, 0.0), 1.0), kept * promise.ended + ended, kept * promise.in_time + in_time
+    )
+
+
+def offered(reach: Reach, rows: int, now_s: float, slo_s: float, pace_s: float) -> Reach:
+    """The reach after `rows` more came: all workers take `pace_s` for a row at best (Lindley's recursion, 1952)."""
+    row_s = SPARE * pace_s
+    if row_s <= 0.0:
+        return reach
+    backlog = max(0.0, reach.backlog - (now_s - reach.at_s) / row_s)
+    fits = (backlog + rows) * row_s <= ROOM * slo_s
+    share = reach.share + rows / (rows + WINDOW) * (fits - reach.share)
+    return Reach(now_s, backlog + rows if fits else backlog, share)

@@ -1,0 +1,48 @@
+"""How careful the policy must be for its promise, and where no care would help."""
+
+import pytest
+
+from server.policy.queueing.promise import Promise, Reach, observe, offered
+
+
+def after(promise: Promise, ended: int, in_time: float, reach: Reach = Reach()) -> Promise:  # noqa: B008 - frozen
+    """Many looks, each at twenty requests."""
+    for _ in range(ended // 20):
+        promise = observe(promise, 20.0, 20.0 * in_time, 0.99, reach)
+    return promise
+
+
+@pytest.mark.parametrize(("in_time", "careful"), [(1.0, 0.0), (0.995, 0.0), (0.97, 1.0)])
+def test_care_follows_the_loss_that_is_allowed(in_time: float, careful: float):
+    assert after(Promise(), 5_000, in_time).caution == careful
+
+
+def test_care_stays_where_the_loss_is_what_is_aimed_at():
+    careful = Promise(caution=0.5)
+
+    assert after(careful, 2_000, 0.994).caution == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_promise_that_nobody_could_keep_takes_no_care():
+    hopeless = Reach(share=0.8)
+
+    assert after(Promise(caution=1.0), 2_000, 0.7, hopeless).caution < 0.01
+
+
+def test_attainment_is_of_the_last_thousand_or_so():
+    promise = after(after(Promise(), 10_000, 1.0), 3_000, 0.9)
+
+    assert promise.attainment == pytest.approx(0.9, abs=0.02)
+
+
+@pytest.mark.parametrize(("gap_s", "share"), [(0.010, 1.0), (0.002, 0.4)])
+def test_what_is_within_reach_hangs_on_the_pace_of_the_cheapest_arm(gap_s: float, share: float):
+    reach = Reach()
+    for i in range(20_000):
+        reach = offered(reach, 1, i * gap_s, 0.05, 0.004)
+
+    assert reach.share == pytest.approx(share, abs=0.05)
+
+
+def test_without_arms_nothing_is_out_of_reach():
+    assert offered(Reach(), 5, 1.0, 0.05, 0.0) == Reach()
