@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite, isnan
 
 from server.engine.checks import Checked
@@ -12,7 +13,7 @@ from server.engine.unserved import Unserved
 from server.engine.values import Answer, Deliver, Execution, Request
 from server.errors import BadInput, RequestError
 from server.runtime.dispatch import jobs
-from server.runtime.dispatch.jobs import Batch, Job
+from server.runtime.dispatch.jobs import Batch, Job, Loan
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Intake:
             return self.withdraw(job)
         waiting.remove(job)
         self._families[taken.family].metrics.unrun(job.slo_class, "cancelled")
-        _release(taken.request)
+        _let_go(job)
         return True
 
     def withdraw(self, job: Job) -> bool:
@@ -100,7 +101,7 @@ class Intake:
         taken = _taken(job)
         if not self._families[taken.family].dispatcher.cancel(job):
             return False
-        _release(taken.request)
+        _let_go(job)
         return True
 
     def _job(self, request: Request, family: ServedFamily, to: Deliver) -> Job:
@@ -128,6 +129,7 @@ class Intake:
             demand.variant,
             demand.slo.name,
             _Taken(request, request.model, checked.outputs, to),
+            loan=None if request.release is None else Loan(partial(_release, request)),
         )
 
 
@@ -143,8 +145,8 @@ def deliver(given: Sequence[jobs.JobAnswer]) -> Sequence[jobs.JobAnswer]:
             to(answers)
         except Exception:  # noqa: BLE001 - one front that fails must not cost the others their answers
             _log.exception("a front could not take its answers")
-    for _, answer in made:
-        _release(answer.request)
+    for one in given:
+        _let_go(one.job)
     return [
         jobs.JobAnswer(one.job, error=answer.error)
         for one, answer in made
@@ -180,6 +182,12 @@ def _taken(job: Job) -> _Taken:
     taken = job.origin
     assert isinstance(taken, _Taken)  # every job is made here
     return taken
+
+
+def _let_go(job: Job) -> None:
+    """Its client waits for it no more: its inputs are released once no worker reads them."""
+    if job.loan is not None:
+        job.loan.let_go()
 
 
 def _release(request: Request) -> None:

@@ -137,8 +137,9 @@ class Request:
     `inputs` each once, `outputs` those wanted (none named: all), `version` "" or "1", or a variant's name, which pins
     it. Parameters: see `demands.py`. `arrival_s`: when its message came, None: now; `deadline_s`: when its client gives
     up, whatever the SLO says. `client` tells clients apart, and nothing else; `trace` is a W3C traceparent. Both are
-    carried along. `release` is called once, when the inputs' memory is read no more, however the request ended.
-    `origin` is the front's own.
+    carried along. `release` is called once, however the request ended, when the inputs' memory is read no more: it may
+    be a while after the answer, and never where a runtime that was given up does not come back. `origin` is the
+    front's own.
     """
 
     model: str

@@ -9,7 +9,7 @@ from server.metrics import FamilyMetrics, Metrics
 from server.policy.decision import ArmProfile, Decision, Outlook, Policy, PolicyFactory, Ticket
 from server.policy.dispatch.choose import adaptive
 from server.runtime.dispatch.dispatcher import Dispatcher, Limits, Step
-from server.runtime.dispatch.jobs import Batch, Job, JobAnswer, Listeners
+from server.runtime.dispatch.jobs import Batch, Job, JobAnswer, Listeners, Loan
 from tests.support.builders import a_profile
 
 
@@ -45,10 +45,12 @@ class Desk:
         }
 
 
-def a_job(slo_s: float = 60.0, rows: int = 1, variant: str | None = None) -> Job:
+def a_job(
+    slo_s: float = 60.0, rows: int = 1, variant: str | None = None, loan: Loan | None = None
+) -> Job:
     """A job that arrives now."""
     now_s = time.monotonic()
-    return Job({}, rows, now_s, now_s + slo_s, 0.0, variant, "default", origin=None)
+    return Job({}, rows, now_s, now_s + slo_s, 0.0, variant, "default", origin=None, loan=loan)
 
 
 def taken(desk: Desk) -> Step:

@@ -1,5 +1,6 @@
 """What crosses the seam between a transport and the runtime: validated requests in, answers out, both in batches."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,12 +18,39 @@ Arrays = Mapping[str, NDArray[np.generic]]
 """Tensor name -> array whose first axis is the batch."""
 
 
+class Loan:
+    """Memory that a request's inputs lie in: given back, once, when nobody needs it any more. Any thread.
+
+    At first whoever waits for the answer does; then each step that a worker was given with the job or a piece of it,
+    until the worker is done with it, even where others have answered meanwhile.
+    """
+
+    def __init__(self, give_back: Callable[[], object]) -> None:
+        self._give_back = give_back
+        self._lock = threading.Lock()
+        self._needed_by = 1
+
+    def take(self) -> None:
+        """One more needs it."""
+        with self._lock:
+            self._needed_by += 1
+
+    def let_go(self) -> None:
+        """One fewer does."""
+        with self._lock:
+            self._needed_by -= 1
+            over = not self._needed_by
+        if over:
+            self._give_back()
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """One validated request. Times are on time.monotonic's clock; `origin` is the transport's own and comes back;
     `ticket` is set by the dispatcher that admits it; `retries`: how often it came back from an arm that let it down.
 
-    A job of more rows than any batch is served in pieces, jobs that are `part_of` it, from its row `first` on.
+    A job of more rows than any batch is served in pieces, jobs that are `part_of` it, from its row `first` on. They
+    share its `loan`, where the memory of its inputs is lent.
     """
 
     inputs: Arrays
@@ -38,6 +66,7 @@ class Job:
     whole: "Whole | None" = None
     part_of: "Whole | None" = None
     first: int = 0
+    loan: Loan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,18 @@ class Step:
         """Whether one of the jobs was let down by another arm before."""
         return any(job.retries for job in self.jobs)
 
+    def hold(self) -> None:
+        """From now on the jobs' inputs may be read, whoever answers them, until `let_go`."""
+        for job in self.jobs:
+            if job.loan is not None:
+                job.loan.take()
+
+    def let_go(self) -> None:
+        """Its worker reads the jobs' inputs no more."""
+        for job in self.jobs:
+            if job.loan is not None:
+                job.loan.let_go()
+
 
 @dataclass(frozen=True, slots=True)
 class CanaryRun:
@@ -51,7 +63,8 @@ class Running:
         return len(self._owed) - len(self._given_up)
 
     def begin(self, step: Step) -> Step:
-        """`step` goes to a worker."""
+        """`step` goes to a worker, which lets go of it when it is done."""
+        step.hold()
         with self._lock:
             self._owed[step] = step.jobs
         return step

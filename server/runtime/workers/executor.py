@@ -77,7 +77,10 @@ class Worker(threading.Thread):
         try:
             while not self._lost and (task := self._dispatcher.next_step()) is not None:
                 if isinstance(task, Step):
-                    self._serve(task)
+                    try:
+                        self._serve(task)
+                    finally:
+                        task.let_go()
                 else:
                     self._probe(task)
         finally:
