@@ -59,13 +59,13 @@ def admission(arms: Sequence[ArmProfile], capacity_rows: int, workers: float = i
     later than its own count as ahead of it, each as one row.
     """
     floors = sorted({arm.accuracy for arm in arms})
-    fastest = {key: _fastest(group) for key, group in _groups(arms, floors).items()}
+    quickest = {key: fastest(group) for key, group in _groups(arms, floors).items()}
     pace_s = row_s(arms) / workers
 
     def admit(
         ticket: Ticket, rows_waiting: int, now_s: float, deadlines: Sequence[float] = (), /
     ) -> Verdict:
-        upper_s = fastest.get((ticket.variant, bisect_left(floors, ticket.min_accuracy)))
+        upper_s = quickest.get((ticket.variant, bisect_left(floors, ticket.min_accuracy)))
         if upper_s is None or ticket.rows >= len(upper_s):
             return _unservable(ticket, arms, 0 if upper_s is None else len(upper_s) - 1)
         if now_s + upper_s[ticket.rows] > ticket.deadline_s:
@@ -102,7 +102,7 @@ def _groups(
     return groups
 
 
-def _fastest(arms: Sequence[ArmProfile]) -> list[float]:
+def fastest(arms: Sequence[ArmProfile]) -> list[float]:
     """Index = rows: the least time (s, by the upper estimate) in which one of `arms` answers that many rows alone."""
     most = max(arm.max_batch for arm in arms)
     return [min(a.upper_s[b] for a in arms if b <= a.max_batch) for b in range(most + 1)]

@@ -28,15 +28,15 @@ def most_rows(
 ) -> int:
     """The most rows of one request that an arm answers, by itself and within so long (s); 0: not even one.
 
-    Only arms count that have this accuracy at `least`, and that run `variant` where one is pinned. Where their largest
-    batch is in time, `pieces` says how many more rows may come, in several batches.
+    Only arms count that have this accuracy at `least`, and that run `variant` where one is pinned. With `pieces` a
+    request may also be answered in several batches.
     """
     able = [a for a in arms if a.accuracy >= least and variant in (None, a.arm.variant)]
     most = 0
     for arm in able:
         larger = range(arm.max_batch, most, -1)
         most = next((n for n in larger if arm.upper_s[n] * SPREAD <= within_s), most)
-    if pieces is None or most < max((arm.max_batch for arm in able), default=1):
+    if pieces is None:
         return most
     return max(most, splitting.most_rows(able, pieces.workers, within_s / SPREAD, pieces.whole))
 

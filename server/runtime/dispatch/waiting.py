@@ -70,17 +70,26 @@ class Waiting:
     def admit(self, job: Job, ticket: Ticket, now_s: float) -> RequestError | None:
         """Let a new job wait, or say why not."""
         verdict = self.tables.admit(ticket, self.queue.rows, now_s, self.queue.deadlines)
-        if isinstance(verdict, admission.Refuse) and verdict.reason == "too_large":
-            split = splitting.split(ticket, self.tables.arms, self.limits.workers)
-            if split is not None:
-                return self._admit_pieces(job, ticket, split, now_s)
+        if isinstance(verdict, admission.Refuse) and (split := self._split(ticket, verdict, now_s)):
+            return self._admit_pieces(job, ticket, split, now_s)
         return self._settled(job, ticket, verdict, now_s)
+
+    def _split(
+        self, ticket: Ticket, refused: admission.Refuse, now_s: float
+    ) -> splitting.Split | None:
+        """In which pieces to answer what no arm answers in one batch; None where the refusal stands."""
+        within_s = ticket.deadline_s - now_s
+        late = refused.reason == "late"
+        if not (late or refused.reason == "too_large") or ticket.rows == 1:
+            return None
+        split = splitting.split(ticket, self.tables.arms, self.limits.workers, within_s)
+        return None if split is not None and late and split.need_s > within_s else split
 
     def _admit_pieces(
         self, job: Job, ticket: Ticket, split: splitting.Split, now_s: float
     ) -> RequestError | None:
         """Let all pieces of a new job wait, or none."""
-        if now_s + split.need_s > ticket.deadline_s:
+        if split.need_s > ticket.deadline_s - now_s:
             needs = f"its {len(split.rows)} batches need"
             return outcomes.refusal(self.family, admission.late(ticket, split.need_s, now_s, needs))
         waiting, most = self.queue.rows, self.limits.capacity_rows

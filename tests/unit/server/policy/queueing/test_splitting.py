@@ -30,6 +30,30 @@ def test_a_least_accuracy_holds_for_every_piece():
     assert found.need_s == pytest.approx(2 * LARGE.upper_s[3])
 
 
+def test_pieces_are_small_enough_to_be_in_time():
+    wide = a_profile("wide", 0.7, max_batch=8, first_s=0.5)
+    ticket = a_ticket(rows=12)
+
+    in_time = split(ticket, [wide, LARGE], workers=2, within_s=0.1)
+    hopeless = split(ticket, [wide, LARGE], workers=2, within_s=1e-6)
+
+    assert in_time == ((4, 4, 4), 2 * LARGE.upper_s[4])
+    assert hopeless == ((3, 3, 3, 3), 2 * LARGE.upper_s[3])
+
+
+def test_no_piece_is_one_row_where_an_arm_that_mixes_rows_would_run_it():
+    mixing = replace(a_profile("mixing", max_batch=1), separable=False)
+
+    quickly = {"workers": 16, "within_s": SMALL.upper_s[2]}
+
+    alone, beside = (
+        split(a_ticket(rows=9), arms, **quickly) for arms in ([SMALL], [SMALL, mixing])
+    )
+
+    assert alone == ((2, 2, 2, 2, 1), SMALL.upper_s[2])
+    assert beside == ((3, 3, 3), SMALL.upper_s[3])
+
+
 def test_workers_share_the_pieces():
     alone = split(a_ticket(rows=32), [SMALL], workers=1)
     shared = split(a_ticket(rows=32), [SMALL], workers=3)
@@ -52,11 +76,10 @@ def test_what_is_offered_grows_with_the_time_that_there_is():
     largest_s = SMALL.upper_s[8]
     offered = [
         most_rows([SMALL], within_s=factor * largest_s, pieces=Pieces(2, 64))
-        for factor in (0.9, 1.2, 2.2, 100.0)
+        for factor in (0.2, 0.9, 1.2, 2.2, 100.0)
     ]
 
-    assert offered[0] < 8
-    assert offered[1:] == [16, 32, 64]
+    assert offered == [0, 12, 16, 32, 64]
 
 
 @pytest.mark.parametrize("rows", range(1, 65))

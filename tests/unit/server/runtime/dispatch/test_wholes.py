@@ -152,6 +152,18 @@ def test_what_its_pieces_cannot_do_in_time_is_refused_at_once():
     assert bench.dispatcher.depth == 0
 
 
+def test_what_no_arm_does_in_time_in_one_batch_is_served_in_pieces():
+    wide = a_profile("wide", 0.9, first_s=40.0, more_s=0.0, max_batch=16)
+    bench = Bench(SMALL, wide, limits=Limits(workers=2))
+
+    bench.dispatcher.submit([a_job(rows, slo_s=30.0) for rows in (12, 20)])
+    steps = bench.work()
+
+    assert {step.profile for step in steps} == {SMALL}
+    assert [answer.error for answer in bench.answers] == [None, None]
+    assert bench.outcomes() == {"ok": 2}
+
+
 def test_a_job_whose_client_leaves_before_any_piece_runs_costs_nothing():
     bench, job = Bench(SMALL), a_job(24)
     bench.dispatcher.submit([job])
