@@ -68,6 +68,7 @@ class FamilyMetrics:
         self._accuracy = metrics.accuracy.labels(name)
         self._in_time = metrics.in_time.labels(name)
         self._decision = metrics.decision_s.labels(name)
+        self._policy_failures = metrics.policy_failures.labels(name)
         self._error = metrics.error_ratio.labels(name)
         self._shadows = metrics.shadows.labels(name)
         self._retried = metrics.retried.labels(name)
@@ -97,6 +98,10 @@ class FamilyMetrics:
             counter = self._reasons[reason] = self._all.decisions.labels(self._name, reason)
         counter.inc()
         self._decision.observe(took_s)
+
+    def policy_failed(self) -> None:
+        """The policy in force failed to make a decision."""
+        self._policy_failures.inc()
 
     def unrun(self, slo_class: str, outcome: str, slo_s: float = 0.0) -> None:
         """A request ended without running: `shed`, `expired`, `cancelled`, `not_ready`, or `failed` in its batch.

@@ -49,6 +49,11 @@ class Series:
             "Decisions, and so batch releases, by reason",
             ["family", "reason"],
         )
+        self.policy_failures = counter(
+            "gearshift_policy_failures_total",
+            "Decisions that a policy of one's own failed to make, and the adaptive one made",
+            _FAMILY,
+        )
         self.decision_s = histogram(
             "gearshift_decision_seconds", "Time the policy took", _FAMILY, buckets=_DECISION_EDGES_S
         )

@@ -4,6 +4,7 @@ A monitor: `submit` and `cancel` come from the transport's thread, `next_step` f
 the queue, and no answer is delivered and no batch run while it is held. It decides nothing: the policy does.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from server.runtime.dispatch.replies import Replies
 from server.runtime.dispatch.running import CanaryRun, Running, Step
 from server.runtime.dispatch.traffic import Traffic
 from server.runtime.dispatch.waiting import Waiting, may_go
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["CanaryRun", "Dispatcher", "Limits", "Load", "Step"]
 
@@ -110,7 +113,7 @@ class Dispatcher:
                 self._traffic.workers = workers
                 self._waiting.limits = self.limits
             if self._waiting.arms:
-                self.apply(self._waiting.arms)
+                self._apply_again()
 
     def use(self, policy: str, factory: PolicyFactory) -> None:
         """Let the policy of this name decide, from the next decision on. Raises ValueError as `apply` does."""
@@ -216,12 +219,19 @@ class Dispatcher:
             self._rearming += 1
         try:
             with self._building:
-                self.apply(self._waiting.arms)
+                self._apply_again()
         finally:
             with self._changed:
                 self._rearming -= 1
                 self._changed.notify_all()
         self._listeners.changed()
+
+    def _apply_again(self) -> None:
+        """The same arms with what has changed. Where a factory of somebody's own fails, what is in force stays so."""
+        try:
+            self.apply(self._waiting.arms)
+        except ValueError as error:
+            _log.error("%s: %s; it goes on with the costs that it knew", self.name, error)
 
     def _admit(self, job: Job, now_s: float) -> RequestError | None:
         if self._closing:

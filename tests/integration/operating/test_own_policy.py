@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.serving.families import expected_echo, rows
+from tests.support.serving.scraping import scrape, total
 from tests.support.serving.server import ROOT, a_request, output, refused_start, serving
 
 NAME = "mine:first_in_time"
@@ -53,6 +54,64 @@ def test_a_policy_that_cannot_be_had_is_told_in_one_line(folder: Path):
         assert done.returncode == 2
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+FAILING = """
+from server.policy.decision import Idle, Run, WaitUntil
+
+ANSWERS = iter("raises nothing absent twice end".split() * 1000)
+
+
+def failing(arms):
+    def decide(queue, outlook, now_s):
+        match next(ANSWERS):
+            case "raises":
+                raise KeyError("no\\nsuch")
+            case "nothing":
+                return None
+            case "absent":
+                return Run(arms[0], (), "none")
+            case "twice":
+                return Run(arms[0], (queue[0], queue[0]), "twice")
+            case _:
+                raise SystemExit(7)
+
+    return decide
+"""
+
+
+def test_a_policy_that_raises_when_it_is_asked_ends_a_simulation_in_one_line(folder: Path):
+    (folder / "own.py").write_text(FAILING)
+
+    done = simulated(folder, "own:failing")
+
+    assert done.returncode == 2
+    words = "policy own:failing raised when it was asked: KeyError: 'no"
+    assert done.stderr.startswith(f"gearshift simulate: {words}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_server_answers_though_its_policy_fails_each_time(folder: Path, models: Path):
+    (folder / "own.py").write_text(FAILING)
+    asked = 15
+
+    with serving(models, folder, "--policy", "own:failing", PYTHONPATH=str(folder)) as server:
+        for value in range(asked):
+            answer = server.infer(a_request("echo", rows(float(value))))
+            assert output(answer) == pytest.approx(expected_echo(rows(float(value))))
+        failures = total(scrape(server), "gearshift_policy_failures_total", family="echo")
+
+    assert failures >= asked
+    for words in (
+        "raised when it was asked: KeyError",
+        "made no decision",
+        "runs 0 rows",
+        "SystemEx",
+    ):
+        (line,) = [line for line in server.log.splitlines() if words in line]
+        assert "policy own:failing" in line
+        assert "adaptive decides this time" in line
+    assert "Traceback" not in server.log
 
 
 def test_the_documents_policy_serves(folder: Path, models: Path):

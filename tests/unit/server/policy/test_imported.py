@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from server.policy.decision import Idle
+from server.policy.decision import Drop, Idle, Run, WaitUntil
+from server.policy.imported import OwnPolicy, PolicyFailed
 from server.policy.registry import policy
-from tests.support.builders import an_outlook, three_arms
+from tests.support.builders import a_profile, a_ticket, an_outlook, three_arms
 
 MODULE = """
 from server.policy.decision import Idle
@@ -104,3 +105,52 @@ def test_what_builds_no_policy_is_told_in_one_line(path: str, words: str):
         policy(path)(three_arms())
 
     assert "\n" not in str(refusal.value)
+
+
+ARMS = three_arms()
+QUEUE = [a_ticket(0), a_ticket(1), a_ticket(2, rows=16), a_ticket(3, min_accuracy=0.8)]
+NOW_S = 0.01
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        Idle(),
+        WaitUntil(NOW_S + 1e-9, (Drop(QUEUE[0], "late"),)),
+        Run(ARMS[0], (QUEUE[1], QUEUE[0]), "some", (Drop(QUEUE[2], "shed"),)),
+        Run(ARMS[2], (QUEUE[3],), "best"),
+    ],
+)
+def test_what_can_be_done_is_passed_on(decision: object):
+    decide = OwnPolicy("mine:own", lambda *_: decision, ARMS)  # type: ignore[arg-type, return-value] - as anybody's
+
+    assert decide(QUEUE, an_outlook(), NOW_S) is decision
+
+
+@pytest.mark.parametrize(
+    ("decision", "words"),
+    [
+        (None, "made no decision: what it returned is of type NoneType"),
+        (Run, "made no decision: what it returned is of type type"),
+        (Idle((Drop(a_ticket(9), "late"),)), "named a ticket that does not wait"),
+        (Run(ARMS[0], (QUEUE[0], None), "odd"), "named a ticket that does not wait"),
+        (Run(ARMS[0], (QUEUE[0],), "twice", (Drop(QUEUE[0], "late"),)), "named a ticket twice"),
+        (WaitUntil(NOW_S), "waits until a time that has come already"),
+        (WaitUntil(float("nan")), "waits until a time that has come already"),
+        (Run(a_profile("gone"), (QUEUE[0],), "gone"), "runs an arm that it was not given"),
+        (Run(ARMS[0], (), "none"), "runs 0 rows on small, which takes 1 to 16"),
+        (Run(ARMS[0], tuple(QUEUE[:3]), "all"), "runs 18 rows on small, which takes 1 to 16"),
+        (Run(ARMS[0], (QUEUE[3],), "cheap"), "runs a ticket on small, which it does not accept"),
+        (Run(ARMS[0], (QUEUE[0],), ["why"]), "gives a reason that is no text"),
+        (Run(ARMS[0], (QUEUE[0],), "why", (), "terms"), "or terms that are none"),
+        (Idle(5), "raised when it was asked: TypeError"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(decision: object, words: str):
+    decide = OwnPolicy("mine:own", lambda *_: decision, ARMS)  # type: ignore[arg-type, return-value] - of wrong types
+
+    with pytest.raises(PolicyFailed, match=re.escape(words)) as failure:
+        decide(QUEUE, an_outlook(), NOW_S)
+
+    assert str(failure.value).startswith("policy mine:own ")
+    assert "\n" not in str(failure.value)
