@@ -1,7 +1,9 @@
 """A dispatcher in one thread, its jobs and its workers, for tests."""
 
+import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
@@ -76,3 +78,15 @@ def watched(arms: Sequence[ArmProfile], seen: list[Outlook]) -> Policy:
         return decide(tickets, outlook, now_s)
 
     return watched
+
+
+def asleep(call: Callable[[], object]) -> threading.Thread:
+    """A thread that makes this call and has come to wait in it for a condition."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    until_s = time.monotonic() + 10.0
+    while time.monotonic() < until_s and thread.is_alive():
+        frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - nothing else tells
+        if frame is not None and frame.f_code is threading.Condition.wait.__code__:
+            return thread
+    raise AssertionError("it does not wait")

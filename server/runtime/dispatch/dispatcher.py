@@ -135,6 +135,7 @@ class Dispatcher:
                 stranded = self._waiting.use(arms, built, time.monotonic())
                 self._metrics.arms_ready(len(built.arms))
                 self._changed.notify_all()
+                self._may_be_quiet()
         self._replies.unrun(stranded)
 
     def submit(self, jobs: Sequence[Job]) -> None:
@@ -159,6 +160,7 @@ class Dispatcher:
         with self._changed:
             if not self._waiting.take_back(job):
                 return False
+            self._may_be_quiet()
         self._metrics.unrun(job.slo_class, "cancelled")
         return True
 
@@ -168,16 +170,14 @@ class Dispatcher:
         while True:
             with self._changed:
                 if self._closing and not self._waiting:
-                    if not self._running:
-                        self._quiet.notify_all()
+                    self._may_be_quiet()
                     return None
                 canary = self.quarantine.canary(self._waiting.arms, waiting=bool(self._waiting))
                 if canary is not None:
                     return canary
                 step, dropped, wait_s = self._decide(begun_s)
                 if step is None and not dropped:
-                    if not self._waiting and not self._running:
-                        self._quiet.notify_all()
+                    self._may_be_quiet()
                     self._changed.wait(self.quarantine.until_trial_s(wait_s))
                     begun_s = time.monotonic()
                     continue
@@ -205,6 +205,7 @@ class Dispatcher:
         with self._changed:
             left = [JobAnswer(job, error=NotReady(text)) for job in self._waiting.clear()]
             self._changed.notify_all()
+            self._may_be_quiet()
         self._replies.unrun(left)
 
     def _forget(self, pieces: Sequence[Job]) -> None:
@@ -212,6 +213,16 @@ class Dispatcher:
         with self._changed:
             for piece in pieces:
                 self._waiting.remove(piece)
+            self._may_be_quiet()
+
+    def _may_be_quiet(self) -> None:
+        """Somebody waits no more, or a worker has nothing to do. Called under the lock."""
+        if self._waiting:
+            return
+        if self._closing:
+            self._changed.notify_all()  # workers that slept on those who waited may end
+        if not self._running:
+            self._quiet.notify_all()
 
     def _rearm(self) -> None:
         """The quarantine has changed. Until the tables are made anew nothing is decided with the old ones."""
@@ -249,6 +260,7 @@ class Dispatcher:
             jobs = [job for job in jobs if job.part_of is None or job.part_of.pieces]
             errors = [(job, self._waiting.again(job, now_s)) for job in jobs]
             self._changed.notify(self.limits.workers)
+            self._may_be_quiet()
         refused = [JobAnswer(job, error=error) for job, error in errors if error is not None]
         self._metrics.retried(len(jobs) - len(refused))
         self._replies.unrun(refused)

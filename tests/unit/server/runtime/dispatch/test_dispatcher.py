@@ -6,11 +6,12 @@ import time
 import pytest
 
 from server.errors import DeadlineMissed, NotReady, Overloaded
-from server.policy.decision import Outlook, Run
+from server.policy.arms.incidents import Failed
+from server.policy.decision import Outlook, Run, WaitUntil
 from server.runtime.dispatch.dispatcher import Limits
 from server.runtime.dispatch.jobs import Batch, JobAnswer
 from tests.support.builders import a_profile, three_arms
-from tests.support.desk import Desk, a_job, finish, watched
+from tests.support.desk import Desk, a_job, asleep, finish, watched
 
 
 def test_jobs_that_wait_go_into_one_step_in_the_order_of_their_deadlines():
@@ -285,3 +286,60 @@ def test_idle_is_when_nobody_waits_and_nothing_runs():
     finish(desk, step)
 
     assert desk.dispatcher.await_idle(0.0)
+
+
+def test_a_drain_is_told_that_it_is_over_by_the_last_worker_to_end():
+    desk = Desk()
+    desk.submit(a_job())
+    step = desk.dispatcher.next_step()
+    assert step is not None
+    desk.dispatcher.close()
+    drain = asleep(lambda: desk.dispatcher.await_idle(60.0))
+
+    finish(desk, step)
+    assert desk.dispatcher.next_step() is None
+
+    drain.join(10.0)
+    assert not drain.is_alive()
+
+
+@pytest.mark.parametrize("leave", ["cancelled", "abandoned", "stranded", "out of use"])
+def test_a_drain_is_over_and_workers_end_when_the_last_who_waits_leaves(leave: str):
+    arms = three_arms()
+    desk = Desk(arms=arms, factory=lambda _: lambda *_: WaitUntil(time.monotonic() + 60.0))
+    job = a_job(variant="large")
+    desk.submit(job)
+    worker = asleep(desk.dispatcher.next_step)
+    desk.dispatcher.close()
+    drain = asleep(lambda: desk.dispatcher.await_idle(60.0))
+
+    match leave:
+        case "cancelled":
+            assert desk.dispatcher.cancel(job)
+        case "abandoned":
+            desk.dispatcher.abandon()
+        case "stranded":
+            desk.dispatcher.apply(arms[:2])
+        case _:
+            desk.dispatcher.quarantine.tell(Failed(arms[2].arm, canary_passed=False))
+
+    for thread in (drain, worker):
+        thread.join(10.0)
+        assert not thread.is_alive()
+
+
+def test_a_drain_is_over_when_the_pieces_of_a_job_that_failed_leave():
+    desk = Desk(Limits(workers=1), arms=[a_profile(first_s=0.001, max_batch=8)])
+    desk.submit(a_job(rows=24))
+    step = desk.dispatcher.next_step()
+    assert step is not None
+    worker = asleep(desk.dispatcher.next_step)
+    desk.dispatcher.close()
+    drain = asleep(lambda: desk.dispatcher.await_idle(60.0))
+
+    desk.dispatcher.finish(step, [JobAnswer(job, error=NotReady("no")) for job in step.jobs])
+    assert desk.dispatcher.next_step() is None
+
+    for thread in (drain, worker):
+        thread.join(10.0)
+        assert not thread.is_alive()
