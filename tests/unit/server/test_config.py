@@ -88,6 +88,7 @@ def test_other_variables_of_the_environment_are_not_ours():
         ('port = "x"', "port = 'x': must be a whole number"),
         ("slo_ms = nan", "slo_ms = nan: must be finite"),
         ("slo_ms = inf", "slo_ms = inf: must be finite"),
+        (f"slo_ms = 1{'0' * 400}", f"slo_ms = 1{'0' * 400}: must be finite"),
         ("slo_ms = -1", "slo_ms = -1: must be between 0 and"),
         ("min_accuracy = 1.1", "min_accuracy = 1.1: must be between 0 and 1"),
         ("queue_capacity = 0", "queue_capacity = 0: must be between 1 and"),

@@ -5,13 +5,21 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import wait
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from server.config import Config, MachineSection, ModelsSection, ProfilesSection, ServerSection
+from server.config import (
+    Config,
+    MachineSection,
+    ModelsSection,
+    ProfilesSection,
+    ServerSection,
+    SharingSection,
+)
 from server.engine import Buffer, Engine, Request, Tensor, Values
 from server.errors import BadConfiguration, BadInput, NotReady, UnknownModel
 from tests.support.serving.families import ECHO, SLOW, WIDTH, expected_echo, publish_scripted, rows
@@ -177,6 +185,23 @@ def test_an_engine_that_never_started_can_be_stopped(tmp_path: Path):
     engine.stop()
 
     assert isinstance(engine.infer(a_request()).exception(PATIENCE_S), NotReady)
+
+
+@pytest.mark.parametrize(("package", "ready"), [("", False), ("tasks", True)])
+def test_an_engine_without_a_family_that_loads_is_ready_for_shared_tasks_only(
+    tmp_path: Path, package: str, ready: bool
+):
+    publish_scripted(tmp_path / "models", ECHO, {"only": "fixed_s = -1"})
+    config = replace(a_config(tmp_path), sharing=SharingSection(package=package))
+    loaded, reasons = threading.Event(), list[str]()
+    engine = Engine(config, changed=loaded.set, last=loaded.set)
+
+    engine.start(lambda reason: (reasons.append(reason), loaded.set()))
+    assert loaded.wait(PATIENCE_S)
+
+    assert engine.is_ready == engine.describe().ready == ready
+    assert bool(reasons) != ready
+    engine.stop()
 
 
 def test_an_empty_repository_is_refused_with_what_to_do(tmp_path: Path):

@@ -39,6 +39,19 @@ def test_calls_are_shared_between_connections_once_they_run_short():
     assert "too many calls" in taken[50]
 
 
+def test_who_reads_slowly_may_have_no_more_calls_though_they_run_short_and_it_has_few():
+    clock = Clock()
+    guests = Guests(most_calls=10, most_bytes=1000, stall_s=10.0, clock=clock)
+    guests.hold(a_call(guests, NEEDY), 600)
+    for _ in range(9):
+        assert guests.enter(GOOD) == ""
+
+    clock.now_s = 0.3
+
+    assert "wait to be taken" in guests.enter(NEEDY)
+    assert "too many calls are open" in guests.enter(GOOD)
+
+
 def test_a_call_that_ends_makes_room():
     guests = Guests(most_calls=10, most_bytes=1000, stall_s=10.0)
     calls = [a_call(guests, NEEDY) for _ in range(10)]

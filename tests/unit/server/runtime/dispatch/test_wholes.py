@@ -116,6 +116,25 @@ def test_a_piece_that_fails_fails_the_job_and_spares_the_rest():
     assert (bench.dispatcher.depth, bench.outcomes()) == (0, {"failed": 1})
 
 
+def test_answers_that_cannot_be_joined_fail_their_job_alone():
+    bench, job, other = Bench(SMALL), a_job(9), a_job(1)
+    bench.dispatcher.submit([job])
+    bench.finish(bench.step())
+    second = bench.step()
+    now_s = time.monotonic()
+    batch = Batch(second.profile, "fp32", second.rows, now_s, now_s, now_s)
+
+    bench.dispatcher.finish(
+        second,
+        [JobAnswer(second.jobs[0], {"y": np.zeros((4, 2))}, batch), JobAnswer(other, {}, batch)],
+    )
+
+    errors = {id(answer.job): answer.error for answer in bench.answers}
+    assert isinstance(errors[id(job)], ComputeFailed)
+    assert "its answers cannot be joined: ValueError" in str(errors[id(job)])
+    assert errors[id(other)] is None
+
+
 def test_pieces_that_run_when_another_fails_are_answered_no_more():
     bench = Bench(SMALL, limits=Limits(workers=2))
     bench.dispatcher.submit([a_job(16)])
