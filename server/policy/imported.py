@@ -93,7 +93,7 @@ def _module(path: str) -> object:
 def _built(name: str, factory: Callable[..., object], arms: Sequence[ArmProfile]) -> Policy:
     try:
         policy = factory(arms)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"policy {name} raised when it was built: {_words(error)}") from error
     if callable(policy):
         return OwnPolicy(name, cast(Policy, policy), arms)

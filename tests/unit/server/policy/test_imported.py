@@ -29,6 +29,10 @@ def three(queue, outlook, now_s):
     return Idle()
 
 
+def leaving(arms):
+    raise SystemExit(4)
+
+
 def broken(arms):
     raise RuntimeError("not\\ntoday")
 """
@@ -94,6 +98,7 @@ def test_what_leads_to_no_factory_is_told_in_one_line(path: str, words: str):
             "mine_here:nothing built no policy: what it returned is of type NoneType",
         ),
         ("mine_here:three", "policy mine_here:three raised when it was built: TypeError: "),
+        ("mine_here:leaving", "policy mine_here:leaving raised when it was built: SystemExit: 4"),
         (
             "mine_here:broken",
             "policy mine_here:broken raised when it was built: RuntimeError: not today",
