@@ -141,6 +141,7 @@ class Unit:
     def join(self) -> None:
         """Return when the workers have ended, and free the arms."""
         self._pool.join()
+        self.served.dispatcher.abandon()  # whose workers were given up meanwhile
         self._residency.close()
 
     def _adopt(self, family: Family) -> None:

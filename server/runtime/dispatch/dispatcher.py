@@ -200,10 +200,11 @@ class Dispatcher:
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Answer every job that still waits: the drain's time is up."""
+        """Answer every job that still waits, or whose worker was given up: the drain's time is up."""
         text = "the server stopped before this request was run"
         with self._changed:
-            left = [JobAnswer(job, error=NotReady(text)) for job in self._waiting.clear()]
+            jobs = [*self._waiting.clear(), *self._running.abandon()]
+            left = [JobAnswer(job, error=NotReady(text)) for job in jobs]
             self._changed.notify_all()
             self._may_be_quiet()
         self._replies.unrun(left)

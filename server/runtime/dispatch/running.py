@@ -103,6 +103,12 @@ class Running:
             self._given_up.add(step)
             return taken
 
+    def abandon(self) -> list[Job]:
+        """The jobs that steps which were given up still owe; from now on they owe none."""
+        with self._lock:
+            given_up, self._given_up = self._given_up, set()
+            return [job for step in given_up for job in self._owed.pop(step, ())]
+
     def now(self, at_s: float) -> tuple[retune.RunningBatch, ...]:
         """What workers are at as of `at_s`, and for how long."""
         with self._lock:

@@ -179,6 +179,26 @@ def test_what_waits_when_it_stops_is_answered_and_nothing_after_that(tmp_path: P
     assert not engine.describe().ready
 
 
+@pytest.mark.parametrize("drain_s", [0.0, 5.0])
+def test_whoever_waits_for_a_run_that_hangs_is_answered_when_it_stops(
+    tmp_path: Path, drain_s: float
+):
+    hangs = tmp_path / "hangs"
+    stuck = f"hang_on_run = 1\nhang_s = 8.0\nonly_while = '{hangs}'"
+    publish_scripted(tmp_path / "models", ECHO, {"well": "", "stuck": stuck})
+    engine = Engine(replace(a_config(tmp_path), server=ServerSection(drain_s=drain_s)))
+    engine.start()
+    assert engine.await_ready(PATIENCE_S)
+    hangs.touch()
+    waiting = engine.infer(a_request(version="stuck"))
+    eventually(lambda: equal(engine.families["echo"].dispatcher.depth, 0))
+
+    engine.stop()
+
+    assert waiting.done()
+    assert isinstance(waiting.exception(), NotReady)
+
+
 def test_an_engine_that_never_started_can_be_stopped(tmp_path: Path):
     engine = an_engine(tmp_path)
 

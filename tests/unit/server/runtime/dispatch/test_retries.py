@@ -118,3 +118,20 @@ def test_a_lost_worker_that_is_given_up_for_good_answers_nothing():
     finish(desk, step)
 
     assert [type(answer.error) for answer in desk.answers] == [NotReady]
+
+
+def test_what_a_lost_worker_still_owes_when_the_server_ends_is_answered_then():
+    desk = Desk(arms=three_arms())
+    desk.submit(a_job(variant="large"))
+    step = taken(desk)
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
+    desk.dispatcher.give_up(step)
+
+    desk.dispatcher.close()
+    assert desk.dispatcher.await_idle(0.0)
+    desk.dispatcher.abandon()
+    finish(desk, step)
+    desk.dispatcher.abandon()
+
+    assert [type(answer.error) for answer in desk.answers] == [NotReady]
+    assert desk.dispatcher.load().running == 0
