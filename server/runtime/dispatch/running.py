@@ -27,6 +27,11 @@ class Step:
         """Whether one of the jobs was let down by another arm before."""
         return any(job.retries for job in self.jobs)
 
+    @property
+    def bound_s(self) -> float:
+        """What the most urgent of the jobs may take in all (s)."""
+        return min(job.deadline_s - job.arrival_s for job in self.jobs)
+
 
 @dataclass(frozen=True, slots=True)
 class CanaryRun:
