@@ -141,13 +141,11 @@ class Knowledge:
             if arm not in self.known.profiled:  # let go while this batch ran on it
                 return
             predicted_s = retune.predicted_s(self.known, arm, batch.rows)
+            profiled_s = self.known.profiled[arm].mean_s[batch.rows]
             if batch.telling:
                 self._observe(ran, self._dispatcher.running())
-        self._metrics.ran(
-            RanBatch(
-                arm.variant, batch.precision, batch.rows, gather_s, batch.compute_s, predicted_s
-            )
-        )
+        took = (gather_s, batch.compute_s, predicted_s, profiled_s)
+        self._metrics.ran(RanBatch(arm.variant, batch.precision, batch.rows, *took))
 
     def observe_shadow(self, probe: Probe, took_s: float, ended_s: float) -> None:
         """Learn from a run that answered nobody."""
