@@ -14,7 +14,7 @@ from server.metrics.records import ModelCounts, RanBatch, Served
 from server.metrics.series import Series
 from server.policy.decision import Arm
 
-VERDICTS = ("promoted", "rejected", "rolled_back")
+VERDICTS = ("promoted", "postponed", "rejected", "rolled_back")
 """What can become of a candidate."""
 _NOT_OURS = frozenset({"invalid", "cancelled"})
 """Ends that say nothing of how well this server does."""
