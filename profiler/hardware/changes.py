@@ -44,7 +44,7 @@ class Throttled:
     """Share of the CPU time this process asked for that its CPU quota withheld: work takes 1/(1 - share) as long.
 
     Where other processes share the quota, `share` counts what was withheld from them too. `before` is what was last
-    reported, 0 in calm times; below the bar, `share` says that it is over.
+    reported, 0 in calm times; `share` below it says that it is over.
     """
 
     share: float
@@ -53,6 +53,10 @@ class Throttled:
     def line(self) -> str:
         """What, from and to."""
         return f"CPU time withheld by the quota: {_moved(self)} of what the server asks for"
+
+    def meanwhile(self) -> str:
+        """As a reason for what befalls somebody."""
+        return f"the quota withheld {self.share:.0%} of the CPU time asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,10 @@ class Steal:
         """What, from and to."""
         return f"CPU time stolen by the hypervisor: {_moved(self)} of the server's cores"
 
+    def meanwhile(self) -> str:
+        """As a reason for what befalls somebody."""
+        return f"the hypervisor took {self.share:.0%} of the server's cores"
+
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
@@ -77,6 +85,10 @@ class Neighbour:
     def line(self) -> str:
         """What, from and to."""
         return f"CPU time used by other processes: {_moved(self)} of the server's cores"
+
+    def meanwhile(self) -> str:
+        """As a reason for what befalls somebody."""
+        return f"other processes used {self.share:.0%} of the server's cores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +207,27 @@ Change = (
 )
 
 
+def is_relief(change: Change) -> bool:
+    """Whether it is the end of a trouble, or nothing but good news."""
+    match change:
+        case Throttled() | Steal() | Neighbour():
+            relief = change.share < change.before
+        case ClockChanged() | ClockCapChanged():
+            relief = change.after_hz > change.before_hz
+        case CoresChanged():
+            relief = change.after > change.before
+        case MemoryLimitChanged():
+            relief = change.after_bytes > change.before_bytes
+        case DeviceThrottled():
+            relief = not change.reasons
+        case _:
+            relief = isinstance(change, DeviceBack)
+    return relief
+
+
 def _moved(change: Throttled | Steal | Neighbour) -> str:
-    return f"{change.before:.0%} -> {change.share:.0%}"
+    over = " (over for a minute)" if change.share < change.before else ""
+    return f"{change.before:.0%} -> {change.share:.0%}{over}"
 
 
 def _listed(cpus: frozenset[int]) -> str:

@@ -1,8 +1,8 @@
 """What has changed between two readings of the hardware, and a watch over many that does not chatter. Pure.
 
-Limits (cores, quota, memory, presence) count at once: someone set them. Shares of time and reasons are noisy: they
-are told when several looks in a row agree, sooner when it gets worse than when it gets better, and not again until
-they have moved. Pressure (PSI) is read but never told: a server at full load always has threads that wait.
+Limits (cores, quota, memory, presence) count at once: someone set them. Shares of time, clocks and reasons are noisy:
+trouble is told once, when several looks in a row agree, and its end once, when nothing was seen of it for a while: what
+comes and goes is one trouble. Pressure (PSI) is read, not told: a server at full load always has threads that wait.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,17 +24,15 @@ from profiler.hardware.changes import (
     Steal,
     Throttled,
 )
-from profiler.hardware.readings import GpuReading, Reading
+from profiler.hardware.readings import Reading
 from profiler.hardware.shares import busy_share, neighbour_share, steal_share, throttled_share
 
 LOOK_S = 0.5
 """Shares are taken over at least this long: the kernel counts in ticks of 0.01 s, so a core's share is good to 2 %."""
 WORSE_LOOKS = 2
 """Looks in a row that must agree before bad news is told: a job of cron's that lasts half a second is not news."""
-BETTER_LOOKS = 4
-"""And before it is told that it is over: a pause between two bursts is no end."""
-MOVED_SHARE = 0.15
-"""While something is on, it is told again when its share has moved by this much."""
+CALM_S = 60.0
+"""And so long (s) nothing may be seen of it before it is told that it is over: a pause between two bursts is no end."""
 QUOTA_CORES = 0.01
 """Quotas closer than this are the same: what is less is rounding of microseconds."""
 LIMIT_SHARE = 0.01
@@ -56,8 +54,8 @@ class Bars:
 THROTTLED = Bars(0.05, 0.02)
 """A twentieth longer per batch is what drift already follows; a quota that bites withholds far more."""
 STEAL = Bars(0.05, 0.02)
-NEIGHBOUR = Bars(0.10, 0.05)
-"""On two cores monitoring and the kernel's own threads use up to a tenth of one."""
+NEIGHBOUR = Bars(0.25, 0.10)
+"""What matters is that batches wait for a core, not that monitoring and the kernel's own threads use some of one."""
 
 
 _Share = type[Throttled] | type[Steal] | type[Neighbour]
@@ -83,32 +81,40 @@ def compare(before: Reading, after: Reading) -> tuple[Change, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What was last reported of one thing, and how many looks in a row have disagreed with it."""
+    """What was reported of one thing; how many looks in a row found it worse; since when (s) all found it better."""
 
     reported: float = 0.0
     looks: int = 0
+    better_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """The watch's memory: the last reading, the one the present look began with, and what was told.
 
-    `shares` in the order of SHARES; `clock` in Hz, 0 until it was seen busy; `reasons` and how many looks have
-    disagreed with them by GPU.
+    `shares` in the order of SHARES; `clock` in Hz, 0 until it was seen busy; `reasons` by GPU, with their gates.
     """
 
     last: Reading
     began: Reading
     shares: tuple[Gate, ...] = (Gate(),) * len(SHARES)
     clock: Gate = Gate()
-    reasons: Mapping[str, tuple[frozenset[str], int]] = field(
-        default_factory=dict[str, tuple[frozenset[str], int]]
+    reasons: Mapping[str, tuple[frozenset[str], Gate]] = field(
+        default_factory=dict[str, tuple[frozenset[str], Gate]]
     )
 
 
 def watching(reading: Reading) -> State:
     """The state at the start: limits as they are, calm otherwise, so that trouble already there is told."""
     return State(reading, reading)
+
+
+def shared(state: State) -> str:
+    """Who else has the processor just now, in words; empty where nobody has, as far as it was told."""
+    on = zip(state.shares, SHARES, strict=True)
+    return " and ".join(
+        kind(gate.reported).meanwhile() for gate, (kind, _, _) in on if gate.reported
+    )
 
 
 def step(state: State, reading: Reading) -> tuple[State, tuple[Change, ...]]:
@@ -131,11 +137,12 @@ def _looked(
     gates: list[Gate] = []
     changes = list(limits)
     for gate, (kind, bars, share_of) in zip(state.shares, SHARES, strict=True):
-        after, share = _share_due(gate, bars, share_of(state.began, reading))
+        after, share = _share_due(gate, bars, share_of(state.began, reading), reading.at_s)
         gates.append(after)
         changes += [kind(share, gate.reported)] if share is not None else []
-    clock, clock_changes = _clock_due(state.clock, _busy_clock_hz(state.began, reading))
-    reasons, reasons_changes = _reasons_due(state.reasons, reading.gpus)
+    clock_hz = _busy_clock_hz(state.began, reading)
+    clock, clock_changes = _clock_due(state.clock, clock_hz, reading.at_s)
+    reasons, reasons_changes = _reasons_due(state.reasons, reading)
     return State(reading, reading, tuple(gates), clock, reasons), (
         *changes,
         *clock_changes,
@@ -183,47 +190,60 @@ def _reasons(before: Reading, after: Reading) -> list[DeviceThrottled]:
     return [DeviceThrottled(g.uuid, g.slowed_by, was[g.uuid]) for g in changed]
 
 
-def _share_due(gate: Gate, bars: Bars, share: float | None) -> tuple[Gate, float | None]:
+def _share_due(
+    gate: Gate, bars: Bars, share: float | None, now_s: float
+) -> tuple[Gate, float | None]:
     """The gate after one look, and the share if it is to be told."""
     if share is None:
         return replace(gate, looks=0), None
-    is_over = gate.reported > 0.0 and share < bars.off
-    moved = abs(share - gate.reported) >= MOVED_SHARE
-    differs = is_over or moved if gate.reported > 0.0 else share >= bars.on
-    if not _agreed(gate.looks, differs=differs, better=share < gate.reported):
-        return replace(gate, looks=gate.looks + 1 if differs else 0), None
-    return Gate(0.0 if share < bars.off else share), share
+    is_on = gate.reported > 0.0
+    gate, is_news = _looked_at(
+        gate, now_s, worse=not is_on and share >= bars.on, better=is_on and share < bars.off
+    )
+    if not is_news:
+        return gate, None
+    return Gate(0.0 if is_on else share), share
 
 
-def _clock_due(gate: Gate, now_hz: float | None) -> tuple[Gate, tuple[Change, ...]]:
+def _clock_due(gate: Gate, now_hz: float | None, now_s: float) -> tuple[Gate, tuple[Change, ...]]:
     if not now_hz:
         return gate, ()
     if not gate.reported:
         return Gate(now_hz), ()
-    differs = _clock_moved(gate.reported, now_hz)
-    if not _agreed(gate.looks, differs=differs, better=now_hz > gate.reported):
-        return replace(gate, looks=gate.looks + 1 if differs else 0), ()
-    return Gate(now_hz), (ClockChanged(gate.reported, now_hz),)
+    moved = _clock_moved(gate.reported, now_hz)
+    gate, is_news = _looked_at(
+        gate, now_s, worse=moved and now_hz < gate.reported, better=moved and now_hz > gate.reported
+    )
+    return (Gate(now_hz), (ClockChanged(gate.reported, now_hz),)) if is_news else (gate, ())
 
 
 def _reasons_due(
-    reported: Mapping[str, tuple[frozenset[str], int]], gpus: Iterable[GpuReading]
-) -> tuple[dict[str, tuple[frozenset[str], int]], list[DeviceThrottled]]:
-    after: dict[str, tuple[frozenset[str], int]] = dict(reported)
+    reported: Mapping[str, tuple[frozenset[str], Gate]], reading: Reading
+) -> tuple[dict[str, tuple[frozenset[str], Gate]], list[DeviceThrottled]]:
+    after: dict[str, tuple[frozenset[str], Gate]] = dict(reported)
     changes: list[DeviceThrottled] = []
-    for gpu in gpus:
-        reasons, looks = reported.get(gpu.uuid, (frozenset[str](), 0))
-        differs = gpu.slowed_by != reasons
-        if _agreed(looks, differs=differs, better=gpu.slowed_by < reasons):
-            after[gpu.uuid] = (gpu.slowed_by, 0)
-            changes.append(DeviceThrottled(gpu.uuid, gpu.slowed_by, reasons))
-        else:
-            after[gpu.uuid] = (reasons, looks + 1 if differs else 0)
+    for gpu in reading.gpus:
+        reasons, gate = reported.get(gpu.uuid, (frozenset[str](), Gate()))
+        is_worse = bool(gpu.slowed_by - reasons)
+        gate, is_news = _looked_at(
+            gate, reading.at_s, worse=is_worse, better=bool(reasons) and not gpu.slowed_by
+        )
+        if is_news:
+            known = gpu.slowed_by | reasons if is_worse else frozenset[str]()
+            changes.append(DeviceThrottled(gpu.uuid, known, reasons))
+            reasons, gate = known, Gate()
+        after[gpu.uuid] = (reasons, gate)
     return after, changes
 
 
-def _agreed(looks: int, *, differs: bool, better: bool) -> bool:
-    return differs and looks + 1 >= (BETTER_LOOKS if better else WORSE_LOOKS)
+def _looked_at(gate: Gate, now_s: float, *, worse: bool, better: bool) -> tuple[Gate, bool]:
+    """The gate after a look that finds things worse than was told, better, or neither; and whether that is news now."""
+    looks = gate.looks + 1 if worse else 0
+    since_s = None
+    if better:
+        since_s = now_s if gate.better_s is None else gate.better_s
+    is_over = since_s is not None and now_s - since_s >= CALM_S
+    return Gate(gate.reported, looks, since_s), looks >= WORSE_LOOKS or is_over
 
 
 def _clock_moved(was_hz: float, now_hz: float) -> bool:

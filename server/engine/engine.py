@@ -61,7 +61,7 @@ class Engine:
         slos_s = [family.slo.latency_s for family in found.families.values()]
         self.metrics = Metrics(CollectorRegistry(), slos_s)
         self._machine = Machine(config.machine.watch_every_s, self.metrics, self._moved)
-        neighbours = Neighbours(deliver, changed, carried_rows)
+        neighbours = Neighbours(deliver, changed, carried_rows, self._machine.shared)
         self._families = Families(found, config, self._machine.hardware, self.metrics, neighbours)
         self.families: Mapping[str, ServedFamily] = {
             name: unit.served for name, unit in self._families.units.items()

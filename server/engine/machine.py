@@ -51,6 +51,10 @@ class Machine:
         if self._hardware_watch is not None:
             self._hardware_watch.stop()
 
+    def shared(self) -> str:
+        """Who else has the processor just now, in words; empty where nobody has, or it is not looked at. Any thread."""
+        return self._hardware_watch.shared if self._hardware_watch is not None else ""
+
     def _changed(self, changes: tuple[Change, ...]) -> None:
         kinds = {type(change) for change in changes}
         for kind in kinds:

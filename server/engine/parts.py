@@ -41,12 +41,13 @@ class Neighbours:
     """What an engine gives to each of its families.
 
     `deliver` takes answers; `changed` is called when a family's readiness may be another; `carried_rows`: the most rows
-    of a family whose outputs a front's answer carries.
+    of a family whose outputs a front's answer carries; `shared`: who else has the processor just now, in words.
     """
 
     deliver: Deliver
     changed: Callable[[], None]
     carried_rows: Callable[[Family], int]
+    shared: Callable[[], str] = str
 
 
 def rules(config: Config) -> TrialRules:

@@ -65,7 +65,9 @@ class Unit:
         self._tuner = Tuner(family, self._residency, self._knowledge, self._slots, dispatcher)
         self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
         samples = Samples(config.candidates.shadow_share, scores_of(family))
-        trial = ServingParts(self._residency, self._knowledge, self._slots, dispatcher, samples)
+        trial = ServingParts(
+            self._residency, self._knowledge, self._slots, dispatcher, samples, neighbours.shared
+        )
         variants = ServingVariants(
             family, self._residency, self._tuner, self._adopt, config.profiles.budget_s
         )

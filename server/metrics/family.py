@@ -14,7 +14,7 @@ from server.metrics.records import ModelCounts, RanBatch, Served
 from server.metrics.series import Series
 from server.policy.decision import Arm
 
-VERDICTS = ("promoted", "rejected", "rolled_back")
+VERDICTS = ("promoted", "postponed", "rejected", "rolled_back")
 """What can become of a candidate."""
 _NOT_OURS = frozenset({"invalid", "cancelled"})
 """Ends that say nothing of how well this server does."""
@@ -70,6 +70,8 @@ class FamilyMetrics:
         self._decision = metrics.decision_s.labels(name)
         self._policy_failures = metrics.policy_failures.labels(name)
         self._error = metrics.error_ratio.labels(name)
+        self._predicted_s = metrics.predicted_s.labels(name)
+        self._profiled_s = metrics.profiled_s.labels(name)
         self._shadows = metrics.shadows.labels(name)
         self._retried = metrics.retried.labels(name)
         self._quarantined = metrics.quarantined.labels(name)
@@ -122,6 +124,8 @@ class FamilyMetrics:
         self._all.batch_rows.labels(self._name, batch.variant).observe(batch.rows)
         self._all.rows.labels(self._name, batch.variant, batch.precision).inc(batch.rows)
         self._error.observe(batch.compute_s / batch.predicted_s)
+        self._predicted_s.inc(batch.predicted_s)
+        self._profiled_s.inc(batch.profiled_s)
         gather_ns, compute_ns = int(batch.gather_s * 1e9), int(batch.compute_s * 1e9)
         with self._lock:
             tally = self.tally

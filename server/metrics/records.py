@@ -20,7 +20,7 @@ class Served:
 
 @dataclass(slots=True)
 class RanBatch:
-    """One finished batch: what it was, how long each stage took (s), what the profile had said."""
+    """One finished batch: what it was, how long each stage took (s), what was foretold, what the profile says."""
 
     variant: str
     precision: str
@@ -28,6 +28,7 @@ class RanBatch:
     gather_s: float
     compute_s: float
     predicted_s: float
+    profiled_s: float
 
 
 @dataclass(slots=True)

@@ -72,6 +72,16 @@ class Series:
             _FAMILY,
             buckets=_RATIO_EDGES,
         )
+        self.predicted_s = counter(
+            "gearshift_predicted_seconds_total",
+            "What the batches that ran were predicted to take at the speed of the moment",
+            _FAMILY,
+        )
+        self.profiled_s = counter(
+            "gearshift_profiled_seconds_total",
+            "What the same batches take by the stored profiles: the ratio is the speed, over arms that ran",
+            _FAMILY,
+        )
         self.depth = gauge("gearshift_queue_depth", "Requests waiting", _FAMILY)
         self.speed = gauge(
             "gearshift_speed_scale_ratio", "Latency now over the stored profile's", _ARM

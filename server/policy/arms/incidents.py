@@ -6,12 +6,17 @@ from server.policy.decision import Arm
 
 
 class Ran(NamedTuple):
-    """A batch ended. `retried`: it held a job that was tried elsewhere before, so that its input may be to blame."""
+    """A batch ended. `retried`: it held a job that was tried elsewhere before, so that its input may be to blame.
+
+    `took_s` here and in what follows is the run's own time: without what it is known to have waited for a CPU.
+    `bound_s`: the time that the most urgent of its requests may take in all.
+    """
 
     arm: Arm
     predicted_s: float
     took_s: float
     retried: bool = False
+    bound_s: float = 0.0
 
 
 class Failed(NamedTuple):
@@ -26,8 +31,10 @@ class Overdue(NamedTuple):
     """A run goes on that is slow by now. Where the arm is out afterwards, the shell gives the run up."""
 
     arm: Arm
-    elapsed_s: float
+    predicted_s: float
+    took_s: float
     retried: bool = False
+    bound_s: float = 0.0
 
 
 class Hung(NamedTuple):

@@ -2,8 +2,13 @@
 
 A frozen state and an event in, the state after it and verdicts out. The shell tells what befell an arm and carries the
 verdicts out. An input can fail on any arm, so a failed batch counts against the arm only where the shell's canary (a
-row of known-good input) failed there too. A slow batch counts unless the machine as a whole was slow. One hiccup of a
-shared machine looks the same as an arm gone slow, so the first time out is short and a probe decides.
+row of known-good input) failed there too.
+
+A run is *slow* when its own time, without what it waited for a CPU, is many times its prediction and so long that it
+breaks promises: half of what the most urgent of its requests may take is gone. It counts against its arm unless others
+suffer the same at the same time, and, where it came back, only if it is not the only one of late. What takes an arm out
+may still be a hiccup of a shared machine: so the first time out is short, a probe decides, and an arm that passes its
+probe is soon forgiven.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,16 +35,25 @@ from server.policy.decision import Arm
 
 SLOW_FACTOR = 8.0
 """A batch that takes this multiple of its prediction is slow: drift follows what is less, and believes it."""
-SLOW_LEAST_S = 0.01
-"""And at least this much longer (s): below it, the scheduler of a shared machine is the likelier cause."""
+SLOW_SHARE = 0.5
+"""And longer by this share of what its most urgent request may take: the rest is for another arm to answer it in."""
+SLOW_RUNS, SLOW_AMONG = 2, 4
+"""So many slow ones among an arm's last batches take it out: one that came back after all may be a hiccup."""
+SUFFERS_FACTOR, SUFFERS_SHARE = 2.0, 0.25
+"""Another arm's batch suffers the same if it takes this multiple of its prediction and is late by this share of how
+late the slow one is: what a machine withholds is time, whatever the batch that it is withheld from should take."""
 HUNG_FACTOR, HUNG_LEAST_S = 10.0, 2.0
 """A run is hung after this multiple of its prediction and this long (s): it is given up even on the last arm."""
 PROBE_FACTOR, PROBE_SLACK_S = 3.0, 0.002
 """A probe may take this multiple of its prediction or this much longer (s): its caches are cold."""
+PROBE_SHARE = 0.5
+"""Or longer by this share of what took its arm out as slow: what is less breaks no promise."""
 FIRST_S, MOST_S = 0.1, 60.0
 """An arm's first time out and its longest (s); each offence and each bad probe doubles it."""
 MERCY_S = 30.0
 """So long in use (s) without an offence halves the next time out."""
+MERCY_BOUNDS = 40.0
+"""After slowness, so many latency bounds do: a machine that is shared has a hiccup now and then, an ill arm at once."""
 GOOD_PROBES = 3
 """In a row, before an arm that offended again comes back; after a first offence one is enough."""
 PROBE_REST_S = 0.05
@@ -51,13 +65,16 @@ FLUKES, FLUKES_WITHIN_S = 3, 10.0
 """So many batches that failed though the canary and each of their jobs passed alone: the arm cannot batch."""
 REMEMBERED = 16
 """Batches that tell whether the machine as a whole is slow."""
+SLOWNESS = frozenset({"slow", "overdue"})
+"""Reasons that a busy machine may have a part in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """One arm's record. `reason` is empty while it is in use; `since_s`: when that changed; `stuck`: runs given up.
 
-    `backoff_s` is its last time out, 0 if there was none; `flukes`: when (s) the last ones were.
+    `backoff_s` is its last time out, 0 if there was none; `flukes`: when (s) the last ones were. `bound_s`: what took
+    it out as slow was held to this, 0 for other reasons.
     """
 
     reason: str = ""
@@ -68,14 +85,18 @@ class Case:
     good: int = 0
     stuck: int = 0
     flukes: tuple[float, ...] = ()
+    bound_s: float = 0.0
 
 
 class TimedBatch(NamedTuple):
-    """What one batch tells of the machine."""
+    """What one batch tells of the machine, and of its arm once it has `ended`."""
 
     arm: Arm
-    slow: bool
+    predicted_s: float
+    took_s: float
     at_s: float
+    slow: bool
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +121,15 @@ def out(state: Cases) -> dict[Arm, Case]:
     return {arm: case for arm, case in state.cases.items() if case.reason}
 
 
-def slow_after_s(predicted_s: float) -> float:
-    """From how long on (s) a batch is slow."""
-    return max(SLOW_FACTOR * predicted_s, predicted_s + SLOW_LEAST_S)
+def slow_after_s(predicted_s: float, bound_s: float) -> float:
+    """From how long on (s) a batch is slow whose most urgent request may take `bound_s` in all."""
+    return max(SLOW_FACTOR * predicted_s, predicted_s + SLOW_SHARE * bound_s)
+
+
+def bound_s(state: Cases, arm: Arm) -> float:
+    """What a probe of the arm is held to (s): half of it is what makes a batch slow."""
+    case = state.cases.get(arm)
+    return case.bound_s if case is not None else 0.0
 
 
 def hung_after_s(predicted_s: float) -> float:
@@ -156,9 +183,19 @@ def _befell(
 def _ran(state: Cases, ran: Ran, now_s: float) -> Step:
     if ran.retried:
         return state, ()
-    slow = ran.took_s >= slow_after_s(ran.predicted_s)
-    state = _seen(state, TimedBatch(ran.arm, slow, now_s))
-    return _blamed(state, ran.arm, "slow", ran.took_s, now_s) if slow else (state, ())
+    slow = ran.took_s >= slow_after_s(ran.predicted_s, ran.bound_s)
+    batch = TimedBatch(ran.arm, ran.predicted_s, ran.took_s, now_s, slow)
+    state = _seen(state, batch)
+    if not slow or sum(_own(state, ran.arm)[-SLOW_AMONG:]) < SLOW_RUNS:
+        return state, ()
+    return _blamed(state, batch, "slow", ran.bound_s)
+
+
+def _own(state: Cases, arm: Arm) -> list[bool]:
+    """Which of the arm's latest batches since it is in use were slow, oldest first."""
+    since_s = state.cases[arm].since_s
+    ours = [seen for seen in state.recent if seen.arm == arm and seen.ended]
+    return [seen.slow for seen in ours if seen.at_s >= since_s]
 
 
 def _overdue(state: Cases, run: Overdue, now_s: float) -> Step:
@@ -167,8 +204,8 @@ def _overdue(state: Cases, run: Overdue, now_s: float) -> Step:
     if state.cases[run.arm].probing:
         state, verdicts = _stay(state, run.arm, now_s)
     elif not run.retried:
-        state = _seen(state, TimedBatch(run.arm, True, now_s))
-        state, verdicts = _blamed(state, run.arm, "overdue", run.elapsed_s, now_s)
+        batch = TimedBatch(run.arm, run.predicted_s, run.took_s, now_s, slow=True, ended=False)
+        state, verdicts = _blamed(_seen(state, batch), batch, "overdue", run.bound_s)
     return (_stuck(state, run.arm) if state.cases[run.arm].reason else state), verdicts
 
 
@@ -191,23 +228,33 @@ def _failed(state: Cases, failed: Failed, now_s: float) -> Step:
     return _with(state, failed.arm, replace(case, flukes=flukes)), ()
 
 
-def _blamed(state: Cases, arm: Arm, reason: str, took_s: float, now_s: float) -> Step:
-    """A slow batch: the arm goes out, unless it is the last in use or all are slow; then those out for it return."""
-    since_s = now_s - 2.0 * took_s
-    others = [seen.slow for seen in state.recent if seen.arm != arm and seen.at_s >= since_s]
-    if 2 * sum(others) > len(others):
+def _blamed(state: Cases, batch: TimedBatch, reason: str, bound_s: float) -> Step:
+    """A slow batch: the arm goes out, unless it is the last in use or others suffer; then those out for it return.
+
+    Others suffer the same at the same time where most of the batches that other arms ran since twice the time that this
+    one took were late too.
+    """
+    now_s, since_s = batch.at_s, batch.at_s - 2.0 * batch.took_s
+    others = [seen for seen in state.recent if seen.arm != batch.arm and seen.at_s >= since_s]
+    if 2 * sum(_suffers(other, batch) for other in others) > len(others):
         return _all_back(state, since_s, now_s)
     in_use = [known for known, case in state.cases.items() if not case.reason]
-    if arm not in in_use or len(in_use) == 1:
+    if batch.arm not in in_use or len(in_use) == 1:
         return state, ()
-    return _put_out(state, arm, reason, now_s)
+    return _put_out(state, batch.arm, reason, now_s, bound_s)
+
+
+def _suffers(other: TimedBatch, batch: TimedBatch) -> bool:
+    late_s = SUFFERS_SHARE * (batch.took_s - batch.predicted_s)
+    least_s = max(SUFFERS_FACTOR * other.predicted_s, other.predicted_s + late_s)
+    return other.took_s >= least_s
 
 
 def _all_back(state: Cases, since_s: float, now_s: float) -> Step:
     """It was the machine: whoever went out as slow since then is in use again."""
     verdicts: list[Verdict] = []
     for arm, case in out(state).items():
-        if case.reason in {"slow", "overdue"} and case.since_s >= since_s and not case.stuck:
+        if case.reason in SLOWNESS and case.since_s >= since_s and not case.stuck:
             state = _with(state, arm, _returning(case, now_s))
             verdicts.append(Back(arm, now_s - case.since_s))
     return state, tuple(verdicts)
@@ -228,7 +275,8 @@ def _probed(state: Cases, probed: Probed, now_s: float) -> Step:
     state = _with(state, arm, case)
     if not case.reason:  # it came back meanwhile
         return state, ()
-    most_s = max(PROBE_FACTOR * probed.predicted_s, probed.predicted_s + PROBE_SLACK_S)
+    slack_s = max(PROBE_SLACK_S, PROBE_SHARE * SLOW_SHARE * case.bound_s)
+    most_s = max(PROBE_FACTOR * probed.predicted_s, probed.predicted_s + slack_s)
     if not probed.ok or probed.took_s > most_s:
         return _stay(state, arm, now_s)
     good = case.good + 1
@@ -237,12 +285,13 @@ def _probed(state: Cases, probed: Probed, now_s: float) -> Step:
     return _with(state, arm, replace(case, good=good, until_s=now_s + PROBE_REST_S)), ()
 
 
-def _put_out(state: Cases, arm: Arm, reason: str, now_s: float) -> Step:
+def _put_out(state: Cases, arm: Arm, reason: str, now_s: float, bound_s: float = 0.0) -> Step:
     case = state.cases[arm]
-    forgiven_s = case.backoff_s * 0.5 ** ((now_s - case.since_s) / MERCY_S)
+    mercy_s = min(MERCY_S, MERCY_BOUNDS * bound_s) or MERCY_S
+    forgiven_s = case.backoff_s * 0.5 ** ((now_s - case.since_s) / mercy_s)
     backoff_s = min(MOST_S, max(FIRST_S, 2.0 * forgiven_s))
     until_s = now_s + backoff_s
-    gone = Case(reason, now_s, until_s, backoff_s, stuck=case.stuck)
+    gone = Case(reason, now_s, until_s, backoff_s, stuck=case.stuck, bound_s=bound_s)
     return _with(state, arm, gone), (Out(arm, reason, until_s),)
 
 

@@ -40,13 +40,17 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """Serves. Watched until `watched_until_s`; an operator's promotion is not."""
+    """Serves. Watched until `watched_until_s`; an operator's promotion is not.
+
+    `offences`: when (s) its arms were taken out of use for slowness; `bad_probes`: how many in a row were bad since.
+    """
 
     watched_until_s: float
     reason: str = ""
     by_hand: bool = False
     tally: Tally = field(default_factory=Tally)
-    offences: int = 0
+    offences: tuple[float, ...] = ()
+    bad_probes: int = 0
     strikes: int = 0
 
 
@@ -66,16 +70,26 @@ class RolledBack:
     tally: Tally = field(default_factory=Tally)
 
 
-Stage = Profiling | Trial | Promoted | Rejected | RolledBack
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Fell short while the machine had less to give than usual: it is tried again at `again_s`."""
+
+    reason: str
+    again_s: float
+    tally: Tally = field(default_factory=Tally)
+
+
+Stage = Profiling | Trial | Promoted | Postponed | Rejected | RolledBack
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A candidate and how far it has come."""
+    """A candidate and how far it has come. `postponed`: how often that was for the circumstances."""
 
     claim: Claim
     stage: Stage = field(default_factory=Profiling)
     rules: TrialRules = field(default_factory=TrialRules)
+    postponed: int = 0
 
 
 class Unusable(NamedTuple):
@@ -85,12 +99,16 @@ class Unusable(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """Its arms at the present speed and those that serve beside it; the same by their profiles alone."""
+    """Its arms at the present speed and those that serve beside it; the same by their profiles alone.
+
+    `strain`: in words, what others have of the machine just now; empty where it is as it was measured.
+    """
 
     mine: Sequence[ArmProfile]
     others: Sequence[ArmProfile]
     mine_profiled: Sequence[ArmProfile] = ()
     others_profiled: Sequence[ArmProfile] = ()
+    strain: str = ""
 
 
 class Compared(NamedTuple):
@@ -111,9 +129,10 @@ class Timed(NamedTuple):
 
 
 class Offended(NamedTuple):
-    """The quarantine took one of its arms out of use, or left it out after a probe."""
+    """The quarantine took one of its arms out of use; or left it out, its probe being bad."""
 
     reason: str
+    stays: bool = False
 
 
 class Ordered(NamedTuple):
@@ -123,7 +142,11 @@ class Ordered(NamedTuple):
     reason: str = ""
 
 
-Event = Unusable | Looked | Compared | Timed | Offended | Ordered
+class Waited(NamedTuple):
+    """It may be time to try it again."""
+
+
+Event = Unusable | Looked | Compared | Timed | Offended | Ordered | Waited
 
 
 class Promote(NamedTuple):
@@ -144,4 +167,10 @@ class RollBack(NamedTuple):
     reason: str
 
 
-Verdict = Promote | Reject | RollBack
+class Postpone(NamedTuple):
+    """Let it go, or stop serving with it, for now."""
+
+    reason: str
+
+
+Verdict = Promote | Reject | RollBack | Postpone

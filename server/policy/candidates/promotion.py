@@ -1,11 +1,15 @@
 """A candidate's life: measured, tried on live rows, promoted or not, and watched for a while when it is. Pure.
 
 A frozen life and an event in, the life after it and verdicts out. The shell measures, compares and carries out.
+
+A verdict against a candidate is final where the fault is its own: it fails, hangs, disagrees, or is too slow on a
+machine that gives what it gave when it was measured. Where the machine is strained, being slow is put down to that: the
+candidate is let go for a while at most, and tried again, unless probe after probe of its own time shows it slow.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
+from math import exp, inf, log
 from statistics import median
 
 from server.policy.arms.retune import Known
@@ -18,6 +22,8 @@ from server.policy.candidates.candidacy import (
     Looked,
     Offended,
     Ordered,
+    Postpone,
+    Postponed,
     Profiling,
     Promote,
     Promoted,
@@ -30,11 +36,25 @@ from server.policy.candidates.candidacy import (
     Trial,
     Unusable,
     Verdict,
+    Waited,
 )
 from server.policy.decision import ArmProfile
 
 OBVIOUS = frozenset({"failed", "flaky", "hung"})
-"""Troubles that no hiccup of a machine looks like. Of the others the second counts: after the first a probe tells."""
+"""Troubles that no hiccup of a machine looks like."""
+OFFENCES, STRAINED_OFFENCES = 2, 6
+"""So many times out of use for slowness within OFFENCES_WITHIN_S count, the machine being as usual or strained."""
+BAD_PROBES, STRAINED_BAD_PROBES = 1, 5
+"""And so many bad probes in a row: the quarantine's times between them double, so that a burst cannot spoil five."""
+OFFENCES_WITHIN_S = 60.0
+SETTLED_S = 2.0
+"""After an offence (s), until it is judged: a neighbour that has just come is not known as one before."""
+AGAIN_SHARE, AGAIN_MOST = 0.1, 6.0
+"""A postponed candidate is tried again after this share of its probation; each time doubles it, up to this multiple."""
+STRAINED_FACTOR = 1.5
+"""Speeds that are compared on a strained machine may be off by this much."""
+STRAINED_LEVEL = 1.5
+"""A machine this many times slower than it was measured, for all arms alike, is strained."""
 STRIKES = 3  # looks in a row that find it behind the frontier, before that is believed: speeds move by themselves
 HYSTERESIS = 1.15
 """A promoted candidate is behind only if it were so being this many times faster: by as much a speed may be off."""
@@ -46,7 +66,26 @@ Step = tuple[
 ]  # the life after an event, and what is to be done; mostly nothing
 
 
-def seen(known: Known, variant: str, now_s: float) -> Looked:
+def strain(known: Known, variant: str, shared: str) -> str:
+    """What keeps the machine from being what it was when the arms were measured, in words; empty where nothing does.
+
+    `shared`: who else has the processor, if that was noticed. A level that rests on the word of the variant's own arms
+    is no sign of the machine.
+    """
+    speed = known.speed
+    claimed = speed.claim is not None and getattr(speed.claim.key, "variant", "") == variant
+    level = speed.claim.level if speed.claim is not None and claimed else speed.level
+    slower = f"every arm takes {exp(level):.1f} times as long as measured"
+    return shared or (slower if level >= log(STRAINED_LEVEL) else "")
+
+
+def again_after_s(life: Life) -> float:
+    """How long (s) a candidate that is postponed now waits to be tried again."""
+    share = min(AGAIN_MOST, AGAIN_SHARE * 2.0**life.postponed)
+    return share * life.rules.probation_s
+
+
+def seen(known: Known, variant: str, now_s: float, shared: str = "") -> Looked:
     """A look at a variant that serves. Arms that did not run lately may look faster than they are now: left out."""
     last = known.last
     others = [arm for arm in known.effective if arm.variant != variant]
@@ -57,6 +96,7 @@ def seen(known: Known, variant: str, now_s: float) -> Looked:
         [known.effective[arm] for arm in lately],
         [known.profiled[arm] for arm in mine],
         [known.profiled[arm] for arm in others],
+        strain(known, variant, shared),
     )
 
 
@@ -77,11 +117,13 @@ def step(life: Life, event: Event, now_s: float) -> Step:
         return _ordered(life, event)
     match life.stage:
         case Profiling():
-            return _profiling(life, event)
+            return _profiling(life, event, now_s)
         case Trial() as trial:
             return _trial(life, trial, event, now_s)
         case Promoted() as promoted if now_s < promoted.watched_until_s:
-            return _promoted(life, promoted, event)
+            return _promoted(life, promoted, event, now_s)
+        case Postponed(_, again_s) if isinstance(event, Waited) and now_s >= again_s:
+            return replace(life, stage=Profiling()), ()
         case _:
             return life, ()
 
@@ -95,14 +137,15 @@ def _ordered(life: Life, order: Ordered) -> Step:
     return _rolled_back(life, order.reason or "rolled back by hand")
 
 
-def _profiling(life: Life, event: Event) -> Step:
+def _profiling(life: Life, event: Event, now_s: float) -> Step:
     match event:
         case Unusable(reason):
             return _rejected(life, reason)
         case Looked():
             cover = _covered(life, event.mine, event.others)
             if cover is not None:
-                return _rejected(life, f"does not move the frontier: {cover.text()}")
+                reason = f"does not move the frontier: {cover.text()}"
+                return _slow(life, reason, _excuse(life, event.mine, event), now_s, Reject)
             return replace(life, stage=Trial()), ()
         case _:
             return life, ()
@@ -129,10 +172,12 @@ def _trial(life: Life, trial: Trial, event: Event, now_s: float) -> Step:
 
 def _looked_at_trial(life: Life, trial: Trial, look: Looked, now_s: float) -> Step:
     factor = max(1.0, median(trial.ratios)) if len(trial.ratios) >= TIMED else 1.0
-    cover = _covered(life, [frontier.slowed(arm, factor) for arm in look.mine], look.others)
+    mine = [frontier.slowed(arm, factor) for arm in look.mine]
+    cover = _covered(life, mine, look.others)
     if cover is not None:
         if trial.strikes + 1 >= STRIKES:
-            return _rejected(life, f"does not move the frontier at its live speed: {cover.text()}")
+            reason = f"does not move the frontier at its live speed: {cover.text()}"
+            return _slow(life, reason, _excuse(life, mine, look), now_s, Reject)
         return replace(life, stage=replace(trial, strikes=trial.strikes + 1)), ()
     if trial.tally.rows < life.rules.least_rows:
         return replace(life, stage=replace(trial, strikes=0)), ()
@@ -141,33 +186,77 @@ def _looked_at_trial(life: Life, trial: Trial, look: Looked, now_s: float) -> St
     return replace(life, stage=Promoted(until_s, reason, tally=trial.tally)), (Promote(reason),)
 
 
-def _promoted(life: Life, promoted: Promoted, event: Event) -> Step:
+def _promoted(life: Life, promoted: Promoted, event: Event, now_s: float) -> Step:
     match event:
-        case Offended(reason):
-            offences = promoted.offences + 1
-            if reason in OBVIOUS or offences > 1:
-                return _rolled_back(life, f"its arm was taken out of use: {reason}")
-            return replace(life, stage=replace(promoted, offences=offences)), ()
+        case Offended():
+            return _offended(life, promoted, event, now_s)
         case Compared():
             promoted = replace(promoted, tally=_tallied(life, promoted.tally, event))
             life = replace(life, stage=promoted)
             contradiction = _contradiction(life, promoted.tally)
             return _rolled_back(life, contradiction) if contradiction else (life, ())
         case Looked():
-            return _looked_at_promoted(life, promoted, event)
+            return _looked_at_promoted(life, promoted, event, now_s)
         case _:
             return life, ()
 
 
-def _looked_at_promoted(life: Life, promoted: Promoted, look: Looked) -> Step:
+def _offended(life: Life, promoted: Promoted, offence: Offended, now_s: float) -> Step:
+    """What no hiccup looks like, and a row of bad probes, counts at once; other slowness at a later look."""
+    reason = f"its arm was taken out of use: {offence.reason}"
+    if offence.reason in OBVIOUS:
+        return _rolled_back(life, reason)
+    since_s = now_s - OFFENCES_WITHIN_S
+    offences = (*(at_s for at_s in promoted.offences if at_s > since_s), now_s)
+    if not offence.stays:
+        return replace(life, stage=replace(promoted, offences=offences, bad_probes=0)), ()
+    bad_probes = promoted.bad_probes + 1
+    if bad_probes >= STRAINED_BAD_PROBES:
+        return _rolled_back(life, reason)
+    offences = promoted.offences or offences
+    return replace(life, stage=replace(promoted, offences=offences, bad_probes=bad_probes)), ()
+
+
+def _looked_at_promoted(life: Life, promoted: Promoted, look: Looked, now_s: float) -> Step:
     """Behind by its speed now, though not by its profile: whom a better one overtakes has not fallen short."""
+    if _counts(promoted, look.strain, now_s):
+        reason = "its arm was taken out of use: slow or overdue again and again"
+        return _slow(life, reason, look.strain, now_s, RollBack)
     faster = [frontier.slowed(arm, 1.0 / HYSTERESIS) for arm in look.mine]
     cover = _covered(life, faster, look.others)
     if cover is None or _covered(life, look.mine_profiled, look.others_profiled) is not None:
         return replace(life, stage=replace(promoted, strikes=0)), ()
     if promoted.strikes + 1 < STRIKES:
         return replace(life, stage=replace(promoted, strikes=promoted.strikes + 1)), ()
-    return _rolled_back(life, f"slower than its profile and off the frontier: {cover.text()}")
+    reason = f"slower than its profile and off the frontier: {cover.text()}"
+    return _slow(life, reason, _excuse(life, look.mine, look), now_s, RollBack)
+
+
+def _counts(promoted: Promoted, strain: str, now_s: float) -> bool:
+    """Whether what the quarantine has told is enough against a candidate."""
+    lately = [at_s for at_s in promoted.offences if at_s > now_s - OFFENCES_WITHIN_S]
+    if not lately or now_s - lately[-1] < SETTLED_S:
+        return False
+    if strain:
+        return len(lately) >= STRAINED_OFFENCES
+    return len(lately) >= OFFENCES or promoted.bad_probes >= BAD_PROBES
+
+
+def _excuse(life: Life, mine: Sequence[ArmProfile], look: Looked) -> str:
+    """What the machine's strain may have to do with it that others cover `mine`: nothing, where they do by far."""
+    faster = [frontier.slowed(arm, 1.0 / STRAINED_FACTOR) for arm in mine]
+    return "" if _covered(life, faster, look.others) is not None else look.strain
+
+
+def _slow(
+    life: Life, reason: str, strain: str, now_s: float, final: type[Reject | RollBack]
+) -> Step:
+    """Too slow to serve: final, unless the machine is strained."""
+    if not strain:
+        return _rejected(life, reason) if final is Reject else _rolled_back(life, reason)
+    reason = f"{reason}; but {strain}"
+    stage = Postponed(reason, now_s + again_after_s(life), tally_of(life.stage))
+    return replace(life, stage=stage, postponed=life.postponed + 1), (Postpone(reason),)
 
 
 def _covered(

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from profiler.hardware import conditions
-from profiler.hardware.changes import Change
+from profiler.hardware.changes import Change, is_relief
 from profiler.hardware.readings import Reading
 from profiler.hardware.sensors import read
 
@@ -24,6 +24,8 @@ class HardwareWatch:
         self._period_s = period_s
         self._react = react
         self._look = look
+        self.shared = ""
+        """Who else has the processor just now, in words; empty where nobody has."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hardware-watch", daemon=True)
 
@@ -41,7 +43,9 @@ class HardwareWatch:
         state = conditions.watching(self._look())
         while not self._stop.wait(self._period_s):
             state, changes = conditions.step(state, self._look())
+            self.shared = conditions.shared(state)
             for change in changes:
-                _log.warning("hardware: %s", change.line())
+                level = logging.INFO if is_relief(change) else logging.WARNING
+                _log.log(level, "hardware: %s", change.line())
             if changes:
                 self._react(changes)

@@ -6,6 +6,7 @@ Any thread may tell; every change reaches the dispatcher as one assignment.
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 from models.catalog import Family
 from profiler.hardware.fingerprint import Hardware
@@ -23,6 +24,8 @@ from server.runtime.dispatch.jobs import Batch
 
 _log = logging.getLogger(__name__)
 
+SAID_EVERY_S = 60.0
+"""So often (s) at most it is said that the profiles are believed again."""
 WIDER = 1.15
 """After the hardware changed, upper estimates are this much higher until batches have shown what holds now."""
 
@@ -52,6 +55,7 @@ class Knowledge:
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._lock = threading.Lock()
+        self._revival_said_s = -inf
         self._before: dict[str, retune.Known] = {}  # what was known, by fingerprint
 
     @property
@@ -141,13 +145,11 @@ class Knowledge:
             if arm not in self.known.profiled:  # let go while this batch ran on it
                 return
             predicted_s = retune.predicted_s(self.known, arm, batch.rows)
+            profiled_s = self.known.profiled[arm].mean_s[batch.rows]
             if batch.telling:
                 self._observe(ran, self._dispatcher.running())
-        self._metrics.ran(
-            RanBatch(
-                arm.variant, batch.precision, batch.rows, gather_s, batch.compute_s, predicted_s
-            )
-        )
+        took = (gather_s, batch.compute_s, predicted_s, profiled_s)
+        self._metrics.ran(RanBatch(arm.variant, batch.precision, batch.rows, *took))
 
     def observe_shadow(self, probe: Probe, took_s: float, ended_s: float) -> None:
         """Learn from a run that answered nobody."""
@@ -165,10 +167,12 @@ class Knowledge:
             if revived is None:
                 return
             self._now(revived)
+        is_news = now_s >= self._revival_said_s + SAID_EVERY_S
+        self._revival_said_s = now_s if is_news else self._revival_said_s
         text = (
             "%s: by what was learnt no arm answers in time any more; believing the profiles again"
         )
-        _log.warning(text, self.family.name)
+        _log.log(logging.WARNING if is_news else logging.DEBUG, text, self.family.name)
 
     def resized(self) -> None:
         """Arms run with another number of threads: what is stored of that, else what held before, with more margin."""

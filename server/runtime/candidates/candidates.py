@@ -19,14 +19,16 @@ from server.policy.candidates.candidacy import (
     Looked,
     Offended,
     Ordered,
+    Postponed,
     Profiling,
     Promote,
     Promoted,
     Trial,
     Unusable,
     Verdict,
+    Waited,
 )
-from server.policy.candidates.promotion import is_watched, seen
+from server.policy.candidates.promotion import is_watched, seen, strain
 from server.policy.decision import ArmProfile
 from server.runtime.candidates.comparison import Comparison
 from server.runtime.candidates.measuring import CandidateMeasurement, MeasuringPlace
@@ -96,6 +98,7 @@ class Candidates:
             self._renew(found)
         self._orders.obey(self._obey)
         self._hear()
+        self._try_postponed()
         watched = [
             n for n, e in self.stages.entries.items() if is_watched(e.life.stage, time.monotonic())
         ]
@@ -141,7 +144,13 @@ class Candidates:
         while self._offences:
             offence = self._offences.popleft()
             if offence.arm.variant in self.stages.entries:
-                self._befell(offence.arm.variant, Offended(offence.reason))
+                stays = isinstance(offence, Stay)
+                self._befell(offence.arm.variant, Offended(offence.reason, stays))
+
+    def _try_postponed(self) -> None:
+        for name, entry in self.stages.entries.items():
+            if isinstance(entry.life.stage, Postponed):
+                self._befell(name, Waited())
 
     def _try_next(self) -> None:
         """Measure the candidate whose turn it is, a step further."""
@@ -155,9 +164,8 @@ class Candidates:
             parts, budget_s = self._parts, min(self._budget_s, MEASURING_S)
             place = MeasuringPlace(parts.residency, parts.knowledge, parts.slots, budget_s)
             most = self._variants.family.max_batch  # there is no room for more
-            self._measurement = CandidateMeasurement(
-                replace(self.known, max_batch=most), turn.variant, place
-            )
+            family, anew = replace(self.known, max_batch=most), turn.life.postponed > 0
+            self._measurement = CandidateMeasurement(family, turn.variant, place, anew=anew)
         name = self._measurement.variant.name
         if not self._measurement.advance():
             return
@@ -181,11 +189,12 @@ class Candidates:
             self._befell(name, event)
 
     def _look(self, name: str) -> None:
-        known = self._parts.knowledge.known
+        known, shared = self._parts.knowledge.known, self._parts.shared()
         if self._is_at(name, Promoted):
-            self._befell(name, seen(known, name, time.monotonic()))
+            self._befell(name, seen(known, name, time.monotonic(), shared))
         elif mine := self.foreseen(name):
-            self._befell(name, Looked(mine, list(known.effective.values())))
+            strained = strain(known, name, shared)
+            self._befell(name, Looked(mine, list(known.effective.values()), strain=strained))
 
     def _befell(self, name: str, event: Event) -> None:
         """Step, and carry out what follows."""

@@ -48,10 +48,16 @@ class MeasuringPlace:
 
 
 class CandidateMeasurement:
-    """`variant` of `family`, in every way that it can run here. `advance` until it is done, then read `arms`."""
+    """`variant` of `family`, in every way that it can run here. `advance` until it is done, then read `arms`.
 
-    def __init__(self, family: Family, variant: Variant, place: MeasuringPlace) -> None:
+    `anew`: what is stored of its speed was measured in bad times, and does not count.
+    """
+
+    def __init__(
+        self, family: Family, variant: Variant, place: MeasuringPlace, *, anew: bool = False
+    ) -> None:
         self.variant = variant
+        self._anew = anew
         self._placement, self._fingerprint = place.residency.placement, place.knowledge.fingerprint
         self.arms: tuple[MeasuredArm, ...] = ()
         self.failed = no_way(variant, self._placement.only)
@@ -110,7 +116,7 @@ class CandidateMeasurement:
         if not self._first_runs(way, loaded.backend, rows, is_known=is_known):
             return
         stored = self._place.knowledge.profile(way.arm)  # with the verdict that it has now
-        if stored is not None:
+        if stored is not None and not self._anew:
             if not is_known:
                 self._place.knowledge.stored.keep(stored)
             self._opened[stored.label] = (way, loaded)
@@ -142,7 +148,7 @@ class CandidateMeasurement:
         slots = self._place.slots
         effort, rows = slots.effort(self._place.budget_s), self._place.residency.rows
         self._bench = Bench(self._family, effort, slots.instruments(), rows)
-        _log.info("%s: measuring the candidate %s", self._family.name, self.variant.name)
+        _log.debug("%s: measuring the candidate %s", self._family.name, self.variant.name)
         return self._bench
 
     def _settle(self) -> bool:

@@ -29,13 +29,14 @@ class RunnableArm:
 
 @dataclass(frozen=True, slots=True)
 class ServingParts:
-    """What a family is served with."""
+    """What a family is served with. `shared`: who else has the processor just now, in words; empty where nobody has."""
 
     residency: Residency
     knowledge: Knowledge
     slots: Slots
     dispatcher: Dispatcher
     samples: Samples
+    shared: Callable[[], str]
 
     def in_use(self, family: Family) -> list[RunnableArm]:
         """Every arm in use of the family's variants."""

@@ -14,6 +14,7 @@ from server.policy.candidates.candidacy import (
     Claim,
     Event,
     Life,
+    Postponed,
     Profiling,
     Promoted,
     Rejected,
@@ -23,7 +24,12 @@ from server.policy.candidates.candidacy import (
     TrialRules,
     Verdict,
 )
-from server.runtime.candidates.verdicts import StoredVerdict, Verdicts
+from server.runtime.candidates.verdicts import (
+    StoredVerdict,
+    Verdicts,
+    clock_in,
+    seconds_until,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +37,7 @@ NAMES: Mapping[type[Stage], str] = {
     Profiling: "profiling",
     Trial: "trial",
     Promoted: "promoted",
+    Postponed: "postponed",
     Rejected: "rejected",
     RolledBack: "rolled_back",
 }
@@ -66,7 +73,8 @@ class Stages:
             if known is not None and known.variant.content == variant.content:
                 life = replace(known.life, claim=_claim(variant))
             else:
-                life = Life(_claim(variant), self._found(variant, fingerprint), self._rules)
+                stage, postponed = self._found(variant, fingerprint)
+                life = Life(_claim(variant), stage, self._rules, postponed)
                 text = "%s: candidate %s (accuracy %.4f, as its publisher says): %s"
                 _log.info(
                     text, self._family, variant.name, variant.accuracy.value, text_of(life.stage)
@@ -91,8 +99,9 @@ class Stages:
         stage, variant = entry.life.stage, entry.variant
         kind, tally = NAMES[type(stage)], promotion.tally_of(stage)
         self._metrics.judged(kind)
-        level = logging.INFO if isinstance(stage, Promoted) else logging.WARNING
+        level = logging.INFO if isinstance(stage, Promoted | Postponed) else logging.WARNING
         _log.log(level, "%s: candidate %s: %s", self._family, name, text_of(stage))
+        again_in_s = stage.again_s - time.monotonic() if isinstance(stage, Postponed) else None
         verdict = StoredVerdict(
             fingerprint=fingerprint,
             variant=name,
@@ -102,23 +111,32 @@ class Stages:
             compared=round(tally.rows),
             agreed=round(tally.agreed),
             by_hand=isinstance(stage, Promoted) and stage.by_hand,
+            again_at="" if again_in_s is None else clock_in(again_in_s),
+            postponed=entry.life.postponed,
         )
         self._verdicts.keep(verdict)
 
-    def _found(self, variant: Variant, fingerprint: str) -> Stage:
-        """How far it had come when it was last judged here; who had been promoted is watched anew."""
+    def _found(self, variant: Variant, fingerprint: str) -> tuple[Stage, int]:
+        """How far it had come when it was last judged here, and how often it was postponed; who had been promoted is
+        watched anew, who is postponed is tried again when it would have been."""
         kept = self._verdicts.find(fingerprint, variant)
         if kept is None:
-            return Profiling()
-        tally = promotion.Tally()
+            return Profiling(), 0
+        tally, now_s = promotion.Tally(), time.monotonic()
         match kept.kind:
             case "promoted":
-                until_s = -inf if kept.by_hand else time.monotonic() + self._rules.probation_s
-                return Promoted(until_s, kept.reason, by_hand=kept.by_hand)
+                until_s = -inf if kept.by_hand else now_s + self._rules.probation_s
+                return Promoted(until_s, kept.reason, by_hand=kept.by_hand), kept.postponed
+            case "postponed":
+                most_s = (
+                    promotion.AGAIN_MOST * self._rules.probation_s
+                )  # the clock may have been set
+                again_s = now_s + min(seconds_until(kept.again_at), most_s)
+                return Postponed(kept.reason, again_s), kept.postponed
             case "rejected":
-                return Rejected(kept.reason, tally)
+                return Rejected(kept.reason, tally), 0
             case _:
-                return RolledBack(kept.reason, tally)
+                return RolledBack(kept.reason, tally), 0
 
     def _set(self, entries: Mapping[str, Candidate]) -> None:
         self.entries = entries
@@ -129,12 +147,15 @@ class Stages:
 def text_of(stage: Stage) -> str:
     """In words, for the log."""
     reason = reason_of(stage)
-    return NAMES[type(stage)].replace("_", " ") + (f": {reason}" if reason else "")
+    again = ""
+    if isinstance(stage, Postponed):
+        again = f"; it is tried again in {max(0.0, stage.again_s - time.monotonic()):.0f} s"
+    return NAMES[type(stage)].replace("_", " ") + (f": {reason}" if reason else "") + again
 
 
 def reason_of(stage: Stage) -> str:
     """Why it is at this stage; empty where that needs no saying."""
-    return stage.reason if isinstance(stage, Promoted | Rejected | RolledBack) else ""
+    return stage.reason if isinstance(stage, Promoted | Postponed | Rejected | RolledBack) else ""
 
 
 def _claim(variant: Variant) -> Claim:

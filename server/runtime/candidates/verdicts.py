@@ -6,7 +6,7 @@ A verdict holds for an artefact (its sha256) on a machine (its fingerprint): els
 import json
 import logging
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ from profiler.store import write_whole
 
 SCHEMA = 1
 """Raise it when the file's meaning changes: older files are then set aside."""
-KINDS = ("promoted", "rejected", "rolled_back")
+KINDS = ("promoted", "postponed", "rejected", "rolled_back")
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredVerdict:
-    """`kind`: one of KINDS; `at`: ISO 8601, UTC; `by_hand`: an operator's, which is not watched over."""
+    """`kind`: one of KINDS; `at`: ISO 8601, UTC; `by_hand`: an operator's, which is not watched over.
+
+    `again_at`: when a postponed candidate is tried again, as `at`; `postponed`: how often it was.
+    """
 
     fingerprint: str
     variant: str
@@ -33,6 +36,8 @@ class StoredVerdict:
     agreed: int = 0
     by_hand: bool = False
     at: str = ""
+    again_at: str = ""
+    postponed: int = 0
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -94,6 +99,19 @@ class Verdicts:
             _log.warning("%s cannot be renamed (%s); it is ignored", self._path, failure)
 
 
+def clock_in(wait_s: float) -> str:
+    """What the clock on the wall shows in so many seconds: ISO 8601, UTC."""
+    return (datetime.now(UTC) + timedelta(seconds=wait_s)).isoformat(timespec="seconds")
+
+
+def seconds_until(at: str) -> float:
+    """Until the clock on the wall shows this; 0 where it has been, or is no time."""
+    try:
+        return max(0.0, (datetime.fromisoformat(at) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
+
+
 def _decoded(content: Any, family: str) -> list[StoredVerdict]:
     """Raises ValueError, TypeError, KeyError or AttributeError for anything that `keep` has not written."""
     found = (content["schema"], content["family"])
@@ -104,7 +122,8 @@ def _decoded(content: Any, family: str) -> list[StoredVerdict]:
 
 def _verdict(row: dict[str, Any]) -> StoredVerdict:
     words = [row[key] for key in ("fingerprint", "variant", "sha256", "kind", "reason", "at")]
-    counts = [row[key] for key in ("compared", "agreed")]
+    words.append(row.get("again_at", ""))
+    counts = [*(row[key] for key in ("compared", "agreed")), row.get("postponed", 0)]
     if not all(isinstance(word, str) for word in words) or row["kind"] not in KINDS:
         raise ValueError(f"a verdict has fields of the wrong kind: {words}")
     if not all(type(n) is int and n >= 0 for n in counts):

@@ -8,6 +8,7 @@ from math import isfinite
 
 from server.metrics import FamilyMetrics
 from server.policy.arms import quarantine as rules
+from server.policy.arms import telling
 from server.policy.arms.incidents import Back, Event, Free, Out, Returned, RunCanary, Stay, Verdict
 from server.policy.decision import Arm, ArmProfile
 from server.runtime.dispatch.running import CanaryRun
@@ -17,8 +18,8 @@ _log = logging.getLogger(__name__)
 _REASONS = {
     "failed": "a batch failed on it, and so did known-good input",
     "flaky": "batches fail on it whose requests pass one by one",
-    "slow": "a batch took many times its prediction, and the machine is not slow as a whole",
-    "overdue": "a batch runs for many times its prediction, and the machine is not slow as a whole",
+    "slow": "batches took many times their prediction and half of their time to answer, and others are not late",
+    "overdue": "a batch runs for many times its prediction and half of its time to answer, and others are not late",
     "hung": "a batch does not return",
 }
 
@@ -35,6 +36,7 @@ class Quarantine:
         self._changed = changed
         self._heard: Callable[[Out | Stay], None] = _unheard
         self._lock = threading.Lock()
+        self._episodes: dict[Arm, telling.Episodes] = {}
         self.state = rules.Cases()
         """A value: read it as often as you like."""
 
@@ -87,21 +89,31 @@ class Quarantine:
         return verdicts
 
     def _announce(self, verdict: Verdict) -> None:
+        state = self.state
+        self._metrics.quarantined(len(rules.out(state)))
+        if isinstance(verdict, Out):
+            self._metrics.quarantine(verdict.arm.variant, verdict.arm.backend, verdict.reason)
+        with self._lock:
+            before = self._episodes.get(verdict.arm, telling.Episodes())
+            self._episodes[verdict.arm], is_news = telling.step(before, verdict, time.monotonic())
+        if is_news:
+            self._say(verdict, before)
+
+    def _say(self, verdict: Verdict, before: telling.Episodes) -> None:
         state, now_s = self.state, time.monotonic()
         left = len(state.cases) - len(rules.out(state))
-        self._metrics.quarantined(len(state.cases) - left)
         match verdict:
             case Out(arm, reason, until_s):
-                self._metrics.quarantine(arm.variant, arm.backend, reason)
-                text = "%s: %s is out of use: %s; %d other arms go on, it is tried again in %.1f s"
-                _log.warning(
-                    text, self._family, _named(arm), _REASONS[reason], left, until_s - now_s
-                )
-            case Stay(arm, reason, until_s):
                 text = (
-                    "%s: %s stays out of use (%s): its probe was bad; it is tried again in %.1f s"
+                    "%s: %s is out of use: %s; %d other arms go on, it is tried again in %.1f s%s"
                 )
-                _log.warning(text, self._family, _named(arm), reason, until_s - now_s)
+                more = f" ({before.unsaid} times more since that was last said)"
+                again = (text, self._family, _named(arm), _REASONS[reason], left, until_s - now_s)
+                _log.warning(*again, more if before.unsaid else "")
+            case Stay(arm, reason, until_s):
+                text = "%s: %s stays out of use (%s): its probes are bad since %.1f s; it is tried again in %.1f s"
+                out_s = now_s - before.out_s
+                _log.warning(text, self._family, _named(arm), reason, out_s, until_s - now_s)
             case Back(arm, out_s):
                 text = "%s: %s is in use again after %.1f s"
                 _log.info(text, self._family, _named(arm), out_s)

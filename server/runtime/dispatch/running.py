@@ -39,6 +39,11 @@ class Step:
             if job.loan is not None:
                 job.loan.let_go()
 
+    @property
+    def bound_s(self) -> float:
+        """What the most urgent of the jobs may take in all (s)."""
+        return min(job.deadline_s - job.arrival_s for job in self.jobs)
+
 
 @dataclass(frozen=True, slots=True)
 class CanaryRun:

@@ -18,6 +18,7 @@ from server.policy.decision import Arm
 from server.runtime.dispatch.dispatcher import CanaryRun, Dispatcher, Step
 from server.runtime.dispatch.jobs import Arrays, Batch, Job, JobAnswer
 from server.runtime.workers.buffers import Buffers, checked, scatter
+from server.runtime.workers.cpu_waits import CpuWaits
 from server.runtime.workers.failures import Failures
 from server.runtime.workers.samples import Samples
 from server.runtime.workers.watch import Watch
@@ -69,11 +70,14 @@ class Worker(threading.Thread):
         self._replaced = replaced
         self._lost = False
         self._held_up_s = 0.0
+        self._waited_s = 0.0
+        self._waits: CpuWaits
         self._dispatcher = context.dispatcher
         self._buffers = Buffers(context.family)
 
     def run(self) -> None:
         """Work until there is no more. Every job of every step gets its answer, whatever the backend does."""
+        self._waits = CpuWaits()
         try:
             while not self._lost and (task := self._dispatcher.next_step()) is not None:
                 if isinstance(task, Step):
@@ -106,9 +110,9 @@ class Worker(threading.Thread):
 
     def _judged(self, step: Step, batch: Batch) -> Batch:
         """Let the quarantine see how long a batch took; where it was the arm's fault, nobody is to learn from it."""
-        arm, took_s = step.profile.arm, batch.ended_s - batch.started_s
-        quarantine = self._dispatcher.quarantine
-        quarantine.tell(Ran(arm, step.profile.mean_s[step.rows], took_s, step.retried))
+        arm, own_s = step.profile.arm, batch.ended_s - batch.started_s - self._waited_s
+        quarantine, predicted_s = self._dispatcher.quarantine, step.profile.mean_s[step.rows]
+        quarantine.tell(Ran(arm, predicted_s, own_s, step.retried, step.bound_s))
         return replace(batch, telling=False) if quarantine.is_out(arm) else batch
 
     def _answers(self, step: Step) -> list[JobAnswer] | None:
@@ -202,18 +206,19 @@ class Worker(threading.Thread):
             ok = self._canary_passes(canary)
             took_s = time.monotonic() - started_s
         if not self._lost:
-            arm = canary.profile
-            self._dispatcher.quarantine.tell(Probed(arm.arm, ok, arm.mean_s[1], took_s))
+            arm, own_s = canary.profile, took_s - self._waited_s
+            self._dispatcher.quarantine.tell(Probed(arm.arm, ok, arm.mean_s[1], own_s))
 
     def _call(self, task: Step | CanaryRun, rows: int, inputs: Arrays) -> Arrays:
         arm = task.profile.arm
-        run = self._watch.begin(task, rows, lambda: self._replaced(self))
+        run = self._watch.begin(task, rows, self._waits, lambda: self._replaced(self))
         try:
             return checked(
                 self._context.loaded[arm].run(inputs), rows, self._context.family, arm.variant
             )
         finally:
             self._lost = not self._watch.end(run)
+            self._waited_s = run.waited_s
 
     @contextmanager
     def _turn(self) -> Generator[None]:

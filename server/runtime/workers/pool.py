@@ -2,11 +2,16 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from math import inf
 
 from server.runtime.workers.executor import Worker, WorkerContext
 from server.runtime.workers.failures import Failures
 from server.runtime.workers.watch import Watch
+
+SAID_EVERY_S = 60.0
+"""So often (s) at most it is said that workers were replaced; the log names their arms."""
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +26,7 @@ class WorkerPool:
         self._failures = Failures(context.family.name)
         self._workers: list[Worker] = []
         self._places = 0
+        self._replaced, self._replaced_said_s = 0, -inf
 
     def start(self, workers: int) -> None:
         """Begin to work, so many of them."""
@@ -50,10 +56,12 @@ class WorkerPool:
         return Worker(self._context, gate, self._watch, self._failures, self._replace)
 
     def _replace(self, lost: Worker) -> None:
-        _log.warning(
-            "%s: a worker does not come back from its backend; another takes its place",
-            self._context.family.name,
-        )
+        self._replaced += 1
+        now_s = time.monotonic()
+        if now_s >= self._replaced_said_s + SAID_EVERY_S:
+            text = "%s: a worker does not come back from its backend; another takes its place (%d so far)"
+            _log.warning(text, self._context.family.name, self._replaced)
+            self._replaced_said_s = now_s
         lost.gate.release()
         successor = self._worker(lost.gate)
         self._workers.append(successor)

@@ -9,26 +9,57 @@ from math import inf
 from server.policy.arms import quarantine as rules
 from server.policy.arms.incidents import Hung, Overdue, Returned
 from server.runtime.dispatch.dispatcher import CanaryRun, Dispatcher, Step
+from server.runtime.workers.cpu_waits import CpuWaits, RunWaits
 
-LATE_S = 0.01
+LATE_S = 0.001
 """A watch that wakes so much too late was held up itself: so was the run, by as much, and it is no sign of the arm."""
+LEAST_LOOK_S = 0.001
+"""A run that waited for a CPU is looked at again after so long at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """What a run is held to: its prediction, and what the most urgent of its requests may take in all (s)."""
+
+    predicted_s: float
+    bound_s: float
+
+    @property
+    def slow_s(self) -> float:
+        """The time of its own from which on it is slow."""
+        return rules.slow_after_s(self.predicted_s, self.bound_s)
 
 
 @dataclass(slots=True, eq=False)
 class BackendCall:
-    """One call of a backend, for `task`. `replace` starts another worker in place of the one that is inside."""
+    """One call of a backend, for `task`. `replace` starts another worker in place of the one that is inside.
+
+    `late_s`: how much of it the watch was held up itself.
+    """
 
     task: Step | CanaryRun
     replace: Callable[[], None]
+    limits: RunLimits
+    waits: RunWaits
     began_s: float
     look_s: float
     hung_s: float
+    late_s: float = 0.0
     given_up: bool = False
 
     @property
     def retried(self) -> bool:
         """Whether its input may be to blame."""
         return isinstance(self.task, Step) and self.task.retried
+
+    def own_s(self, elapsed_s: float) -> float:
+        """Its own time so far: without what its thread is known to have waited."""
+        return elapsed_s - max(self.late_s, self.waits.so_far_s(elapsed_s))
+
+    @property
+    def waited_s(self) -> float:
+        """What its thread is known to have waited, once it has ended; asked on that thread."""
+        return max(self.late_s, self.waits.in_all_s())
 
 
 class Watch(threading.Thread):
@@ -45,11 +76,14 @@ class Watch(threading.Thread):
         self._wake_s = inf
         self._stopped = False
 
-    def begin(self, task: Step | CanaryRun, rows: int, replace: Callable[[], None]) -> BackendCall:
-        """A run of so many rows begins now."""
-        now_s, predicted_s = time.monotonic(), task.profile.mean_s[rows]
-        look_s = now_s + rules.slow_after_s(predicted_s)
-        run = BackendCall(task, replace, now_s, look_s, now_s + rules.hung_after_s(predicted_s))
+    def begin(
+        self, task: Step | CanaryRun, rows: int, waits: CpuWaits, replace: Callable[[], None]
+    ) -> BackendCall:
+        """A run of so many rows begins now, on the calling thread, whose `waits` these are."""
+        now_s, limits = time.monotonic(), self._limits(task, rows)
+        hung_s = now_s + rules.hung_after_s(limits.predicted_s)
+        look_s = now_s + limits.slow_s
+        run = BackendCall(task, replace, limits, RunWaits(waits), now_s, look_s, hung_s)
         with self._changed:
             self._runs.add(run)
             if look_s < self._wake_s:
@@ -96,20 +130,38 @@ class Watch(threading.Thread):
             for run in self._runs:
                 run.look_s += late_s
                 run.hung_s += late_s
+                run.late_s += late_s
 
     def _look(self, run: BackendCall) -> None:
-        now_s, arm, quarantine = time.monotonic(), run.task.profile.arm, self._dispatcher.quarantine
-        hung = now_s >= run.hung_s
+        now_s = time.monotonic()
+        hung, own_s = now_s >= run.hung_s, run.own_s(now_s - run.began_s)
+        if not hung and own_s < run.limits.slow_s:
+            run.look_s = min(now_s + max(LEAST_LOOK_S, run.limits.slow_s - own_s), run.hung_s)
+            return
         if not run.given_up:
-            elapsed_s = now_s - run.began_s
-            quarantine.tell(
-                Hung(arm, run.retried) if hung else Overdue(arm, elapsed_s, run.retried)
-            )
-            if hung or quarantine.is_out(arm):
-                self._give_up(run)
+            self._tell(run, own_s, hung=hung)
         elif isinstance(run.task, Step):
             self._dispatcher.requeue(run.task)
         run.look_s = inf if hung else run.hung_s
+
+    def _tell(self, run: BackendCall, own_s: float, *, hung: bool) -> None:
+        """A run is slow by now, or hung: where its arm is out for it, it is given up."""
+        arm, quarantine, limits = (
+            run.task.profile.arm,
+            self._dispatcher.quarantine,
+            run.limits,
+        )
+        slow = Overdue(arm, limits.predicted_s, own_s, run.retried, limits.bound_s)
+        quarantine.tell(Hung(arm, run.retried) if hung else slow)
+        if hung or quarantine.is_out(arm):
+            self._give_up(run)
+
+    def _limits(self, task: Step | CanaryRun, rows: int) -> RunLimits:
+        """A probe is held to what took its arm out."""
+        if isinstance(task, Step):
+            return RunLimits(task.profile.mean_s[rows], task.bound_s)
+        bound_s = rules.bound_s(self._dispatcher.quarantine.state, task.profile.arm)
+        return RunLimits(task.profile.mean_s[rows], bound_s)
 
     def _give_up(self, run: BackendCall) -> None:
         with self._changed:

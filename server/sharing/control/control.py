@@ -119,8 +119,9 @@ class ShareControl:
     def recalibrate(self, costs: NetworkCosts) -> None:
         """These are what parts cost now."""
         with self._turns:
+            was_over = self.in_service.over_budget
             self._replan(self._now.costing(costs), "costs_moved", must_fit=False)
-            if self.in_service.over_budget:
+            if self.in_service.over_budget and not was_over:
                 _log.warning("shared tasks cost more than their budget, however they are planned")
 
     def shelve(self, task: str, text: str) -> None:

@@ -105,6 +105,8 @@ def test_histograms_count_every_answer_and_have_the_slo_as_an_edge(counted: Serv
         assert rises(before, after, "gearshift_batch_rows_sum", **OF) == 4
         assert rises(before, after, "gearshift_compute_seconds_count", **OF) == batches
         assert rises(before, after, "gearshift_latency_over_predicted_ratio_count", **OF) == batches
+        assert rises(before, after, "gearshift_profiled_seconds_total", **OF) > 0.0
+        assert rises(before, after, "gearshift_predicted_seconds_total", **OF) > 0.0
         assert rises(before, after, "gearshift_decision_seconds_count", **OF) >= batches
         assert rises(before, after, "gearshift_decisions_total", **OF) >= batches
 

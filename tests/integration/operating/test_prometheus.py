@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.serving.commands import ended, free_port
+from tests.support.serving.commands import Ended, ended, free_port
 from tests.support.serving.families import rows
 from tests.support.serving.server import ROOT, Server, a_request, serving
 from tests.support.sharing.packages import a_package
@@ -119,19 +119,52 @@ def test_alerts_on_candidates_fire_when_they_are_to(
         f'gearshift_promotions_total{{{where}, verdict="rolled_back"}}',
         f'gearshift_requests_total{{{where}, outcome="ok"}}',
     )
+
+    done = judged(tmp_path, alert, at, dict(zip(names, values, strict=True)), fires=fires)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("predicted", "fires"),
+    [
+        ("0+60x120", False),
+        ("0+120x120", True),
+        ("0+120x40 4800+60x80", False),
+        ("0+60x60 3600+120x60", True),
+        ("0x120", False),
+    ],
+    ids=["as measured", "twice as slow", "for a while", "since an hour", "nothing runs"],
+)
+def test_a_family_that_takes_longer_than_measured_is_told_after_half_an_hour(
+    tmp_path: Path, predicted: str, fires: bool
+):
+    """What batches of a minute take; by the profile one second a second, and nothing where nothing runs."""
+    where = '{family="m", instance="i"}'
+    profiled = "0x120" if predicted == "0x120" else "0+60x120"
+    series = {
+        f"gearshift_predicted_seconds_total{where}": predicted,
+        f"gearshift_profiled_seconds_total{where}": profiled,
+        'gearshift_speed_scale_ratio{family="m", instance="i", variant="idle"}': "9x120",
+    }
+
+    done = judged(tmp_path, "GearshiftSlowerThanItsProfile", "1h59m", series, fires=fires)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def judged(folder: Path, alert: str, at: str, series: dict[str, str], *, fires: bool) -> Ended:
+    """What promtool says to the claim that the alert fires then, or does not, once."""
     expr = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
     samples = [{"labels": "{}", "value": 1}] if fires else []
     question = {"expr": expr, "eval_time": at, "exp_samples": samples}
-    inputs = [{"series": n, "values": v} for n, v in zip(names, values, strict=True)]
+    inputs = [{"series": n, "values": v} for n, v in series.items()]
     test = {"interval": "1m", "input_series": inputs, "promql_expr_test": [question]}
-    path = tmp_path / "test.yml"
+    path = folder / "test.yml"
     path.write_text(
         json.dumps({"rule_files": [str(ROOT / "deploy" / "alerts.yml")], "tests": [test]})
     )
-
-    done = ended([str(PROMTOOL), "test", "rules", str(path)])
-
-    assert done.returncode == 0, done.stdout + done.stderr
+    return ended([str(PROMTOOL), "test", "rules", str(path)])
 
 
 def test_alerts_and_server_speak_of_the_same_series(server: Server, tmp_path: Path):

@@ -27,7 +27,10 @@ from profiler.hardware.changes import (
         (CoresMoved(frozenset({0, 1}), frozenset({3, 2})), "moved to other CPUs: 0,1 -> 2,3"),
         (QuotaChanged(None, 1.5), "CPU quota: none -> 1.50 cores"),
         (Throttled(0.4), "CPU time withheld by the quota: 0% -> 40% of what the server asks for"),
-        (Steal(0.01, 0.2), "CPU time stolen by the hypervisor: 20% -> 1% of the server's cores"),
+        (
+            Steal(0.01, 0.2),
+            "CPU time stolen by the hypervisor: 20% -> 1% (over for a minute) of the server's cores",
+        ),
         (Neighbour(0.5), "CPU time used by other processes: 0% -> 50% of the server's cores"),
         (ClockChanged(3.0e9, 1.5e9), "CPU clock under load: 3.00 GHz -> 1.50 GHz (50%)"),
         (ClockCapChanged(3.0e9, 2.0e9), "CPU clock limit: 3.00 GHz -> 2.00 GHz"),

@@ -20,8 +20,9 @@ from profiler.hardware.changes import (
     QuotaChanged,
     Steal,
     Throttled,
+    is_relief,
 )
-from profiler.hardware.conditions import BETTER_LOOKS, WORSE_LOOKS, compare, step, watching
+from profiler.hardware.conditions import CALM_S, WORSE_LOOKS, compare, shared, step, watching
 from profiler.hardware.readings import Clock, Cores, GpuReading, Reading
 from tests.support.builders import a_reading
 
@@ -147,14 +148,15 @@ def test_trouble_is_told_when_looks_agree_and_its_end_when_more_do(
     field: str, kind: type[Throttled | Steal | Neighbour]
 ):
     worse = [0.5] * 6
-    calm = [0.0] * 6
+    calm = [0.0] * 66
 
     (on_s, on), (over_s, over) = told(with_shares(field, worse + calm, own=0.3))
 
     assert isinstance(on, kind)
     assert isinstance(over, kind)
-    assert (on_s, over_s) == (WORSE_LOOKS, len(worse) + BETTER_LOOKS)
+    assert (on_s, over_s) == (WORSE_LOOKS, len(worse) + 1 + CALM_S)
     assert (on.before, over.before, over.share) == (0.0, on.share, 0.0)
+    assert (is_relief(on), is_relief(over)) == (False, True)
 
 
 def test_trouble_there_from_the_start_is_told():
@@ -166,18 +168,31 @@ def test_one_burst_is_no_news():
 
 
 def test_a_share_that_hovers_around_its_bar_is_told_once_at_most():
-    assert len(told(with_shares("busy_s", [0.11, 0.09] * 50))) == 0
-    assert len(told(with_shares("busy_s", [0.11, 0.11, 0.09, 0.06] * 50))) == 1
+    assert len(told(with_shares("busy_s", [0.26, 0.24] * 50))) == 0
+    assert len(told(with_shares("busy_s", [0.26, 0.26, 0.24, 0.09] * 50))) == 1
 
 
 def test_a_pause_between_two_bursts_is_no_end():
-    assert len(told(with_shares("busy_s", [0.5, 0.5, 0.0, 0.0] * 20))) == 1
+    assert len(told(with_shares("busy_s", [0.5, 0.5, 0.0, 0.0] * 90))) == 1
+    assert len(told(with_shares("busy_s", [0.5] * 50 + [0.0] * 50 + [0.5] * 50))) == 1
 
 
-def test_a_share_is_told_again_when_it_has_moved():
-    changes = told(with_shares("busy_s", [0.2] * 5 + [0.3] * 5 + [0.6] * 5))
+def test_a_share_that_moves_is_told_once_all_the_same():
+    changes = told(with_shares("busy_s", [0.3] * 5 + [0.6] * 5 + [0.9] * 5))
 
-    assert [round(c.share, 2) for _, c in changes if isinstance(c, Neighbour)] == [0.2, 0.6]
+    assert [round(c.share, 2) for _, c in changes if isinstance(c, Neighbour)] == [0.3]
+
+
+def test_who_else_has_the_processor_is_known_until_it_is_over():
+    said: list[str] = []
+    first, *rest = with_shares("busy_s", [0.5] * 3 + [0.0] * 70)
+    state = watching(first)
+    for reading in rest:
+        state, _ = step(state, reading)
+        said.append(shared(state))
+
+    assert said[0] == said[-1] == ""
+    assert said[30] == "other processes used 50% of the server's cores"
 
 
 def test_looks_shorter_than_the_kernels_ticks_allow_are_put_together():
@@ -222,12 +237,12 @@ def test_a_throttled_device_is_told_when_looks_agree_and_when_it_is_over():
     readings = [
         slowed(0.0),
         *(slowed(1.0 + n, "power cap") for n in range(4)),
-        *(slowed(5.0 + n) for n in range(6)),
+        *(slowed(5.0 + n) for n in range(66)),
     ]
 
     assert told(readings) == [
         (WORSE_LOOKS, DeviceThrottled("GPU-1", frozenset({"power cap"}))),
-        (4.0 + BETTER_LOOKS, DeviceThrottled("GPU-1", frozenset(), frozenset({"power cap"}))),
+        (5.0 + CALM_S, DeviceThrottled("GPU-1", frozenset(), frozenset({"power cap"}))),
     ]
 
 

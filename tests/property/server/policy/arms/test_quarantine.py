@@ -24,14 +24,15 @@ from server.policy.decision import Arm
 ARMS = tuple(Arm(f"v{i}", "scripted") for i in range(3))
 ARM = st.sampled_from(ARMS)
 TOOK_S = st.sampled_from([0.001, 0.003, 0.05, 0.5])
+BOUND_S = st.sampled_from([0.0, 0.05, 2.0])
 SLOWNESS = st.one_of(
-    st.builds(Ran, ARM, st.just(0.003), TOOK_S, st.booleans()),
-    st.builds(Overdue, ARM, TOOK_S, st.booleans()),
+    st.builds(Ran, ARM, st.just(0.003), TOOK_S, st.booleans(), BOUND_S),
+    st.builds(Overdue, ARM, st.just(0.003), TOOK_S, st.booleans(), BOUND_S),
 )
 POISON = st.one_of(
     st.builds(Failed, ARM, st.just(True), st.just(False)),
-    st.builds(Ran, ARM, st.just(0.003), TOOK_S, st.just(True)),
-    st.builds(Overdue, ARM, TOOK_S, st.just(True)),
+    st.builds(Ran, ARM, st.just(0.003), TOOK_S, st.just(True), BOUND_S),
+    st.builds(Overdue, ARM, st.just(0.003), TOOK_S, st.just(True), BOUND_S),
     st.builds(Hung, ARM, st.just(True)),
 )
 ANY = st.one_of(

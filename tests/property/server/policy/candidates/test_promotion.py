@@ -12,6 +12,7 @@ from server.policy.candidates.candidacy import (
     Looked,
     Offended,
     Ordered,
+    Postponed,
     Promote,
     Promoted,
     Rejected,
@@ -61,7 +62,7 @@ def test_a_promotion_follows_enough_rows_and_a_verdict_is_final(
             assert (life, verdicts) == (before, ())
         assert len(verdicts) <= 1
         assert bool(verdicts) == (
-            isinstance(life.stage, Promoted | Rejected | RolledBack)
+            isinstance(life.stage, Promoted | Postponed | Rejected | RolledBack)
             and type(life.stage) is not type(before.stage)
         )
 

@@ -1,10 +1,12 @@
 """What becomes of a candidate, by what befalls it."""
 
 from dataclasses import replace
-from math import inf
+from math import inf, log
 
 import pytest
 
+from profiler.speed.state import Claim as SpeedClaim
+from profiler.speed.state import SpeedScale
 from server.policy.arms import retune
 from server.policy.candidates import promotion as p
 from server.policy.candidates.agreement import Tally
@@ -16,6 +18,8 @@ from server.policy.candidates.candidacy import (
     Looked,
     Offended,
     Ordered,
+    Postpone,
+    Postponed,
     Profiling,
     Promote,
     Promoted,
@@ -28,7 +32,9 @@ from server.policy.candidates.candidacy import (
     TrialRules,
     Unusable,
     Verdict,
+    Waited,
 )
+from server.policy.decision import Arm
 from tests.support.builders import a_profile
 
 SMALL, LARGE = a_profile("small", 0.7, 0.003), a_profile("large", 0.8, 0.012)
@@ -40,6 +46,7 @@ NEW = Life(Claim(0.75), rules=RULES)
 ON_TRIAL = replace(NEW, stage=Trial())
 SERVING = replace(NEW, stage=Promoted(600.0))
 GOOD_LOOK = Looked([GOOD], OTHERS, [GOOD], OTHERS)
+STRAINED_LOOK = GOOD_LOOK._replace(strain="others used 90%")
 SLOW_LOOK = Looked([SLOW], OTHERS, [GOOD], OTHERS)
 """By its profile it leads; at the present speed it does not."""
 
@@ -147,13 +154,113 @@ def test_an_obvious_trouble_rolls_back_at_once(reason: str):
     assert isinstance(life.stage, RolledBack)
 
 
-@pytest.mark.parametrize("reason", ["slow", "overdue"])
-def test_what_may_be_the_machines_hiccup_rolls_back_the_second_time(reason: str):
-    once, verdicts = after(SERVING, Offended(reason))
-    _, again = after(once, Offended(reason))
+def at(life: Life, *events: tuple[float, Event]) -> tuple[Life, list[Verdict]]:
+    """The life after these events, each at its time (s), and all verdicts."""
+    verdicts: list[Verdict] = []
+    for now_s, event in events:
+        life, more = p.step(life, event, now_s)
+        verdicts += more
+    return life, verdicts
 
-    assert verdicts == []
-    assert [type(v) for v in again] == [RollBack]
+
+@pytest.mark.parametrize("reason", ["slow", "overdue"])
+def test_what_may_be_a_hiccup_counts_the_second_time_once_a_neighbour_would_be_known(reason: str):
+    once = at(SERVING, (1.0, Offended(reason)), (9.0, GOOD_LOOK))[1]
+    twice = (1.0, Offended(reason)), (5.0, Offended(reason))
+    soon = at(SERVING, *twice, (6.0, GOOD_LOOK))[1]
+    life, then = at(SERVING, *twice, (5.0 + p.SETTLED_S, GOOD_LOOK))
+
+    assert (once, soon) == ([], [])
+    assert [type(v) for v in then] == [RollBack]
+    assert isinstance(life.stage, RolledBack)
+
+
+def test_two_hiccups_far_apart_are_none():
+    events = [(100.0 * n, Offended("slow")) for n in range(5)]
+
+    assert at(SERVING, *events, (499.0, GOOD_LOOK))[1] == []
+
+
+def test_a_bad_probe_after_a_hiccup_counts():
+    _, verdicts = at(
+        SERVING, (1.0, Offended("slow")), (1.1, Offended("slow", stays=True)), (4.0, GOOD_LOOK)
+    )
+
+    assert [type(v) for v in verdicts] == [RollBack]
+
+
+def test_on_a_strained_machine_hiccups_cost_a_candidate_nothing_until_they_are_many():
+    few = [(1.0 + n, Offended("overdue")) for n in range(p.STRAINED_OFFENCES - 1)]
+    many = [*few, (8.0, Offended("overdue"))]
+
+    _, stays = at(SERVING, *few, (20.0, STRAINED_LOOK))
+    life, verdicts = at(SERVING, *many, (20.0, STRAINED_LOOK))
+
+    assert stays == []
+    assert [type(v) for v in verdicts] == [Postpone]
+    assert isinstance(life.stage, Postponed)
+    assert life.stage.reason.endswith("; but others used 90%")
+
+
+def test_who_is_slow_probe_after_probe_is_rolled_back_however_strained_the_machine_is():
+    probes = [(1.1 + n, Offended("slow", stays=True)) for n in range(p.STRAINED_BAD_PROBES)]
+    between = (3.05, STRAINED_LOOK)
+
+    _, first = at(SERVING, (1.0, Offended("slow")), *probes[:-1], (20.0, STRAINED_LOOK))
+    life, verdicts = at(SERVING, (1.0, Offended("slow")), *probes[:2], between, *probes[2:])
+
+    assert first == []
+    assert verdicts == [RollBack("its arm was taken out of use: slow")]
+    assert isinstance(life.stage, RolledBack)
+
+
+def test_a_good_probe_between_bad_ones_ends_the_row():
+    row = [(1.0 + n, Offended("slow", stays=n % 3 > 0)) for n in range(30)]
+
+    assert at(SERVING, *row)[1] == []
+
+
+def test_who_falls_behind_on_a_strained_machine_is_tried_again_later_and_later():
+    life, waits_s, now_s = SERVING, list[float](), 0.0
+    for _ in range(10):
+        slow = [(now_s + n, SLOW_LOOK._replace(strain="others used 90%")) for n in range(3)]
+        life, verdicts = at(replace(life, stage=Promoted(inf)), *slow)
+        assert [type(v) for v in verdicts] == [Postpone]
+        assert isinstance(life.stage, Postponed)
+        waits_s.append(life.stage.again_s - now_s - 2.0)
+        now_s = life.stage.again_s
+        early, _ = at(life, (now_s - 1.0, Waited()))
+        again, _ = at(life, (now_s, Waited()))
+        assert (early, again.stage) == (life, Profiling())
+
+    assert waits_s[:3] == pytest.approx([60.0, 120.0, 240.0])
+    assert max(waits_s) == pytest.approx(3600.0)
+
+
+def test_who_is_covered_by_far_is_rejected_on_a_strained_machine_too():
+    by_far = Looked([a_profile("new", 0.75, 0.09)], OTHERS, strain="others used 90%")
+    a_little = Looked([SLOW], OTHERS, strain="others used 90%")
+
+    assert [type(v) for v in after(NEW, by_far)[1]] == [Reject]
+    assert [type(v) for v in after(NEW, a_little)[1]] == [Postpone]
+
+
+@pytest.mark.parametrize(
+    ("level", "claim", "strained"),
+    [
+        (log(1.2), None, False),
+        (log(3.0), None, True),
+        (log(3.0), SpeedClaim(Arm("new", "scripted"), 0.0), False),
+        (log(3.0), SpeedClaim(Arm("large", "scripted"), 0.0), True),
+    ],
+)
+def test_a_machine_that_is_slow_for_all_alike_is_strained(
+    level: float, claim: SpeedClaim | None, *, strained: bool
+):
+    known = retune.Known(speed=SpeedScale(level=level, claim=claim))
+
+    assert bool(p.strain(known, "new", "")) is strained
+    assert p.strain(known, "new", "others used 90%") == "others used 90%"
 
 
 def test_who_becomes_slower_than_its_profile_and_falls_behind_is_rolled_back():
@@ -196,7 +303,8 @@ def test_after_its_probation_nothing_rolls_it_back_but_an_operator(event: Event)
 
 
 @pytest.mark.parametrize(
-    "stage", [Profiling(), Trial(), Promoted(600.0), Rejected("x"), RolledBack("x")]
+    "stage",
+    [Profiling(), Trial(), Promoted(600.0), Postponed("x", 9.0), Rejected("x"), RolledBack("x")],
 )
 def test_an_operators_promotion_stands_and_is_not_watched(stage: p.Stage):
     life, verdicts = after(replace(NEW, stage=stage), Ordered(promote=True))

@@ -2,12 +2,18 @@
 
 import json
 import logging
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from models.catalog import Accuracy, Variant
-from server.runtime.candidates.verdicts import StoredVerdict, Verdicts
+from server.metrics import Metrics
+from server.policy.candidates.candidacy import Postponed, TrialRules
+from server.runtime.candidates.stages import Stages
+from server.runtime.candidates.verdicts import StoredVerdict, Verdicts, clock_in, seconds_until
 
 SHARP = Variant("sharp", "fp32", "sharp.onnx", "a" * 64, Accuracy(0.8, "test"))
 PROMOTED = StoredVerdict("here", "sharp", "a" * 64, "promoted", "leads", 64, 60)
@@ -87,3 +93,35 @@ def test_a_folder_that_cannot_be_made_costs_a_warning(
 
     assert "cannot be stored" in caplog.text
     assert verdicts.find("here", SHARP) is not None
+
+
+def test_a_postponed_candidate_is_tried_again_when_it_would_have_been(tmp_path: Path):
+    again = StoredVerdict("here", "sharp", "a" * 64, "postponed", "slow", postponed=2)
+    Verdicts(tmp_path, "echo").keep(replace(again, again_at=clock_in(90.0)))
+
+    found = Verdicts(tmp_path, "echo").find("here", SHARP)
+
+    assert found is not None
+    assert 80.0 < seconds_until(found.again_at) <= 90.0
+    assert (found.kind, found.postponed) == ("postponed", 2)
+
+
+@pytest.mark.parametrize("at", ["", "tomorrow", "2020-01-01T00:00:00+00:00", "2020-01-01"])
+def test_a_time_that_has_been_or_is_none_is_now(at: str):
+    assert seconds_until(at) == 0.0
+
+
+def test_a_restart_postpones_a_candidate_no_longer_than_before(tmp_path: Path):
+    candidate = replace(SHARP, candidate=True)
+    kept = StoredVerdict("here", "sharp", "a" * 64, "postponed", "slow", postponed=1)
+    verdicts = Verdicts(tmp_path, "echo")
+    verdicts.keep(replace(kept, again_at=clock_in(30.0)))
+    metrics = Metrics(CollectorRegistry(), []).family("echo")
+
+    stages = Stages("echo", verdicts, TrialRules(), metrics)
+    stages.hold([candidate], "here")
+    life = stages.entries["sharp"].life
+
+    assert isinstance(life.stage, Postponed)
+    assert 0.0 < life.stage.again_s - time.monotonic() <= 30.0
+    assert life.postponed == 1

@@ -77,7 +77,7 @@ def test_an_idle_worker_is_woken_for_a_probe_when_the_run_that_hung_returns():
     desk = Desk(arms=three_arms())
     desk.submit(a_job())
     step = taken(desk)
-    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 0.003, 1.0))
     desk.dispatcher.requeue(step)
     finish(desk, taken(desk))
     tasks: list[object] = []
@@ -97,7 +97,7 @@ def test_what_a_lost_worker_owes_is_answered_once_by_whoever_is_first():
     step = taken(desk)
     assert set(step.jobs) == {pinned, free}
 
-    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 0.003, 1.0))
     desk.dispatcher.give_up(step)
     other = taken(desk)
     finish(desk, other)
@@ -112,7 +112,7 @@ def test_a_lost_worker_that_is_given_up_for_good_answers_nothing():
     desk.submit(a_job(variant="large"))
     step = taken(desk)
 
-    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 0.003, 1.0))
     desk.dispatcher.give_up(step)
     desk.dispatcher.requeue(step)
     finish(desk, step)
