@@ -282,7 +282,8 @@ def _weighed(state: SpeedScale, claim: Claim, key: Hashable, off: float) -> Spee
     if key != claim.key:
         return _judged(state, claim, off)
     again = claim._replace(batches=claim.batches + 1)
-    if again.batches != CLAIM_BATCHES or state.level - claim.level < CLAIM_LEAST:
+    nobody_else = len(state.arms) == 1
+    if again.batches != CLAIM_BATCHES or state.level - claim.level < CLAIM_LEAST or nobody_else:
         return replace(state, claim=again)
     given = claim.given + state.level - claim.level
     state = _given_back(state, claim)

@@ -83,6 +83,7 @@ def _case(options: argparse.Namespace) -> _Case:
         seed=options.seed,
         follow=options.follow,
         switching=Switching(options.switch_ms / 1e3, options.load_ms / 1e3),
+        percentile=options.percentile,
         weights={c.name: c.weight for c in classes} if len(classes) > 1 else {},
     )
     tickets = tickets_of(classes, _times(options).tolist(), options.seed)

@@ -153,8 +153,12 @@ class _Simulation:
 
     def _refused(self, ticket: Ticket, reason: str) -> None:
         self._outcomes.dropped[reason] += 1
-        self._standing.ended(ticket.slo_class, in_time=False)
+        self._ended(ticket, in_time=False)
         self._in_force.revive(ticket.arrival_s)
+
+    def _ended(self, ticket: Ticket, *, in_time: bool) -> None:
+        bound_s = ticket.deadline_s - ticket.arrival_s
+        self._standing.ended(ticket.slo_class, bound_s, in_time=in_time)
 
     def _finish(self) -> None:
         now_s, _, job = heappop(self._running)
@@ -163,7 +167,7 @@ class _Simulation:
         self._finished.append(Finished(run.profile.arm, job.rows, job.busy_s))
         self._outcomes.answered(run, job.rows, now_s)
         for ticket in run.tickets:
-            self._standing.ended(ticket.slo_class, in_time=now_s <= ticket.deadline_s)
+            self._ended(ticket, in_time=now_s <= ticket.deadline_s)
         if self._in_force.measures:
             ran = LatencySample(run.profile.arm, job.rows, job.took_s, job.busy_s, now_s)
             self._in_force.ran(ran, self._still_running(now_s))
@@ -212,7 +216,7 @@ class _Simulation:
         gone = [drop.ticket for drop in drops]
         self._outcomes.dropped.update([drop.reason for drop in drops])
         for ticket in gone:
-            self._standing.ended(ticket.slo_class, in_time=False)
+            self._ended(ticket, in_time=False)
         self._queue.pop(gone)
 
     def _start(self, run: Run, now_s: float) -> None:

@@ -35,6 +35,12 @@ def _add_load(add: Add) -> None:
     add("--rate-rps", type=_positive, default=100.0, help="Poisson rate (default %(default)s)")
     add("--duration-s", type=_positive, default=60.0, help="Poisson duration (default %(default)s)")
     add("--slo-ms", type=_positive, help="every request's latency bound, where its class has none")
+    add(
+        "--percentile",
+        type=_share,
+        default=0.99,
+        help="share of requests promised to be in time; 0: none (default %(default)s)",
+    )
     add("--classes", type=Path, help=f"TOML of [[class]] tables: {', '.join(KEYS)}")
     add("--seed", type=int, default=0, help="of arrivals and scatter (default %(default)s)")
 

@@ -96,12 +96,12 @@ def test_a_policy_told_the_speed_or_measuring_it_beats_one_that_trusts_its_profi
     spell = ["--slow-from", 1, "--slow-until", 4, "--slow-factor", 2]
 
     awg = {
-        way: reported(capsys, *common, *spell, "--follow", way)["awg"]
-        for way in ("profile", "measured", "told")
+        way: reported(capsys, *common, *spell, "--follow", way, *promised)["awg"]
+        for way, promised in (("profile", ("--percentile", 0)), ("measured", ()), ("told", ()))
     }
 
-    assert awg["measured"] > awg["profile"] + 0.02
-    assert awg["told"] > awg["profile"] + 0.02
+    assert awg["measured"] > awg["profile"] + 0.1
+    assert awg["told"] > awg["profile"] + 0.1
 
 
 def test_classes_are_reported_each_and_their_demands_kept(

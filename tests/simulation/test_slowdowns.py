@@ -29,7 +29,8 @@ SLOW: list[Case] = [(w, load, k) for w in (1, 4) for load in (0.5, 1.0, 1.5) for
 @cache
 def ran(case: Case, follow: Follow) -> Sequence[Outcomes]:
     workers, load, factor = case
-    setup = Setup(SLO_S, workers, spell=Spell(*WINDOW, factor), follow=follow)
+    promised = 0.0 if follow == "profile" else 0.99  # a promise would have it learn, if only care
+    setup = Setup(SLO_S, workers, spell=Spell(*WINDOW, factor), follow=follow, percentile=promised)
     return [
         simulate(
             cpu_arms(),
@@ -62,10 +63,8 @@ def test_measuring_the_speed_is_nearly_as_good_as_being_told(case: Case):
     assert awg(ran(case, "measured")) >= awg(ran(case, "told")) - 0.003
 
 
-def test_without_following_the_speed_a_slow_machine_breaks_promises():
-    trusting, following = (ran((1, 1.0, 2.0), follow) for follow in ("profile", "measured"))
-
-    assert attainment(trusting, *WINDOW) < attainment(following, *WINDOW) - 0.02
+def test_without_following_the_speed_a_slow_machine_is_a_disaster():
+    assert attainment(ran((1, 1.0, 2.0), "profile"), *WINDOW) < 0.7
 
 
 @pytest.mark.parametrize("load", [0.5, 1.0, 1.5])

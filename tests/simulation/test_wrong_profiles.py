@@ -49,12 +49,13 @@ def _by(wrong: Wrong, table_s: Sequence[float]) -> tuple[float, ...]:
 def runs(wrong: Wrong | None, follow: Follow, rate_rps: float) -> Sequence[Outcomes]:
     true = cpu_arms()
     known = known_as(wrong, true) if wrong else true
+    promised = 0.0 if follow == "profile" else 0.99  # a promise would have it learn, if only care
     return [
         simulate(
             known,
             policy("adaptive"),
             tickets_at(poisson(rate_rps, DURATION_S, seed).tolist(), SLO_S),
-            Setup(SLO_S, seed=seed, follow=follow),
+            Setup(SLO_S, seed=seed, follow=follow, percentile=promised),
             true,
         )
         for seed in SEEDS
@@ -80,4 +81,4 @@ def test_sizes_thought_too_dear_to_try_cost_no_more_than_without_learning(rate_r
 
 
 def test_without_learning_such_a_profile_costs_dearly():
-    assert awg(runs(cheap_large, "profile", 380.0)) < awg(runs(None, "profile", 380.0)) - 0.01
+    assert awg(runs(cheap_large, "profile", 380.0)) < awg(runs(None, "profile", 380.0)) - 0.04

@@ -43,12 +43,16 @@ def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
     """Until when (s) those that wait should wait for more of their kind; in the past: not at all.
 
     Where rows come in clumps, the first of one has nearly all its time left and nobody beside it. Once the largest
-    batch is there, or the first ticket came COMPANY_SHARE of its bound ago, they run: nobody waits behind an old one.
+    batch is there, or the oldest ticket came COMPANY_SHARE of the first one's bound ago, they run. Who has not twice
+    the time left that the fastest arm needs for all of them waits for nobody.
     """
     if outlook.clump_rows < COMPANY_ROWS or queue.rows >= planner.most:
         return -inf
     first = queue[0]
-    return first.arrival_s + COMPANY_SHARE * (first.deadline_s - first.arrival_s)
+    until_s = min(ticket.arrival_s for ticket in queue)
+    until_s += COMPANY_SHARE * (first.deadline_s - first.arrival_s)
+    needs_s = planner.quickest_s(planner.every, queue.rows)
+    return until_s if until_s + 2.0 * needs_s <= first.deadline_s else -inf
 
 
 def clumping(outlook: Outlook, row_s: float, slo_s: float) -> Clumping | None:

@@ -56,6 +56,8 @@ class Planner:
         self.look = max(LOOK_AHEAD, 2 * self.most)
         self.ordinals = np.arange(1.0, self.look + 1.0)
         self.tables = latencies(self.arms)
+        self.every = (1 << len(self.arms)) - 1
+        """The mask of all arms."""
         self._floors = sorted({arm.accuracy for arm in arms})
         self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
         self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}

@@ -8,9 +8,9 @@ times are measured in the family's latency bound.
 from math import exp, sqrt
 from typing import NamedTuple
 
-SLOW_SLOS = 50.0
+SLOW_SLOS = 42.0
 """Memory of the steady estimate: long enough to average Poisson noise, short enough to follow a day's load."""
-FAST_SLOS = 6.0
+FAST_SLOS = 5.3
 """Memory of the estimate that notices a burst or a lull."""
 SIGMAS = 2.0
 """How far the two may differ before the fast one is believed: about 5 % of false alarms."""

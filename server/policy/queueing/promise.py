@@ -2,9 +2,9 @@
 
 The policy weighs expected accuracy; what is rare, a stalled batch or a clump, it underrates. `caution` makes up for
 that: it rises with every promise broken beyond what the SLO allows and falls while fewer are, as adaptive conformal
-inference sets a quantile (Gibbs and Candes, 2021), so that the loss comes to what is allowed, whatever its cause. Where
-no policy could keep the promise, as more comes than can be served, it fades: then accuracy in time is all there is to
-win.
+inference sets a quantile (Gibbs and Candes, 2021), so that the loss comes to what is allowed, whatever its cause. What
+nobody could have kept, as more came than can be served, is allowed too; and where that is much, caution fades: then
+accuracy in time is all there is to win.
 """
 
 from typing import NamedTuple
@@ -13,10 +13,12 @@ WINDOW = 1000.0
 """Requests over which the promise is looked at."""
 GAIN = 30.0 / WINDOW
 """How much caution one broken promise is worth."""
-AIM = 0.6
+AIM = 0.7
 """Share of the loss allowed that is aimed at: the rest is for chance."""
 FADE = 0.9
 """Share of the caution that is left, each time it is looked at, where the promise cannot be kept."""
+LATELY = 200.0
+"""Rows over which it is seen whether what comes can be served."""
 SPARE = 1.3
 """Time a row takes in practice, over what it takes at best."""
 ROOM = 0.7
@@ -52,7 +54,7 @@ def observe(
 ) -> Promise:
     """The promise after so many requests more that ended, so many of them in time."""
     kept = max(0.0, 1.0 - ended / WINDOW)
-    allowed = AIM * (1.0 - percentile) * ended
+    allowed = max(AIM * (1.0 - percentile), 1.0 - reach.share) * ended
     caution = promise.caution + GAIN * (ended - in_time - allowed)
     if reach.share < NEARLY * percentile:
         caution = FADE * min(caution, promise.caution)
@@ -68,5 +70,5 @@ def offered(reach: Reach, rows: int, now_s: float, slo_s: float, pace_s: float) 
         return reach
     backlog = max(0.0, reach.backlog - (now_s - reach.at_s) / row_s)
     fits = (backlog + rows) * row_s <= ROOM * slo_s
-    share = reach.share + rows / (rows + WINDOW) * (fits - reach.share)
+    share = reach.share + rows / (rows + LATELY) * (fits - reach.share)
     return Reach(now_s, backlog + rows if fits else backlog, share)

@@ -1,7 +1,7 @@
 """How the SLO classes have fared: what ended goes in; what answers are worth comes out, and how careful to be."""
 
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 
 from server.policy.queueing import promise
 from server.policy.queueing.fairness import Attainment, Fairness, observe, values
@@ -9,12 +9,16 @@ from server.policy.queueing.promise import Promise, Reach
 
 EVERY_SLOS = 2.0
 """Values and caution are made anew this often, in latency bounds: classes are not neglected within a blink."""
+MOST_ENDED = 8192
+"""Ends that are kept for a policy that is not asked for a while, the last ones."""
+WHOLE = 0.99
+"""A request that allows less than this share of the SLO's bound is not part of the promise: nobody promised that."""
 
 
 class Standing:
     """`ended` from any thread, the rest from one. `weights` empty: every answer is worth the same.
 
-    `percentile` of each class's requests are promised an answer within `slo_s`.
+    `percentile` of each class's requests, those that allow `slo_s` (s), are promised an answer within it.
     """
 
     def __init__(
@@ -23,7 +27,7 @@ class Standing:
         self._weighed = bool(weights)
         self._percentile, self._slo_s = percentile, slo_s
         self._state = Fairness(weights)
-        self._ended: deque[tuple[str, bool]] = deque()
+        self._ended: deque[tuple[str, bool, bool]] = deque(maxlen=MOST_ENDED)
         self._values: Mapping[str, float] = {}
         self._reach = Reach()
         self._due_s = 0.0
@@ -40,32 +44,33 @@ class Standing:
         """So many rows came, and all workers take `pace_s` for one at best."""
         self._reach = promise.offered(self._reach, rows, now_s, self._slo_s, pace_s)
 
-    def ended(self, slo_class: str, *, in_time: bool) -> None:
-        """A request was answered in time, or not."""
-        self._ended.append((slo_class, in_time))
+    def ended(self, slo_class: str, bound_s: float, *, in_time: bool) -> None:
+        """A request that allowed `bound_s` in all was answered in time, or not."""
+        self._ended.append((slo_class, bound_s >= WHOLE * self._slo_s, in_time))
 
     def values(self, now_s: float) -> Mapping[str, float]:
         """What an answer is worth by class; empty where only one class came lately."""
         if now_s >= self._due_s and self._ended:
             self._due_s = now_s + EVERY_SLOS * self._slo_s
-            self._learn(self._news(), now_s)
+            self._learn([self._ended.popleft() for _ in range(len(self._ended))], now_s)
         return self._values
 
-    def _learn(self, news: Mapping[str, Attainment], now_s: float) -> None:
+    def _learn(self, ended: Sequence[tuple[str, bool, bool]], now_s: float) -> None:
         if self._weighed:
-            self._state = observe(self._state, news, now_s, self._slo_s)
+            fared = _tallied((name, in_time) for name, _, in_time in ended)
+            self._state = observe(self._state, fared, now_s, self._slo_s)
             self._values = values(self._state)
-        for name, more in news.items():
+        promised = _tallied((name, in_time) for name, whole, in_time in ended if whole)
+        for name, more in promised.items():
             known = self.promises.get(name, Promise())
             self.promises[name] = promise.observe(
                 known, more.ended, more.in_time, self._percentile, self._reach
             )
-        self.caution = max(one.caution for one in self.promises.values())
+        self.caution = max((one.caution for one in self.promises.values()), default=0.0)
 
-    def _news(self) -> dict[str, Attainment]:
-        news: dict[str, Attainment] = {}
-        for _ in range(len(self._ended)):
-            slo_class, in_time = self._ended.popleft()
-            so_far = news.get(slo_class, Attainment())
-            news[slo_class] = Attainment(so_far.ended + 1.0, so_far.in_time + in_time)
-        return news
+
+def _tallied(ended: Iterable[tuple[str, bool]]) -> dict[str, Attainment]:
+    counts = Counter(ended)
+    names = {name for name, _ in counts}
+    in_time = {name: float(counts[name, True]) for name in names}
+    return {n: Attainment(in_time[n] + counts[n, False], in_time[n]) for n in names}

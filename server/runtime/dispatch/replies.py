@@ -7,6 +7,9 @@ from server.policy.queueing.standing import Standing
 from server.runtime.dispatch import outcomes
 from server.runtime.dispatch.jobs import Deliver, Job, JobAnswer
 
+_SAYS_NOTHING = frozenset({"invalid", "not_ready"})
+"""Ends that no decision could have changed: they say nothing of how a class fares."""
+
 
 class Replies:
     """`deliver` takes answers to who asked, `withdraw` takes out jobs that wait in vain.
@@ -44,7 +47,7 @@ class Replies:
         """A step's answers were delivered just now."""
         served = [outcomes.served(a, a.batch, now_s) for a in answers if a.batch is not None]
         for one in served:
-            self._standing.ended(one.slo_class, in_time=one.in_time)
+            self._standing.ended(one.slo_class, one.slo_s, in_time=one.in_time)
         if served:
             self._metrics.answered(served)
         self._count_unrun([answer for answer in answers if answer.error is not None])
@@ -67,6 +70,7 @@ class Replies:
     def _count_unrun(self, answers: Sequence[JobAnswer]) -> None:
         for answer in answers:
             job, outcome = answer.job, outcomes.outcome(answer.error)
-            if outcome != "invalid":  # that says nothing of how the class fares
-                self._standing.ended(job.slo_class, in_time=False)
-            self._metrics.unrun(job.slo_class, outcome, job.deadline_s - job.arrival_s)
+            bound_s = job.deadline_s - job.arrival_s
+            if outcome not in _SAYS_NOTHING:
+                self._standing.ended(job.slo_class, bound_s, in_time=False)
+            self._metrics.unrun(job.slo_class, outcome, bound_s)

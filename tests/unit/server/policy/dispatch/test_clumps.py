@@ -7,7 +7,7 @@ import numpy as np
 from server.policy.decision import Outlook, Run, WaitUntil
 from server.policy.dispatch.choose import adaptive
 from server.policy.dispatch.clumps import clumping
-from tests.support.builders import a_profile, three_arms, tickets
+from tests.support.builders import a_profile, a_ticket, three_arms, tickets
 
 LENGTHS_S = np.array([0.0, 0.005, 0.02, 0.05])
 
@@ -47,6 +47,15 @@ def test_the_first_of_a_clump_waits_a_moment_for_the_rest():
     assert isinstance(policy(tickets(1, slo_s=0.05), clumped, step.at_s), Run)
     assert isinstance(policy(tickets(16, slo_s=0.05), clumped, 0.0), Run)
     assert isinstance(policy(tickets(1, slo_s=0.05), Outlook(60.0, burst_rows=8.0), 0.0), Run)
+
+
+def test_nobody_waits_for_company_who_would_be_late_for_it():
+    policy, clumped = adaptive(three_arms()), Outlook(60.0, clump_rows=8.0)
+    hurried = a_ticket(slo_s=0.005)
+    old_behind = [a_ticket(1, arrival_s=0.1, slo_s=0.02), a_ticket(0, arrival_s=0.0, slo_s=0.3)]
+
+    assert isinstance(policy([hurried], clumped, 0.0), Run)
+    assert isinstance(policy(old_behind, clumped, 0.1), Run)
 
 
 def test_a_policy_that_expects_clumps_keeps_its_batches_shorter():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.policy.queueing.promise import Promise, Reach, observe, offered
+from server.policy.queueing.promise import AIM, Promise, Reach, observe, offered
 
 
 def after(promise: Promise, ended: int, in_time: float, reach: Reach = Reach()) -> Promise:  # noqa: B008 - frozen
@@ -20,7 +20,7 @@ def test_care_follows_the_loss_that_is_allowed(in_time: float, careful: float):
 def test_care_stays_where_the_loss_is_what_is_aimed_at():
     careful = Promise(caution=0.5)
 
-    assert after(careful, 2_000, 0.994).caution == pytest.approx(0.5, abs=0.01)
+    assert after(careful, 2_000, 1.0 - 0.01 * AIM).caution == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_promise_that_nobody_could_keep_takes_no_care():

@@ -1,6 +1,6 @@
 """How the classes have fared."""
 
-from server.policy.queueing.standing import EVERY_SLOS, Standing
+from server.policy.queueing.standing import EVERY_SLOS, MOST_ENDED, Standing
 
 EVERY_S = EVERY_SLOS * 0.05
 
@@ -8,8 +8,8 @@ EVERY_S = EVERY_SLOS * 0.05
 def test_without_weights_every_answer_is_worth_the_same():
     standing = Standing({})
 
-    standing.ended("a", in_time=True)
-    standing.ended("b", in_time=False)
+    standing.ended("a", 0.05, in_time=True)
+    standing.ended("b", 0.05, in_time=False)
 
     assert standing.values(10.0) == {}
 
@@ -17,8 +17,8 @@ def test_without_weights_every_answer_is_worth_the_same():
 def test_a_class_that_is_missed_is_worth_more_from_the_next_look_on():
     standing = Standing({"a": 1.0, "b": 1.0})
     for _ in range(50):
-        standing.ended("a", in_time=True)
-        standing.ended("b", in_time=False)
+        standing.ended("a", 0.05, in_time=True)
+        standing.ended("b", 0.05, in_time=False)
 
     worth = standing.values(1.0)
 
@@ -27,10 +27,10 @@ def test_a_class_that_is_missed_is_worth_more_from_the_next_look_on():
 
 def test_values_are_made_anew_only_now_and_then():
     standing = Standing({"a": 1.0})
-    standing.ended("a", in_time=True)
-    standing.ended("b", in_time=True)
+    standing.ended("a", 0.05, in_time=True)
+    standing.ended("b", 0.05, in_time=True)
     first = standing.values(1.0)
-    standing.ended("b", in_time=False)
+    standing.ended("b", 0.05, in_time=False)
 
     assert standing.values(1.0 + 0.5 * EVERY_S) is first
     assert standing.values(1.0 + 2.0 * EVERY_S) is not first
@@ -39,11 +39,11 @@ def test_values_are_made_anew_only_now_and_then():
 def test_broken_promises_make_careful_and_kept_ones_less_so():
     standing = Standing({}, percentile=0.99)
     for i in range(300):
-        standing.ended("a", in_time=i % 10 > 0)
+        standing.ended("a", 0.05, in_time=i % 10 > 0)
     standing.values(1.0)
     careful = standing.caution
     for _ in range(900):
-        standing.ended("a", in_time=True)
+        standing.ended("a", 0.05, in_time=True)
     standing.values(2.0)
 
     assert 0.5 < careful <= 1.0
@@ -55,9 +55,30 @@ def test_broken_promises_make_careful_and_kept_ones_less_so():
 def test_the_class_in_most_danger_sets_how_careful_to_be():
     standing = Standing({"a": 1.0, "b": 1.0})
     for _ in range(50):
-        standing.ended("a", in_time=True)
-        standing.ended("b", in_time=False)
+        standing.ended("a", 0.05, in_time=True)
+        standing.ended("b", 0.05, in_time=False)
 
     standing.values(1.0)
 
     assert standing.caution == standing.promises["b"].caution > standing.promises["a"].caution
+
+
+def test_who_allows_less_than_the_bound_was_promised_nothing():
+    standing = Standing({})
+    for _ in range(500):
+        standing.ended("a", 0.01, in_time=False)
+
+    standing.values(1.0)
+
+    assert standing.caution == 0.0
+    assert standing.attainment("a") == 1.0
+
+
+def test_what_nobody_asks_for_does_not_pile_up():
+    standing = Standing({})
+    for _ in range(3 * MOST_ENDED):
+        standing.ended("a", 0.05, in_time=False)
+
+    standing.values(1.0)
+
+    assert standing.promises["a"].ended <= MOST_ENDED

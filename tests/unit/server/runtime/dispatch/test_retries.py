@@ -124,7 +124,7 @@ def test_what_a_lost_worker_still_owes_when_the_server_ends_is_answered_then():
     desk = Desk(arms=three_arms())
     desk.submit(a_job(variant="large"))
     step = taken(desk)
-    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 1.0))
+    desk.dispatcher.quarantine.tell(Overdue(step.profile.arm, 0.01, 1.0))
     desk.dispatcher.give_up(step)
 
     desk.dispatcher.close()
