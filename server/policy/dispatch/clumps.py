@@ -16,6 +16,8 @@ COMPANY_ROWS = 2.0
 """Where fewer rows than this come at once, nobody waits for company."""
 COMPANY_SHARE = 0.03
 """Share of its bound that the first of a clump may wait for the rest."""
+COMPANY_OF_ROW = 0.25
+"""And share of the time that a row takes at least: where nobody comes, no client is slowed by more."""
 ROOM = 0.9
 """Share of the SLO that a clump has where it meets an idle worker: the rest is kept for guard and a batch's end."""
 
@@ -42,15 +44,18 @@ class Clumping:
 def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
     """Until when (s) those that wait should wait for more of their kind; in the past: not at all.
 
-    Where rows come in clumps, the first of one has nearly all its time left and nobody beside it. Once the largest
-    batch is there, or the oldest ticket came COMPANY_SHARE of the first one's bound ago, they run. Who has not twice
-    the time left that the fastest arm needs for all of them waits for nobody.
+    Where rows come in clumps, the first of one has nearly all its time left and nobody beside it. They run once as many
+    are there as a clump has that a row finds itself in, or the largest batch, or the oldest came a moment ago. Who has
+    not twice the time left that the fastest arm needs for all of them waits for nobody.
     """
-    if outlook.clump_rows < COMPANY_ROWS or queue.rows >= planner.most:
+    if outlook.clump_rows < COMPANY_ROWS:
+        return -inf
+    if queue.rows >= min(2.0 * outlook.clump_rows - 1.0, planner.most):
         return -inf
     first = queue[0]
-    until_s = min(ticket.arrival_s for ticket in queue)
-    until_s += COMPANY_SHARE * (first.deadline_s - first.arrival_s)
+    moment_s = COMPANY_SHARE * (first.deadline_s - first.arrival_s)
+    moment_s = min(moment_s, COMPANY_OF_ROW * planner.least_s)
+    until_s = min(ticket.arrival_s for ticket in queue) + moment_s
     needs_s = planner.quickest_s(planner.every, queue.rows)
     return until_s if until_s + 2.0 * needs_s <= first.deadline_s else -inf
 

@@ -56,6 +56,8 @@ class Planner:
         self.look = max(LOOK_AHEAD, 2 * self.most)
         self.ordinals = np.arange(1.0, self.look + 1.0)
         self.tables = latencies(self.arms)
+        self.least_s = min(arm.mean_s[1] for arm in self.arms)
+        """The least time (s) that one row takes."""
         self.every = (1 << len(self.arms)) - 1
         """The mask of all arms."""
         self._floors = sorted({arm.accuracy for arm in arms})
