@@ -58,7 +58,7 @@ class BackendCall:
 
     @property
     def waited_s(self) -> float:
-        """What its thread is known to have waited (s), once it has ended; asked on that thread. Of a quick run: nothing."""
+        """What its thread is known to have waited (s) in a run that has ended; asked on that thread. A quick one: 0."""
         if time.monotonic() - self.began_s < self.limits.slow_s:
             return 0.0
         return max(self.late_s, self.waits.in_all_s())
