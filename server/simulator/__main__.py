@@ -73,7 +73,7 @@ def _case(options: argparse.Namespace) -> _Case:
         classes = read_classes(options.classes, slo_s)
     arms = read_arms(options.profile, options.repository, options.threads)
     stalls = (Stall(options.stall_share, options.stall_factor),) if options.stall_share else ()
-    slow_arm = _slow_arm(options.slow_arm, arms)
+    slow_arm = _slow_arm(options, arms)
     setup = Setup(
         slo_s=slo_s,
         workers=options.workers,
@@ -90,7 +90,10 @@ def _case(options: argparse.Namespace) -> _Case:
     return _Case(arms, classes, tickets, setup)
 
 
-def _slow_arm(name: str, arms: list[ArmProfile]) -> str:
+def _slow_arm(options: argparse.Namespace, arms: list[ArmProfile]) -> str:
+    name: str = options.slow_arm
+    if name and (options.slow_until <= options.slow_from or options.slow_factor == 1.0):
+        raise ValueError("--slow-arm says which, not when: add --slow-until and --slow-factor")
     known = sorted({arm.arm.variant for arm in arms})
     if name and name not in known:
         raise ValueError(f"--slow-arm {name}: no such variant; known: {', '.join(known)}")

@@ -188,3 +188,29 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_simulated(
     text = told(capsys, "--profile", profile, "--slo-ms", 50, "--out", tmp_path / "gone" / "x")
 
     assert "there is no such folder; make it first" in text
+
+
+def test_a_slow_arm_needs_to_be_there_and_to_have_its_time(
+    profile: Path, capsys: pytest.CaptureFixture[str]
+):
+    common = ("--profile", profile, "--slo-ms", 50, "--slow-arm")
+    spell = ("--slow-until", 2, "--slow-factor", 3)
+
+    assert "add --slow-until and --slow-factor" in told(capsys, *common, "large")
+    assert "no such variant; known: large, small" in told(capsys, *common, "huge", *spell)
+
+
+def test_stalls_and_one_slow_arm_are_felt(profile: Path, capsys: pytest.CaptureFixture[str]):
+    common = ("--profile", profile, "--slo-ms", 30, "--policy", "static:large", "--rate-rps", 20)
+    usual = reported(capsys, *common)["attainment"]
+
+    stalled = reported(capsys, *common, "--stall-share", 0.3, "--stall-factor", 5)["attainment"]
+    spell = ("--slow-until", 60, "--slow-factor", 3)
+    other, own = (
+        reported(capsys, *common, *spell, "--slow-arm", name)["attainment"]
+        for name in ("small", "large")
+    )
+
+    assert stalled < usual - 0.2
+    assert own < usual - 0.5
+    assert other == usual

@@ -52,9 +52,13 @@ class Reach(NamedTuple):
 def observe(
     promise: Promise, ended: float, in_time: float, percentile: float, reach: Reach
 ) -> Promise:
-    """The promise after so many requests more that ended, so many of them in time."""
+    """The promise after so many requests more that ended, so many of them in time.
+
+    Of a percentile of 1 one request in a WINDOW is still allowed to miss: else one miss would never be forgotten.
+    """
     kept = max(0.0, 1.0 - ended / WINDOW)
-    allowed = max(AIM * (1.0 - percentile), 1.0 - reach.share) * ended
+    loss = AIM * max(1.0 - percentile, 1.0 / WINDOW)
+    allowed = max(loss, 1.0 - reach.share) * ended
     caution = promise.caution + GAIN * (ended - in_time - allowed)
     if reach.share < NEARLY * percentile:
         caution = FADE * min(caution, promise.caution)

@@ -46,3 +46,11 @@ def test_what_is_within_reach_hangs_on_the_pace_of_the_cheapest_arm(gap_s: float
 
 def test_without_arms_nothing_is_out_of_reach():
     assert offered(Reach(), 5, 1.0, 0.05, 0.0) == Reach()
+
+
+def test_a_promise_of_all_requests_forgets_a_miss_in_time():
+    promise = observe(Promise(), 20.0, 0.0, 1.0, Reach())
+    for _ in range(2_000):
+        promise = observe(promise, 20.0, 20.0, 1.0, Reach())
+
+    assert promise.caution == 0.0
