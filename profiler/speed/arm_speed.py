@@ -123,7 +123,7 @@ def held_back(arm: ArmSpeed) -> bool:
 def idle(arm: ArmSpeed, halvings: float) -> ArmSpeed:
     """The arm after so many half-lives without a batch: what is held against it halves in each, patience apart."""
     return arm._replace(
-        idleness=arm.idleness._replace(kept=0.5 ** (halvings / arm.idleness.patience))
+        idleness=arm.idleness._replace(kept=0.5 ** (max(halvings, 0.0) / arm.idleness.patience))
     )
 
 

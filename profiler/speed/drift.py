@@ -283,7 +283,11 @@ def _weighed(state: SpeedScale, claim: Claim, key: Hashable, off: float) -> Spee
         return _judged(state, claim, off)
     again = claim._replace(batches=claim.batches + 1)
     nobody_else = len(state.arms) == 1
-    if again.batches != CLAIM_BATCHES or state.level - claim.level < CLAIM_LEAST or nobody_else:
+    if (
+        again.batches != CLAIM_BATCHES
+        or abs(state.level - claim.level) < CLAIM_LEAST
+        or nobody_else
+    ):
         return replace(state, claim=again)
     given = claim.given + state.level - claim.level
     state = _given_back(state, claim)
@@ -293,7 +297,7 @@ def _weighed(state: SpeedScale, claim: Claim, key: Hashable, off: float) -> Spee
 def _judged(state: SpeedScale, claim: Claim, off: float) -> SpeedScale:
     """Now that another arm ran, `off` its own prediction before the level: was it the machine, or only the claimant?"""
     claimed, error = state.level - claim.level, off - state.level
-    if claim.given > 0.0 and error >= 0.5 * claim.given:
+    if abs(claim.given) >= CLAIM_LEAST and error / claim.given >= 0.5:
         arm = arm_of(state, claim.key)
         own = {claim.key: arm._replace(offset=arm.offset - claim.given)}
         level = state.level + claim.given

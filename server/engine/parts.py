@@ -139,6 +139,7 @@ class Dispatching:
             config.policy.journal_every,
             family.slo.latency_s,
             family.slo.percentile,
+            family.slo.min_accuracy,
         )
         rehearsed = bool(config.policy.rehearse_every_s) and config.policy.name in NAMED
         recorder = Recorder() if rehearsed else None

@@ -94,7 +94,7 @@ class Series:
         self.arms = gauge("gearshift_ready_arms", "Arms profiled, loaded and eligible", _FAMILY)
         self.slo_attainment = gauge(
             "gearshift_slo_attainment_ratio",
-            "Share of the last 1,000 requests or so that was answered in time",
+            "Share answered in time of the last 1,000 requests or so that ask for no more than the SLO says",
             [*_FAMILY, "slo_class"],
         )
         self.slo_percentile = gauge(

@@ -67,8 +67,8 @@ class Outlook:
 
     `rate_rps`: arrivals (rows/s) expected soon; `workers` share the queue; `arrived`: rows offered since the start,
     refused ones included; `finished`: the batches that ended since the policy was last asked; `values`: what an answer
-    to each SLO class is worth now, 1 where a class is not named; `clump_rows`: rows that come at once, on
-    average; `burst_rows`: how uneven counts are over about a latency bound, as if rows came so many at once;
+    to each SLO class is worth now, 1 where a class is not named; `clump_rows`: requests that come at once,
+    on average; `burst_rows`: how uneven counts are over about a latency bound, as if rows came so many at once;
     `caution`: how careful to be, 0 to 1, for the SLO's percentile to be kept.
     """
 

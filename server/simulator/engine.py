@@ -138,7 +138,8 @@ class _Simulation:
             rows = ticket.rows
             arrived += rows
             seen = observe(seen, rows, arrival_s)
-            self._standing.offered(rows, arrival_s, self._in_force.pace_s)
+            if self._is_promised(ticket):
+                self._standing.offered(rows, arrival_s, self._in_force.pace_s)
             verdict = admit(ticket, queue.rows, arrival_s, deadlines)
             if isinstance(verdict, Admit):
                 push(ticket)
@@ -153,12 +154,18 @@ class _Simulation:
 
     def _refused(self, ticket: Ticket, reason: str) -> None:
         self._outcomes.dropped[reason] += 1
-        self._ended(ticket, in_time=False)
+        promised = ticket.rows == 1 and self._is_promised(ticket)
+        if reason not in {"too_large", "unservable"}:  # what no decision could have changed
+            self._standing.ended(ticket.slo_class, in_time=False, promised=promised)
         self._in_force.revive(ticket.arrival_s)
 
     def _ended(self, ticket: Ticket, *, in_time: bool) -> None:
+        promised = self._is_promised(ticket)
+        self._standing.ended(ticket.slo_class, in_time=in_time, promised=promised)
+
+    def _is_promised(self, ticket: Ticket) -> bool:
         bound_s = ticket.deadline_s - ticket.arrival_s
-        self._standing.ended(ticket.slo_class, bound_s, in_time=in_time)
+        return self._standing.is_promised(bound_s, ticket.min_accuracy, ticket.variant)
 
     def _finish(self) -> None:
         now_s, _, job = heappop(self._running)

@@ -45,10 +45,10 @@ def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
     """Until when (s) those that wait should wait for more of their kind; in the past: not at all.
 
     Where rows come in clumps, the first of one has nearly all its time left and nobody beside it. They run once as many
-    are there as a clump has that a row finds itself in, or the largest batch, or the oldest came a moment ago. Who has
-    not twice the time left that the fastest arm needs for all of them waits for nobody.
+    are there as a clump has that a row finds itself in, or the largest batch, or the oldest came a moment ago. Where
+    demands differ, or the first has not twice the time left that an arm it accepts needs for all, nobody waits.
     """
-    if outlook.clump_rows < COMPANY_ROWS:
+    if outlook.clump_rows < COMPANY_ROWS or len(queue.demands) > 1:
         return -inf
     if queue.rows >= min(2.0 * outlook.clump_rows - 1.0, planner.most):
         return -inf
@@ -56,7 +56,8 @@ def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
     moment_s = COMPANY_SHARE * (first.deadline_s - first.arrival_s)
     moment_s = min(moment_s, COMPANY_OF_ROW * planner.least_s)
     until_s = min(ticket.arrival_s for ticket in queue) + moment_s
-    needs_s = planner.quickest_s(planner.every, queue.rows)
+    mask = planner.mask(first.min_accuracy, first.variant)
+    needs_s = planner.quickest_s(mask, queue.rows) if mask else inf
     return until_s if until_s + 2.0 * needs_s <= first.deadline_s else -inf
 
 

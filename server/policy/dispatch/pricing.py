@@ -58,8 +58,6 @@ class Planner:
         self.tables = latencies(self.arms)
         self.least_s = min(arm.mean_s[1] for arm in self.arms)
         """The least time (s) that one row takes."""
-        self.every = (1 << len(self.arms)) - 1
-        """The mask of all arms."""
         self._floors = sorted({arm.accuracy for arm in arms})
         self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
         self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}

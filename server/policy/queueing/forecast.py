@@ -26,8 +26,8 @@ NEARBY_SLOS = 0.3
 """What came within this tells how many would come at once by chance."""
 LEARNT_SHARE = 0.2
 """Share of that memory to be filled before rows are held to come at once."""
-ROWS_KEPT = 0.998
-"""Weight of the past at each row, for how many come at once: some five hundred rows are remembered."""
+REQUESTS_KEPT = 0.998
+"""Weight of the past at each request, for how many come at once: some five hundred are remembered."""
 
 
 class Windows(NamedTuple):
@@ -40,14 +40,14 @@ class Windows(NamedTuple):
 
 
 class Company(NamedTuple):
-    """`near` and `nearby`: rows that came lately, fading within AT_ONCE_SLOS and NEARBY_SLOS.
+    """`near` and `nearby`: requests that came lately, fading within AT_ONCE_SLOS and NEARBY_SLOS.
 
-    Fading sums over rows: their number, and how many more came at once with each than by chance (`excess`).
+    Fading sums over requests: their number, and how many more came at once with each than by chance (`excess`).
     """
 
     near: float = 0.0
     nearby: float = 0.0
-    rows: float = 0.0
+    requests: float = 0.0
     excess: float = 0.0
 
 
@@ -87,7 +87,7 @@ def observe(seen: Arrivals, rows: int, now_s: float) -> Arrivals:
         until_s,
         window_rows + rows,
         windows,
-        _joined(company, rows, gap_s / slo_s),
+        _joined(company, gap_s / slo_s),
     )
 
 
@@ -101,15 +101,16 @@ def rate_rps(seen: Arrivals, now_s: float) -> float:
 
 
 def clump_rows(seen: Arrivals) -> float:
-    """How many rows come at once, on average over clumps of geometric size: 1 where arrivals are independent.
+    """How many requests come at once, on average over clumps of geometric size: 1 where arrivals are independent.
 
-    With each row of such a clump of mean size m come m - 1 before it. What the rate of the moment brings within that
-    time by chance is taken off, so that a burst is none (as in Ripley's K function, 1976, against the local density).
+    A request counts as one however many rows it has. With each of a clump of mean size m come m - 1 before it. What the
+    rate of the moment brings within that time by chance is taken off, so that a burst is none (as in Ripley's K
+    function, 1976, against the local density).
     """
     company = seen.company
-    if company.rows * (1.0 - ROWS_KEPT) < LEARNT_SHARE:
+    if company.requests * (1.0 - REQUESTS_KEPT) < LEARNT_SHARE:
         return 1.0
-    return 1.0 + max(0.0, company.excess / company.rows) / (1.0 - AT_ONCE_SLOS / NEARBY_SLOS)
+    return 1.0 + max(0.0, company.excess / company.requests) / (1.0 - AT_ONCE_SLOS / NEARBY_SLOS)
 
 
 def burst_rows(seen: Arrivals) -> float:
@@ -124,18 +125,14 @@ def burst_rows(seen: Arrivals) -> float:
     return max(1.0, 0.5 * (windows.change2 / windows.rows + 1.0))
 
 
-def _joined(company: Company, rows: int, gap: float) -> Company:
-    """With `rows` more, `gap` latency bounds after the last."""
+def _joined(company: Company, gap: float) -> Company:
+    """With one request more, `gap` latency bounds after the last."""
     near, nearby, seen, excess = company
     near *= exp(-gap / AT_ONCE_SLOS)
     nearby *= exp(-gap / NEARBY_SLOS)
-    kept = ROWS_KEPT
-    return Company(
-        near + rows,
-        nearby + rows,
-        kept * seen + rows,
-        kept * excess + rows * (near - nearby * (AT_ONCE_SLOS / NEARBY_SLOS)),
-    )
+    by_chance = nearby * (AT_ONCE_SLOS / NEARBY_SLOS)
+    kept = REQUESTS_KEPT
+    return Company(near + 1.0, nearby + 1.0, kept * seen + 1.0, kept * excess + near - by_chance)
 
 
 def _closed(seen: Arrivals, now_s: float) -> Windows:

@@ -23,6 +23,8 @@ SPARE = 1.3
 """Time a row takes in practice, over what it takes at best."""
 ROOM = 0.7
 """Share of the latency bound that a backlog may take where the promise can be kept."""
+IDLE_KEPT = 0.98
+"""Share of a class's caution that is left, each time others are looked at and it did not ask."""
 NEARLY = 0.995
 """Share of what is promised that must be within reach for it to be worth trying."""
 
@@ -67,12 +69,17 @@ def observe(
     )
 
 
+def idle(promise: Promise) -> Promise:
+    """The promise of a class that did not ask since the last look: what it took fades."""
+    return promise._replace(caution=IDLE_KEPT * promise.caution)
+
+
 def offered(reach: Reach, rows: int, now_s: float, slo_s: float, pace_s: float) -> Reach:
     """The reach after `rows` more came: all workers take `pace_s` for a row at best (Lindley's recursion, 1952)."""
     row_s = SPARE * pace_s
     if row_s <= 0.0:
         return reach
-    backlog = max(0.0, reach.backlog - (now_s - reach.at_s) / row_s)
+    backlog = max(0.0, reach.backlog - max(0.0, now_s - reach.at_s) / row_s)
     fits = (backlog + rows) * row_s <= ROOM * slo_s
     share = reach.share + rows / (rows + LATELY) * (fits - reach.share)
     return Reach(now_s, backlog + rows if fits else backlog, share)

@@ -12,20 +12,25 @@ EVERY_SLOS = 2.0
 MOST_ENDED = 8192
 """Ends that are kept for a policy that is not asked for a while, the last ones."""
 WHOLE = 0.99
-"""A request that allows less than this share of the SLO's bound is not part of the promise: nobody promised that."""
+"""A request that allows less than this share of the SLO's bound asks for more than was promised."""
 
 
 class Standing:
     """`ended` from any thread, the rest from one. `weights` empty: every answer is worth the same.
 
-    `percentile` of each class's requests, those that allow `slo_s` (s), are promised an answer within it.
+    Of each class's requests that ask for no more than the SLO says, `percentile` are promised an answer within `slo_s`
+    (s), of `min_accuracy` at least.
     """
 
     def __init__(
-        self, weights: Mapping[str, float], percentile: float = 0.99, slo_s: float = 0.05
+        self,
+        weights: Mapping[str, float],
+        percentile: float = 0.99,
+        slo_s: float = 0.05,
+        min_accuracy: float = 0.0,
     ) -> None:
         self._weighed = bool(weights)
-        self._percentile, self._slo_s = percentile, slo_s
+        self._percentile, self._slo_s, self._min_accuracy = percentile, slo_s, min_accuracy
         self._state = Fairness(weights)
         self._ended: deque[tuple[str, bool, bool]] = deque(maxlen=MOST_ENDED)
         self._values: Mapping[str, float] = {}
@@ -40,13 +45,18 @@ class Standing:
         """Share of this class's requests that was answered in time lately; 1 where none came."""
         return self.promises.get(slo_class, Promise()).attainment
 
+    def is_promised(self, bound_s: float, min_accuracy: float, variant: str | None) -> bool:
+        """Whether a request asks for no more than the SLO says: others must not make the policy careful for all."""
+        enough = bound_s >= WHOLE * self._slo_s and min_accuracy <= self._min_accuracy
+        return enough and variant is None
+
     def offered(self, rows: int, now_s: float, pace_s: float) -> None:
-        """So many rows came, and all workers take `pace_s` for one at best."""
+        """So many rows came that were promised, and all workers take `pace_s` for one at best."""
         self._reach = promise.offered(self._reach, rows, now_s, self._slo_s, pace_s)
 
-    def ended(self, slo_class: str, bound_s: float, *, in_time: bool) -> None:
-        """A request that allowed `bound_s` in all was answered in time, or not."""
-        self._ended.append((slo_class, bound_s >= WHOLE * self._slo_s, in_time))
+    def ended(self, slo_class: str, *, in_time: bool, promised: bool = True) -> None:
+        """A request was answered in time, or not."""
+        self._ended.append((slo_class, promised, in_time))
 
     def values(self, now_s: float) -> Mapping[str, float]:
         """What an answer is worth by class; empty where only one class came lately."""
@@ -60,11 +70,13 @@ class Standing:
             fared = _tallied((name, in_time) for name, _, in_time in ended)
             self._state = observe(self._state, fared, now_s, self._slo_s)
             self._values = values(self._state)
-        promised = _tallied((name, in_time) for name, whole, in_time in ended if whole)
-        for name, more in promised.items():
-            known = self.promises.get(name, Promise())
-            self.promises[name] = promise.observe(
-                known, more.ended, more.in_time, self._percentile, self._reach
+        promised = _tallied((name, in_time) for name, counts, in_time in ended if counts)
+        for name in {*self.promises, *promised}:
+            known, more = self.promises.get(name, Promise()), promised.get(name)
+            self.promises[name] = (
+                promise.idle(known)
+                if more is None
+                else promise.observe(known, more.ended, more.in_time, self._percentile, self._reach)
             )
         self.caution = max((one.caution for one in self.promises.values()), default=0.0)
 

@@ -144,7 +144,7 @@ class Dispatcher:
         with self._changed:
             errors = [(job, self._admit(job, now_s)) for job in jobs]
             self._changed.notify(self.limits.workers)
-        self._replies.unrun([JobAnswer(job, error=e) for job, e in errors if e is not None])
+        self._replies.refused([JobAnswer(job, error=e) for job, e in errors if e is not None])
 
     def requeue(self, step: Step) -> None:
         """Its arm let `step` down: what it owes goes to other arms where they can still be in time, or is answered."""
@@ -250,7 +250,7 @@ class Dispatcher:
             return NotReady("the server is stopping; try another replica")
         if not self._waiting.arms:
             return NotReady(f"model '{self.name}' is loading; try again shortly")
-        self._traffic.came(job.rows, now_s, self._waiting.tables.pace_s)
+        self._traffic.came(job, now_s, self._waiting.tables.pace_s)
         ticket = self._waiting.ticket(job)
         self._listeners.seen(ticket)
         return self._waiting.admit(job, ticket, now_s)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from server.metrics import FamilyMetrics
+from server.metrics import FamilyMetrics, Served
 from server.policy.queueing.standing import Standing
 from server.runtime.dispatch import outcomes
 from server.runtime.dispatch.jobs import Deliver, Job, JobAnswer
+from server.runtime.dispatch.traffic import is_promised
 
 _SAYS_NOTHING = frozenset({"invalid", "not_ready"})
 """Ends that no decision could have changed: they say nothing of how a class fares."""
@@ -35,6 +36,12 @@ class Replies:
             self._deliver(whole)
             self._count_unrun(whole)
 
+    def refused(self, answers: Sequence[JobAnswer]) -> None:
+        """Deliver and count answers of requests that were not let in: so many rows may never have been possible."""
+        if answers:
+            self._deliver(answers)
+            self._count_unrun(answers, refused=True)
+
     def step(self, answers: Sequence[JobAnswer]) -> Sequence[JobAnswer]:
         """Deliver a step's answers; returns what became of them, to be counted."""
         answers = self._joined(answers)
@@ -45,9 +52,13 @@ class Replies:
 
     def count(self, answers: Sequence[JobAnswer], now_s: float) -> None:
         """A step's answers were delivered just now."""
-        served = [outcomes.served(a, a.batch, now_s) for a in answers if a.batch is not None]
-        for one in served:
-            self._standing.ended(one.slo_class, one.slo_s, in_time=one.in_time)
+        served: list[Served] = []
+        for answer in answers:
+            if answer.batch is not None:
+                one = outcomes.served(answer, answer.batch, now_s)
+                promised = is_promised(self._standing, answer.job)
+                self._standing.ended(one.slo_class, in_time=one.in_time, promised=promised)
+                served.append(one)
         if served:
             self._metrics.answered(served)
         self._count_unrun([answer for answer in answers if answer.error is not None])
@@ -67,10 +78,10 @@ class Replies:
                 self._withdraw(useless)
         return joined
 
-    def _count_unrun(self, answers: Sequence[JobAnswer]) -> None:
+    def _count_unrun(self, answers: Sequence[JobAnswer], *, refused: bool = False) -> None:
         for answer in answers:
             job, outcome = answer.job, outcomes.outcome(answer.error)
-            bound_s = job.deadline_s - job.arrival_s
             if outcome not in _SAYS_NOTHING:
-                self._standing.ended(job.slo_class, bound_s, in_time=False)
-            self._metrics.unrun(job.slo_class, outcome, bound_s)
+                promised = not (refused and job.rows > 1) and is_promised(self._standing, job)
+                self._standing.ended(job.slo_class, in_time=False, promised=promised)
+            self._metrics.unrun(job.slo_class, outcome, job.deadline_s - job.arrival_s)

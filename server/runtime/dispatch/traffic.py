@@ -3,6 +3,7 @@
 from server.policy.decision import Finished, Outlook
 from server.policy.queueing import forecast
 from server.policy.queueing.standing import Standing
+from server.runtime.dispatch.jobs import Job
 from server.runtime.dispatch.limits import Limits
 
 
@@ -12,13 +13,17 @@ class Traffic:
     def __init__(self, limits: Limits) -> None:
         self.arrived = 0
         """Rows offered since the start."""
-        self.standing = Standing(limits.weights, limits.percentile, limits.slo_s)
+        self.standing = Standing(
+            limits.weights, limits.percentile, limits.slo_s, limits.min_accuracy
+        )
         self.workers = limits.workers
         self._arrivals = forecast.Arrivals(limits.slo_s)
 
-    def came(self, rows: int, now_s: float, pace_s: float) -> None:
-        """A request of so many rows was offered, of which all workers do one in `pace_s` at best."""
-        self.standing.offered(rows, now_s, pace_s)
+    def came(self, job: Job, now_s: float, pace_s: float) -> None:
+        """A request was offered; all workers do a row in `pace_s` (s) at best."""
+        rows = job.rows
+        if is_promised(self.standing, job):
+            self.standing.offered(rows, now_s, pace_s)
         self._arrivals = forecast.observe(self._arrivals, rows, now_s)
         self.arrived += rows
 
@@ -38,3 +43,8 @@ class Traffic:
             forecast.burst_rows(self._arrivals),
             self.standing.caution,
         )
+
+
+def is_promised(standing: Standing, job: Job) -> bool:
+    """Whether the job asks for no more than the SLO says."""
+    return standing.is_promised(job.deadline_s - job.arrival_s, job.min_accuracy, job.variant)

@@ -119,6 +119,16 @@ def test_who_alone_says_that_all_is_slow_is_held_to_be_slow_itself_until_another
     assert scale(contradicted, "a") == pytest.approx(3.0, rel=0.1)
 
 
+def test_what_one_arm_goes_through_alone_makes_no_other_look_faster():
+    state = after(after(SpeedScale(), [1.0] * 100, arm="b"), [1.0] * 100)
+
+    for _ in range(6):
+        state = after(after(state, [2.2] * 20), [1.0] * 30)
+
+    assert scale(state, "b") == pytest.approx(1.0, rel=0.15)
+    assert scale(state, "a") == pytest.approx(1.0, rel=0.15)
+
+
 def test_where_batches_stall_now_and_then_two_of_them_are_no_new_speed():
     rng, state, highest = random.Random(10), SpeedScale(), 0.0
     for i in range(6_000):
