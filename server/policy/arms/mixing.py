@@ -6,6 +6,7 @@ it a facility-location problem with a budget, which HiGHS (scipy.optimize.milp) 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def expected_awg(offers: Sequence[PricedArm], instances: int, levels: Sequence[L
     vertices = (Point(0.0, 0.0), *hull(Point(o.row_s, worth(o)) for o in offers))
     costs_s, accuracies = [v.cost_s for v in vertices], [v.accuracy for v in vertices]
     shares = _shares(levels)
-    affordable_s = [instances / max(level.rate_rps, 1e-9) for level in levels]
+    affordable_s = [instances / rate if (rate := level.rate_rps) else inf for level in levels]
     return float(shares @ np.interp(affordable_s, costs_s, accuracies))
 
 

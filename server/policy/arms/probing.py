@@ -1,6 +1,6 @@
 """Which arm to run as a shadow while nobody could wait for it: those whose cost is no longer known well. Pure.
 
-A shadow run answers nobody; it is observed as any batch (`retune.Ran.shadow`). Also what measures anew, point by point,
+A shadow run answers nobody; it is observed as any batch (`retune.LatencySample.shadow`). Also what measures anew, point by point,
 after the hardware changed (`retune.renewed`).
 """
 
@@ -14,9 +14,11 @@ from server.policy.dispatch.hull import Point, hull
 
 UNSEEN = 0.1
 """How uncertain (log) an arm is that has not run since the start or since the hardware changed."""
-DRIFTING = 0.02
-"""How uncertain it gets in a minute without a run; with the square root of time, as a random walk does."""
-DRIFTING_MOST = 0.3
+DRIFTING, DRIFTING_MOST = 0.02, 0.3
+"""How uncertain it gets in DRIFTS_SLOS without a run, and at most; with the square root of time, as a random walk does."""
+DRIFTS_SLOS = 1200.0
+"""Counted in latency bounds, as `retune` counts how beliefs fade: what a stale belief costs goes by how many are decided
+on with it."""
 RESPONSE = 0.25
 """Share of the machine's change since its last run that an arm may follow differently from the others."""
 SIZE_UNSEEN = 0.08
@@ -29,8 +31,9 @@ RISK = 0.05
 """The chance allowed that a request comes and finds no idle worker before the shadow run is over."""
 SHARE = 0.01
 """Share of all workers' time that shadow runs may take."""
-GAP_S = 0.25
-"""Shadow runs begin at least this long after one another ended (s)."""
+GAP_SLOS = 5.0
+"""Shadow runs begin at least so many latency bounds after one another ended: each takes the chance RISK that somebody
+waits for it."""
 
 
 class Probe(NamedTuple):
@@ -92,9 +95,9 @@ def next_probe(known: Known, slack: Slack, spent: ShadowBudget, now_s: float) ->
     return Probe(arm, -rows, known.effective[arm].mean_s[-rows])
 
 
-def after(took_s: float, workers: int, ended_s: float) -> ShadowBudget:
+def after(took_s: float, workers: int, ended_s: float, slo_s: float = 0.05) -> ShadowBudget:
     """What is spent once a shadow run ended that took a worker `took_s`, whether or not its result was kept."""
-    return ShadowBudget(ended_s + max(GAP_S, took_s / (SHARE * workers)))
+    return ShadowBudget(ended_s + max(GAP_SLOS * slo_s, took_s / (SHARE * workers)))
 
 
 def sizes(arm: ArmProfile, slo_s: float) -> tuple[int, ...]:
@@ -120,7 +123,7 @@ def _stale(known: Known, arm: Arm, now_s: float) -> Stale:
     idle_s, moved = max(0.0, now_s - last.ended_s), known.speed.level - last.level
     if (claim := known.speed.claim) is not None and claim.key != arm:
         moved += claim.given
-    walked = min(DRIFTING * sqrt(idle_s / 60.0), DRIFTING_MOST)
+    walked = min(DRIFTING * sqrt(idle_s / (DRIFTS_SLOS * known.slo_s)), DRIFTING_MOST)
     return Stale(arm, idle_s, moved, hypot(walked, RESPONSE * moved))
 
 

@@ -15,7 +15,7 @@ from server.policy.decision import Arm, ArmProfile
 NEWS = 0.05
 """Relative change of an arm's cost that is worth new tables: about what repeated batches differ by."""
 URGENT = 0.2
-"""A change that is not made to wait for REST_S."""
+"""A change that is not made to wait for REST_SLOS."""
 IDLE_SLOS = 25.0
 """An arm that has not run for so many latency bounds is idle: what is held against it begins to fade."""
 HALF_SLOS = 75.0
@@ -25,8 +25,9 @@ FADE_SLOS = 5.0
 """Fading is reckoned so often: less is not felt."""
 STARVED_SLOS = 10.0
 """So many latency bounds nothing may run before that is put down to what was learnt."""
-REST_S = 0.05
-"""At least this long between two rebuilds (s): making tables costs a few decisions' time."""
+REST_SLOS = 1.0
+"""At least so many latency bounds between two rebuilds: making tables costs a few decisions' time, and requests that are
+a bound apart are never decided on together."""
 
 
 class RunningBatch(NamedTuple):
@@ -181,7 +182,7 @@ def observe(
             moved, believed = inf, drift.suspecting(state.speed) if running == () else state.speed
     if moved <= NEWS or (moved <= URGENT and ran.ended_s < state.rested_s):
         return state, None
-    state = replace(_telling(state, believed), rested_s=ran.ended_s + REST_S)
+    state = replace(_telling(state, believed), rested_s=ran.ended_s + REST_SLOS * state.slo_s)
     return state, tuple(state.effective.values())
 
 

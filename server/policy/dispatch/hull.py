@@ -12,6 +12,9 @@ SCARCE = 0.9
 FLOOR = 0.1
 """Share of the last slope that time is worth when there is time for everything: prefers the cheaper of two equals."""
 
+NEVER_S = 1e-30
+"""No two costs are so near each other (s): keeps a profile without a cost from a division by 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -23,21 +26,25 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Price (accuracy per s of worker time) against the time affordable per row: log-linear between knots."""
+    """Price (accuracy per s of worker time) against the time affordable per row: log-linear between knots.
+
+    Logarithms are of multiples of `dearest`, the price of dropping: what they are does not hang on the unit of time.
+    """
 
     knots_s: tuple[float, ...]
     log_prices: tuple[float, ...]
+    dearest: float
 
     def at(self, affordable_s: float) -> float:
         """The price when `affordable_s` of worker time can be spent on each row."""
         knots, prices = self.knots_s, self.log_prices
         if affordable_s <= knots[0]:
-            return exp(prices[0])
+            return self.dearest * exp(prices[0])
         if affordable_s >= knots[-1]:
-            return exp(prices[-1])
+            return self.dearest * exp(prices[-1])
         i = bisect_right(knots, affordable_s)
         share = (affordable_s - knots[i - 1]) / (knots[i] - knots[i - 1])
-        return exp(prices[i - 1] + share * (prices[i] - prices[i - 1]))
+        return self.dearest * exp(prices[i - 1] + share * (prices[i] - prices[i - 1]))
 
 
 def hull(points: Iterable[Point]) -> tuple[Point, ...]:
@@ -55,16 +62,17 @@ def hull(points: Iterable[Point]) -> tuple[Point, ...]:
 def prices(vertices: Sequence[Point]) -> Prices:
     """The price curve of a hull: at a vertex between its two slopes, half-way to the next vertex at their slope."""
     ends = (Point(0.0, 0.0), *vertices)
-    slopes = [_slope(a, b) for a, b in zip(ends, vertices, strict=False)]
-    knots, logs = [SCARCE * vertices[0].cost_s], [log(CAP * slopes[0])]
+    dearest = _slope(*ends[:2])
+    slopes = [_slope(a, b) / dearest for a, b in zip(ends, vertices, strict=False)]
+    knots, logs = [SCARCE * vertices[0].cost_s], [log(CAP)]
     for i, vertex in enumerate(vertices):
         last = i + 1 == len(vertices)
         right = FLOOR * slopes[i] if last else slopes[i + 1]
         beyond = 3.0 * vertex.cost_s if last else vertices[i + 1].cost_s
         knots += [vertex.cost_s, 0.5 * (vertex.cost_s + beyond)]
         logs += [0.5 * (min(logs[-1], log(slopes[i])) + log(right)), log(right)]
-    return Prices(tuple(knots), tuple(logs))
+    return Prices(tuple(knots), tuple(logs), dearest)
 
 
 def _slope(a: Point, b: Point) -> float:
-    return (b.accuracy - a.accuracy) / max(b.cost_s - a.cost_s, 1e-12)
+    return (b.accuracy - a.accuracy) / max(b.cost_s - a.cost_s, NEVER_S)

@@ -13,8 +13,9 @@ from server.policy.dispatch.menu import Menu, latencies, menu
 from server.policy.dispatch.tuning import Tuning
 from server.policy.dispatch.wait_value import WaitValue, wait_value
 
-SLO_RANGE_S = (1e-4, 10.0)
-"""Latency bounds outside this range are planned for as if at its ends."""
+SLO_RANGE_S = (1e-9, 1e9)
+"""Latency bounds outside this range are planned for as if at its ends: no bound of a server's is, and those that are 0,
+negative or infinite remain numbers to reckon with."""
 LOOK_AHEAD = 128
 """Tickets considered per decision, or two of the largest batches if that is more: bounds a decision's time.
 

@@ -82,7 +82,8 @@ class Shadow:
             self._dispatcher.quarantine.tell(Failed(probe.arm, canary_passed=False))
             return
         ended_s = time.monotonic()
-        self._spent = probing.after(ended_s - begun_s, self._dispatcher.limits.workers, ended_s)
+        workers, slo_s = self._dispatcher.limits.workers, self._family.slo.latency_s
+        self._spent = probing.after(ended_s - begun_s, workers, ended_s, slo_s)
         if self._dispatcher.load().arrived == arrived:
             self._knowledge.observe_shadow(probe, ended_s - warm_s, ended_s)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from server.policy.arms.probing import (
-    GAP_S,
+    GAP_SLOS,
     SHARE,
     Probe,
     ShadowBudget,
@@ -118,7 +118,7 @@ def test_a_second_idle_worker_takes_what_arrives():
 def test_runs_keep_their_distance_and_to_their_share():
     short, long = after(0.001, 1, NOW_S), after(0.050, 2, NOW_S)
 
-    assert short.free_s == pytest.approx(NOW_S + GAP_S)
+    assert short.free_s == pytest.approx(NOW_S + GAP_SLOS * known().slo_s)
     assert long.free_s == pytest.approx(NOW_S + 0.050 / (2 * SHARE))
     assert next_probe(known(), IDLE, long, long.free_s - 0.001) is None
     assert next_probe(known(), IDLE, long, long.free_s) is not None
