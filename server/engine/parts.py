@@ -50,9 +50,10 @@ class Neighbours:
     shared: Callable[[], str] = str
 
 
-def rules(config: Config) -> TrialRules:
-    """How candidates are tried."""
-    return TrialRules(config.candidates.trial_rows, config.candidates.probation_s)
+def rules(config: Config, family: Family) -> TrialRules:
+    """How its candidates are tried."""
+    trial = config.candidates
+    return TrialRules(trial.trial_rows, trial.probation_s, family.slo.latency_s)
 
 
 def serving(family: Family, stages: Stages, config: Config) -> Family:

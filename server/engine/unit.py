@@ -53,7 +53,7 @@ class Unit:
         profiles = Path(config.profiles.folder) if config.profiles.folder else default_folder()
         stored = StoredProfiles(profiles, family, hardware)
         verdicts = Verdicts(profiles / CANDIDATES, family.name)
-        stages = Stages(family.name, verdicts, parts.rules(config), measured)
+        stages = Stages(family.name, verdicts, parts.rules(config, family), measured)
         stages.hold([v for v in family.variants if v.candidate], stored.fingerprint)
         known, family, room = family, *parts.fitted(parts.serving(family, stages, config), config)
         placement = parts.placement(family, config, room, hardware)

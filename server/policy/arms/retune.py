@@ -26,8 +26,7 @@ FADE_SLOS = 5.0
 STARVED_SLOS = 10.0
 """So many latency bounds nothing may run before that is put down to what was learnt."""
 REST_SLOS = 1.0
-"""At least so many latency bounds between two rebuilds: making tables costs a few decisions' time, and requests that are
-a bound apart are never decided on together."""
+"""At least so many latency bounds between two rebuilds: making tables costs a few decisions' time."""
 
 
 class RunningBatch(NamedTuple):

@@ -9,9 +9,10 @@ from math import inf
 from server.policy.arms.incidents import Back, Out, RunCanary, Stay, Verdict
 
 EVERY_S = 60.0
-"""So often (s) at most an operator is told that the same arm is out of use."""
+"""So often (s) at most an operator is told that the same arm is out of use: by a person's clock, whatever the SLO."""
 LASTS_S = 1.0
-"""An arm that has been out so long (s), its probes being bad, is told of in any case, once."""
+"""An arm that has been out so long (s), its probes being bad, is told of in any case, once: by then it is no hiccup to
+a person who reads the log, whatever the SLO."""
 
 
 @dataclass(frozen=True, slots=True)

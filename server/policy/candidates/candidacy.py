@@ -10,10 +10,16 @@ from server.policy.decision import ArmProfile
 
 @dataclass(frozen=True, slots=True)
 class TrialRules:
-    """Live rows to be compared before a promotion, and how long (s) a promoted candidate is watched."""
+    """Live rows to be compared before a promotion, and how long (s) a promoted candidate is watched.
+
+    Offences are counted in latency bounds, of `slo_s` each. After one, `settled_s` pass until it is judged: a neighbour
+    that has just come is not known as one before. That is measured by the clock, as the hardware is looked at.
+    """
 
     least_rows: int = 64
     probation_s: float = 600.0
+    slo_s: float = 0.05
+    settled_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

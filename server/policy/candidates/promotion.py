@@ -34,6 +34,7 @@ from server.policy.candidates.candidacy import (
     Stage,
     Timed,
     Trial,
+    TrialRules,
     Unusable,
     Verdict,
     Waited,
@@ -43,12 +44,11 @@ from server.policy.decision import ArmProfile
 OBVIOUS = frozenset({"failed", "flaky", "hung"})
 """Troubles that no hiccup of a machine looks like."""
 OFFENCES, STRAINED_OFFENCES = 2, 6
-"""So many times out of use for slowness within OFFENCES_WITHIN_S count, the machine being as usual or strained."""
+"""So many times out of use for slowness within OFFENCES_WITHIN_SLOS count, the machine being as usual or strained."""
 BAD_PROBES, STRAINED_BAD_PROBES = 1, 5
 """And so many bad probes in a row: the quarantine's times between them double, so that a burst cannot spoil five."""
-OFFENCES_WITHIN_S = 60.0
-SETTLED_S = 2.0
-"""After an offence (s), until it is judged: a neighbour that has just come is not known as one before."""
+OFFENCES_WITHIN_SLOS = 1200.0
+"""In latency bounds: by them the quarantine says what is slow and how soon an arm may offend again."""
 AGAIN_SHARE, AGAIN_MOST = 0.1, 6.0
 """A postponed candidate is tried again after this share of its probation; each time doubles it, up to this multiple."""
 STRAINED_FACTOR = 1.5
@@ -58,7 +58,9 @@ STRAINED_LEVEL = 1.5
 STRIKES = 3  # looks in a row that find it behind the frontier, before that is believed: speeds move by themselves
 HYSTERESIS = 1.15
 """A promoted candidate is behind only if it were so being this many times faster: by as much a speed may be off."""
-RECENT_S = 10.0  # within which (s) an arm must have run to count against one on probation
+RECENT_SLOS = 200.0
+"""Within so many latency bounds an arm must have run to count against one on probation: what is believed of others has
+begun to fade (`retune`)."""
 TIMED = 8  # undisturbed runs from which on their median, not the profile, says how fast a candidate on trial is
 
 Step = tuple[
@@ -90,7 +92,8 @@ def seen(known: Known, variant: str, now_s: float, shared: str = "") -> Looked:
     last = known.last
     others = [arm for arm in known.effective if arm.variant != variant]
     mine = [arm for arm in known.effective if arm.variant == variant]
-    lately = [arm for arm in others if arm in last and last[arm].ended_s > now_s - RECENT_S]
+    since_s = now_s - RECENT_SLOS * known.slo_s
+    lately = [arm for arm in others if arm in last and last[arm].ended_s > since_s]
     return Looked(
         [known.effective[arm] for arm in mine],
         [known.effective[arm] for arm in lately],
@@ -206,7 +209,7 @@ def _offended(life: Life, promoted: Promoted, offence: Offended, now_s: float) -
     reason = f"its arm was taken out of use: {offence.reason}"
     if offence.reason in OBVIOUS:
         return _rolled_back(life, reason)
-    since_s = now_s - OFFENCES_WITHIN_S
+    since_s = now_s - OFFENCES_WITHIN_SLOS * life.rules.slo_s
     offences = (*(at_s for at_s in promoted.offences if at_s > since_s), now_s)
     if not offence.stays:
         return replace(life, stage=replace(promoted, offences=offences, bad_probes=0)), ()
@@ -219,7 +222,7 @@ def _offended(life: Life, promoted: Promoted, offence: Offended, now_s: float) -
 
 def _looked_at_promoted(life: Life, promoted: Promoted, look: Looked, now_s: float) -> Step:
     """Behind by its speed now, though not by its profile: whom a better one overtakes has not fallen short."""
-    if _counts(promoted, look.strain, now_s):
+    if _counts(life.rules, promoted, look.strain, now_s):
         reason = "its arm was taken out of use: slow or overdue again and again"
         return _slow(life, reason, look.strain, now_s, RollBack)
     faster = [frontier.slowed(arm, 1.0 / HYSTERESIS) for arm in look.mine]
@@ -232,10 +235,11 @@ def _looked_at_promoted(life: Life, promoted: Promoted, look: Looked, now_s: flo
     return _slow(life, reason, _excuse(life, look.mine, look), now_s, RollBack)
 
 
-def _counts(promoted: Promoted, strain: str, now_s: float) -> bool:
+def _counts(rules: TrialRules, promoted: Promoted, strain: str, now_s: float) -> bool:
     """Whether what the quarantine has told is enough against a candidate."""
-    lately = [at_s for at_s in promoted.offences if at_s > now_s - OFFENCES_WITHIN_S]
-    if not lately or now_s - lately[-1] < SETTLED_S:
+    since_s = now_s - OFFENCES_WITHIN_SLOS * rules.slo_s
+    lately = [at_s for at_s in promoted.offences if at_s > since_s]
+    if not lately or now_s - lately[-1] < rules.settled_s:
         return False
     if strain:
         return len(lately) >= STRAINED_OFFENCES

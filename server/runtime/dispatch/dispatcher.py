@@ -46,7 +46,7 @@ class Dispatcher:
         self.name = name
         self.limits = limits
         self.journal = Journal(limits.journal_every)
-        self.quarantine = Quarantine(name, metrics, self._rearm)
+        self.quarantine = Quarantine(name, metrics, self._rearm, limits.slo_s)
         self.policy = ""
         """Name of the policy in force, for those who ask."""
         self._factory = factory

@@ -25,19 +25,21 @@ _REASONS = {
 
 
 class Quarantine:
-    """Which arms are out of use. Any thread may tell what befell an arm.
+    """Which arms are out of use. Any thread may tell what befell an arm. `slo_s`: the family's latency bound.
 
     `changed` is called, without the lock, when the arms in use are others than before, or a probe is due that was not.
     """
 
-    def __init__(self, family: str, metrics: FamilyMetrics, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, family: str, metrics: FamilyMetrics, changed: Callable[[], None], slo_s: float
+    ) -> None:
         self._family = family
         self._metrics = metrics
         self._changed = changed
         self._heard: Callable[[Out | Stay], None] = _unheard
         self._lock = threading.Lock()
         self._episodes: dict[Arm, telling.Episodes] = {}
-        self.state = rules.Cases()
+        self.state = rules.Cases(slo_s=slo_s)
         """A value: read it as often as you like."""
 
     def know(self, arms: Iterable[Arm]) -> None:

@@ -168,7 +168,7 @@ def test_what_may_be_a_hiccup_counts_the_second_time_once_a_neighbour_would_be_k
     once = at(SERVING, (1.0, Offended(reason)), (9.0, GOOD_LOOK))[1]
     twice = (1.0, Offended(reason)), (5.0, Offended(reason))
     soon = at(SERVING, *twice, (6.0, GOOD_LOOK))[1]
-    life, then = at(SERVING, *twice, (5.0 + p.SETTLED_S, GOOD_LOOK))
+    life, then = at(SERVING, *twice, (5.0 + RULES.settled_s, GOOD_LOOK))
 
     assert (once, soon) == ([], [])
     assert [type(v) for v in then] == [RollBack]
