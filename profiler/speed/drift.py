@@ -7,7 +7,7 @@ other, the level jumps by what they agree on; with others on time between them, 
 on one arm's word alone is given back to that arm when the next one contradicts it.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from math import ceil, copysign, inf, log
 
@@ -34,7 +34,7 @@ from profiler.speed.arm_speed import (
     watched,
 )
 from profiler.speed.state import (
-    Claim,
+    LoneClaim,
     Scatter,
     SpeedScale,
     adjusted,
@@ -58,6 +58,7 @@ __all__ = [
     "suspecting",
     "upper_factor",
     "widened",
+    "without",
 ]
 
 ARM_SHARE = 0.3
@@ -150,6 +151,12 @@ def widened(state: SpeedScale, factor: float) -> SpeedScale:
     return replace(state, arms=arms, scatter=state.scatter._replace(wide=wide))
 
 
+def without(state: SpeedScale, keys: Iterable[Hashable]) -> SpeedScale:
+    """The state that knows nothing of these arms; what they taught of the machine stays."""
+    gone = set(keys)
+    return replace(state, arms={k: arm for k, arm in state.arms.items() if k not in gone})
+
+
 def is_held_back(state: SpeedScale, key: Hashable) -> bool:
     """Whether something is held against the arm that may be over."""
     return held_back(arm_of(state, key))
@@ -240,7 +247,7 @@ def _is_alone(state: SpeedScale, key: Hashable, z: float, since: int) -> bool:
     return bool(others) and copysign(1.0, z) * sum(others) < CUSUM_SLACK * len(others)
 
 
-def _standing(state: SpeedScale) -> Claim | None:
+def _standing(state: SpeedScale) -> LoneClaim | None:
     """The claim that moved the level, if it still does."""
     claim = state.claim
     return claim if claim is not None and claim.batches < CLAIM_BATCHES else None
@@ -250,7 +257,7 @@ def _alarmed(state: SpeedScale, key: Hashable, since: int) -> SpeedScale:
     """The machine has changed: find out fast. A claim, where since that batch nobody but this arm has run."""
     alone = not _others(state, key, since)
     given = state.claim.given if state.claim is not None else 0.0
-    claim = (_standing(state) or Claim(key, state.level, given=given)) if alone else None
+    claim = (_standing(state) or LoneClaim(key, state.level, given=given)) if alone else None
     arms = {k: quiet(a) for k, a in state.arms.items()}
     return replace(state, arms=arms, gain=JUMP_GAIN, sums=(0.0, 0.0), doubt=NO_DOUBT, claim=claim)
 
@@ -277,7 +284,7 @@ def _arm_jumped(state: SpeedScale, key: Hashable, arm: ArmSpeed, doubt: Doubt) -
     )
 
 
-def _weighed(state: SpeedScale, claim: Claim, key: Hashable, off: float) -> SpeedScale:
+def _weighed(state: SpeedScale, claim: LoneClaim, key: Hashable, off: float) -> SpeedScale:
     """A batch of `key` while one arm alone has told of a change: judged by another, believed for a while if its own."""
     if key != claim.key:
         return _judged(state, claim, off)
@@ -291,32 +298,36 @@ def _weighed(state: SpeedScale, claim: Claim, key: Hashable, off: float) -> Spee
         return replace(state, claim=again)
     given = claim.given + state.level - claim.level
     state = _given_back(state, claim)
-    return replace(state, claim=Claim(claim.key, state.level, CLAIM_BATCHES, given))
+    return replace(state, claim=LoneClaim(claim.key, state.level, CLAIM_BATCHES, given))
 
 
-def _judged(state: SpeedScale, claim: Claim, off: float) -> SpeedScale:
+def _judged(state: SpeedScale, claim: LoneClaim, off: float) -> SpeedScale:
     """Now that another arm ran, `off` its own prediction before the level: was it the machine, or only the claimant?"""
     claimed, error = state.level - claim.level, off - state.level
     if abs(claim.given) >= CLAIM_LEAST and error / claim.given >= 0.5:
         arm = arm_of(state, claim.key)
-        own = {claim.key: arm._replace(offset=arm.offset - claim.given)}
-        level = state.level + claim.given
-        return replace(state, level=level, arms={**state.arms, **own}, claim=None)
+        arms = _with_arm(state, claim.key, arm._replace(offset=arm.offset - claim.given))
+        return replace(state, level=state.level + claim.given, arms=arms, claim=None)
     if error * claimed >= 0.0 or abs(error) < 0.5 * abs(claimed) or abs(claimed) < CLAIM_LEAST:
         return replace(state, claim=None)
     return _given_back(state, claim)
 
 
-def _given_back(state: SpeedScale, claim: Claim) -> SpeedScale:
+def _given_back(state: SpeedScale, claim: LoneClaim) -> SpeedScale:
     """What the level moved by on one arm's word is that arm's own."""
     arm = arm_of(state, claim.key)
-    given = {claim.key: arm._replace(offset=arm.offset + state.level - claim.level)}
+    given = arm._replace(offset=arm.offset + state.level - claim.level)
     return replace(
         state,
         level=claim.level,
-        arms={**state.arms, **given},
+        arms=_with_arm(state, claim.key, given),
         gain=CALM_GAIN,
         sums=(0.0, 0.0),
         doubt=NO_DOUBT,
         claim=None,
     )
+
+
+def _with_arm(state: SpeedScale, key: Hashable, arm: ArmSpeed) -> Mapping[Hashable, ArmSpeed]:
+    """The arms with this one changed; as they are where it is gone."""
+    return {**state.arms, key: arm} if key in state.arms else state.arms

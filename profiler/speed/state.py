@@ -33,7 +33,7 @@ class Scatter(NamedTuple):
     wide: float = 0.0
 
 
-class Claim(NamedTuple):
+class LoneClaim(NamedTuple):
     """What rests on the word of `key` alone, as no other arm has run since: itself it has, `batches` times.
 
     The level was `level` before. `given`: what was put down to the arm itself after a while, and may be all arms'.
@@ -60,7 +60,7 @@ class SpeedScale:
     sums: Sums = (0.0, 0.0)
     doubt: Doubt = NO_DOUBT
     seen: int = 0
-    claim: Claim | None = None
+    claim: LoneClaim | None = None
     hiccups: float = 0.0
 
 

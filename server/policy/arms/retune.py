@@ -88,11 +88,11 @@ def with_arms(state: Known, arms: Iterable[ArmProfile]) -> Known:
 
 
 def without_arms(state: Known, arms: Iterable[Arm]) -> Known:
-    """The state that does not know these arms any more; what they taught of the machine stays."""
+    """The state that does not know these arms any more, nor their speed; what they taught of the machine stays."""
     gone = set(arms)
     kept = {arm: profile for arm, profile in state.profiled.items() if arm not in gone}
     last = {arm: run for arm, run in state.last.items() if arm not in gone}
-    state = replace(state, profiled=kept, last=last)
+    state = replace(state, profiled=kept, last=last, speed=drift.without(state.speed, gone))
     return _telling(state, state.speed)
 
 

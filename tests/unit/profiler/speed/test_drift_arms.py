@@ -5,7 +5,15 @@ import random
 
 import pytest
 
-from profiler.speed.drift import SpeedScale, evidence, observe, scale, upper_factor, widened
+from profiler.speed.drift import (
+    SpeedScale,
+    evidence,
+    observe,
+    scale,
+    upper_factor,
+    widened,
+    without,
+)
 
 ARMS = "abcd"
 CALM_SIGMA = 0.03
@@ -85,6 +93,20 @@ def test_what_one_arm_claimed_of_the_machine_is_given_back_when_another_contradi
     assert claimed["d"] == pytest.approx(2.0, rel=0.1)
     assert machine.found()["a"] == pytest.approx(2.0, rel=0.1)
     assert machine.found()["d"] == pytest.approx(1.0, rel=0.05)
+
+
+def test_an_arm_that_is_gone_does_not_come_back_with_what_it_claimed():
+    machine = Machine().calm()
+    machine.factors["d"] = 2.0
+    for _ in range(2):
+        machine.run("d")
+    assert machine.state.claim is not None
+
+    machine.state = without(machine.state, "d")
+    machine.run("a")
+
+    assert set(machine.state.arms) == {"a", "b", "c"}
+    assert scale(machine.state, "b") == pytest.approx(1.0, rel=0.1)
 
 
 def test_a_claim_that_another_arm_confirms_stands():

@@ -176,6 +176,14 @@ def test_an_arm_that_goes_takes_nothing_with_it_but_its_tables():
     assert state.speed == calm().speed
 
 
+def test_what_was_learnt_of_an_arms_own_speed_goes_with_it():
+    state = without_arms(calm(), [LARGE.arm])
+
+    assert LARGE.arm in calm().speed.arms
+    assert not state.speed.arms
+    assert state.speed.level == calm().speed.level
+
+
 def test_what_was_measured_just_now_is_believed_as_it_is():
     slow, _ = observe(calm(), ran(speed=2.0))
     slow, _ = observe(slow, ran(speed=2.0, at_s=10.03))

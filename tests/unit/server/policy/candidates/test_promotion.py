@@ -5,7 +5,7 @@ from math import inf, log
 
 import pytest
 
-from profiler.speed.state import Claim as SpeedClaim
+from profiler.speed.state import LoneClaim
 from profiler.speed.state import SpeedScale
 from server.policy.arms import retune
 from server.policy.candidates import promotion as p
@@ -250,12 +250,12 @@ def test_who_is_covered_by_far_is_rejected_on_a_strained_machine_too():
     [
         (log(1.2), None, False),
         (log(3.0), None, True),
-        (log(3.0), SpeedClaim(Arm("new", "scripted"), 0.0), False),
-        (log(3.0), SpeedClaim(Arm("large", "scripted"), 0.0), True),
+        (log(3.0), LoneClaim(Arm("new", "scripted"), 0.0), False),
+        (log(3.0), LoneClaim(Arm("large", "scripted"), 0.0), True),
     ],
 )
 def test_a_machine_that_is_slow_for_all_alike_is_strained(
-    level: float, claim: SpeedClaim | None, *, strained: bool
+    level: float, claim: LoneClaim | None, *, strained: bool
 ):
     known = retune.Known(speed=SpeedScale(level=level, claim=claim))
 
