@@ -1,7 +1,7 @@
 """Which arm to run as a shadow while nobody could wait for it: those whose cost is no longer known well. Pure.
 
-A shadow run answers nobody; it is observed as any batch (`retune.LatencySample.shadow`). Also what measures anew, point by
-point, after the hardware changed (`retune.renewed`).
+A shadow run answers nobody; it is observed as any batch (`retune.LatencySample.shadow`). Also what measures
+anew, point by point, after the hardware changed (`retune.renewed`).
 """
 
 from math import exp, hypot, sqrt
@@ -15,7 +15,7 @@ from server.policy.dispatch.hull import Point, hull
 UNSEEN = 0.1
 """How uncertain (log) an arm is that has not run since the start or since the hardware changed."""
 DRIFTING, DRIFTING_MOST = 0.02, 0.3
-"""How uncertain it gets in DRIFTS_SLOS without a run, with the square root of time as a random walk does; and at most."""
+"""How uncertain it gets in DRIFTS_SLOS without a run, with the square root of time (a random walk), and at most."""
 DRIFTS_SLOS = 1200.0
 """Counted in latency bounds, as `retune` counts how beliefs fade: what a stale belief costs goes by how many are
 decided on with it."""

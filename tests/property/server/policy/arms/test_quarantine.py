@@ -20,6 +20,7 @@ from server.policy.arms.incidents import (
     RunCanary,
 )
 from server.policy.decision import Arm
+from tests.support.scaling import POWERS, scaled
 
 ARMS = tuple(Arm(f"v{i}", "scripted") for i in range(3))
 ARM = st.sampled_from(ARMS)
@@ -53,10 +54,10 @@ def timed(events: st.SearchStrategy[Event]) -> st.SearchStrategy[list[tuple[floa
 
 
 def played(
-    events: Sequence[tuple[float, Event]], arms: Sequence[Arm] = ARMS
+    events: Sequence[tuple[float, Event]], begin: q.Cases | None = None
 ) -> list[tuple[q.Cases, tuple[object, ...], float]]:
     """(state, verdicts, time (s)) after each event."""
-    state, now_s = q.with_arms(q.Cases(), arms), 0.0
+    state, now_s = q.with_arms(begin or q.Cases(), ARMS), 0.0
     told: list[tuple[q.Cases, tuple[object, ...], float]] = [(state, (), now_s)]
     for gap_s, event in events:
         now_s += gap_s
@@ -112,6 +113,17 @@ def test_the_time_out_is_bounded(events: list[tuple[float, Event]]):
 @given(timed(ANY))
 def test_it_is_deterministic(events: list[tuple[float, Event]]):
     assert played(events) == played(events)
+
+
+@given(timed(ANY), st.sampled_from(POWERS))
+def test_verdicts_do_not_hang_on_the_unit_of_time(events: list[tuple[float, Event]], power: int):
+    k = 2.0**power
+    begin = q.Cases(slo_s=0.05 * k, delays=scaled(q.Delays(), k))
+    others = played([(gap_s * k, scaled(event, k)) for gap_s, event in events], begin)
+
+    for (state, verdicts, now_s), (other, same, at_s) in zip(played(events), others, strict=True):
+        assert (same, at_s) == (scaled(verdicts, k), now_s * k)
+        assert q.next_due_s(other) == q.next_due_s(state) * k
 
 
 @given(timed(ANY))

@@ -1,6 +1,7 @@
 """Whatever batches take, the policy is told of costs that are positive, finite, and never less for a larger batch."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 from hypothesis import given
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 
 from profiler.speed.curve import FLAT, MOST, bend, observe
 from server.policy.arms import retune
-from server.policy.arms.probing import ShadowBudget, Slack, next_probe
+from server.policy.arms.probing import ShadowBudget, Slack, after, next_probe
 from tests.support.builders import three_arms
+from tests.support.scaling import POWERS, scaled
 
 SECONDS = st.floats(1e-7, 1e4)
 RAN = st.tuples(st.integers(0, 2), st.integers(1, 16), SECONDS, SECONDS, st.booleans())
@@ -85,3 +87,46 @@ def test_no_shadow_runs_while_somebody_waits_or_all_work(
     elif not rate_rps:
         assert probe is not None
         assert 1 <= probe.rows <= 16
+
+
+EVENT = st.tuples(
+    st.floats(0.0, 3.0),
+    st.integers(0, 2),
+    st.integers(1, 16),
+    st.sampled_from([0.7, 1.0, 1.02, 3.0, 40.0]),
+    st.sampled_from(["batch", "batch", "shadow", "refused", "idle"]),
+)
+
+
+def told(events: Sequence[tuple[float, int, int, float, str]], k: float) -> list[object]:
+    """What the policy is told, and what is run as a shadow, all times being k times as long."""
+    arms = [scaled(arm, k) for arm in three_arms()]
+    slo_s, state, spent, now_s = 0.05 * k, retune.Known(0.05 * k), ShadowBudget(), 0.0
+    state = retune.with_arms(state, arms)
+    found: list[object] = []
+    for gap_s, arm, rows, speed, kind in events:
+        now_s, took_s = now_s + gap_s * k, arms[arm].mean_s[rows] * speed
+        match kind:
+            case "refused":
+                revived = retune.revived(state, slo_s, now_s)
+                state = revived or state
+                found.append((revived is not None, retune.arms_now(state)))
+            case "idle":
+                probe = next_probe(state, Slack(1.0 / k, 2, 1, 0, slo_s), spent, now_s)
+                spent = after(took_s, 2, now_s, slo_s)
+                found += [probe, spent]
+            case _:
+                shadow = kind == "shadow"
+                ran = retune.LatencySample(arms[arm].arm, rows, took_s, 1.1 * took_s, now_s, shadow)
+                state, tables = retune.observe(state, ran, None if shadow else ())
+                found.append(tables)
+    return found
+
+
+@given(st.lists(EVENT, max_size=40), st.sampled_from(POWERS))
+def test_what_is_told_and_tried_does_not_hang_on_the_unit_of_time(
+    events: list[tuple[float, int, int, float, str]], power: int
+):
+    k = 2.0**power
+
+    assert told(events, k) == [scaled(one, k) for one in told(events, 1.0)]

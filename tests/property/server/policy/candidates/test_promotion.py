@@ -20,10 +20,12 @@ from server.policy.candidates.candidacy import (
     Timed,
     TrialRules,
     Unusable,
+    Waited,
 )
 from server.policy.candidates.frontier import covered, gain_of, slowed
 from server.policy.decision import ArmProfile
 from tests.support.builders import a_profile
+from tests.support.scaling import POWERS, scaled
 
 shares = st.floats(0.0, 1.0)
 times_s = st.floats(1e-4, 1.0)
@@ -84,3 +86,23 @@ def test_who_is_slower_still_does_not_move_the_frontier(
 ):
     if covered([mine], 0.01, others) is not None:
         assert covered([slowed(mine, factor)], 0.01, others) is not None
+
+
+@given(
+    lives,
+    st.lists(st.tuples(st.floats(0.0, 40.0), st.one_of(judged, st.just(Waited()))), max_size=60),
+    st.sampled_from(POWERS),
+)
+def test_a_life_does_not_hang_on_the_unit_of_time(
+    life: Life, events: list[tuple[float, Event]], power: int
+):
+    k, now_s = 2.0**power, 0.0
+    other = scaled(life, k)
+    for gap_s, event in events:
+        now_s += gap_s
+        life, verdicts = promotion.step(life, event, now_s)
+        other, same = promotion.step(other, scaled(event, k), now_s * k)
+        assert [type(one) for one in same] == [type(one) for one in verdicts]
+        assert type(other.stage) is type(life.stage)
+        if isinstance(life.stage, Postponed):
+            assert other.stage.again_s == life.stage.again_s * k

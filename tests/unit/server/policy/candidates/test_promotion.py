@@ -5,8 +5,7 @@ from math import inf, log
 
 import pytest
 
-from profiler.speed.state import LoneClaim
-from profiler.speed.state import SpeedScale
+from profiler.speed.state import LoneClaim, SpeedScale
 from server.policy.arms import retune
 from server.policy.candidates import promotion as p
 from server.policy.candidates.agreement import Tally
