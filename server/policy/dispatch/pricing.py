@@ -22,7 +22,7 @@ LOOK_AHEAD = 128
 What lies behind them is met as the queue moves.
 """
 STEPS_PER_OCTAVE = 4
-"""Tables are made per latency bound, rounded to a quarter of an octave, and kept."""
+"""Tables are made per latency bound, rounded to a quarter of an octave above the least that a row takes, and kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +131,19 @@ class Planner:
 
     def costs(self, mask: int, slo_s: float) -> Costs:
         """The table for the arms of `mask` (not empty) under about `slo_s`."""
-        key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s)))
+        key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
         found = self._costs.get(key)
         if found is None:
-            found = costs(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
+            found = costs(self._subset(mask), self._planned_s(key[1]), self.tuning.batch_share)
             self._costs[key] = found
         return found
 
     def wait_value(self, mask: int, slo_s: float) -> WaitValue:
         """What waiting tickets that accept the arms of `mask` (not empty) can still get under about `slo_s`."""
-        key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s)))
+        key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
         found = self._wait_value.get(key)
         if found is None:
-            found = wait_value(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
+            found = wait_value(self._subset(mask), self._planned_s(key[1]), self.tuning.batch_share)
             self._wait_value[key] = found
         return found
 
@@ -163,6 +163,9 @@ class Planner:
             found = self._quickest[mask] = [quickest(arms, b) for b in range(most + 1)]
         return found[rows] if rows < len(found) else inf
 
+    def _planned_s(self, step: int) -> float:
+        return self.least_s * 2.0 ** (step / STEPS_PER_OCTAVE)
+
     def _subset(self, mask: int) -> list[ArmProfile]:
         return [arm for i, arm in enumerate(self.arms) if mask >> i & 1]
 
@@ -171,10 +174,6 @@ def slo_between(first: Ticket, last: Ticket) -> float:
     """The latency bound (s) to plan with: half-way between those of two tickets."""
     spans = first.deadline_s - first.arrival_s + last.deadline_s - last.arrival_s
     return min(max(0.5 * spans, SLO_RANGE_S[0]), SLO_RANGE_S[1])
-
-
-def _rounded(step: int) -> float:
-    return 2.0 ** (step / STEPS_PER_OCTAVE)
 
 
 def _mask(arms: Sequence[ArmProfile], holds: Callable[[ArmProfile], bool]) -> int:
