@@ -1,4 +1,4 @@
-"""A problem in another unit of time that is no power of two: arithmetic rounds otherwise, what is delivered is the same."""
+"""A problem in another unit of time, no power of two of it: sums round otherwise, what is delivered is the same."""
 
 import pytest
 

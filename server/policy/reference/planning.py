@@ -9,7 +9,8 @@ from server.policy.decision import Arm, ArmProfile, Outlook, Policy, PolicyFacto
 from server.policy.reference.planned import BatchRule, serve_planned
 
 PERIOD_S = 1.0
-"""How long the rate is measured before the next plan. Kind: the papers plan every few seconds to tens of seconds."""
+"""How long the rate is measured before the next plan. Kind: the papers plan every few seconds to tens of seconds. By
+the clock, as they do, whatever the SLO: a plan takes its solver a while."""
 FIRST_S = 0.1
 """The first plan is made anew after this long, and then at every doubling until a whole period has passed."""
 STEP = 1.1
@@ -72,7 +73,7 @@ class Offline(Generic[T]):
             self._arms = {arm.arm: arm for arm in arms}
             self._known.clear()
         rate_rps = STEP ** ceil(log(max(load.rate_rps, 1.0), STEP))
-        key = ExpectedLoad(rate_rps, load.workers, round(load.slo_s, 4))
+        key = ExpectedLoad(rate_rps, load.workers, float(f"{load.slo_s:.4g}"))
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._make(arms, key)

@@ -22,7 +22,8 @@ from server.runtime.dispatch.dispatcher import Dispatcher
 _log = logging.getLogger(__name__)
 
 STEP_S = 0.1
-"""About what one step of measuring anew takes; it is begun only where hardly anybody will come meanwhile."""
+"""About what one step of measuring anew takes (s), whatever the SLO; it is begun only where hardly anybody will come
+meanwhile."""
 REMEASURE_S = 20.0
 """For measuring all arms in memory anew, in idle moments."""
 QUIET_RISK = 0.05

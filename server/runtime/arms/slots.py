@@ -14,7 +14,8 @@ BUSY_SLOS = 0.4
 """Where more requests come than BUSY_RPS, no run is foreseen to take more than so many SLOs: who comes in its midst is
 still answered in time. What is left out is measured when it is quiet."""
 PATIENCE_S = 0.2
-"""A measured run waits so long for an idle moment, then takes the next turn: a start under load must come to an end."""
+"""A measured run waits so long (s) for an idle moment, then takes the next turn: a start under load must come to an
+end, and an operator waits for it, whatever the SLO."""
 
 
 class Slots:

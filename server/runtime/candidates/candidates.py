@@ -41,7 +41,7 @@ from server.runtime.candidates.stages import Stages
 _log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
-"""So often (s) a watched candidate is compared with the frontier."""
+"""So often (s) a watched candidate is compared with the frontier: a publisher waits for it, whatever the SLO."""
 MEASURING_S = 5.0
 """For measuring one candidate (s), where `profile_budget_s` is no less."""
 

@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 MOST_ROWS = 8
 """In one run: small, so that a worker that wants its core waits for little."""
 PATIENCE_S = 1.0
-"""Rows held so long (s) are run though requests may come: a server that is never idle must come to a verdict too."""
+"""Rows held so long (s) are run though requests may come: a server that is never idle must come to a verdict too, and a
+publisher waits for it, whatever the SLO."""
 SHARE = 0.02
 """Of all workers' time, that such runs may take."""
 
