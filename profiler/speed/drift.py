@@ -54,6 +54,7 @@ __all__ = [
     "is_held_back",
     "observe",
     "overdue",
+    "resting",
     "scale",
     "suspecting",
     "upper_factor",
@@ -149,6 +150,16 @@ def widened(state: SpeedScale, factor: float) -> SpeedScale:
         for key, arm in state.arms.items()
     }
     return replace(state, arms=arms, scatter=state.scatter._replace(wide=wide))
+
+
+def resting(state: SpeedScale, level: float) -> SpeedScale:
+    """The state in which nothing has run for so long that only this much is left of a slow machine's level.
+
+    It is a guess, and the next batches count in full.
+    """
+    if not 0.0 < level < state.level:
+        return state
+    return replace(state, level=level, gain=JUMP_GAIN, doubt=NO_DOUBT, claim=None)
 
 
 def without(state: SpeedScale, keys: Iterable[Hashable]) -> SpeedScale:

@@ -52,11 +52,17 @@ class PolicyInForce:
         )
 
     def revive(self, now_s: float) -> None:
-        """A request was refused: where what was learnt keeps everybody out for too long, believe the profiles again."""
-        revived = retune.revived(self._known, self._setup.slo_s, now_s) if self.measures else None
+        """A request was refused: where what was learnt keeps everybody out for too long, believe the profiles again, or
+        less of what was learnt."""
+        if not self.measures:
+            return
+        revived = retune.revived(self._known, self._setup.slo_s, now_s)
         if revived is not None:
-            self._known = revived
-            self._apply(retune.arms_now(revived))
+            self._known, arms = revived, retune.arms_now(revived)
+        else:
+            self._known, arms = retune.refused(self._known, now_s)
+        if arms is not None:
+            self._apply(arms)
 
     def _apply(self, arms: Sequence[ArmProfile]) -> None:
         self.policy = self._factory(arms)

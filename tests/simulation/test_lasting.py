@@ -82,3 +82,13 @@ def test_on_a_rough_machine_the_promise_is_kept_and_no_more_accuracy_given_up(
 
     assert outcomes.attainment(30.0) >= 0.988
     assert outcomes.effective_accuracy() >= 0.762  # lite1-int8 alone
+
+
+def test_who_asks_for_half_of_the_slos_time_is_not_kept_out_for_ever():
+    times = poisson(0.4 * LARGEST_RPS, 30.0, 11)
+    setup = Setup(SLO_S, spell=Spell(5.0, 8.0, 12.0), follow="measured", seed=11)
+    tickets = tickets_at(times.tolist(), 0.4 * SLO_S)
+
+    outcomes = simulate(cpu_arms(), policy("adaptive"), tickets, setup)
+
+    assert outcomes.attainment(20.0, 30.0) >= 0.99

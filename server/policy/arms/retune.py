@@ -125,6 +125,25 @@ def revived(state: Known, slo_s: float, now_s: float) -> Known | None:
     return forgotten(state)
 
 
+def refused(state: Known, now_s: float) -> tuple[Known, tuple[ArmProfile, ...] | None]:
+    """The state after a request was refused, and all arms anew where their costs have faded enough to tell the policy.
+
+    While anything runs, batches tell. Where nothing has run for IDLE_SLOS, what is held against the machine fades as
+    what is held against its arms does: it may keep out all who ask for less time than the SLO allows.
+    """
+    idle_s, begin_s = now_s - last_ran_s(state), IDLE_SLOS * state.slo_s
+    if now_s < state.fades_s or not begin_s < idle_s < inf:
+        return state, None
+    last = max(state.last.values(), key=lambda run: run.ended_s)
+    kept = 0.5 ** ((idle_s - begin_s) / (HALF_SLOS * state.slo_s))
+    state, _ = _faded(state, now_s)
+    state = replace(state, speed=drift.resting(state.speed, kept * last.level))
+    if not any(_is_news(state, arm) for arm in state.profiled):
+        return state, None
+    state = replace(_telling(state, state.speed), rested_s=now_s + REST_SLOS * state.slo_s)
+    return state, tuple(state.effective.values())
+
+
 def last_ran_s(state: Known) -> float:
     """When (s) the last batch or shadow ended; minus infinity where there was none."""
     return max((run.ended_s for run in state.last.values()), default=-inf)
@@ -212,11 +231,8 @@ def _faded(state: Known, now_s: float) -> tuple[Known, bool]:
 
 def _is_news(state: Known, arm: Arm) -> bool:
     """Whether one row on `arm` costs so much less than the policy was told."""
-    profile, estimated = state.profiled[arm], state.estimated[arm]
-    factor, margin, own = drift.factors(state.speed, arm, 1)
-    mean_s = profile.mean_s[1]
-    upper_s = max(mean_s * margin, profile.upper_s[1] * own)
-    return min(mean_s * factor / estimated.mean_s[1], upper_s / estimated.upper_s[1]) < 1.0 - NEWS
+    mean, upper = _over_told(state, state.speed, arm, 1)
+    return min(mean, upper) < 1.0 - NEWS
 
 
 def _with_overdue(
@@ -240,15 +256,21 @@ def _moved(state: Known, speed: drift.SpeedScale, ran: LatencySample) -> float:
 
     From the estimate it was told of, that is: where monotone tables differ from it, telling again would not help.
     """
-    estimated, profile, rows = state.estimated[ran.arm], state.profiled[ran.arm], ran.rows
-    factor, margin, own = drift.factors(speed, ran.arm, rows)
+    mean, upper = _over_told(state, speed, ran.arm, ran.rows)
+    return max(abs(mean - 1.0), abs(upper - 1.0))
+
+
+def _over_told(state: Known, speed: drift.SpeedScale, arm: Arm, rows: int) -> tuple[float, float]:
+    """What such a batch costs over what the policy was told: (mean, upper estimate)."""
+    estimated, profile = state.estimated[arm], state.profiled[arm]
+    factor, margin, own = drift.factors(speed, arm, rows)
     added_s = 0.0
     if state.overhead.weight:
         added_s = serving.at(serving.line(state.overhead), rows)
     mean_s = profile.mean_s[rows]
     upper_s = max(mean_s * margin, profile.upper_s[rows] * own)
-    mean = abs((mean_s * factor + added_s) / estimated.mean_s[rows] - 1.0)
-    return max(mean, abs((upper_s + added_s) / estimated.upper_s[rows] - 1.0))
+    mean = (mean_s * factor + added_s) / estimated.mean_s[rows]
+    return mean, (upper_s + added_s) / estimated.upper_s[rows]
 
 
 def _telling(state: Known, speed: drift.SpeedScale) -> Known:

@@ -56,6 +56,10 @@ class Knowledge:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._revival_said_s = -inf
+        self._ran_s, self._arrived = (
+            -inf,
+            0,
+        )  # when anything last ran, and rows that had been offered by then
         self._before: dict[str, retune.Known] = {}  # what was known, by fingerprint
 
     @property
@@ -160,11 +164,15 @@ class Knowledge:
         self._metrics.shadow_ran()
 
     def revive(self, now_s: float) -> None:
-        """Where what was learnt lets nobody in and nothing has run for a while, begin again from the profiles."""
+        """Where what was learnt lets nobody in and nothing has run for a while, begin again from the profiles.
+
+        Where it lets in only those who allow more time than all that come, believe less of it by and by.
+        """
         slo_s = self.family.slo.latency_s - self._dispatcher.limits.reply_margin_s
         with self._lock:
             revived = retune.revived(self.known, slo_s, now_s)
             if revived is None:
+                self._refused(now_s)
                 return
             self._now(revived)
         is_news = now_s >= self._revival_said_s + SAID_EVERY_S
@@ -173,6 +181,16 @@ class Knowledge:
             "%s: by what was learnt no arm answers in time any more; believing the profiles again"
         )
         _log.log(logging.WARNING if is_news else logging.DEBUG, text, self.family.name)
+
+    def _refused(self, now_s: float) -> None:
+        """Called under the lock. Whoever came since anything ran, and does not wait, was refused."""
+        load, ran_s = self._dispatcher.load(), retune.last_ran_s(self.known)
+        if load.running or load.tickets or ran_s != self._ran_s:
+            self._ran_s, self._arrived = ran_s, load.arrived
+        if load.arrived > self._arrived:
+            self.known, arms = retune.refused(self.known, now_s)
+            if arms is not None:
+                self._apply(arms)
 
     def resized(self) -> None:
         """Arms run with another number of threads: what is stored of that, else what held before, with more margin."""

@@ -109,8 +109,8 @@ def told(events: Sequence[tuple[float, int, int, float, str]], k: float) -> list
         match kind:
             case "refused":
                 revived = retune.revived(state, slo_s, now_s)
-                state = revived or state
-                found.append((revived is not None, retune.arms_now(state)))
+                state, tables = (revived, None) if revived else retune.refused(state, now_s)
+                found.append((revived is not None, tables, retune.arms_now(state)))
             case "idle":
                 probe = next_probe(state, Slack(1.0 / k, 2, 1, 0, slo_s), spent, now_s)
                 spent = after(took_s, 2, now_s, slo_s)

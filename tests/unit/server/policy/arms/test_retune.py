@@ -16,6 +16,7 @@ from server.policy.arms.retune import (
     measured,
     observe,
     predicted_s,
+    refused,
     renewed,
     scale,
     with_arms,
@@ -215,6 +216,25 @@ def test_what_was_learnt_must_not_keep_everybody_out_for_ever():
     assert not is_starved(again, 0.05)
     assert again.effective[SMALL.arm].mean_s == SMALL.mean_s
     assert last_ran_s(state) == 11.0
+
+
+def test_what_is_held_against_the_machine_fades_where_nothing_runs_and_requests_are_refused():
+    state = calm()
+    for i in range(20):
+        state, _ = observe(state, ran(speed=6.0, at_s=10.0 + 0.1 * i))
+    slow_s = state.effective[LARGE.arm].mean_s[1]
+
+    soon, told_soon = refused(state, last_ran_s(state) + 1.0)
+    later, told = refused(state, last_ran_s(state) + 10.0)
+
+    assert slow_s > 5.0 * LARGE.mean_s[1]
+    assert (soon, told_soon) == (state, None)
+    assert told is not None
+    assert later.effective[LARGE.arm].mean_s[1] < 0.5 * slow_s
+    assert refused(later, last_ran_s(state) + 10.0) == (later, None)
+    for i in range(4):  # it is still slow: that is seen at once
+        later, _ = observe(later, ran(speed=6.0, at_s=25.0 + 0.1 * i))
+    assert later.effective[LARGE.arm].mean_s[1] > 0.8 * slow_s
 
 
 def test_a_bound_that_no_profile_meets_is_no_starvation():
