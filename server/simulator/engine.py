@@ -35,7 +35,7 @@ from server.simulator.setup import Setup, Switching
 
 FOREVER_S = float("inf")
 TICK_S = 1e-9
-"""A batch that starts this instant has run for so long."""
+"""A batch that starts this instant has run for so long (s): to have a logarithm; so short, it tells nothing."""
 
 
 class _Job(NamedTuple):

@@ -231,7 +231,7 @@ def _faded(state: Known, now_s: float) -> tuple[Known, bool]:
 
 def _is_news(state: Known, arm: Arm) -> bool:
     """Whether one row on `arm` costs so much less than the policy was told."""
-    mean, upper = _over_told(state, state.speed, arm, 1)
+    mean, upper = _cost_ratios(state, state.speed, arm, 1)
     return min(mean, upper) < 1.0 - NEWS
 
 
@@ -256,11 +256,11 @@ def _moved(state: Known, speed: drift.SpeedScale, ran: LatencySample) -> float:
 
     From the estimate it was told of, that is: where monotone tables differ from it, telling again would not help.
     """
-    mean, upper = _over_told(state, speed, ran.arm, ran.rows)
+    mean, upper = _cost_ratios(state, speed, ran.arm, ran.rows)
     return max(abs(mean - 1.0), abs(upper - 1.0))
 
 
-def _over_told(state: Known, speed: drift.SpeedScale, arm: Arm, rows: int) -> tuple[float, float]:
+def _cost_ratios(state: Known, speed: drift.SpeedScale, arm: Arm, rows: int) -> tuple[float, float]:
     """What such a batch costs over what the policy was told: (mean, upper estimate)."""
     estimated, profile = state.estimated[arm], state.profiled[arm]
     factor, margin, own = drift.factors(speed, arm, rows)
