@@ -142,7 +142,8 @@ def rest_s(state: Cases, case: Case) -> float:
 
 def with_batch(state: Cases, batch: TimedBatch) -> Cases:
     """With one more batch."""
-    return replace(state, recent=(*state.recent[1 - REMEMBERED :], batch))
+    recent = (*state.recent[1 - REMEMBERED :], batch)
+    return Cases(state.cases, recent, state.slo_s, state.delays)
 
 
 def with_case(state: Cases, arm: Arm, case: Case) -> Cases:
