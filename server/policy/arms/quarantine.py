@@ -313,7 +313,7 @@ def _stuck(state: Cases, arm: Arm) -> Cases:
 
 
 def _seen(state: Cases, seen: TimedBatch) -> Cases:
-    return replace(state, recent=(*state.recent[1 - REMEMBERED :], seen))
+    return Cases(state.cases, (*state.recent[1 - REMEMBERED :], seen))
 
 
 def _with(state: Cases, arm: Arm, case: Case) -> Cases:
