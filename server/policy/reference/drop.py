@@ -25,13 +25,13 @@ def with_early_drop(factory: PolicyFactory) -> PolicyFactory:
     """
 
     def build(arms: Sequence[ArmProfile]) -> Policy:
-        inner, late = factory(arms), _late(arms)
+        inner, late = factory(arms), late_by(arms)
 
         def decide(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
             gone = late(tickets, now_s)
             if not gone:
                 return inner(tickets, outlook, now_s)
-            decision = inner(_without(tickets, gone), outlook, now_s)
+            decision = inner(without(tickets, gone), outlook, now_s)
             drops = [Drop(ticket, "late") for ticket in gone]
             return replace(decision, dropped=(*drops, *decision.dropped))
 
@@ -40,7 +40,8 @@ def with_early_drop(factory: PolicyFactory) -> PolicyFactory:
     return build
 
 
-def _late(arms: Sequence[ArmProfile]) -> Callable[[Sequence[Ticket], float], Sequence[Ticket]]:
+def late_by(arms: Sequence[ArmProfile]) -> Callable[[Sequence[Ticket], float], Sequence[Ticket]]:
+    """A look-up of the tickets that none of `arms` can answer in time, in the queue's order."""
     least_of, reach = by_demand(arms, _least_s), max(arm.max_batch for arm in arms)
 
     def is_late(ticket: Ticket, now_s: float) -> bool:
@@ -64,7 +65,7 @@ def _least_s(arms: Sequence[ArmProfile]) -> list[float]:
     return [min(arm.upper_s[b] for arm in arms if b <= arm.max_batch) for b in sizes]
 
 
-def _without(tickets: Sequence[Ticket], gone: Sequence[Ticket]) -> Sequence[Ticket]:
+def without(tickets: Sequence[Ticket], gone: Sequence[Ticket]) -> Sequence[Ticket]:
     """`tickets` without `gone`, which come in the same order and are mostly the first of them."""
     if tickets[len(gone) - 1] is gone[-1]:
         return tickets[len(gone) :]
