@@ -30,8 +30,8 @@ def with_nexus_drop(factory: PolicyFactory) -> PolicyFactory:
 
     Ours: the bound is the head's own; time is the least of the arms' upper estimates; where fewer wait than the
     window, the batch is the largest that any start of the queue leaves time for, and of equals the earliest start, so
-    that nothing is dropped for a batch no larger. What no arm can answer in time is `late` as with plain early drop, the
-    others are `shed`. Where demands differ, only the late ones are dropped: the paper has a queue for each.
+    that nothing is dropped for a batch no larger. What no arm can answer in time is `late` as with plain early drop,
+    the others are `shed`. Where demands differ, only the late ones are dropped: the paper has a queue for each.
     """
 
     def build(arms: Sequence[ArmProfile]) -> Policy:

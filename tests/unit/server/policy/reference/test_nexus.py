@@ -46,7 +46,7 @@ def test_a_head_is_kept_where_the_batch_behind_it_would_be_no_larger():
     step = decided(waiting(0.0135, 0.030, 0.030))
 
     assert step.dropped == ()
-    assert [ticket.id for ticket in step.tickets][0] == 0
+    assert step.tickets[0].id == 0
 
 
 def test_no_head_gives_way_for_more_than_the_planned_batch():
