@@ -195,9 +195,9 @@ def _reading() -> list[str]:
         "scatter: 15 % with 2 % of 2.5x; outliers: 10 % with 1 % of 3x; slow arm: the cheapest takes 3 times as long.",
         "- Ours learns its arms' speeds from finished batches, as in the server; references are told the true ones.",
         "- The bound knows all arrivals, and neither noise nor slow arms (`server/simulator/bound.py`).",
-        "- A reference is first run on a sample of one seed's load. In full run the best by awg, the best of those that "
-        "may keep the promise, the most accurate fixed variants that may, and the safest; the gap of others is the "
-        "sample's (`benchmarks/policies/policies_table.py`).",
+        "- A reference is first run on a sample of one seed's load. In full run the best by awg, the best of those "
+        "that may keep the promise, the most accurate fixed variants that may, and the safest; the gap of others is "
+        "the sample's (`benchmarks/policies/policies_table.py`).",
         "- Traces are squeezed to two minutes; a run serves a stretch of them, another with the next seed. Recorded: "
         "azure_conv and mooncake_conversation, real times where the rate is below the recording's, else drawn on its "
         "clock; of twitter the counts are real, the times within a second drawn. mooncake_spread: the same arrivals, "
