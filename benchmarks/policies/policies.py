@@ -81,6 +81,8 @@ def main() -> int:
     began = time.monotonic()
     rows, screenings = _rows(scope, given)
     result = _result(scope, rows, screenings)
+    result["slow_down"] = {"rows": []} if given.cells_only else _slow_down(scope, rows)
+    result["oracle"] = [] if given.cells_only else _oracle(scope)
     result["spent_s"] = time.monotonic() - began
     _write(result, given.output_dir)
     return 0
@@ -167,8 +169,6 @@ def _result(scope: Scope, rows: Sequence[Row], screenings: Sequence[Screened]) -
             {"cell": str(c), "ahead_by": dict(s.left)}
             for c, s in zip(scope.grid, screenings, strict=True)
         ],
-        "slow_down": _slow_down(scope, rows),
-        "oracle": _oracle(scope),
         "decision_time": decision_time.measure([OURS], next(iter(machines.values()))),
     }
 
@@ -218,6 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         default=traces.ROOT / "build" / "policies",
         help="where results are kept",
     )
+    add("--cells-only", action="store_true", help="neither slow-downs nor ours beside the oracle")
     add("--keep-references", action="store_true", help="use references kept from older policy code")
     add("--export-cpu-profile", action="store_true", help="write profiles/cpu.csv and stop")
     add("--output-dir", type=Path, default=rig.RESULTS)

@@ -7,7 +7,6 @@ each arm does so for the middle third of two minutes; figures are of that third,
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from math import sqrt
 from statistics import mean, stdev
 from typing import Any, TypedDict
@@ -141,7 +140,8 @@ _AFTER = [f"{RECOVERY_S:g} s after it: awg", "oracle's awg", "ours less oracle"]
 def markdown(rows: Sequence[Beside]) -> list[str]:
     """The tables' lines: means over seeds, differences +- their standard error."""
     lines: list[str] = []
-    for table, of_table in groupby(rows, key=lambda r: r["table"]):
+    for table in dict.fromkeys(row["table"] for row in rows):
+        of_table = [row for row in rows if row["table"] == table]
         after = table == "spells"
         lines += [f"## {_TITLES[table]}\n"]
         body = [_line(list(group), after) for group in _by_cell(of_table)]

@@ -99,7 +99,7 @@ def _map(
     axis.set_xticks(range(len(across)), [f"{u:g}x" for u in across])
     axis.set_yticks(range(len(down)), down, fontsize=8)
     for x, y, value, text in texts:
-        dark = image.norm(value) < 0.4 and colours == "viridis"
+        dark = image.norm(value) < (0.4 if colours == "viridis" else 0.1)
         axis.text(
             x, y, text, ha="center", va="center", fontsize=7, color="white" if dark else "black"
         )

@@ -15,7 +15,7 @@ from benchmarks.policies.policies_run import OURS, Figures, Ran
 
 NOISE_POINTS = 0.3
 """A reference counts as ahead beyond this many points (x 100) of awg."""
-CONTENDS_POINTS, MOST_CONTENDERS, MOST_FIXED = 3.0, 4, 2
+CONTENDS_POINTS, MOST_CONTENDERS, MOST_FIXED = 3.0, 4, 3
 """References further behind the best one in the screening run, or beyond so many, are not run at full length."""
 MAY_KEEP = 0.01
 """A short run's attainment may be so far below the promise and the whole run's yet keep it."""
@@ -82,7 +82,8 @@ def screened(run: Ran) -> Screened:
     """Who may decide a cell goes on: the best by awg, overall and of those that may keep the promise; the safest.
 
     Of each the MOST_CONTENDERS best within CONTENDS_POINTS of the best; besides them the MOST_FIXED most accurate
-    fixed variants that may keep it. Of equals the last named: they did the very same, most often a policy that needed
+    fixed variants that may keep it, each as the policy that served most in time; and of those that served most of all
+    the least accurate, which has most to spare: a short run shows few misses. Of equals the last named: they did the very same, most often a policy that needed
     no early drop, which is named before itself with it.
     """
     awg = {name: 100.0 * figures["awg"] for name, figures in run["policies"].items()}
@@ -91,9 +92,9 @@ def screened(run: Ran) -> Screened:
     found = {name: run["policies"][name] for name in distinct.values()}
     loose = promise.PERCENTILE - promise.SHORT - MAY_KEEP
     may_keep = {n: f for n, f in found.items() if f["attainment"] >= loose}
-    fixed = {n: f for n, f in may_keep.items() if promise.is_fixed(n)}
+    fixed = _by_variant({n: f for n, f in may_keep.items() if promise.is_fixed(n)})
     chosen = [*_closest(found), *_closest(may_keep), *_most(fixed, "accuracy", MOST_FIXED)]
-    chosen += [max(found, key=lambda n: (found[n]["attainment"], found[n]["awg"]))]
+    chosen += [max(found, key=lambda n: (found[n]["attainment"], -found[n]["accuracy"]))]
     contenders = tuple(dict.fromkeys(chosen))
     return Screened(contenders, {n: ours - a for n, a in awg.items() if n not in contenders})
 
@@ -209,6 +210,14 @@ def _closest(figures: Mapping[str, Figures]) -> list[str]:
     best = _most(figures, "awg", MOST_CONTENDERS)
     least = figures[best[0]]["awg"] - CONTENDS_POINTS / 100.0 if best else 0.0
     return [name for name in best if figures[name]["awg"] >= least]
+
+
+def _by_variant(fixed: Mapping[str, Figures]) -> dict[str, Figures]:
+    """Of each variant the one policy that served most in time."""
+    chosen: dict[str, str] = {}
+    for name in sorted(fixed, key=lambda n: fixed[n]["attainment"]):
+        chosen[name.partition(":")[2].partition("+")[0]] = name
+    return {name: fixed[name] for name in chosen.values()}
 
 
 def _most(figures: Mapping[str, Figures], key: Literal["awg", "accuracy"], count: int) -> list[str]:

@@ -35,6 +35,15 @@ def test_a_cell_is_marked_that_is_more_than_half_a_point_below_the_oracle():
     assert "| a cell |  | 95.00 | 70.00 | 71.00 | **-1.00 +- 0.00** | v (2 of 3) |" in text
 
 
+def test_a_table_holds_its_cells_once_however_seeds_are_mixed():
+    rows = [a_row(0.7, 0.7, []), a_row(0.8, 0.8, [], "spells")] * 2
+
+    text = "\n".join(policies_oracle.markdown(rows))
+
+    assert text.count("## ") == 2
+    assert text.count("| a cell |") == 2
+
+
 def test_a_spell_tells_what_comes_after_it_too():
     text = "\n".join(policies_oracle.markdown([a_row(0.80, 0.80, [], "spells")]))
 

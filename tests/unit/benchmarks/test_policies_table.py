@@ -136,6 +136,27 @@ def test_the_most_accurate_fixed_variants_that_may_keep_it_run_in_full():
     assert {"static:small", "static:large"} <= set(screened(run).contenders)
 
 
+def test_a_fixed_variant_runs_in_full_as_the_policy_that_served_most_in_time():
+    awg = {f"r{i}": 0.79 - i * 1e-4 for i in range(MOST_CONTENDERS)}
+    run = a_run(
+        {"adaptive": 0.8, **awg, "fixed:v": 0.60, "fixed:v+nexus": 0.61, "static:v": 0.605},
+        in_time={"fixed:v": 0.985, "static:v": 0.99, "fixed:v+nexus": 0.988},
+    )
+
+    found = screened(run).contenders
+
+    assert "static:v" in found
+    assert not {"fixed:v", "fixed:v+nexus"} & set(found)
+
+
+def test_of_those_that_missed_nothing_the_one_with_most_to_spare_runs_in_full():
+    awg = {f"r{i}": 0.79 - i * 1e-4 for i in range(MOST_CONTENDERS)}
+    run = a_run({"adaptive": 0.8, **awg, "clipper:cheap": 0.5})
+    run["policies"]["clipper:cheap"]["accuracy"] = 0.5
+
+    assert "clipper:cheap" in screened(run).contenders
+
+
 def test_cells_of_a_condition_are_told_by_themselves():
     quiet = row(a_cell(), [a_run({"adaptive": 0.7, "a": 0.69})], ["a"])
     stalls = row(
