@@ -83,8 +83,8 @@ def screened(run: Ran) -> Screened:
 
     Of each the MOST_CONTENDERS best within CONTENDS_POINTS of the best; besides them the MOST_FIXED most accurate
     fixed variants that may keep it, each as the policy that served most in time; and of those that served most of all
-    the least accurate, which has most to spare: a short run shows few misses. Of equals the last named: they did the very same, most often a policy that needed
-    no early drop, which is named before itself with it.
+    the least accurate, which has most to spare: a short run shows few misses. Of equals the last named: they did the
+    very same, most often a policy that needed no early drop, which is named before itself with it.
     """
     awg = {name: 100.0 * figures["awg"] for name, figures in run["policies"].items()}
     ours = awg.pop(OURS)

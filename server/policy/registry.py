@@ -9,13 +9,12 @@ from server.policy.dispatch.static import largest, most_accurate, pinned, static
 from server.policy.dispatch.tuning import DEFAULT, NAMED
 from server.policy.imported import NoSuchModule, imported, is_path
 from server.policy.reference.aimd import clipper
-from server.policy.reference.drop import with_early_drop
+from server.policy.reference.drop import with_early_drop, with_nexus_drop
 from server.policy.reference.fixed import fixed
 from server.policy.reference.infaas import infaas
 from server.policy.reference.maxacc import maxacc
 from server.policy.reference.maxbatch import maxbatch
 from server.policy.reference.model_switching import model_switching
-from server.policy.reference.nexus import with_nexus_drop
 from server.policy.reference.proteus import proteus
 from server.policy.reference.ramsis import ramsis
 from server.policy.reference.slackfit import slackfit

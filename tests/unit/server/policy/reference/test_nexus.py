@@ -4,8 +4,8 @@ import pytest
 
 from server.policy.decision import Idle, Run, Ticket
 from server.policy.queueing.tickets import Queue
+from server.policy.reference.drop import with_nexus_drop
 from server.policy.reference.fixed import fixed
-from server.policy.reference.nexus import with_nexus_drop
 from server.policy.registry import names, policy
 from server.simulator import arrivals
 from server.simulator.engine import simulate, tickets_at
