@@ -111,9 +111,9 @@ def _scope(given: argparse.Namespace, sources: Sources) -> Scope:
 
 def _rough(given: argparse.Namespace, sources: Sources) -> list[Cell]:
     """The cells of machines that stray; of --trace those that it names."""
-    known = cells.there(cells.ROUGH_TRACES, sources)
-    wanted = [t for t in known if not given.traces or t in given.traces]
-    found = cells.rough([p for p in given.profiles if p in sources.profiles()], wanted)
+    profiles = [p for p in given.profiles if p in sources.profiles()]
+    known = cells.rough(profiles, cells.there(cells.ROUGH_TRACES, sources))
+    found = [cell for cell in known if not given.traces or cell.trace in given.traces]
     return found[:: len(cells.ROUGH_LOADS)] if given.quick else found
 
 
