@@ -92,7 +92,8 @@ def screened(run: Ran) -> Screened:
     found = {name: run["policies"][name] for name in distinct.values()}
     loose = promise.PERCENTILE - promise.SHORT - MAY_KEEP
     may_keep = {n: f for n, f in found.items() if f["attainment"] >= loose}
-    fixed = _by_variant({n: f for n, f in may_keep.items() if promise.is_fixed(n)})
+    pinned = {n: f for n, f in run["policies"].items() if promise.is_fixed(n)}
+    fixed = _by_variant({n: f for n, f in pinned.items() if f["attainment"] >= loose})
     chosen = [*_closest(found), *_closest(may_keep), *_most(fixed, "accuracy", MOST_FIXED)]
     chosen += [max(found, key=lambda n: (found[n]["attainment"], -found[n]["accuracy"]))]
     contenders = tuple(dict.fromkeys(chosen))

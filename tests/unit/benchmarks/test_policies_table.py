@@ -149,6 +149,12 @@ def test_a_fixed_variant_runs_in_full_as_the_policy_that_served_most_in_time():
     assert not {"fixed:v", "fixed:v+nexus"} & set(found)
 
 
+def test_a_fixed_variant_runs_in_full_though_another_policy_did_the_very_same():
+    run = a_run({"adaptive": 0.8, "static:v": 0.7, "clipper:v": 0.7})
+
+    assert set(screened(run).contenders) == {"static:v", "clipper:v"}
+
+
 def test_of_those_that_missed_nothing_the_one_with_most_to_spare_runs_in_full():
     awg = {f"r{i}": 0.79 - i * 1e-4 for i in range(MOST_CONTENDERS)}
     run = a_run({"adaptive": 0.8, **awg, "clipper:cheap": 0.5})
