@@ -42,7 +42,7 @@ def draw(told: Sequence[Told], path: Path) -> None:
     )
     for (left, right), profile in zip(axes, profiles, strict=True):
         mine = _of(told, profile)
-        gaps = _map(left, mine, [_gap(one) for one in mine], ("RdYlGn", -GAP_LIMIT, GAP_LIMIT))
+        gaps = _map(left, mine, [shown(one) for one in mine], ("RdYlGn", -GAP_LIMIT, GAP_LIMIT))
         left.set_title(f"{profile}: awg ahead of the best rival that keeps the promise (points)")
         left.set_xlabel(
             "load.  broken: a promise that others keep; *: nobody keeps it, all compared"
@@ -61,7 +61,7 @@ def _of(told: Sequence[Told], profile: str) -> list[Told]:
     return [one for one in told if one["cell"]["profile"] == profile]
 
 
-def _gap(told: Told) -> tuple[float, str]:
+def shown(told: Told) -> tuple[float, str]:
     """A cell's colour (as a gap) and its text: a broken promise is the worst, one kept alone the best."""
     verdict, gap = told["verdict"], told["gap"]
     text = MARKS.get(verdict, "{}").format("" if gap is None else f"{gap:+.2f}")
