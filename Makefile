@@ -56,7 +56,7 @@ loadtest: venv  ## Drive a running server with real images for ten seconds
 bench: models  ## Adaptive against every static choice (about an hour)
 	$(BIN)/python benchmarks/serving/adaptive_vs_static.py
 
-policies: venv  ## Every policy in the simulator: traces, loads, workers, two profiles (about half an hour)
+policies: venv  ## Every policy in the simulator: traces, loads, workers, rough machines (about two hours on two cores)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/policies/policies.py
 
 policieslive: models  ## The same policies live on this machine, beside the simulator's prediction (about half an hour)

@@ -1,8 +1,8 @@
-"""The grid of the policy benchmark: profiles with their SLO, traces, utilisations and workers. No policy runs here."""
+"""The cells of the policy benchmark: profile and SLO, trace, load, workers, condition. No policy runs here."""
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
@@ -14,7 +14,9 @@ from models.artifacts import default_repository, load_family
 from profiler import store
 from server.policy.decision import ArmProfile
 from server.simulator.arrivals import Times
+from server.simulator.noise import Noise, Spell, Stall
 from server.simulator.profile_file import read_arms
+from server.simulator.setup import Setup
 
 CPU_PROFILE = Path(__file__).parents[1] / "profiles" / "cpu.csv"
 """What `gearshift profile` measured for the default family on one core; `--export-cpu-profile` writes it."""
@@ -25,7 +27,31 @@ CPU_SLO_FACTOR = 4.0
 UTILISATIONS = (0.5, 0.75, 1.0, 1.5, 2.0)
 """Of what all workers carry with the most accurate variant in its best batch inside the SLO."""
 WORKERS = (1, 4)
-GRID_TRACES = ("azure_conv", "twitter", "mooncake_conversation", "gamma", "surges")
+GRID_TRACES = (
+    *("azure_conv", "twitter", "twitter_held", "mooncake_conversation", "mooncake_spread"),
+    *("cameras", "gamma", "surges", "bursts"),
+)
+ROUGH_TRACES, ROUGH_LOADS = (
+    ("poisson", "azure_conv"),
+    ((0.5, 1), (1.0, 1), (1.5, 1), (2.0, 1), (1.5, 4)),
+)
+"""(utilisation, workers) on machines that stall or scatter."""
+SLOW_ARM_LOADS = (0.8, 1.2)
+
+SQUEEZED_S = 120.0
+"""Traces are squeezed to two minutes. A shorter run serves one stretch of them, the next one with the next seed."""
+
+QUIET, STALLS, SLOW_ARM = "quiet", "stalls", "slow arm"
+CONDITIONS: Mapping[str, Noise] = {
+    QUIET: Noise(),
+    STALLS: Noise(stalls=(Stall(0.01, 5.0), Stall(0.005, 4.0))),
+    "scatter": Noise(cv=0.15, outlier_share=0.02, outlier_factor=2.5),
+    "outliers": Noise(cv=0.1, outlier_share=0.01, outlier_factor=3.0),
+    SLOW_ARM: Noise(),
+}
+"""How batches stray from the profile. With a slow arm what runs on the cheapest one takes SLOWER times as long."""
+ROUGH = (STALLS, "scatter", "outliers")
+SLOWER = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +78,21 @@ class Cell:
     trace: str
     utilisation: float
     workers: int
+    condition: str = QUIET
 
     def __str__(self) -> str:
         """As the tables name it."""
-        return f"{self.profile} {self.trace} {self.utilisation:g}x W{self.workers}"
+        name = f"{self.profile} {self.trace} {self.utilisation:g}x W{self.workers}"
+        return name if self.condition == QUIET else f"{name} {self.condition}"
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the trace is a real one."""
-        return self.trace in traces.RECORDED
+        """Whether the trace is a real one, on a machine that keeps to its profile."""
+        return self.trace in traces.RECORDED and self.condition == QUIET
+
+    def run_s(self, of_one_s: float) -> float:
+        """How long (s) to run it, where cells of one worker run for `of_one_s`: more workers see more a second."""
+        return of_one_s / self.workers**0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +114,12 @@ def default_sources() -> Sources:
     return Sources(folder, folder.parent / "profiles" / "effnet_gpu.csv")
 
 
+def there(names: Sequence[str], sources: Sources) -> list[str]:
+    """Of these traces, those that can be made."""
+    made = traces.available(sources.traces)
+    return [name for name in names if name in made]
+
+
 @cache
 def machine(name: str, sources: Sources) -> Machine:
     """`gpu` or `cpu`. Raises ValueError where its table cannot be read."""
@@ -91,10 +129,26 @@ def machine(name: str, sources: Sources) -> Machine:
     return Machine(name, arms, CPU_SLO_FACTOR * max(arm.mean_s[1] for arm in arms))
 
 
+def cheapest(arms: Sequence[ArmProfile]) -> str:
+    """The variant whose batch of one is the quickest."""
+    return min(arms, key=lambda arm: arm.mean_s[1]).arm.variant
+
+
+def setup(cell: Cell, seed: int, sources: Sources) -> Setup:
+    """What it is simulated on, under its condition."""
+    on = machine(cell.profile, sources)
+    slow = cell.condition == SLOW_ARM
+    spell = Spell(0.0, float("inf"), SLOWER, cheapest(on.arms)) if slow else Spell()
+    return Setup(on.slo_s, cell.workers, noise=CONDITIONS[cell.condition], spell=spell, seed=seed)
+
+
 def offered(cell: Cell, seed: int, duration_s: float, sources: Sources) -> Times:
-    """The cell's arrival times (s)."""
+    """The cell's arrival times (s): of a trace squeezed to SQUEEZED_S the stretch that is the seed's turn."""
     rate_rps = cell.utilisation * cell.workers * machine(cell.profile, sources).largest_rps
-    return traces.make(cell.trace, rate_rps, duration_s, seed, sources.traces)
+    whole_s = max(SQUEEZED_S, duration_s)
+    from_s = seed % int(whole_s / duration_s) * duration_s
+    times = traces.make(cell.trace, rate_rps, whole_s, seed, sources.traces)
+    return times[(times >= from_s) & (times < from_s + duration_s)] - from_s
 
 
 def grid(
@@ -105,6 +159,14 @@ def grid(
 ) -> list[Cell]:
     """Every combination, the table's order."""
     return [Cell(*chosen) for chosen in product(profiles, trace_names, utilisations, workers)]
+
+
+def rough(profiles: Sequence[str], trace_names: Sequence[str] = ROUGH_TRACES) -> list[Cell]:
+    """Machines that stall or scatter, then those whose cheapest arm is slow."""
+    stray = product(ROUGH, profiles, trace_names, ROUGH_LOADS)
+    found = [Cell(p, trace, *load, condition) for condition, p, trace, load in stray]
+    slow = product(profiles, SLOW_ARM_LOADS)
+    return found + [Cell(p, "poisson", load, 1, SLOW_ARM) for p, load in slow]
 
 
 def export_cpu_profile(path: Path = CPU_PROFILE) -> Path:

@@ -1,10 +1,12 @@
-"""Every policy in the simulator over traces, loads, workers and two profiles: the whole table, and slow-downs.
+"""Every policy in the simulator over traces, loads, workers, conditions and two profiles; judged by the promise first.
 
     python benchmarks/policies/policies.py                 # all cells; goes on where an earlier run was broken off
     python benchmarks/policies/policies.py --quick         # a few cells of 20 s, to try it out
     python benchmarks/policies/policies.py --keep-references  # after a change of ours alone
+    python benchmarks/policies/policies.py --seeds 11 12 13 --trace bursts  # part of it
 
-Writes benchmarks/results/policies.{json,md,png}. Which traces and seeds may be used to tune: traces.py.
+Writes benchmarks/results/policies.{json,md,png}. Which traces and seeds may be used to tune: traces.py. Who is compared
+with whom: promise.py.
 """
 
 import argparse
@@ -13,15 +15,22 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import rig
-from benchmarks.policies import cells, decision_time, policies_slow, policies_table, traces
+from benchmarks.policies import (
+    cells,
+    decision_time,
+    policies_oracle,
+    policies_slow,
+    policies_table,
+    traces,
+)
 from benchmarks.policies.cells import Cell, Sources
 from benchmarks.policies.policies_plot import draw
 from benchmarks.policies.policies_report import markdown
@@ -29,17 +38,31 @@ from benchmarks.policies.policies_run import OURS, Job, on_all_cores, ran, shelf
 from benchmarks.policies.policies_table import Row, Screened
 from server.policy import registry
 
-QUICK_TRACES, QUICK_UTILISATIONS, QUICK_WORKERS = ("azure_conv", "gamma"), (0.75, 1.5), (1,)
-QUICK_S, WHOLE_S = 20.0, 120.0
+T = TypeVar("T", bound="Weighed")
+R = TypeVar("R")
+
+QUICK_TRACES, QUICK_UTILISATIONS, QUICK_WORKERS = ("azure_conv", "bursts"), (0.75, 1.5), (1,)
+QUICK_S, QUICK_SEEDS, WHOLE_S = 20.0, 2, 60.0
+"""A cell of one worker runs so long, of more less (`Cell.run_s`)."""
+
+
+class Weighed(Protocol):
+    """A job that knows what it costs, roughly."""
+
+    @property
+    def weight(self) -> float:
+        """In a unit of its own."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is run."""
+    """What is run. `quicker` divides the durations of what runs longer than a cell."""
 
     grid: tuple[Cell, ...]
     seeds: tuple[int, ...]
     duration_s: float
+    quicker: float
     processes: int
     sources: Sources
 
@@ -58,43 +81,57 @@ def main() -> int:
     began = time.monotonic()
     rows, screenings = _rows(scope, given)
     result = _result(scope, rows, screenings)
+    result["slow_down"] = {"rows": []} if given.cells_only else _slow_down(scope, rows)
+    result["oracle"] = [] if given.cells_only else _oracle(scope)
     result["spent_s"] = time.monotonic() - began
-    _write(result, rows, given.output_dir)
+    _write(result, given.output_dir)
     return 0
 
 
 def _scope(given: argparse.Namespace, sources: Sources) -> Scope:
-    there, profiles = traces.available(sources.traces), sources.profiles()
+    profiles = sources.profiles()
     wanted = given.traces or (QUICK_TRACES if given.quick else cells.GRID_TRACES)
+    there = cells.there(wanted, sources)
     for missing in [t for t in wanted if t not in there]:
         print(f"skipped: {missing}, no recording in {sources.traces}", file=sys.stderr)
     for missing in [p for p in given.profiles if p not in profiles]:
         print(f"skipped: profile {missing}, no table of it", file=sys.stderr)
     grid = cells.grid(
         [p for p in given.profiles if p in profiles],
-        [t for t in wanted if t in there],
+        there,
         QUICK_UTILISATIONS if given.quick else cells.UTILISATIONS,
         QUICK_WORKERS if given.quick else cells.WORKERS,
     )
-    seeds = traces.REPORTING_SEEDS[:1] if given.quick else traces.REPORTING_SEEDS
-    duration_s = QUICK_S if given.quick else WHOLE_S
-    return Scope(tuple(grid), seeds, duration_s, given.processes, sources)
+    grid += _rough(given, sources)
+    seeds = given.seeds[:QUICK_SEEDS] if given.quick else given.seeds
+    duration_s = QUICK_S if given.quick else given.duration_s
+    quicker = max(1.0, WHOLE_S / duration_s)
+    return Scope(tuple(grid), tuple(seeds), duration_s, quicker, given.processes, sources)
+
+
+def _rough(given: argparse.Namespace, sources: Sources) -> list[Cell]:
+    """The cells of machines that stray; of --trace those that it names."""
+    profiles = [p for p in given.profiles if p in sources.profiles()]
+    known = cells.rough(profiles, cells.there(cells.ROUGH_TRACES, sources))
+    found = [cell for cell in known if not given.traces or cell.trace in given.traces]
+    return found[:: len(cells.ROUGH_LOADS)] if given.quick else found
 
 
 def _rows(scope: Scope, given: argparse.Namespace) -> tuple[list[Row], list[Screened]]:
     """Screen every reference in every cell, then run the contenders in full under every seed."""
     kept = shelf(given.cache, scope.sources, given.keep_references)
+    whole_s = cells.SQUEEZED_S / scope.quicker
     screens = [
-        Job(c, scope.seeds[0], scope.duration_s, _names(c, scope), scope.sources, kept, True)
+        Job(c, scope.seeds[0], whole_s, _names(c, scope), scope.sources, kept, excerpt=True)
         for c in scope.grid
     ]
-    screenings = [policies_table.screened(run) for run in _all(screens, "screening", scope)]
+    screenings = [policies_table.screened(run) for run in _all(screens, "screening", scope, ran)]
     whole = [
-        replace(job, seed=seed, excerpt=False, policies=(OURS, *screening.contenders))
-        for job, screening in zip(screens, screenings, strict=True)
+        Job(c, seed, c.run_s(scope.duration_s), (OURS, *s.contenders), scope.sources, kept)
+        for c, s in zip(scope.grid, screenings, strict=True)
         for seed in scope.seeds
     ]
-    runs, count = _all(whole, "in full", scope), len(scope.seeds)
+    runs, count = _all(whole, "in full", scope, ran), len(scope.seeds)
     rows = [
         policies_table.row(cell, runs[i * count : (i + 1) * count], screenings[i].contenders)
         for i, cell in enumerate(scope.grid)
@@ -102,10 +139,10 @@ def _rows(scope: Scope, given: argparse.Namespace) -> tuple[list[Row], list[Scre
     return rows, screenings
 
 
-def _all(jobs: Sequence[Job], label: str, scope: Scope) -> list[Any]:
+def _all(jobs: Sequence[T], label: str, scope: Scope, work: Callable[[T], R]) -> list[R]:
     """Longest first, results in the jobs' own order."""
     order = sorted(range(len(jobs)), key=lambda i: -jobs[i].weight)
-    done = on_all_cores(ran, [jobs[i] for i in order], label, scope.processes)
+    done = on_all_cores(work, [jobs[i] for i in order], label, scope.processes)
     return [result for _, result in sorted(zip(order, done, strict=True), key=lambda p: p[0])]
 
 
@@ -115,10 +152,6 @@ def _names(cell: Cell, scope: Scope) -> tuple[str, ...]:
 
 
 def _result(scope: Scope, rows: Sequence[Row], screenings: Sequence[Screened]) -> dict[str, Any]:
-    best = {row.cell: sorted(row.gaps, key=lambda name: row.gaps[name]) for row in rows}
-    slow = policies_slow.jobs(best, scope.seeds, scope.duration_s, scope.sources)
-    windows = on_all_cores(policies_slow.windowed, slow, "slow-downs", scope.processes)
-    from_s, until_s = policies_slow.window(scope.duration_s)
     machines = {c.profile: cells.machine(c.profile, scope.sources) for c in scope.grid}
     return {
         "command": shlex.join(["python", *sys.argv]),
@@ -131,22 +164,38 @@ def _result(scope: Scope, rows: Sequence[Row], screenings: Sequence[Screened]) -
             for name, m in machines.items()
         },
         "summary": policies_table.summary(rows, screenings),
-        "cells": [{**asdict(row), "best": row.best, "gap": row.gap} for row in rows],
+        "cells": [policies_table.told(row) for row in rows],
         "screened_out": [
             {"cell": str(c), "ahead_by": dict(s.left)}
             for c, s in zip(scope.grid, screenings, strict=True)
         ],
-        "slow_down": {"from_s": from_s, "until_s": until_s, "rows": windows},
         "decision_time": decision_time.measure([OURS], next(iter(machines.values()))),
     }
 
 
-def _write(result: dict[str, Any], rows: Sequence[Row], folder: Path) -> None:
+def _slow_down(scope: Scope, rows: Sequence[Row]) -> dict[str, Any]:
+    best = {row.cell: sorted(row.gaps, key=lambda name: row.gaps[name]) for row in rows}
+    duration_s = cells.SQUEEZED_S / scope.quicker
+    slow = policies_slow.jobs(best, scope.seeds, duration_s, scope.sources)
+    windows = on_all_cores(policies_slow.windowed, slow, "slow-downs", scope.processes)
+    from_s, until_s = policies_slow.window(duration_s)
+    return {"from_s": from_s, "until_s": until_s, "rows": windows}
+
+
+def _oracle(scope: Scope) -> list[policies_oracle.Beside]:
+    """On the GPU's profile where there is one: its arms lie furthest apart."""
+    profiles = sorted({cell.profile for cell in scope.grid}, reverse=True)[:1]
+    jobs = policies_oracle.jobs(profiles, scope.seeds, scope.sources, scope.quicker)
+    return _all(jobs, "beside the oracle", scope, policies_oracle.beside)
+
+
+def _write(result: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    text = markdown(result, rows)
+    result = json.loads(json.dumps(result))
+    text = markdown(result)
     (folder / "policies.json").write_text(json.dumps(result, indent=1) + "\n")
     (folder / "policies.md").write_text(text)
-    draw(rows, folder / "policies.png")
+    draw(result["cells"], folder / "policies.png")
     print(text)
 
 
@@ -155,7 +204,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add, sources = parser.add_argument, cells.default_sources()
-    add("--quick", action="store_true", help="a few cells of 20 s, one seed")
+    add("--quick", action="store_true", help="a few cells of 20 s, two seeds")
+    add("--seeds", type=int, nargs="+", default=list(traces.REPORTING_SEEDS))
+    add("--duration-s", type=float, default=WHOLE_S, help="of a cell of one worker (%(default)s)")
     add("--profiles", nargs="+", choices=("gpu", "cpu"), default=["gpu", "cpu"])
     add("--trace", dest="traces", nargs="+", choices=traces.TRACES, help="only these")
     add("--traces-folder", type=Path, default=sources.traces, help="recordings ($GEARSHIFT_TRACES)")
@@ -167,6 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         default=traces.ROOT / "build" / "policies",
         help="where results are kept",
     )
+    add("--cells-only", action="store_true", help="neither slow-downs nor ours beside the oracle")
     add("--keep-references", action="store_true", help="use references kept from older policy code")
     add("--export-cpu-profile", action="store_true", help="write profiles/cpu.csv and stop")
     add("--output-dir", type=Path, default=rig.RESULTS)

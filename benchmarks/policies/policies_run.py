@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 OURS = "adaptive"
 EXCERPT_S, EXCERPT_EVERY_S = 4.0, 24.0
-"""A screening run serves so many seconds out of so many, joined: a sixth of the load, from all over the trace."""
+"""A screening run serves so many seconds (of one worker) out of so many, joined: a sample from all over the trace."""
 
 
 class Figures(TypedDict):
@@ -119,11 +119,11 @@ def _run(job: Job, names: Sequence[str], known: Ran) -> Ran:
     machine = cells.machine(job.cell.profile, job.sources)
     times = cells.offered(job.cell, job.seed, job.duration_s, job.sources)
     if job.excerpt:
-        times = traces.excerpt(times, EXCERPT_S, EXCERPT_EVERY_S)
+        times = traces.excerpt(times, job.cell.run_s(EXCERPT_S), EXCERPT_EVERY_S)
     bound = known["bound"]
     if bound is None and not job.excerpt:
         bound = bound_awg(machine.arms, times, machine.slo_s, job.cell.workers)
-    setup = Setup(machine.slo_s, workers=job.cell.workers, seed=job.seed)
+    setup = cells.setup(job.cell, job.seed, job.sources)
     found = _served(machine, times, setup, names)
     code = {**known["code"], **dict.fromkeys(found, job.shelf.code)}
     policies = {**known["policies"], **found}
@@ -137,7 +137,7 @@ def _served(
     tickets = tickets_at(times.tolist(), machine.slo_s)
     found: dict[str, Figures] = {}
     for name in names:
-        terms = replace(setup, follow="measured" if name == OURS else "profile")
+        terms = replace(setup, follow="measured" if name == OURS else "told")
         outcomes = simulate(machine.arms, policy(name), tickets, terms)
         found[name] = {
             "awg": outcomes.awg(),

@@ -1,9 +1,13 @@
-"""The arrivals the benchmarks use: three recordings and two streams of our own, at any mean rate, by name and seed.
+"""The arrivals the benchmarks use: recordings and streams of our own, at any mean rate, by name and seed.
 
 Recorded: `azure_conv` and `mooncake_conversation` (arrival times of requests to a language model), squeezed to the
 duration and brought to the rate by `server.simulator.arrivals.rescaled`: below the recording's own rate the times are
-real ones, above it they are drawn on its clock. `twitter` has one count a second: a window of SQUEEZE times the
-duration is drawn, the counts shape the rate, all times within a second are drawn. Made: `gamma` and `surges`.
+real ones, above it they are drawn on its clock. `mooncake_spread` is the latter, each arrival up to SPREAD_S late.
+`twitter` has one count a second over 22 days: a window of SQUEEZE times the duration is drawn, the counts shape the
+rate, all times within a second are drawn. Its last HELD_DAYS days are kept out of `twitter`: they are `twitter_held`,
+the trace that no constant and no rule of a policy was ever chosen on.
+
+Made: `poisson`; `gamma` and `cameras`, which clump; `surges` of seconds; `bursts` of tenths of a second, no clumps.
 
     python benchmarks/policies/traces.py --trace surges --rate-rps 100 --duration-s 60 --seed 1 > arrivals.txt
 """
@@ -20,33 +24,47 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from server.simulator import arrivals
-from server.simulator.arrivals import LoadState, Times
+from server.simulator.arrivals import LoadState, Redraws, Times
 
 ROOT = Path(__file__).resolve().parents[2]
 
-RECORDED = ("azure_conv", "twitter", "mooncake_conversation")
-MADE = ("gamma", "surges")
-TRACES = (*RECORDED, *MADE)
+RECORDED = ("azure_conv", "twitter", "mooncake_conversation", "twitter_held")
+MADE = ("gamma", "surges", "bursts", "cameras", "poisson")
+_DRAWN_AS = (
+    *("azure_conv", "twitter", "mooncake_conversation", "gamma", "surges"),
+    *("bursts", "cameras", "mooncake_spread", "twitter_held", "poisson"),
+)
+"""A trace's place here is part of its seed: new ones come last."""
+TRACES = (*RECORDED, "mooncake_spread", *MADE)
 
-TUNING_TRACES = ("azure_conv", "twitter", "gamma", "surges")
+TUNING_TRACES = ("azure_conv", "twitter", *MADE)
 """Constants of a policy may be chosen on these, with TUNING_SEEDS only."""
 TUNING_SEEDS = (1, 2, 3)
-REPORTING_TRACES = ("mooncake_conversation",)
-"""Never looked at while tuning, whatever the seed."""
-REPORTING_SEEDS = (11, 12, 13)
+REPORTING_TRACES = ("mooncake_conversation", "mooncake_spread", "twitter_held")
+"""Never looked at while tuning, whatever the seed. Of mooncake's clumps figures were reported between changes of the
+policy; `twitter_held` had never been run before its figures were reported."""
+REPORTING_SEEDS = tuple(range(11, 21))
 """Every figure that is reported, on every trace, is of these."""
 
 SQUEEZE = 10.0
 """Seconds of Twitter's counts in one of ours: two minutes show the ups and downs of twenty."""
+HELD_DAYS = 4
+"""The last days of Twitter's counts. No window that a tuning seed had drawn before lay there."""
+SPREAD_S = 1e-3
+FRAMES_PER_S, JITTER_S = 30.0, 2e-4
+"""`cameras`: what each sends, and how far from in step they are."""
 CLUMPS_CV2, BASE_SHARE = 8.0, 0.25
 """`gamma`: squared coefficient of variation of the clumps' gaps, and the Poisson base's share of the rate."""
 LEVELS = (LoadState(weight=0.6, stay_s=3.0), LoadState(weight=2.5, stay_s=0.8))
 """`surges`: calm and surge, which follow each other."""
+BURSTS = Redraws(every_s=0.2, sigma=1.3, correlation=0.5)
 
 _FILES = {
     "azure_conv": "azure_conv.csv.gz",
     "twitter": "twitter_per_second_counts.txt.gz",
+    "twitter_held": "twitter_per_second_counts.txt.gz",
     "mooncake_conversation": "mooncake_conversation.csv.gz",
+    "mooncake_spread": "mooncake_conversation.csv.gz",
 }
 
 
@@ -69,21 +87,37 @@ def make(name: str, rate_rps: float, duration_s: float, seed: int, folder: Path)
 
     Raises MissingTrace where the recording is not in `folder`, ValueError for an unknown name.
     """
-    draw = TRACES.index(name) if name in TRACES else -1
+    draw = _DRAWN_AS.index(name) if name in TRACES else -1
     own_seed = int(np.random.SeedSequence([seed, draw + 1]).generate_state(1)[0])
+    if name in MADE:
+        return _made(name, rate_rps, duration_s, own_seed)
     match name:
-        case "gamma":
-            return arrivals.clumped(rate_rps, duration_s, CLUMPS_CV2, BASE_SHARE, own_seed)
-        case "surges":
-            return arrivals.modulated(rate_rps, duration_s, LEVELS, own_seed)
-        case "twitter":
-            window = _window(twitter_counts(folder), duration_s, own_seed)
+        case "twitter" | "twitter_held":
+            window = _window(_share_of(name, folder), duration_s, own_seed)
             return arrivals.from_counts(window, rate_rps, duration_s, own_seed)
-        case "azure_conv" | "mooncake_conversation":
-            recorded = azure_times(folder) if name == "azure_conv" else mooncake_times(folder)
-            return arrivals.rescaled(recorded, rate_rps, duration_s, own_seed)
+        case "azure_conv":
+            return arrivals.rescaled(azure_times(folder), rate_rps, duration_s, own_seed)
+        case "mooncake_conversation":
+            return arrivals.rescaled(mooncake_times(folder), rate_rps, duration_s, own_seed)
+        case "mooncake_spread":
+            clumps = arrivals.rescaled(mooncake_times(folder), rate_rps, duration_s, own_seed)
+            return arrivals.spread(clumps, SPREAD_S, own_seed)
         case _:
             raise ValueError(f"unknown trace {name!r}; known: {', '.join(TRACES)}")
+
+
+def _made(name: str, rate_rps: float, duration_s: float, seed: int) -> Times:
+    match name:
+        case "gamma":
+            return arrivals.clumped(rate_rps, duration_s, CLUMPS_CV2, BASE_SHARE, seed)
+        case "surges":
+            return arrivals.modulated(rate_rps, duration_s, LEVELS, seed)
+        case "bursts":
+            return arrivals.redrawn(rate_rps, duration_s, BURSTS, seed)
+        case "cameras":
+            return arrivals.in_step(rate_rps, duration_s, FRAMES_PER_S, JITTER_S, seed)
+        case _:
+            return arrivals.poisson(rate_rps, duration_s, seed)
 
 
 def excerpt(times_s: Times, stretch_s: float, every_s: float) -> Times:
@@ -113,6 +147,13 @@ def mooncake_times(folder: Path) -> Times:
 def twitter_counts(folder: Path) -> Times:
     """One count a second over 22 days."""
     return np.array([float(line) for line in _lines(folder, "twitter")])
+
+
+def _share_of(name: str, folder: Path) -> Times:
+    """The counts that `twitter` or `twitter_held` is drawn from; tiny recordings are shared by fifths."""
+    counts = twitter_counts(folder)
+    held = min(HELD_DAYS * 86400, len(counts) // 5)
+    return counts[-held:] if name == "twitter_held" else counts[:-held]
 
 
 def _window(counts: Times, duration_s: float, seed: int) -> Times:

@@ -15,6 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import rig
+from benchmarks.serving.adaptive_vs_static_plot import plot, promises
 from models.artifacts import default_repository, load_family
 from profiler import store
 from profiler.hardware import fingerprint as hardware
@@ -79,6 +80,7 @@ def summarised(result: dict[str, Any]) -> dict[str, Any]:
         "awg_over_capacity_by_load_past_it": [
             p["adaptive"]["awg"] / (least * smallest / p["rate_rps"]) for p in past
         ],
+        **promises(points, result["statics"]),
         "recovered_after_step_s": [s["recovered_after_s"] for s in result["steps"]],
     }
 
@@ -109,47 +111,6 @@ def markdown(result: dict[str, Any]) -> str:
     cpu = [p["adaptive"]["client_cpu_percent"] for p in result["points"]]
     lines += ["", f"The client used at most {max(cpu):.0f} % of its core in the adaptive runs.", ""]
     return "\n".join(lines)
-
-
-def plot(result: dict[str, Any], path: Path) -> None:
-    """Accuracy-weighted goodput and attainment over load."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), sharex=True)
-    rates = [p["rate_rps"] for p in result["points"]]
-    for axis, key, title in (
-        (axes[0], "awg", "accuracy-weighted goodput"),
-        (axes[1], "attainment", "attainment"),
-    ):
-        for name in result["statics"]:
-            axis.plot(
-                rates,
-                [p[name][key] for p in result["points"]],
-                "--",
-                marker=".",
-                label=f"static {name}",
-                alpha=0.8,
-            )
-        axis.plot(
-            rates,
-            [p["adaptive"][key] for p in result["points"]],
-            "k",
-            marker="o",
-            lw=2,
-            label="adaptive",
-        )
-        axis.set(
-            xlabel="offered load (rps)",
-            title=f"{title}, SLO {result['slo_ms']:.0f} ms",
-            ylim=(0, 1.02),
-        )
-        axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=7, loc="lower left")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
 
 
 def _point(

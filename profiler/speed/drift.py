@@ -299,6 +299,8 @@ def _weighed(state: SpeedScale, claim: LoneClaim, key: Hashable, off: float) -> 
     """A batch of `key` while one arm alone has told of a change: judged by another, believed for a while if its own."""
     if key != claim.key:
         return _judged(state, claim, off)
+    if claim.batches > CLAIM_BATCHES:  # nothing hangs on how many more
+        return state
     again = claim._replace(batches=claim.batches + 1)
     nobody_else = len(state.arms) == 1
     if (

@@ -5,7 +5,7 @@ Wording follows Triton's, which clients assert on.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,7 @@ from server.texts import listed, shown
 _VERSIONS = ("", "1")
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """What a good request comes to: arrays with `rows` rows each, what is demanded, the outputs wanted."""
 
     inputs: dict[str, NDArray[np.generic]]

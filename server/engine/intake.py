@@ -3,9 +3,9 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import isfinite, isnan
+from typing import NamedTuple
 
 from server.engine.checks import Checked
 from server.engine.served import ServedFamily
@@ -18,8 +18,7 @@ from server.runtime.dispatch.jobs import Batch, Job, Loan
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
+class _Taken(NamedTuple):
     """What a job's answer needs to find its way back."""
 
     request: Request

@@ -5,10 +5,9 @@ import time
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from prometheus_client import Counter, Histogram
-
 from profiler.hardware.fingerprint import Hardware
 from server.metrics.lately import Lately, Region
+from server.metrics.quick import Distribution, Total
 from server.metrics.recent import Recent, Results
 from server.metrics.records import ModelCounts, RanBatch, Served
 from server.metrics.series import Series
@@ -75,9 +74,10 @@ class FamilyMetrics:
         self._shadows = metrics.shadows.labels(name)
         self._retried = metrics.retried.labels(name)
         self._quarantined = metrics.quarantined.labels(name)
-        self._request: dict[str, Histogram] = {}
-        self._outcomes: dict[tuple[str, str], Counter] = {}
-        self._reasons: dict[str, Counter] = {}
+        self._request: dict[str, Distribution] = {}
+        self._outcomes: dict[tuple[str, str], Total] = {}
+        self._reasons: dict[str, Total] = {}
+        self._ran: dict[tuple[str, str], tuple[Distribution, Distribution, Total]] = {}
         self._attainment: Callable[[str], float] | None = None
         self._promised: set[str] = set()
 
@@ -120,9 +120,10 @@ class FamilyMetrics:
 
     def ran(self, batch: RanBatch) -> None:
         """A batch finished in its backend."""
-        self._all.compute_s.labels(self._name, batch.variant).observe(batch.compute_s)
-        self._all.batch_rows.labels(self._name, batch.variant).observe(batch.rows)
-        self._all.rows.labels(self._name, batch.variant, batch.precision).inc(batch.rows)
+        compute_s, batch_rows, rows = self._series_of(batch.variant, batch.precision)
+        compute_s.observe(batch.compute_s)
+        batch_rows.observe(batch.rows)
+        rows.inc(batch.rows)
         self._error.observe(batch.compute_s / batch.predicted_s)
         self._predicted_s.inc(batch.predicted_s)
         self._profiled_s.inc(batch.profiled_s)
@@ -238,6 +239,17 @@ class FamilyMetrics:
         with self._lock:
             return dict(self._ended)
 
+    def _series_of(self, variant: str, precision: str) -> tuple[Distribution, Distribution, Total]:
+        """What a variant's batches are counted in: their time inside the backend (s), their rows, all rows."""
+        found = self._ran.get((variant, precision))
+        if found is None:
+            found = self._ran[variant, precision] = (
+                self._all.compute_s.labels(self._name, variant),
+                self._all.batch_rows.labels(self._name, variant),
+                self._all.rows.labels(self._name, variant, precision),
+            )
+        return found
+
     def _outcome(self, slo_class: str, outcome: str) -> None:
         """Count one end. Called under the lock."""
         key = (slo_class, outcome)
@@ -255,7 +267,7 @@ class FamilyMetrics:
             shown = self._all.slo_attainment.labels(self._name, slo_class)
             shown.set_function(lambda: attainment(slo_class))
 
-    def _seconds(self, slo_class: str) -> Histogram:
+    def _seconds(self, slo_class: str) -> Distribution:
         histogram = self._request.get(slo_class)
         if histogram is None:
             histogram = self._request[slo_class] = self._all.request_s.labels(self._name, slo_class)

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from server.metrics.quick import QuickCounter, QuickHistogram
 
 _EDGES_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 _DECISION_EDGES_S = (0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005)
@@ -23,8 +25,9 @@ class Series:
         edges = sorted({*_EDGES_S, *slos_s})
         counter = partial(Counter, registry=registry)
         gauge = partial(Gauge, registry=registry)
-        histogram = partial(Histogram, registry=registry)
-        self.requests = counter(
+        quick = partial(QuickCounter, registry=registry)
+        histogram = partial(QuickHistogram, registry=registry)
+        self.requests = quick(
             "gearshift_requests_total",
             "Requests by SLO class and outcome",
             ["family", "slo_class", "outcome"],
@@ -44,7 +47,7 @@ class Series:
         self.batch_rows = histogram(
             "gearshift_batch_rows", "Rows per batch", ["family", "variant"], buckets=_ROWS_EDGES
         )
-        self.decisions = counter(
+        self.decisions = quick(
             "gearshift_decisions_total",
             "Decisions, and so batch releases, by reason",
             ["family", "reason"],
@@ -57,27 +60,27 @@ class Series:
         self.decision_s = histogram(
             "gearshift_decision_seconds", "Time the policy took", _FAMILY, buckets=_DECISION_EDGES_S
         )
-        self.rows = counter(
+        self.rows = quick(
             "gearshift_rows_total", "Rows answered", ["family", "variant", "precision"]
         )
-        self.accuracy = counter(
+        self.accuracy = quick(
             "gearshift_in_time_accuracy_total",
             "Sum of the serving variant's accuracy over answers in time; divide by _answers for effective accuracy",
             _FAMILY,
         )
-        self.in_time = counter("gearshift_in_time_answers_total", "Answers in time", _FAMILY)
+        self.in_time = quick("gearshift_in_time_answers_total", "Answers in time", _FAMILY)
         self.error_ratio = histogram(
             "gearshift_latency_over_predicted_ratio",
             "Measured batch latency over the prediction at the present speed",
             _FAMILY,
             buckets=_RATIO_EDGES,
         )
-        self.predicted_s = counter(
+        self.predicted_s = quick(
             "gearshift_predicted_seconds_total",
             "What the batches that ran were predicted to take at the speed of the moment",
             _FAMILY,
         )
-        self.profiled_s = counter(
+        self.profiled_s = quick(
             "gearshift_profiled_seconds_total",
             "What the same batches take by the stored profiles: the ratio is the speed, over arms that ran",
             _FAMILY,

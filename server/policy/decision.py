@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Arm:
+class Arm(NamedTuple):
     """A way of running a family: one variant, on one backend, on one device."""
 
     variant: str
@@ -69,7 +68,8 @@ class Outlook:
     refused ones included; `finished`: the batches that ended since the policy was last asked; `values`: what an answer
     to each SLO class is worth now, 1 where a class is not named; `clump_rows`: requests that come at once,
     on average; `burst_rows`: how uneven counts are over about a latency bound, as if rows came so many at once;
-    `caution`: how careful to be, 0 to 1, for the SLO's percentile to be kept.
+    `caution`: how careful to be, 0 to 1, for the SLO's percentile to be kept; `boldness`: how far it is kept with room
+    to spare, 0 to 1.
     """
 
     rate_rps: float = 0.0
@@ -80,6 +80,7 @@ class Outlook:
     clump_rows: float = 1.0
     burst_rows: float = 1.0
     caution: float = 0.0
+    boldness: float = 0.0
 
     @property
     def uneven_rows(self) -> float:

@@ -9,7 +9,7 @@ from server.policy.dispatch.static import largest, most_accurate, pinned, static
 from server.policy.dispatch.tuning import DEFAULT, NAMED
 from server.policy.imported import NoSuchModule, imported, is_path
 from server.policy.reference.aimd import clipper
-from server.policy.reference.drop import with_early_drop
+from server.policy.reference.drop import with_early_drop, with_nexus_drop
 from server.policy.reference.fixed import fixed
 from server.policy.reference.infaas import infaas
 from server.policy.reference.maxacc import maxacc
@@ -21,18 +21,22 @@ from server.policy.reference.slackfit import slackfit
 
 DROP = "+drop"
 """Behind a reference's name: the same with early drop."""
+NEXUS = "+nexus"
+"""Behind a reference's name: the same with Nexus' early drop, which also drops for the sake of larger batches."""
 VARIANT = "VARIANT"
 """Stands for any variant in the names that take one."""
 
 Make = Callable[[], PolicyFactory]
 Kept = Callable[[PolicyFactory], PolicyFactory]
-"""What a reference is kept to: all arms, or those of one variant."""
+"""A policy made of another: kept to the arms of one variant, or with early drop."""
 
 _ON_ALL_ARMS: dict[str, Make] = {
     "maxacc": maxacc,
     "maxbatch": maxbatch,
     "slackfit": slackfit,
 }
+_BY_SLACK = {"fixed", "maxbatch", "slackfit"}
+"""They run as large a batch as their head has time for: Nexus' early drop gives them a head with more of it."""
 _PLANNERS: dict[str, Make] = {
     "infaas": infaas,
     "model_switching": model_switching,
@@ -48,7 +52,7 @@ def policy(name: str) -> PolicyFactory:
 
     Raises ValueError: for any other name listing what is known, for a path what is wrong with what it leads to.
     """
-    _, _, variant = name.removesuffix(DROP).partition(":")
+    _, _, variant = name.removesuffix(DROP).removesuffix(NEXUS).partition(":")
     made = _catalogue([variant] if variant else []).get(name)
     if made is not None:
         return made()
@@ -75,7 +79,9 @@ def _catalogue(variants: Sequence[str]) -> dict[str, Make]:
     found |= _PLANNERS
     for name, make, kept in _references(variants):
         found[name] = partial(_kept, kept, make)
-        found[name + DROP] = partial(_dropping, kept, make)
+        found[name + DROP] = partial(_dropping, with_early_drop, kept, make)
+        if name.partition(":")[0] in _BY_SLACK:
+            found[name + NEXUS] = partial(_dropping, with_nexus_drop, kept, make)
     return found
 
 
@@ -96,9 +102,9 @@ def _kept(kept: Kept, make: Make) -> PolicyFactory:
     return kept(make())
 
 
-def _dropping(kept: Kept, make: Make) -> PolicyFactory:
+def _dropping(drop: Kept, kept: Kept, make: Make) -> PolicyFactory:
     """Early drop by the arms that the reference is kept to."""
-    return kept(with_early_drop(make()))
+    return kept(drop(make()))
 
 
 def _all(factory: PolicyFactory) -> PolicyFactory:

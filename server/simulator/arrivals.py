@@ -85,6 +85,54 @@ def modulated(rate_rps: float, duration_s: float, levels: Sequence[LoadState], s
     return _shaped(np.array(edges), np.array(weights), rate_rps, rng)
 
 
+@dataclass(frozen=True, slots=True)
+class Redraws:
+    """A rate redrawn every `every_s`: log-normal about its mean, `sigma` the standard deviation of its logarithm.
+
+    `correlation` (0 to 1): of the logarithm from one redraw to the next (autoregressive, of the first order).
+    """
+
+    every_s: float = 0.2
+    sigma: float = 1.3
+    correlation: float = 0.5
+
+
+def redrawn(rate_rps: float, duration_s: float, redraws: Redraws, seed: int) -> Times:
+    """A Poisson stream whose rate is redrawn: bursts without clumps, since within a burst gaps are as Poisson's.
+
+    The rates are drawn first and scaled so that their mean is `rate_rps`. Raises ValueError for redraws that do not
+    come, or for more than MOST arrivals.
+    """
+    if not redraws.every_s > 0.0:
+        raise ValueError(f"a rate redrawn every {redraws.every_s} s never is; give a time above 0")
+    rng = np.random.default_rng(seed)
+    edges = np.append(np.arange(0.0, duration_s, redraws.every_s), duration_s)
+    fresh = rng.standard_normal(len(edges) - 1)
+    levels, kept = fresh.tolist(), redraws.correlation
+    for i in range(1, len(levels)):
+        levels[i] = kept * levels[i - 1] + (1.0 - kept**2) ** 0.5 * levels[i]
+    return _shaped(edges, np.exp(redraws.sigma * np.array(levels)), rate_rps, rng)
+
+
+def in_step(
+    rate_rps: float, duration_s: float, frames_per_s: float, jitter_s: float, seed: int
+) -> Times:
+    """Cameras that send `frames_per_s` each, all at the same moments, give or take: uniform from 0 to `jitter_s` late.
+
+    As many cameras (at least one) as come closest to `rate_rps`. Raises ValueError for more than MOST arrivals.
+    """
+    _count(rate_rps * duration_s)
+    frames_s = np.arange(0.0, duration_s, 1.0 / frames_per_s)
+    cameras = max(1, round(rate_rps / frames_per_s))
+    late_s = np.random.default_rng(seed).uniform(0.0, jitter_s, (len(frames_s), cameras))
+    return np.sort((frames_s[:, None] + late_s).ravel())
+
+
+def spread(times_s: Times, over_s: float, seed: int) -> Times:
+    """The same arrivals, each late by its own uniform draw from 0 to `over_s`: what came at once comes nearly so."""
+    return np.sort(times_s + np.random.default_rng(seed).uniform(0.0, over_s, times_s.size))
+
+
 def from_counts(
     counts: Sequence[float] | Times, rate_rps: float, duration_s: float, seed: int
 ) -> Times:

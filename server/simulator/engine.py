@@ -217,6 +217,7 @@ class _Simulation:
             clump_rows(self._seen),
             burst_rows(self._seen),
             self._standing.caution,
+            self._standing.boldness,
         )
 
     def _drop(self, drops: Sequence[Drop]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from server.policy.decision import Decision, Drop, Idle, Outlook, Run
+from server.policy.dispatch.clump_plan import PlannedClump
 from server.policy.dispatch.clumps import Clumping, clumping
 from server.policy.dispatch.menu import Floats, Ints, Menu
 from server.policy.dispatch.pricing import Planner, Pricing, slo_between
@@ -36,6 +37,7 @@ class Scene:
     menu: Menu
     wait_value: WaitValue
     clumping: Clumping | None
+    planned: PlannedClump | None
 
 
 def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
@@ -74,6 +76,7 @@ def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
         planner.menu(mask),
         planner.wait_value(mask, slo_s),
         clumping(outlook, row_s, slo_s),
+        planner.planned_clump(mask, slo_s, table, outlook),
     )
 
 
@@ -81,8 +84,9 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     """For every entry of the menu that the line can fill: its worth, and where in the line it begins.
 
     The worth is the accuracy it earns and what those behind it can still get, less the price of its time, less what it
-    puts out of reach and what it risks. A large batch may begin behind tickets that it would make late: those are given
-    up. Minus infinity where none of that size is in time.
+    puts out of reach and what it risks. Of a clump that is planned as a whole it is partly the plan's. A large batch
+    may begin behind tickets that it would make late: those are given up. Minus infinity where none of that size is in
+    time.
     """
     line, pricing, menu = scene.line, scene.pricing, scene.menu
     count = len(line.deadlines)
@@ -100,6 +104,10 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     worth -= pricing.lost / pricing.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
     if scene.clumping is not None:
         worth -= pricing.lost * scene.clumping.lost(mean_s)
+    if (planned := scene.planned) is not None:
+        left_s = float(line.deadlines[-1]) - pricing.guard_s - pricing.now_s
+        as_one = planned.worth(menu.accuracy[: len(begin)], mean_s, left, left_s)
+        worth += planned.weight * np.where(worth == -np.inf, 0.0, as_one - worth)
     return worth, begin
 
 

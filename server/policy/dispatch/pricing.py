@@ -8,6 +8,7 @@ from math import hypot, inf, log2
 import numpy as np
 
 from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
+from server.policy.dispatch.clump_plan import LOAD_SHARE, ClumpPlan, PlannedClump, clump_plan
 from server.policy.dispatch.costs import Costs, costs, quickest
 from server.policy.dispatch.menu import Menu, latencies, menu
 from server.policy.dispatch.tuning import Tuning
@@ -65,6 +66,7 @@ class Planner:
         self._costs: dict[tuple[int, int], Costs] = {}
         self._menus: dict[int, Menu] = {}
         self._wait_value: dict[tuple[int, int], WaitValue] = {}
+        self._clump_plans: dict[tuple[int, int], ClumpPlan] = {}
         self._quickest: dict[int, list[float]] = {}
 
     def mask(self, min_accuracy: float, variant: str | None) -> int:
@@ -146,6 +148,21 @@ class Planner:
             found = wait_value(self._subset(mask), self._planned_s(key[1]), self.tuning.batch_share)
             self._wait_value[key] = found
         return found
+
+    def planned_clump(
+        self, mask: int, slo_s: float, table: Costs, outlook: Outlook
+    ) -> PlannedClump | None:
+        """The plan for a clump as a whole, at the costs of `table`; None where it does not count."""
+        if outlook.boldness <= 0.0 or outlook.clump_rows < self.tuning.clump_rows:
+            return None
+        key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
+        found = self._clump_plans.get(key)
+        if found is None:
+            found = clump_plan(self._subset(mask), self._planned_s(key[1]), self.look)
+            self._clump_plans[key] = found
+        workers = outlook.workers
+        affordable_s = LOAD_SHARE * workers / outlook.rate_rps if outlook.rate_rps else inf
+        return PlannedClump(found, table.prices.at(affordable_s), workers, outlook.boldness)
 
     def menu(self, mask: int) -> Menu:
         """The steps that the arms of `mask` (not empty) offer."""

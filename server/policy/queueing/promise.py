@@ -4,7 +4,8 @@ The policy weighs expected accuracy; what is rare, a stalled batch or a clump, i
 that: it rises with every promise broken beyond what the SLO allows and falls while fewer are, as adaptive conformal
 inference sets a quantile (Gibbs and Candes, 2021), so that the loss comes to what is allowed, whatever its cause. What
 nobody could have kept, as more came than can be served, is allowed too; and where that is much, caution fades: then
-accuracy in time is all there is to win.
+accuracy in time is all there is to win. `boldness` is its counterpart: it rises while less is lost than is allowed,
+whatever the reason, and falls with every loss; the policy may then count on what has held so far.
 """
 
 from typing import NamedTuple
@@ -25,16 +26,20 @@ ROOM = 0.7
 """Share of the latency bound that a backlog may take where the promise can be kept."""
 IDLE_KEPT = 0.98
 """Share of a class's caution that is left, each time others are looked at and it did not ask."""
+BOLD_LOSS = 0.01
+"""Share of requests that boldness may cost, however much a lax SLO allows: what is lost earns nothing."""
 NEARLY = 0.995
 """Share of what is promised that must be within reach for it to be worth trying."""
 
 
 class Promise(NamedTuple):
-    """One SLO class's: how careful to be, 0 to 1, and the requests that ended lately and those of them in time."""
+    """One SLO class's: how careful to be, 0 to 1, the requests that ended lately and those of them in time, and how
+    bold one may be, 0 to 1."""
 
     caution: float = 0.0
     ended: float = 0.0
     in_time: float = 0.0
+    boldness: float = 0.0
 
     @property
     def attainment(self) -> float:
@@ -59,19 +64,23 @@ def observe(
     Of a percentile of 1 one request in a WINDOW is still allowed to miss: else one miss would never be forgotten.
     """
     kept = max(0.0, 1.0 - ended / WINDOW)
-    loss = AIM * max(1.0 - percentile, 1.0 / WINDOW)
-    allowed = max(loss, 1.0 - reach.share) * ended
-    caution = promise.caution + GAIN * (ended - in_time - allowed)
+    loss, missed = AIM * max(1.0 - percentile, 1.0 / WINDOW), ended - in_time
+    caution = promise.caution + GAIN * (missed - max(loss, 1.0 - reach.share) * ended)
+    boldness = promise.boldness - GAIN * (missed - min(loss, BOLD_LOSS) * ended)
     if reach.share < NEARLY * percentile:
         caution = FADE * min(caution, promise.caution)
     return Promise(
-        min(max(caution, 0.0), 1.0), kept * promise.ended + ended, kept * promise.in_time + in_time
+        min(max(caution, 0.0), 1.0),
+        kept * promise.ended + ended,
+        kept * promise.in_time + in_time,
+        min(max(boldness, 0.0), 1.0),
     )
 
 
 def idle(promise: Promise) -> Promise:
     """The promise of a class that did not ask since the last look: what it took fades."""
-    return promise._replace(caution=IDLE_KEPT * promise.caution)
+    caution, boldness = IDLE_KEPT * promise.caution, IDLE_KEPT * promise.boldness
+    return promise._replace(caution=caution, boldness=boldness)
 
 
 def offered(reach: Reach, rows: int, now_s: float, slo_s: float, pace_s: float) -> Reach:

@@ -40,6 +40,8 @@ class Standing:
         """By class: how it is kept."""
         self.caution = 0.0
         """How careful to be, 0 to 1: as careful as the class takes whose promise is in most danger."""
+        self.boldness = 0.0
+        """How bold one may be, 0 to 1: as bold as every class allows."""
 
     def attainment(self, slo_class: str) -> float:
         """Share of this class's requests that was answered in time lately; 1 where none came."""
@@ -79,6 +81,7 @@ class Standing:
                 else promise.observe(known, more.ended, more.in_time, self._percentile, self._reach)
             )
         self.caution = max((one.caution for one in self.promises.values()), default=0.0)
+        self.boldness = min((one.boldness for one in self.promises.values()), default=0.0)
 
 
 def _tallied(ended: Iterable[tuple[str, bool]]) -> dict[str, Attainment]:

@@ -41,6 +41,7 @@ class Quarantine:
         self._episodes: dict[Arm, telling.Episodes] = {}
         self.state = rules.Cases(slo_s=slo_s)
         """A value: read it as often as you like."""
+        self._due: tuple[object, float] = (None, 0.0)
 
     def know(self, arms: Iterable[Arm]) -> None:
         """These are the family's arms now."""
@@ -71,7 +72,7 @@ class Quarantine:
 
     def canary(self, arms: Iterable[ArmProfile], *, waiting: bool) -> CanaryRun | None:
         """The one of `arms` that the calling worker is to probe now; `waiting`: requests wait for the worker."""
-        if rules.next_due_s(self.state) > time.monotonic():
+        if self._due_s() > time.monotonic():
             return None
         verdicts = self._step(Free(waiting))
         arm = next((v.arm for v in verdicts if isinstance(v, RunCanary)), None)
@@ -79,11 +80,19 @@ class Quarantine:
 
     def until_trial_s(self, wait_s: float | None) -> float | None:
         """How long an idle worker may sleep that has `wait_s` by itself; None: until it is woken."""
-        due_s = rules.next_due_s(self.state)
+        due_s = self._due_s()
         if not isfinite(due_s):
             return wait_s
         trial_s = max(0.0, due_s - time.monotonic())
         return trial_s if wait_s is None else min(wait_s, trial_s)
+
+    def _due_s(self) -> float:
+        """When the next probe is due; found anew where a case has changed, as it is asked before every batch."""
+        state, (cases, due_s) = self.state, self._due
+        if state.cases is not cases:
+            due_s = rules.next_due_s(state)
+            self._due = (state.cases, due_s)
+        return due_s
 
     def _step(self, event: Event) -> tuple[Verdict, ...]:
         with self._lock:

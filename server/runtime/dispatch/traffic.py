@@ -42,6 +42,7 @@ class Traffic:
             forecast.clump_rows(self._arrivals),
             forecast.burst_rows(self._arrivals),
             self.standing.caution,
+            self.standing.boldness,
         )
 
 

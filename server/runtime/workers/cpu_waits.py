@@ -31,28 +31,34 @@ class CpuWaits:
 
     def times(self) -> ThreadTimes:
         """Until now; a wait that goes on is not in it."""
-        words = self._read(0)
+        return self.read(self.note())
+
+    def note(self) -> bytes:
+        """What Linux says now, to be read later: most runs are quick, and nobody asks."""
+        return self._content(0)
+
+    def read(self, noted: bytes) -> ThreadTimes:
+        """The times that were noted; the last that were read where nothing was."""
+        words = noted.split()
         if len(words) >= 2:
             self._last = ThreadTimes(int(words[0]) * 1e-9, int(words[1]) * 1e-9)
         return self._last
 
     def is_able(self) -> bool:
         """Whether it runs, or waits for nothing but a CPU."""
-        words = self._read(1)
-        return b"R" in words[2:3]
+        _, _, rest = self._content(1).rpartition(b") ")  # the name before it may have spaces
+        return rest.startswith(b"R")
 
     def __del__(self) -> None:
         for file in self._files:
             os.close(file)
 
-    def _read(self, which: int) -> list[bytes]:
-        """The words of a file; none where it is not there, or not any more. What is in brackets is one word."""
+    def _content(self, which: int) -> bytes:
+        """Of a file; nothing where it is not there, or not any more."""
         try:
-            content = os.pread(self._files[which], 512, 0)
+            return os.pread(self._files[which], 512, 0)
         except (OSError, IndexError):
-            return []
-        number, _, rest = content.rpartition(b") ")
-        return [number, b"", *rest.split()] if number else rest.split()
+            return b""
 
 
 class RunWaits:
@@ -60,7 +66,7 @@ class RunWaits:
 
     def __init__(self, thread: CpuWaits) -> None:
         self._thread = thread
-        self._began = thread.times()
+        self._noted = thread.note()
 
     def so_far_s(self, elapsed_s: float) -> float:
         """Of a run that goes on for `elapsed_s`: what it waited, as far as it is known.
@@ -68,12 +74,13 @@ class RunWaits:
         A thread that is able to run now has been waiting, where it did not run: how long for a CPU is only counted once
         it gets one.
         """
-        now = self._thread.times()
-        counted_s = now.waited_s - self._began.waited_s
+        began, now = self._thread.read(self._noted), self._thread.times()
+        counted_s = now.waited_s - began.waited_s
         if self._thread.is_able():
-            return max(counted_s, elapsed_s - (now.ran_s - self._began.ran_s))
+            return max(counted_s, elapsed_s - (now.ran_s - began.ran_s))
         return counted_s
 
     def in_all_s(self) -> float:
         """Of a run that has ended, asked on its thread."""
-        return self._thread.times().waited_s - self._began.waited_s
+        began = self._thread.read(self._noted)
+        return self._thread.times().waited_s - began.waited_s

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 from server.policy.arms import quarantine as rules
 from server.policy.arms.incidents import Hung, Overdue, Returned
@@ -17,17 +18,15 @@ LEAST_LOOK_S = 0.001
 """A run that waited for a CPU is looked at again after so long at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunLimits:
-    """What a run is held to: its prediction, and what the most urgent of its requests may take in all (s)."""
+class RunLimits(NamedTuple):
+    """What a run is held to: its prediction, and what the most urgent of its requests may take in all (s).
+
+    `slow_s`: the time of its own from which on it is slow.
+    """
 
     predicted_s: float
     bound_s: float
-
-    @property
-    def slow_s(self) -> float:
-        """The time of its own from which on it is slow."""
-        return rules.slow_after_s(self.predicted_s, self.bound_s)
+    slow_s: float
 
 
 @dataclass(slots=True, eq=False)
@@ -161,9 +160,11 @@ class Watch(threading.Thread):
     def _limits(self, task: Step | CanaryRun, rows: int) -> RunLimits:
         """A probe is held to what took its arm out."""
         if isinstance(task, Step):
-            return RunLimits(task.profile.mean_s[rows], task.bound_s)
-        bound_s = rules.bound_s(self._dispatcher.quarantine.state, task.profile.arm)
-        return RunLimits(task.profile.mean_s[rows], bound_s)
+            bound_s = task.bound_s
+        else:
+            bound_s = rules.bound_s(self._dispatcher.quarantine.state, task.profile.arm)
+        predicted_s = task.profile.mean_s[rows]
+        return RunLimits(predicted_s, bound_s, rules.slow_after_s(predicted_s, bound_s))
 
     def _give_up(self, run: BackendCall) -> None:
         with self._changed:

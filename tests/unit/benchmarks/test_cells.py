@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.policies import cells, decision_time
 from benchmarks.policies.cells import Cell, Machine
+from server.simulator.noise import slowed_at
 from tests.support.builders import a_profile, three_arms
 
 
@@ -20,6 +21,49 @@ def test_the_grid_holds_every_combination_once():
 
     assert len(grid) == len(set(grid)) == 2 * 2 * len(cells.UTILISATIONS) * len(cells.WORKERS)
     assert Cell("cpu", "gamma", 1.5, 4) in grid
+
+
+def test_rough_cells_hold_every_condition_trace_and_load_once_and_the_slow_arm():
+    found = cells.rough(["gpu", "cpu"])
+
+    assert len(found) == len(set(found))
+    assert {cell.condition for cell in found} == {*cells.ROUGH, cells.SLOW_ARM}
+    assert Cell("gpu", "azure_conv", 1.5, 4, "stalls") in found
+    assert Cell("cpu", "poisson", 0.8, 1, "slow arm") in found
+
+
+def test_with_a_slow_arm_the_cheapest_takes_three_times_as_long_and_others_do_not():
+    sources = cells.default_sources()
+    machine = cells.machine("cpu", sources)
+
+    setup = cells.setup(Cell("cpu", "poisson", 1.0, 1, cells.SLOW_ARM), 1, sources)
+
+    cheapest = cells.cheapest(machine.arms)
+    assert cheapest == "mobilenet_v2-int8"
+    assert slowed_at(setup.spell, 500.0, cheapest) == 3.0
+    assert slowed_at(setup.spell, 500.0, "efficientnet_lite0-int8") == 1.0
+
+
+def test_seeds_take_the_stretches_of_two_minutes_in_turn():
+    sources = cells.default_sources()
+    cell = Cell("cpu", "surges", 1.0, 1)
+
+    first, second = (cells.offered(cell, seed, 60.0, sources) for seed in (10, 11))
+    whole = {seed: cells.offered(cell, seed, 120.0, sources) for seed in (10, 11)}
+
+    assert first.tolist() == [t for t in whole[10].tolist() if t < 60.0]
+    assert (second + 60.0).tolist() == pytest.approx([t for t in whole[11] if t >= 60.0])
+
+
+def test_a_long_run_is_not_a_stretch():
+    times = cells.offered(Cell("cpu", "poisson", 1.0, 1), 13, 300.0, cells.default_sources())
+
+    assert times[-1] > 290.0
+
+
+def test_more_workers_run_for_less_time():
+    assert Cell("cpu", "poisson", 1.0, 1).run_s(60.0) == 60.0
+    assert Cell("cpu", "poisson", 1.0, 4).run_s(60.0) == 30.0
 
 
 def test_interpolated_arms_grow_in_accuracy_and_latency_between_the_given_ones():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.policies import traces
+from server.simulator import arrivals
 
 needs_recordings = pytest.mark.skipif(
     not set(traces.RECORDED) <= set(traces.available(traces.default_folder())),
@@ -19,7 +20,7 @@ def a_folder(root: Path) -> Path:
     azure = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 23:59:59.5000000,1,1\n"
     azure += "2023-11-17 00:00:01.2500000,1,1\n2023-11-17 00:00:00.0000000,1,1\n"
     mooncake = "timestamp_ms,input_length,output_length\n0,1,1\n0,1,1\n1500,1,1\n"
-    counts = "".join(f"{n}\n" for n in range(100))
+    counts = "".join(f"{n % 100}\n" for n in range(1000))
     for name, text in (
         ("azure_conv.csv.gz", azure),
         ("mooncake_conversation.csv.gz", mooncake),
@@ -76,6 +77,40 @@ def test_no_seed_is_both_tuned_on_and_reported():
 
 def test_every_trace_is_for_tuning_or_for_reporting_only_never_both():
     assert sorted(traces.TUNING_TRACES + traces.REPORTING_TRACES) == sorted(traces.TRACES)
+
+
+def test_the_held_back_counts_are_never_drawn_for_the_trace_that_may_be_tuned_on(tmp_path: Path):
+    quiet_then_loud = "1\n" * 800 + "1000\n" * 200
+    (tmp_path / "twitter_per_second_counts.txt.gz").write_bytes(
+        gzip.compress(quiet_then_loud.encode())
+    )
+
+    for seed in range(20):
+        tuned, held = (
+            traces.make(n, 200.0, 10.0, seed, tmp_path) for n in ("twitter", "twitter_held")
+        )
+        # a window that spanned both would have nearly all arrivals on one side
+        assert 0.3 < (tuned < 5.0).mean() < 0.7
+        assert 0.3 < (held < 5.0).mean() < 0.7
+
+
+def test_spread_arrivals_are_the_recorded_ones_each_up_to_a_millisecond_late(tmp_path: Path):
+    folder = a_folder(tmp_path)
+
+    clumps = arrivals.rescaled(traces.mooncake_times(folder), 50.0, 5.0, 1)
+    spread = arrivals.spread(clumps, traces.SPREAD_S, 1)
+
+    assert len(spread) == len(clumps)
+    assert ((spread - clumps >= 0.0) & (spread - clumps <= traces.SPREAD_S)).all()
+    assert len(np.unique(spread)) > len(np.unique(clumps))
+
+
+def test_cameras_send_together_thirty_times_a_second(tmp_path: Path):
+    times = traces.make("cameras", 300.0, 2.0, 1, tmp_path)
+
+    frames, late_s = np.divmod(times + 1e-12, 1.0 / traces.FRAMES_PER_S)
+    assert np.bincount(frames.astype(int)).tolist() == [10] * 60
+    assert late_s.max() <= traces.JITTER_S + 1e-9
 
 
 @needs_recordings

@@ -98,3 +98,29 @@ def test_a_load_that_is_nought_throughout_is_refused():
 def test_gamma_gaps_need_a_rate_and_a_burstiness(rate_rps: float, cv2: float):
     with pytest.raises(ValueError, match="above 0"):
         arrivals.renewal(rate_rps, 1.0, cv2, seed=0)
+
+
+def test_a_redrawn_rate_is_log_normal_remembers_half_and_keeps_the_mean():
+    redraws = arrivals.Redraws(every_s=0.2, sigma=1.3, correlation=0.5)
+
+    times = arrivals.redrawn(10_000.0, 200.0, redraws, seed=1)
+    counts, _ = np.histogram(times, np.linspace(0.0, 200.0, 1001))
+    levels = np.log(counts)
+
+    assert len(times) == pytest.approx(2_000_000, rel=0.01)
+    assert levels.std() == pytest.approx(1.3, abs=0.1)
+    assert np.corrcoef(levels[:-1], levels[1:])[0, 1] == pytest.approx(0.5, abs=0.07)
+
+
+def test_a_redrawn_rate_makes_bursts_without_clumps():
+    times = arrivals.redrawn(300.0, 200.0, arrivals.Redraws(), seed=2)
+    within_ms = (np.diff(times) < 1e-4).mean()
+    tenths, _ = np.histogram(times, np.arange(0.0, 200.0, 0.1))
+
+    assert within_ms < 0.15  # of clumps most gaps are
+    assert tenths.var() / tenths.mean() > 10.0  # 1 where the rate is steady
+
+
+def test_a_rate_redrawn_never_is_refused():
+    with pytest.raises(ValueError, match="above 0"):
+        arrivals.redrawn(100.0, 10.0, arrivals.Redraws(every_s=0.0), seed=1)

@@ -54,3 +54,20 @@ def test_a_promise_of_all_requests_forgets_a_miss_in_time():
         promise = observe(promise, 20.0, 20.0, 1.0, Reach())
 
     assert promise.caution == 0.0
+
+
+@pytest.mark.parametrize(("in_time", "bold"), [(1.0, 1.0), (0.999, 1.0), (0.985, 0.0)])
+def test_boldness_grows_where_less_is_lost_than_is_allowed(in_time: float, bold: float):
+    assert after(Promise(boldness=0.5), 20_000, in_time).boldness == bold
+
+
+def test_a_lax_percentile_makes_nobody_lose_much_for_boldness():
+    promise = Promise(boldness=1.0)
+    for _ in range(1_000):
+        promise = observe(promise, 20.0, 19.0, 0.5, Reach())
+
+    assert promise.caution == promise.boldness == 0.0
+
+
+def test_boldness_takes_losses_that_nobody_could_have_avoided_as_losses():
+    assert after(Promise(boldness=1.0), 2_000, 0.9, Reach(share=0.8)).boldness == 0.0

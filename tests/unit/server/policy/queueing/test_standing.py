@@ -100,3 +100,16 @@ def test_a_class_that_asks_no_more_makes_nobody_careful_for_long():
         standing.values(2.0 + i * EVERY_S)
 
     assert standing.caution < 0.01
+
+
+def test_the_policy_is_as_bold_as_every_class_allows():
+    standing = Standing({}, percentile=0.99, slo_s=0.05)
+    for i in range(500):
+        for _ in range(50):
+            standing.ended("well", in_time=True)
+        for n in range(50):
+            standing.ended("ill", in_time=n % 2 == 0)
+        standing.values(0.2 * i)
+
+    assert standing.promises["well"].boldness == 1.0
+    assert standing.boldness == 0.0

@@ -1,0 +1,99 @@
+"""Serving a clump as a whole: what those left behind can still get where all of them are due at once.
+
+Prices assume that more comes behind those who wait. Where rows come in step, with silence behind them, the time until
+they are due is theirs alone, and the best step is the first of a plan for all of them. Such a plan leaves no room for
+what does not come in step: it counts as much as promises have been kept with room to spare (`Outlook.boldness`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log2
+
+import numpy as np
+
+from server.policy.decision import ArmProfile
+from server.policy.dispatch.costs import LEAST
+from server.policy.dispatch.menu import Floats, Ints
+
+BUCKETS = 64
+"""Time is told apart in this many steps of the SLO."""
+TURNS = 8
+"""Batches that a plan has a worker run one after the other, or as few as the rows allow."""
+STEPS_PER_OCTAVE = 8
+MOST_PRICES = 32
+"""Prices are rounded, and so many tables kept."""
+LOAD_SHARE = 0.9
+"""Share of the workers' time, between one clump and the next, that a plan may take."""
+
+
+class ClumpPlan:
+    """`accuracy[rows, bucket]`: of the best arm that serves so many rows on one worker in so much time, rounded down;
+    less, in proportion, where even the fastest arm has time for a part of them only."""
+
+    def __init__(self, accuracy: Floats, slo_s: float) -> None:
+        self.accuracy = accuracy
+        self._slo_s = slo_s
+        self._at_price: dict[int, Floats] = {}
+
+    def worth(self, left: Ints, time_s: Floats, workers: int, price: float) -> Floats:
+        """What `left` rows are worth that `workers` share and that have `time_s` each; a worker's second costs `price`,
+        rounded to an eighth of an octave. Time is taken where it is worth that."""
+        step = round(STEPS_PER_OCTAVE * log2(price))
+        worth = self._at_price.get(step)
+        if worth is None:
+            if len(self._at_price) >= MOST_PRICES:
+                self._at_price.clear()
+            worth = self._at_price[step] = self._priced(2.0 ** (step / STEPS_PER_OCTAVE))
+        each = -(-left // workers)
+        bucket = np.minimum(np.maximum(time_s * (BUCKETS / self._slo_s), 0.0), BUCKETS)
+        return worth[each, bucket.astype(np.intp)] * (left / np.maximum(each, 1))
+
+    def _priced(self, price: float) -> Floats:
+        used_s = np.arange(BUCKETS + 1) * (self._slo_s / BUCKETS)
+        worth = self.accuracy * np.arange(len(self.accuracy))[:, None] - price * used_s
+        return np.maximum.accumulate(worth, axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedClump:
+    """A plan on the terms of the moment; `weight`, 0 to 1: how much it counts beside prices."""
+
+    plan: ClumpPlan
+    price: float
+    workers: int
+    weight: float
+
+    def worth(self, accuracy: Floats, mean_s: Floats, left: Ints, left_s: float) -> Floats:
+        """Of steps that earn `accuracy` in `mean_s` and leave `left` rows behind, the last due `left_s` (s) from now.
+
+        Those left share all workers' time, or that of the others at once.
+        """
+        workers, price = self.workers, self.price
+        after = self.plan.worth(left, left_s - mean_s / workers, workers, price)
+        if workers > 1:
+            at_once_s = np.full(len(left), left_s)
+            after = np.maximum(after, self.plan.worth(left, at_once_s, workers - 1, price))
+        return accuracy - price * mean_s + after
+
+
+def clump_plan(arms: Sequence[ArmProfile], slo_s: float, most: int) -> ClumpPlan:
+    """The table for clumps of up to `most` rows, with `arms` (at least one) under about `slo_s`."""
+    rows, steps = np.arange(1, most + 1), np.arange(BUCKETS + 1)
+    needed = np.array([_time_s(arm, rows) for arm in arms])[:, :, None] * (BUCKETS / slo_s)
+    accuracy = np.array([max(arm.accuracy, LEAST) for arm in arms])[:, None, None]
+    whole = np.where(steps >= needed, accuracy, 0.0).max(axis=0)
+    fastest = needed.argmin(axis=0)[:, 0]
+    part = steps / np.min(needed, axis=0) * accuracy[fastest, 0]
+    best = np.zeros((most + 1, BUCKETS + 1))
+    best[1:] = np.where(whole > 0.0, whole, part)
+    return ClumpPlan(best, slo_s)
+
+
+def _time_s(arm: ArmProfile, rows: Ints) -> Floats:
+    """The least time (s) for so many rows in batches of about equal size, one after the other."""
+    mean_s, best_s = np.array(arm.mean_s), np.full(len(rows), np.inf)
+    for turns in range(1, max(TURNS, -(-len(rows) // arm.max_batch)) + 1):
+        size = -(-rows // turns)
+        fits = size <= arm.max_batch
+        best_s[fits] = np.minimum(best_s[fits], turns * mean_s[size[fits]])
+    return best_s
