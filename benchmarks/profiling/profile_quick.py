@@ -25,6 +25,7 @@ from models.artifacts import default_repository, load_family
 from models.backends import ways
 from models.backends.base import Backend, BackendError, Slot, Tensors
 from models.catalog import Family, Variant
+from profiler.hardware.cpu_waits import waited_s
 from profiler.hardware.fingerprint import detect
 from profiler.measuring import measure
 from profiler.measuring.sampling import GRID, VISIT_S, Terms
@@ -113,7 +114,8 @@ def _open(folder: Path, family: Family, threads: int) -> list[Opened]:
 def _quick(family: Family, arms: Sequence[Opened], budget_s: float) -> dict[str, Profile]:
     """As `gearshift profile` measures; what loading cost is taken off, though the arms are open already."""
     terms = Terms(bound_s=measure.BOUND_SLOS * family.slo.latency_s)
-    bench = measure.Bench(family, measure.Effort(budget_s, terms))
+    instruments = measure.Instruments(waited_s=waited_s)
+    bench = measure.Bench(family, measure.Effort(budget_s, terms), instruments)
     for arm in arms:
         bench.add(arm.loaded, arm.variant)
         bench.charge(arm.loaded.load_s)

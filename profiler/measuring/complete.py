@@ -15,6 +15,7 @@ from models.backends import Way, no_way, ways
 from models.backends.base import BackendError, Slot
 from models.catalog import Family, Variant
 from profiler import store
+from profiler.hardware.cpu_waits import waited_s
 from profiler.hardware.fingerprint import Hardware
 from profiler.hardware.sensors import available_bytes
 from profiler.measuring import measure, rulings
@@ -126,7 +127,8 @@ def _is_stored(
 def _bench(job: Job, share: float, rows: SampleRows) -> measure.Bench:
     terms = Terms(bound_s=measure.BOUND_SLOS * job.family.slo.latency_s)
     effort = measure.Effort(job.budget_s * share, terms)
-    return measure.Bench(job.family, effort, measure.Instruments(), rows)
+    instruments = measure.Instruments(waited_s=waited_s)
+    return measure.Bench(job.family, effort, instruments, rows)
 
 
 def _open(

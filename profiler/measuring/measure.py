@@ -53,10 +53,12 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """What the measuring stands on: a monotonic clock (s) and the gate around each run."""
+    """What the measuring stands on: a monotonic clock (s), the gate around each run, and how long this thread has
+    waited for a CPU so far (s)."""
 
     clock: Callable[[], float] = time.perf_counter
     gate: Callable[[], AbstractContextManager[object]] = nullcontext
+    waited_s: Callable[[], float] = lambda: 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,35 +173,48 @@ class Bench:
         turn = plan()
         if isinstance(turn, Done):
             return None
-        took_s, failed = self._runs(turn)
+        runs, failed = self._runs(turn)
+        took_s = tuple(run.took_s for run in runs)
         spent_s = self._instruments.clock() - start_s
         self._spent_s += spent_s
-        if took_s:
-            self._measured.record(turn, start_s, took_s, spent_s)
+        if runs:
+            waited_s = tuple(run.waited_s for run in runs)
+            self._measured.record(turn, start_s, took_s, spent_s, waited_s)
         if failed:
             self._measured.end_below(turn, failed)
             if turn.batch == 1:
                 self.failed[turn.name] = failed
         return Step(turn.name, turn.batch, took_s, self._measured.is_usable(turn.name), failed)
 
-    def _runs(self, turn: Next) -> tuple[tuple[float, ...], str]:
-        """The runs' times (s), and why they ended early. The first run ever at a batch size is no sample."""
+    def _runs(self, turn: Next) -> tuple[tuple["_Run", ...], str]:
+        """The runs, and why they ended early. The first run ever at a batch size is no sample."""
         rows = self.rows.first(turn.batch)
-        took_s: list[float] = []
+        runs: list[_Run] = []
         try:
             if self._measured.is_new(turn):
                 self._run(turn.name, rows)
-            while len(took_s) < turn.runs:
-                took_s.append(self._run(turn.name, rows))
+            while len(runs) < turn.runs:
+                runs.append(self._run(turn.name, rows))
         except (BackendError, MemoryError) as error:
             return (), f"{error or type(error).__name__}"
-        return tuple(took_s[1:] if len(took_s) >= COLD_OF else took_s), ""
+        return tuple(runs[1:] if len(runs) >= COLD_OF else runs), ""
 
-    def _run(self, arm: str, rows: Tensors) -> float:
-        with self._instruments.gate():
-            start_s = self._instruments.clock()
+    def _run(self, arm: str, rows: Tensors) -> "_Run":
+        instruments = self._instruments
+        with instruments.gate():
+            waited_s = instruments.waited_s()
+            start_s = instruments.clock()
             self._backends[arm].run(rows)
-            return self._instruments.clock() - start_s
+            took_s = instruments.clock() - start_s
+            return _Run(took_s, instruments.waited_s() - waited_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How long it took (s), and how much of that its thread waited for a CPU."""
+
+    took_s: float
+    waited_s: float
 
 
 def load(
