@@ -104,7 +104,7 @@ class Measurements:
         """The next turn of all arms that can run."""
         running = [self._known[name] for name in self._running()]
         lately = [(str(turn.arm), turn.batch) for turn in self._turns[-LATELY:]]
-        turn = plan(running, self._terms, left_s, lately)
+        turn = plan(running, self._terms, left_s / self._slower(), lately)
         return self._reference(running) or turn if isinstance(turn, Next) else turn
 
     def first(self, arm: str) -> Next | Done:
@@ -143,6 +143,15 @@ class Measurements:
 
     def _running(self) -> list[str]:
         return [name for name in self._arms if self.is_running(name)]
+
+    def _slower(self) -> float:
+        """How many times as long as their own time turns took lately, waiting for a CPU."""
+        turns = self._turns[-LATELY:]
+        own_s = sum(sum(turn.took_s) for turn in turns)
+        took_s = sum(
+            s * by for turn in turns for s, by in zip(turn.took_s, turn.slower, strict=True)
+        )
+        return took_s / own_s if own_s else 1.0
 
     def _reference(self, running: Sequence[Sampled]) -> Next | None:
         """The quickest arm's single row, where no turn that it could be compared with was taken for REFERENCE_S."""
@@ -192,7 +201,7 @@ def _own_s(took_s: Sequence[float], waited_s: Sequence[float]) -> tuple[float, .
 
 def noted(profiles: Sequence[Profile], accuracies: Mapping[str, float]) -> tuple[Profile, ...]:
     """The profiles, those that do not pay here with a note that names what beats them; `accuracies` by label."""
-    out = dominated([_contender(p, accuracies[p.label]) for p in profiles])
+    out = dominated([contender(p, accuracies[p.label]) for p in profiles])
     return tuple(replace(p, note=_note(p.note, out.get(p.label, ""))) for p in profiles)
 
 
@@ -204,7 +213,8 @@ def _note(before: str, better: str) -> str:
     return "; ".join([*kept, *([PAYS_NOT + better] if better else [])])
 
 
-def _contender(profile: Profile, accuracy: float) -> Contender:
+def contender(profile: Profile, accuracy: float) -> Contender:
+    """A stored profile as `profiler.measuring.dominance` compares it."""
     seen = tuple(_seen(point, 1) for point in profile.points)
     return contender_of(Sampled(profile.label, accuracy, seen, profile.largest_measured))
 

@@ -15,15 +15,29 @@ An arm that certainly never pays (`dominance.py`) leaves the race after step 1 (
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from math import hypot, inf, sqrt
+from math import hypot, sqrt
 
 from profiler.measuring.dominance import Contender, dominated
 from profiler.measuring.stakes import Cell, stakes
+from profiler.measuring.terms import GRID, Done, Next, Ran, Sampled, Seen, Terms
 
-GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Batch sizes worth a look; a family's largest is always one of them."""
+__all__ = [
+    "GRID",
+    "Done",
+    "Next",
+    "Sampled",
+    "Seen",
+    "Terms",
+    "beaten_of",
+    "contender_of",
+    "first",
+    "grid_of",
+    "is_usable",
+    "plan",
+]
+
 VISIT_S = 0.04
 """A turn's length: short, so that turns of all arms mix within a second, long enough for a few runs of a lone row."""
 MOST_RUNS = 64  # in one turn
@@ -39,64 +53,6 @@ BEATEN_SHARE = 0.5
 """Of the bound: as long a batch shows of an arm that is beaten at batch 1 whether it pays with more rows."""
 AMONG = 3
 """What ran within the last turns waits where there are so many times as many others to run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One batch size: in how many turns it ran, how often, and its median latency with the 95 % interval (s)."""
-
-    batch: int
-    turns: int
-    n: int
-    p50_s: float
-    low_s: float
-    high_s: float
-
-    @property
-    def half_width(self) -> float:
-        """Half the interval, relative to the median."""
-        return (self.high_s - self.low_s) / (2 * self.p50_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """What is known of one arm, by ascending batch; `ceiling` is the largest batch that it can run."""
-
-    name: str
-    accuracy: float
-    seen: tuple[Seen, ...]
-    ceiling: int
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What is asked: batches up to `bound_s` of latency, medians known to `precision` (half the interval, relative),
-    curves straight to `tolerance` (relative) between the measured sizes."""
-
-    bound_s: float = inf
-    precision: float = 0.02
-    tolerance: float = 0.05
-    grid: tuple[int, ...] = GRID
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """Run this arm with so many rows, so often."""
-
-    name: str
-    batch: int
-    runs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Nothing more to run: `narrow` (all that matters is known well enough) or `budget`."""
-
-    reason: str
-
-
-Ran = tuple[str, int]
-"""What ran: an arm's name and a batch size."""
 
 
 def plan(
@@ -211,7 +167,7 @@ def _bends(seen: Sequence[Seen], terms: Terms) -> Iterator[int]:
 def _repeats(
     arms: Sequence[Sampled], terms: Terms, lately: Collection[Ran]
 ) -> Iterator[tuple[Sampled, int, int]]:
-    """Wide intervals, first where a turn promises most; of those that promise nothing, the one with the fewest turns."""
+    """Wide intervals, first where a turn promises most; where none promises anything, the one with the fewest turns."""
     known = [(arm, seen) for arm in arms for seen in arm.seen]
     at_stake = stakes([_cell(arm, seen) for arm, seen in known])
     rows = [

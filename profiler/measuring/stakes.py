@@ -7,9 +7,10 @@ all where the arm is off the hull even at its best; by the whole interval where 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, log
 
-CONTESTED = 2.0
+CONTESTED = 4.0
 """A race that is open counts so many times: what is to be learnt is which of two to take, not only when."""
 BESIDE = 0.25
 """Of an arm that is on the hull at some batch size, the others count so much of their interval: they say what fits."""
@@ -50,7 +51,7 @@ def _stake(cell: Cell, cells: Iterable[Cell]) -> float:
 def cost_of(accuracy: float, points: Iterable[tuple[float, float]]) -> float:
     """What so much accuracy costs at least where the (cost, accuracy) `points` and dropping are mixed; inf: nothing."""
     vertices = _hull(points)
-    for (cost, reached), (more, higher) in zip(vertices, vertices[1:], strict=False):
+    for (cost, reached), (more, higher) in pairwise(vertices):
         if accuracy <= higher:
             return cost + (more - cost) * (accuracy - reached) / (higher - reached)
     return inf

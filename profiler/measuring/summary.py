@@ -1,6 +1,6 @@
 """From run times to points: medians with intervals, tails and scatter pooled where runs are few. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import comb, exp, log
@@ -127,8 +127,8 @@ def _scatter(own: Sequence[float], pool: Pool) -> Floats:
 def _point(median: MedianSeen, ordered: Floats, scatter: Floats, slower: Floats) -> Point:
     p50, n = median.p50_s, median.n
     own = ordered / p50
-    p95 = max(p50, p50 * _tail(0.95, own if n >= OWN_TAIL else scatter, slower))
-    p99 = max(p95, p50 * _tail(0.99, own if n >= 5 * OWN_TAIL else scatter, slower))
+    p95 = max(p50, p50 * _tail(0.95, own if has_own(0.95, n) else scatter, slower))
+    p99 = max(p95, p50 * _tail(0.99, own if has_own(0.99, n) else scatter, slower))
     taken = np.outer(_steps(own if n >= OWN_RATIOS else scatter), slower)
     mean = p50 * float(np.minimum(taken, HICCUP).mean())
     return Point(median.batch, n, p50, p95, p99, mean, median.low_s, median.high_s)
@@ -142,6 +142,16 @@ def _tail(quantile: float, scatter: Floats, slower: Floats) -> float:
         products = np.outer(_steps(scatter), slower)
         found = float(np.quantile(products, quantile, method="higher"))
     return found if len(scatter) >= OWN_TAIL else max(found, assumed(quantile))
+
+
+def has_own(quantile: float, n: int) -> bool:
+    """Whether the quantile of a batch size that ran `n` times is its own, not read from all arms' runs."""
+    return n >= (OWN_TAIL if quantile <= 0.95 else 5 * OWN_TAIL)
+
+
+def pooled_runs(runs: Iterable[int]) -> int:
+    """Of batch sizes that ran so often: the runs that tails are read from where a size has too few of its own."""
+    return sum(n for n in runs if n >= LEAST_ORDERED - 1)
 
 
 def assumed(quantile: float) -> float:

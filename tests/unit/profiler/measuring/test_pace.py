@@ -67,5 +67,17 @@ def test_one_arm_that_grows_slower_is_not_the_machine():
     assert pace(seen) == pytest.approx([1.0] * len(seen))
 
 
+def test_what_runs_once_says_nothing_of_the_machine_and_does_not_drown_what_runs_again():
+    """One arm runs every second, many others once; the third second is twice as slow."""
+    again = [Turn("again", 1, float(k), (0.002 * (2 if k == 2 else 1),)) for k in range(8)]
+    once = [Turn(f"v{k}", 1, 0.1 * k, (0.002 * k,)) for k in range(1, 80)]
+
+    found = pace([*again, *once])
+
+    assert found[2] == pytest.approx(2.0, rel=0.4)
+    assert found[2] > 1.35
+    assert found[8 + 24] == found[2]
+
+
 def test_nothing_seen_is_nothing_found():
     assert pace([]) == ()

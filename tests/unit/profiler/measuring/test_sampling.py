@@ -1,5 +1,7 @@
 """What is measured next: first turns of all, then bends, then wide intervals, and never what does not pay."""
 
+from dataclasses import replace
+
 from profiler.measuring.sampling import Done, Next, Sampled, Seen, Terms, is_usable, plan
 
 TERMS = Terms(bound_s=0.1)
@@ -119,3 +121,48 @@ def test_a_turn_that_does_not_fit_gives_way_to_one_that_does():
 
     assert plan([arm], TERMS, 0.060) == Next("a", 1, 8)
     assert plan([arm], TERMS, 0.001) == Done("budget")
+
+
+def test_an_arm_that_is_beaten_alone_shows_a_batch_of_half_the_length_once():
+    fast = an_arm("fast", seen(1, 0.002), seen(16, 0.090), accuracy=0.8)
+    slow = an_arm("slow", seen(1, 0.010))
+
+    turn = plan([slow, fast], TERMS, 10.0)
+    then = plan([replace(slow, seen=(*slow.seen, seen(4, 0.040))), fast], TERMS, 10.0)
+
+    assert turn == Next("slow", 4, 1)
+    assert isinstance(then, Next)
+    assert then.name == "fast"
+
+
+def test_an_arm_that_batching_may_save_shows_its_large_batch_too():
+    fast = an_arm("fast", seen(1, 0.002), seen(32, 0.090), accuracy=0.8)
+    late = an_arm("late", seen(1, 0.010), seen(16, 0.030))
+
+    assert plan([late, fast], TERMS, 10.0) == Next("late", 32, 2)
+
+
+def test_more_runs_go_where_the_frontier_may_move():
+    wide = [seen(b, p50_s, 0.1, turns=4) for b, p50_s in ((1, 0.011), (4, 0.044), (6, 0.068))]
+    off = an_arm("off", *wide, accuracy=0.62)
+    low = an_arm("low", seen(1, 0.004), seen(4, 0.0160), seen(16, 0.070), accuracy=0.60)
+    high = an_arm("high", seen(1, 0.012, 0.1), seen(4, 0.048), seen(6, 0.072), accuracy=0.8)
+
+    turn = plan([off, low, high], TERMS, 10.0)
+
+    assert isinstance(turn, Next)
+    assert (turn.name, turn.batch) == ("high", 1)
+
+
+def test_what_ran_lately_waits_for_the_others():
+    arms = [
+        an_arm(name, *(seen(b, b * base_s, 0.1) for b in (1, 4, 16)), accuracy=accuracy)
+        for name, base_s, accuracy in (("a", 0.005, 0.6), ("b", 0.006, 0.7))
+    ]
+    turn = plan(arms, TERMS, 10.0)
+    assert isinstance(turn, Next)
+
+    after = plan(arms, TERMS, 10.0, [(turn.name, turn.batch)])
+
+    assert isinstance(after, Next)
+    assert (after.name, after.batch) != (turn.name, turn.batch)
