@@ -117,7 +117,7 @@ def test_the_time_goes_to_the_arms_that_a_decision_hangs_on():
 
 
 def test_two_close_arms_get_more_runs_than_one_apart():
-    near = [(0.70, Script(0.0, 0.0040)), (0.70, Script(0.0, 0.0041))]
+    near = [(0.70, Script(0.0, 0.0040)), (0.70, Script(0.0, 0.00402))]
     apart = [(0.60, Script(0.0, 0.0015)), (0.8, Script(0.0, 0.009))]
 
     _, steps = measured(jittered(), [*near, *apart], 2.0)

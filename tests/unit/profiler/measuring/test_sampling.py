@@ -145,7 +145,7 @@ def test_an_arm_that_batching_may_save_shows_its_large_batch_too():
 def test_more_runs_go_where_the_frontier_may_move():
     wide = [seen(b, p50_s, 0.1, turns=4) for b, p50_s in ((1, 0.011), (4, 0.044), (6, 0.068))]
     off = an_arm("off", *wide, accuracy=0.62)
-    low = an_arm("low", seen(1, 0.004), seen(4, 0.0160), seen(16, 0.070), accuracy=0.60)
+    low = an_arm("low", seen(1, 0.0045), seen(4, 0.018), seen(16, 0.072), accuracy=0.60)
     high = an_arm("high", seen(1, 0.012, 0.1), seen(4, 0.048), seen(6, 0.072), accuracy=0.8)
 
     turn = plan([off, low, high], TERMS, 10.0)
