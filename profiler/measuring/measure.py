@@ -168,11 +168,18 @@ class Bench:
         return self._measured.profiles()
 
     def _step(self, plan: Callable[[], Next | Done]) -> Step | None:
-        """The turn that `plan` names, written down; planning counts as time spent too."""
+        """The turn that `plan` names, after the reference's where that is due; planning counts as time spent too."""
         start_s = self._instruments.clock()
         turn = plan()
         if isinstance(turn, Done):
             return None
+        reference = self._measured.reference()
+        if reference is not None and (step := self._take(reference, start_s)).failed:
+            return step
+        return self._take(turn, start_s if reference is None else self._instruments.clock())
+
+    def _take(self, turn: Next, start_s: float) -> Step:
+        """One turn, written down; it began with what came before it."""
         runs, failed = self._runs(turn)
         took_s = tuple(run.took_s for run in runs)
         spent_s = self._instruments.clock() - start_s

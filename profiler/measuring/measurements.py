@@ -5,11 +5,12 @@ back into the tails and means of all arms alike. All arms' turns together tell h
 (`profiler.measuring.pace`), which is taken out of every arm's; the quickest cell runs again and again for that.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from profiler.measuring.dominance import Contender, dominated
-from profiler.measuring.pace import WINDOW_S, Turn, pace
+from profiler.measuring.pace import Speed, Turn, speeds
 from profiler.measuring.sampling import (
     LONE_RUNS,
     Done,
@@ -28,7 +29,7 @@ from profiler.profiles import Point, Profile
 
 EVERY = 8
 """Turns between two looks at the machine's own speed: it changes more slowly."""
-REFERENCE_S = WINDOW_S
+REFERENCE_S = 0.2
 """So often the quickest arm's single row runs again, whatever is measured: every window of time is comparable."""
 LATELY = 12
 """Turns back to which a batch size counts as run just now: half a second."""
@@ -57,7 +58,7 @@ class Measurements:
         self._largest = largest
         self._arms: dict[str, _Measured] = {}
         self._turns: list[Turn] = []
-        self._pace: tuple[float, ...] = ()
+        self._speeds: tuple[Speed, ...] = ()
         self._pool = Pool()
         self._known: dict[str, Sampled] = {}
         self._ended_s = 0.0
@@ -86,7 +87,8 @@ class Measurements:
         arm.seconds += spent_s
         own_s = _own_s(took_s, waited_s)
         slower = tuple(took / own for took, own in zip(took_s, own_s, strict=True))
-        self._turns.append(Turn(turn.name, turn.batch, at_s, own_s, slower))
+        middle_s = at_s + spent_s - sum(took_s) / 2
+        self._turns.append(Turn(turn.name, turn.batch, middle_s, own_s, slower))
         self._ended_s = at_s + spent_s
         if len(self._turns) % EVERY == 0:
             self._keep_pace()
@@ -104,13 +106,23 @@ class Measurements:
         """The next turn of all arms that can run."""
         running = [self._known[name] for name in self._running()]
         lately = [(str(turn.arm), turn.batch) for turn in self._turns[-LATELY:]]
-        turn = plan(running, self._terms, left_s / self._slower(), lately)
-        return self._reference(running) or turn if isinstance(turn, Next) else turn
+        return plan(running, self._terms, left_s / self._slower(), lately)
 
     def first(self, arm: str) -> Next | Done:
         """The next turn that brings this arm alone to use."""
         running = [self._known[name] for name in self._running()]
         return first(self._known[arm], running, self._terms)
+
+    def reference(self) -> Next | None:
+        """The quickest arm's single row, where no turn that others could be compared with was taken for REFERENCE_S."""
+        seen = [known for name in self._running() if (known := self._known[name]).seen]
+        if len(seen) < 2:
+            return None
+        quickest = min(seen, key=lambda arm: arm.seen[0].p50_s)
+        turns = [self._turns[i] for i in self._arms[quickest.name].turns]
+        last_s = max((turn.at_s for turn in turns if turn.batch == 1), default=0.0)
+        due = self._ended_s - last_s >= REFERENCE_S
+        return Next(quickest.name, 1, LONE_RUNS) if due else None
 
     def is_running(self, arm: str) -> bool:
         """Whether the arm has not failed for good."""
@@ -132,7 +144,7 @@ class Measurements:
         measured = self._arms[arm]
         if not measured.turns:
             return None
-        points = points_of(self._took_s(measured), self._pool)
+        points = points_of(self._took_s(measured), self._pool, self._doubts(measured))
         return replace(measured.blank, points=points, note=measured.end, seconds=measured.seconds)
 
     def profiles(self) -> tuple[Profile, ...]:
@@ -153,19 +165,8 @@ class Measurements:
         )
         return took_s / own_s if own_s else 1.0
 
-    def _reference(self, running: Sequence[Sampled]) -> Next | None:
-        """The quickest arm's single row, where no turn that it could be compared with was taken for REFERENCE_S."""
-        seen = [arm for arm in running if arm.seen]
-        if len(seen) < 2:
-            return None
-        quickest = min(seen, key=lambda arm: arm.seen[0].p50_s)
-        turns = [self._turns[i] for i in self._arms[quickest.name].turns]
-        last_s = max((turn.at_s for turn in turns if turn.batch == 1), default=0.0)
-        due = self._ended_s - last_s >= REFERENCE_S
-        return Next(quickest.name, 1, LONE_RUNS) if due else None
-
     def _keep_pace(self) -> None:
-        self._pace = pace(self._turns)
+        self._speeds = speeds(self._turns)
         ratios = [r for arm in self._arms.values() for r in ratios_of(self._took_s(arm))]
         slower = [
             s for arm in self._arms.values() for i in arm.turns for s in self._turns[i].slower
@@ -174,21 +175,36 @@ class Measurements:
         self._known = {name: self._sampled(arm) for name, arm in self._arms.items()}
 
     def _sampled(self, arm: _Measured) -> Sampled:
-        counts = [self._turns[i].batch for i in arm.turns]
-        medians = medians_of(self._took_s(arm), self._pool) if arm.turns else ()
+        counts = Counter(self._turns[i].batch for i in self._steady(arm))
+        medians = medians_of(self._took_s(arm), self._pool, self._doubts(arm)) if arm.turns else ()
         seen = tuple(
-            Seen(m.batch, counts.count(m.batch), m.n, m.p50_s, m.low_s, m.high_s) for m in medians
+            Seen(m.batch, counts[m.batch], m.n, m.p50_s, m.low_s, m.high_s) for m in medians
         )
         return Sampled(arm.blank.label, arm.accuracy, seen, arm.ceiling)
 
     def _took_s(self, arm: _Measured) -> Mapping[int, Sequence[float]]:
         """The arm's runs by batch (s), each at the machine's middle speed."""
         found: dict[int, list[float]] = {}
-        for i in arm.turns:
-            factor = self._pace[i] if i < len(self._pace) else 1.0
-            turn = self._turns[i]
+        for i in self._steady(arm):
+            turn, factor = self._turns[i], self._speed(i).factor
             found.setdefault(turn.batch, []).extend(s / factor for s in turn.took_s)
         return found
+
+    def _steady(self, arm: _Measured) -> list[int]:
+        """The arm's turns without those in which the machine changed its speed, where a batch size has others."""
+        doubts = self._doubts(arm)
+        return [i for i in arm.turns if self._speed(i).doubt <= doubts[self._turns[i].batch]]
+
+    def _doubts(self, arm: _Measured) -> Mapping[int, float]:
+        """By batch size how far (logarithm) the machine's speed may be off in the surest of the arm's turns."""
+        found: dict[int, float] = {}
+        for i in arm.turns:
+            batch, doubt = self._turns[i].batch, self._speed(i).doubt
+            found[batch] = min(doubt, found.get(batch, doubt))
+        return found
+
+    def _speed(self, turn: int) -> Speed:
+        return self._speeds[turn] if turn < len(self._speeds) else Speed()
 
 
 def _own_s(took_s: Sequence[float], waited_s: Sequence[float]) -> tuple[float, ...]:

@@ -54,31 +54,45 @@ class MedianSeen:
     high_s: float
 
 
-def points_of(took_s: Mapping[int, Sequence[float]], pool: Pool = Pool()) -> tuple[Point, ...]:
+CERTAIN: Mapping[int, float] = {}
+"""Of a machine whose speed is known throughout."""
+
+
+def points_of(
+    took_s: Mapping[int, Sequence[float]],
+    pool: Pool = Pool(),
+    doubts: Mapping[int, float] = CERTAIN,
+) -> tuple[Point, ...]:
     """One repaired point per batch size from its run times (s), waits for a CPU left out.
 
     A tail needs runs beyond it. Where a batch size has too few, quantile and mean are its median times those of the
     pooled ratios: all runs of the arm, each over its own median (`ratios_of`), and those of all arms on the same
     machine, while the arm's own are few too. Where all these are few as well, as if runs scattered by UNKNOWN_SPREAD.
-    Who waits for a CPU is chance: tails and means are longer by what all runs together waited.
+    Who waits for a CPU is chance: tails and means are longer by what all runs together waited. `doubts`: so far off may
+    the machine's speed be (logarithm) that a batch size's times were corrected for; its interval is wider by that.
     """
     own = ratios_of(took_s)
     scatter = _scatter(own, pool)
     slower = _steps(np.asarray(pool.slower or (1.0,)))
     runs = {b: np.sort(np.asarray(took_s[b])) for b in sorted(took_s)}
-    medians = medians_of(took_s, pool)
+    medians = medians_of(took_s, pool, doubts)
     return repaired([_point(m, runs[m.batch], scatter, slower) for m in medians])
 
 
 def medians_of(
-    took_s: Mapping[int, Sequence[float]], pool: Pool = Pool()
+    took_s: Mapping[int, Sequence[float]],
+    pool: Pool = Pool(),
+    doubts: Mapping[int, float] = CERTAIN,
 ) -> tuple[MedianSeen, ...]:
     """The medians alone, ascending by batch and not repaired: a planner looks for the bends."""
     own = ratios_of(took_s)
     ratios = np.asarray([*own, *(pool.ratios if len(own) < OWN_RATIOS else ())])
     enough = len(ratios) >= LEAST_ORDERED
     spread = max(LEAST_SPREAD, _spread(ratios)) if enough else UNKNOWN_SPREAD
-    return tuple(_median(b, np.sort(np.asarray(took_s[b])), spread) for b in sorted(took_s))
+    return tuple(
+        _median(b, np.sort(np.asarray(took_s[b])), spread, exp(doubts.get(b, 0.0)))
+        for b in sorted(took_s)
+    )
 
 
 def ratios_of(took_s: Mapping[int, Sequence[float]]) -> list[float]:
@@ -114,9 +128,9 @@ def _rank(n: int) -> int:
     return max(0, rank - 1)
 
 
-def _median(batch: int, ordered: Floats, spread: float) -> MedianSeen:
-    p50 = float(np.median(ordered))
-    return MedianSeen(batch, len(ordered), p50, *median_interval(ordered, spread))
+def _median(batch: int, ordered: Floats, spread: float, wider: float) -> MedianSeen:
+    low_s, high_s = median_interval(ordered, spread)
+    return MedianSeen(batch, len(ordered), float(np.median(ordered)), low_s / wider, high_s * wider)
 
 
 def _scatter(own: Sequence[float], pool: Pool) -> Floats:

@@ -58,8 +58,8 @@ def measured(
     return bench, list(bench.steps())
 
 
-FRONTIER = [(0.70 + 0.01 * k, Script(0.001, 0.004 + 0.001 * k)) for k in range(6)]
-"""Six arms that all pay."""
+FRONTIER = [(0.70 + 0.01 * k, Script(0.001, 0.004 + 0.001 * k)) for k in range(8)]
+"""Eight arms that all pay."""
 
 
 def off(profile: Profile, script: Script, batch: int) -> float:
@@ -67,12 +67,12 @@ def off(profile: Profile, script: Script, batch: int) -> float:
     return profile.latency_s(batch) / (script.fixed_s + batch * script.per_row_s)
 
 
-@pytest.mark.parametrize("begin_s", [0.3, 0.9, 1.7, 2.4])
+@pytest.mark.parametrize("begin_s", [0.3, 0.9, 1.5, 2.4])
 def test_a_slow_second_hits_no_arm_more_than_others(begin_s: float):
     """Three times as slow for a second, wherever it falls."""
     machine = RoughMachine(slower=lambda s: 3.0 if begin_s <= s < begin_s + 1.0 else 1.0)
 
-    bench, _ = measured(machine, FRONTIER, 10.0)
+    bench, _ = measured(machine, FRONTIER, 5.0)
 
     for batch in (1, 4, 8):
         found = [off(p, s, batch) for p, (_, s) in zip(bench.profiles(), FRONTIER, strict=True)]
