@@ -65,17 +65,17 @@ def speeds(turns: Sequence[Turn], window_s: float = WINDOW_S) -> tuple[Speed, ..
 
 
 def _polished(
-    cells: Sequence[Cell], taken: Sequence[float], near: Sequence["_Told"]
+    cells: Sequence[Cell], taken: Sequence[float], near: Sequence["_Witnesses"]
 ) -> list[Speed]:
-    """What all share at each turn, 1 in the middle; turn i is told by those in `near[i]`."""
+    """What all share at each turn, 1 in the middle; of turn i those in `near[i]` say it."""
     shared, left = [0.0] * len(cells), list(taken)
     for _ in range(ROUNDS):
         level = _medians(cells, [t - s for t, s in zip(taken, shared, strict=True)])
         left = [t - level[cell] for t, cell in zip(taken, cells, strict=True)]
-        shared = [_believed([left[j] for j in told.within]) for told in near]
+        shared = [_believed([left[j] for j in witnesses.within]) for witnesses in near]
         middle = median(shared)
         shared = [s - middle for s in shared]
-    doubts = [_doubt([left[j] for j in told.around]) for told in near]
+    doubts = [_doubt([left[j] for j in witnesses.around]) for witnesses in near]
     return [Speed(exp(s), doubt) for s, doubt in zip(shared, doubts, strict=True)]
 
 
@@ -100,21 +100,21 @@ def _comparable(cells: Sequence[Cell], at_s: Sequence[float], window_s: float) -
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Witnesses:
     """The turns that tell of a turn's time: those `within` its window, or next to it; these with both neighbours."""
 
     within: Sequence[int]
     around: Sequence[int]
 
 
-def _near(at_s: Sequence[float], telling: Sequence[int], window_s: float) -> list[_Told]:
-    told_s = [at_s[i] for i in telling]
-    found: list[_Told] = []
+def _near(at_s: Sequence[float], telling: Sequence[int], window_s: float) -> list[_Witnesses]:
+    seen_s = [at_s[i] for i in telling]
+    found: list[_Witnesses] = []
     for time_s in at_s:
-        first = bisect_left(told_s, time_s - window_s / 2)
-        last = bisect_right(told_s, time_s + window_s / 2)
+        first = bisect_left(seen_s, time_s - window_s / 2)
+        last = bisect_right(seen_s, time_s + window_s / 2)
         around = telling[max(0, first - 1) : last + 1]
-        found.append(_Told(telling[first:last] or around, around))
+        found.append(_Witnesses(telling[first:last] or around, around))
     return found
 
 
