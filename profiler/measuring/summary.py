@@ -155,11 +155,11 @@ def _tail(quantile: float, scatter: Floats, slower: Floats) -> float:
     else:
         products = np.outer(_steps(scatter), slower)
         found = float(np.quantile(products, quantile, method="higher"))
-    return found if len(scatter) >= OWN_TAIL else max(found, assumed(quantile))
+    return found if has_own(quantile, len(scatter)) else max(found, assumed(quantile))
 
 
 def has_own(quantile: float, n: int) -> bool:
-    """Whether the quantile of a batch size that ran `n` times is its own, not read from all arms' runs."""
+    """Whether `n` runs are enough for the quantile: those of a batch size for its own, else those of all arms."""
     return n >= (OWN_TAIL if quantile <= 0.95 else 5 * OWN_TAIL)
 
 

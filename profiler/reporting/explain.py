@@ -71,14 +71,10 @@ def _tails(runs: Sequence[int]) -> Iterator[str]:
     if own99 == len(runs):
         return
     pooled = pooled_runs(runs)
-    few = pooled < OWN_TAIL
-    source = f"what {pooled} runs of all arms show"
-    if few:
-        source = (
-            f"{assumed(0.95):.2f} and {assumed(0.99):.2f} (assumed: {pooled} runs tell too little)"
-        )
+    least = [f"{assumed(q):.2f} for p{100 * q:.0f}" for q in (0.95, 0.99) if not has_own(q, pooled)]
+    also = f", and at least {' and '.join(least)} (assumed: too few runs)" if least else ""
     yield f"p95 is from own runs at {own95} batch sizes ({OWN_TAIL} runs or more), p99 at {own99} ({5 * OWN_TAIL});"
-    yield f"at the others they are inherited: the median times {source}"
+    yield f"at the others inherited: the median times what {pooled} runs of all arms show{also}"
 
 
 def _range(runs: Sequence[int]) -> str:

@@ -260,7 +260,7 @@ def test_explain_says_when_a_tail_is_assumed(tmp_path: Path):
 
     text = explained(family, [a_seen("small", twice)], {})
 
-    assert "the median times 1.09 and 1.12 (assumed: 0 runs tell too little)" in text
+    assert "0 runs of all arms show, and at least 1.09 for p95 and 1.12 for p99 (assumed" in text
 
 
 def test_explain_says_which_of_two_arms_is_not_certain(tmp_path: Path):
