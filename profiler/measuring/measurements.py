@@ -31,6 +31,8 @@ EVERY = 8
 """Turns between two looks at the machine's own speed: it changes more slowly."""
 REFERENCE_S = 0.2
 """So often the quickest arm's single row runs again, whatever is measured: every window of time is comparable."""
+REFERENCE_SHARE = 0.1
+"""Of all time at most goes to that."""
 LATELY = 12
 """Turns back to which a batch size counts as run just now: half a second."""
 OWN_LEAST = 0.05
@@ -121,7 +123,8 @@ class Measurements:
         quickest = min(seen, key=lambda arm: arm.seen[0].p50_s)
         turns = [self._turns[i] for i in self._arms[quickest.name].turns]
         last_s = max((turn.at_s for turn in turns if turn.batch == 1), default=0.0)
-        due = self._ended_s - last_s >= REFERENCE_S
+        takes_s = LONE_RUNS * quickest.seen[0].p50_s
+        due = self._ended_s - last_s >= max(REFERENCE_S, takes_s / REFERENCE_SHARE)
         return Next(quickest.name, 1, LONE_RUNS) if due else None
 
     def is_running(self, arm: str) -> bool:

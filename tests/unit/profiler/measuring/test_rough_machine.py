@@ -98,6 +98,17 @@ def test_waits_for_a_cpu_do_not_make_a_profile_take_longer():
     assert machine.now_s == pytest.approx(10.0, abs=0.6)
 
 
+def test_looking_at_the_machine_takes_a_tenth_of_the_time_at_most():
+    """Each run takes a second: the quickest arm's, too."""
+    arms = [(0.7, Script(1.0)), (0.75, Script(1.1)), (0.8, Script(1.2))]
+    machine = RoughMachine()
+
+    _, steps = measured(machine, arms, 60.0)
+
+    listed_s = sum(sum(step.took_s) for step in steps)
+    assert listed_s > 0.7 * machine.now_s  # the rest: first runs and those after another arm's
+
+
 def test_the_time_goes_to_the_arms_that_a_decision_hangs_on():
     """Twelve arms of which nine are beaten, five of these by much."""
     paying = [
