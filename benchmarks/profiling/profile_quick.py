@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,7 +195,7 @@ def _exact(arms: Sequence[Opened], runs: Runs) -> dict[str, Profile]:
 
 
 @contextmanager
-def _neighbours(count: int) -> Iterator[None]:
+def _neighbours(count: int) -> Generator[None]:
     """So many processes that burn a core each, half of the time, all in the same spells."""
     burning = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(count)]
     for process in burning:
