@@ -177,8 +177,9 @@ def _turn(backend: Backend, rows: Tensors) -> list[OneRun]:
 
 
 def _exact(arms: Sequence[Opened], runs: Runs) -> dict[str, Profile]:
-    """Each arm's profile from all its runs, no speed taken out; all wait as much for a CPU as all together did."""
-    pool = Pool(slower=tuple(run.slower for some in runs.values() for run in some))
+    """Each arm's profile from all its runs, no speed taken out; all wait for a CPU as runs of their length did."""
+    slower = sorted((run.own_s, run.slower) for some in runs.values() for run in some)
+    pool = Pool(slower=tuple(slower))
     found: dict[str, Profile] = {}
     for arm in arms:
         took_s = {b: [r.own_s for r in some] for (n, b), some in runs.items() if n == arm.label}

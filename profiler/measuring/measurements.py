@@ -171,9 +171,8 @@ class Measurements:
     def _keep_pace(self) -> None:
         self._speeds = speeds(self._turns)
         ratios = [r for arm in self._arms.values() for r in ratios_of(self._took_s(arm))]
-        slower = [
-            s for arm in self._arms.values() for i in arm.turns for s in self._turns[i].slower
-        ]
+        ran = [self._turns[i] for arm in self._arms.values() for i in arm.turns]
+        slower = sorted(pair for t in ran for pair in zip(t.took_s, t.slower, strict=True))
         self._pool = Pool(tuple(ratios), tuple(slower))
         self._known = {name: self._sampled(arm) for name, arm in self._arms.items()}
 

@@ -1,9 +1,10 @@
 """From run times to points: medians with intervals, tails and scatter pooled where runs are few. Pure."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import comb, exp, log
+from math import comb, exp, inf, log
 from statistics import NormalDist
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from profiler.profiles import Point, repaired
 
 HICCUP = 2.0
-"""In the mean a run counts as this many medians at most: another process's turn is not the arm's cost."""
+"""In the mean a run counts as this many medians at most, and a wait for a CPU doubles a run at most: another process's
+turn is not the arm's cost."""
 OWN_TAIL = 20
 """Runs of its own from which on a batch size's p95 is its own; p99 takes five times as many."""
 OWN_RATIOS = 60
@@ -28,6 +30,8 @@ UNKNOWN_SPREAD = 0.05
 REACH = 1.96 * (np.pi / 2) ** 0.5
 """95 % interval of a median in standard deviations over root n, for normal scatter."""
 
+ALIKE = 100
+"""Runs nearest in length from which it is read what waits add: a long run meets more of them, and minds each less."""
 STEPS = 200
 """Quantiles that stand for a pool."""
 
@@ -36,11 +40,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What all arms of a session showed: runs over their batch sizes' medians (`ratios_of`); and how many times as long
-    each run took as it would have without waiting for a CPU."""
+    """What all arms of a session showed: runs over their batch sizes' medians (`ratios_of`); and for each run its own
+    time (s), with how many times as long it took with its waits for a CPU, ascending."""
 
     ratios: tuple[float, ...] = ()
-    slower: tuple[float, ...] = ()
+    slower: tuple[tuple[float, float], ...] = ()
+
+    def slower_at(self, own_s: float) -> Floats:
+        """How many times as long runs of about this time of their own took with their waits, ascending."""
+        left = bisect_left(self.slower, (own_s, 0.0))
+        middle = (left + bisect_right(self.slower, (own_s, inf))) // 2
+        first = max(0, min(middle - ALIKE // 2, len(self.slower) - ALIKE))
+        alike = [min(by, HICCUP) for _, by in self.slower[first : first + ALIKE]]
+        return np.sort(np.asarray(alike or [1.0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +80,14 @@ def points_of(
     A tail needs runs beyond it. Where a batch size has too few, quantile and mean are its median times those of the
     pooled ratios: all runs of the arm, each over its own median (`ratios_of`), and those of all arms on the same
     machine, while the arm's own are few too. Where all these are few as well, as if runs scattered by UNKNOWN_SPREAD.
-    Who waits for a CPU is chance: tails and means are longer by what all runs together waited. `doubts`: so far off may
-    the machine's speed be (logarithm) that a batch size's times were corrected for; its interval is wider by that.
+    Who waits for a CPU is chance: tails and means are longer by what all runs of that length waited. `doubts`: so far off
+    may the machine's speed be (logarithm) that a batch size's times were corrected for; its interval is wider by that.
     """
     own = ratios_of(took_s)
     scatter = _scatter(own, pool)
-    slower = _steps(np.asarray(pool.slower or (1.0,)))
     runs = {b: np.sort(np.asarray(took_s[b])) for b in sorted(took_s)}
     medians = medians_of(took_s, pool, doubts)
-    return repaired([_point(m, runs[m.batch], scatter, slower) for m in medians])
+    return repaired([_point(m, runs[m.batch], scatter, pool.slower_at(m.p50_s)) for m in medians])
 
 
 def medians_of(

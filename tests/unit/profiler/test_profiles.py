@@ -150,13 +150,24 @@ def test_two_runs_inherit_the_tail_that_all_arms_show():
 
 
 def test_waits_for_a_cpu_are_in_the_tails_and_means_of_all_and_in_no_median():
-    busy = Pool(tuple([1.0] * 100), tuple([1.0] * 60 + [1.6] * 40))
+    slower = [*[1.0] * 60, *[1.6] * 40]
+    busy = Pool(tuple([1.0] * 100), tuple((0.010, by) for by in slower))
 
     found = points_of({1: [0.010] * 100, 8: [0.050, 0.050]}, busy)
 
     assert [p.p50_s for p in found] == pytest.approx([0.010, 0.050])
     assert [p.p95_s for p in found] == pytest.approx([0.016, 0.080])
     assert [p.mean_s for p in found] == pytest.approx([0.0124, 0.062])
+
+
+def test_long_runs_wait_as_long_runs_do_and_no_wait_counts_more_than_the_run():
+    short = [*[(0.001, 1.0)] * 190, *[(0.001, 30.0)] * 10]
+    busy = Pool(tuple([1.0] * 100), (*short, *[(0.1, 1.3)] * 100))
+
+    one, large = points_of({1: [0.001] * 100, 8: [0.1] * 100}, busy)
+
+    assert one.p99_s <= 0.002
+    assert (large.p95_s, large.mean_s) == pytest.approx((0.13, 0.13))
 
 
 def test_the_interval_between_two_sizes_is_the_wider_ones():
