@@ -80,8 +80,9 @@ def points_of(
     A tail needs runs beyond it. Where a batch size has too few, quantile and mean are its median times those of the
     pooled ratios: all runs of the arm, each over its own median (`ratios_of`), and those of all arms on the same
     machine, while the arm's own are few too. Where all these are few as well, as if runs scattered by UNKNOWN_SPREAD.
-    Who waits for a CPU is chance: tails and means are longer by what all runs of that length waited. `doubts`: so far off
-    may the machine's speed be (logarithm) that a batch size's times were corrected for; its interval is wider by that.
+    Who waits for a CPU is chance: tails and means are longer by what all runs of that length waited. `doubts`: how
+    far off (logarithm) the machine's speed may be that a batch size's times were corrected for; its interval is wider
+    by that.
     """
     own = ratios_of(took_s)
     scatter = _scatter(own, pool)
@@ -117,12 +118,13 @@ def median_interval(ordered: Floats, spread: float) -> tuple[float, float]:
     """The median's 95 % interval from ascending run times.
 
     By order statistics (no assumption on the distribution: David and Nagaraja, Order Statistics, 2003, 7.1); with fewer
-    than six runs, for which there is none, log-normal with `spread` (standard deviation of the logarithm).
+    than six runs, for which there is none, log-normal with `spread` (standard deviation of the logarithm), and no
+    narrower than the runs themselves: of two that disagree either may be the hiccup.
     """
     n, p50 = len(ordered), float(np.median(ordered))
     if n < LEAST_ORDERED:
         factor = exp(REACH * spread / n**0.5)
-        return p50 / factor, p50 * factor
+        return min(p50 / factor, float(ordered[0])), max(p50 * factor, float(ordered[-1]))
     rank = _rank(n)
     return float(ordered[rank]), float(ordered[n - 1 - rank])
 

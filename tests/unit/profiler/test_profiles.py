@@ -181,6 +181,14 @@ def test_the_interval_between_two_sizes_is_the_wider_ones():
     assert found == pytest.approx([0.1, 0.25, 0.25, 0.25])
 
 
+def test_two_runs_that_disagree_are_not_certain():
+    calm = [0.99, 1.0, 1.0, 1.01] * 10
+
+    point = points_of({1: calm, 8: [8.0, 12.0]})[1]
+
+    assert point.interval_s == (8.0, 12.0)
+
+
 def test_a_point_without_an_interval_stands_for_itself():
     assert a_point(1, 0.01).interval_s == (0.01, 0.01)
 
