@@ -51,6 +51,15 @@ def test_the_middle_is_tried_once_and_a_straight_curve_needs_no_more():
     assert then == Done("narrow")
 
 
+def test_between_sizes_far_apart_one_is_tried_though_a_third_is_known():
+    arm = an_arm("a", seen(1, 0.005), seen(16, 0.045), seen(24, 0.0668), ceiling=24)
+
+    turn = plan([arm], TERMS, 10.0)
+
+    assert isinstance(turn, Next)
+    assert turn.batch == 4
+
+
 def test_a_bend_is_looked_at_from_both_sides():
     bent = seen(1, 0.010), seen(4, 0.012), seen(16, 0.080)
 
