@@ -50,7 +50,7 @@ COVERED = 1.5
 LEAST_TURNS = 4
 """Few runs may agree by chance, and those of one turn see one moment: no interval is called narrow before so many."""
 WIDE = 8
-"""Between two batch sizes so many times apart one is always tried."""
+"""Between two batch sizes more than so many times apart one is always tried."""
 BEATEN_SHARE = 0.5
 """Of the bound: as long a batch shows of an arm that is beaten at batch 1 whether it pays with more rows."""
 AMONG = 3
@@ -146,12 +146,12 @@ def _large(arm: Sampled, terms: Terms) -> int | None:
 
 
 def _probes(arm: Sampled, terms: Terms) -> Iterator[int]:
-    """Batch sizes in the middle of two measured ones, where either lies on a bend, or far apart; the widest gap first."""
+    """Batch sizes between two measured ones that are far apart, or of which one lies on a bend; the widest gap first."""
     grid, seen = grid_of(terms, arm.ceiling), arm.seen
     bent = {s.batch for s in seen} if len(seen) == 2 else set(_bends(seen, terms))
     for left, right in sorted(pairwise(seen), key=lambda pair: pair[0].batch / pair[1].batch):
         between = [b for b in grid if left.batch < b < right.batch]
-        is_wide = right.batch >= WIDE * left.batch
+        is_wide = right.batch > WIDE * left.batch
         if between and (is_wide or left.batch in bent or right.batch in bent):
             middle = sqrt(left.batch * right.batch)
             yield min(between, key=lambda b: (abs(b - middle), b))
