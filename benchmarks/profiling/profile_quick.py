@@ -83,10 +83,12 @@ def main() -> int:
         return 2
     runs: Runs = {}
     quick: list[dict[str, Profile]] = []
+    busy: list[float] = []
     with _neighbours(os.cpu_count() or 1 if given.neighbour else 0):
         for number in range(given.quick):
             print(f"quick profile {number + 1} of {given.quick}", file=sys.stderr)
             quick.append(_quick(family, arms, given.budget_s))
+            busy.append(os.getloadavg()[0])
             _exhaust(family, arms, runs, given.exhaustive_s / given.quick)
     exact = _exact(arms, runs)
     found = {
@@ -95,6 +97,7 @@ def main() -> int:
         "exhaustive_s": given.exhaustive_s,
         "exhaustive_runs": int(np.median([p.n for e in exact.values() for p in e.points])),
         "neighbour": given.neighbour,
+        "load_average": float(np.median(busy)),
         "spread": _spread(_paying(family, exact), quick),
         "errors": [_errors(exact, profiles) for profiles in quick],
         "decisions": _decisions(family, exact, quick, given.duration_s),
@@ -297,7 +300,10 @@ def _arm(profile: Profile, accuracies: dict[str, float], most: int) -> ArmProfil
 
 
 def _beside(found: dict[str, Any]) -> str:
-    return " Neighbours burned all cores half of the time." if found["neighbour"] else ""
+    beside = f" Load average after a quick profile: {found['load_average']:.1f}."
+    if found["neighbour"]:
+        beside += " Neighbours burned all cores half of the time."
+    return beside
 
 
 def _markdown(found: dict[str, Any]) -> str:

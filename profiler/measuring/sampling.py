@@ -146,7 +146,7 @@ def _large(arm: Sampled, terms: Terms) -> int | None:
 
 
 def _probes(arm: Sampled, terms: Terms) -> Iterator[int]:
-    """Batch sizes between two measured ones that are far apart, or of which one lies on a bend; the widest gap first."""
+    """Batch sizes between two measured ones that are far apart or of which one is on a bend; the widest gap first."""
     grid, seen = grid_of(terms, arm.ceiling), arm.seen
     bent = {s.batch for s in seen} if len(seen) == 2 else set(_bends(seen, terms))
     for left, right in sorted(pairwise(seen), key=lambda pair: pair[0].batch / pair[1].batch):
