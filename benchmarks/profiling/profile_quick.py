@@ -32,7 +32,7 @@ from models.catalog import Family, Variant
 from profiler.hardware.cpu_waits import waited_s
 from profiler.hardware.fingerprint import detect
 from profiler.measuring import measure
-from profiler.measuring.measurements import PAYS_NOT, noted
+from profiler.measuring.dominance import PAYS_NOT, noted
 from profiler.measuring.sampling import GRID, VISIT_S, Terms
 from profiler.measuring.summary import Pool, points_of
 from profiler.profiles import Profile

@@ -20,7 +20,7 @@ from profiler.hardware.fingerprint import Hardware
 from profiler.hardware.sensors import available_bytes
 from profiler.measuring import measure, rulings
 from profiler.measuring.conformance import Conformance
-from profiler.measuring.measurements import noted
+from profiler.measuring.dominance import noted
 from profiler.measuring.room import MESSAGE_MIB, Room
 from profiler.measuring.rows import SampleRows, sample_rows
 from profiler.measuring.sampling import Terms

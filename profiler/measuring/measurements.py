@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from profiler.measuring.dominance import Contender, dominated
+from profiler.measuring.dominance import noted
 from profiler.measuring.pace import Speed, Turn, speeds
 from profiler.measuring.sampling import (
     LONE_RUNS,
@@ -19,13 +19,12 @@ from profiler.measuring.sampling import (
     Seen,
     Terms,
     beaten_of,
-    contender_of,
     first,
     is_usable,
     plan,
 )
 from profiler.measuring.summary import Pool, medians_of, points_of, ratios_of
-from profiler.profiles import Point, Profile
+from profiler.profiles import Profile
 
 EVERY = 8
 """Turns between two looks at the machine's own speed: it changes more slowly."""
@@ -215,28 +214,3 @@ def _own_s(took_s: Sequence[float], waited_s: Sequence[float]) -> tuple[float, .
     return tuple(
         max(took - waited, OWN_LEAST * took) for took, waited in zip(took_s, waited_s, strict=True)
     )
-
-
-def noted(profiles: Sequence[Profile], accuracies: Mapping[str, float]) -> tuple[Profile, ...]:
-    """The profiles, those that do not pay here with a note that names what beats them; `accuracies` by label."""
-    out = dominated([contender(p, accuracies[p.label]) for p in profiles])
-    return tuple(replace(p, note=_note(p.note, out.get(p.label, ""))) for p in profiles)
-
-
-PAYS_NOT = "does not pay here: dominated by "
-
-
-def _note(before: str, better: str) -> str:
-    kept = [part for part in before.split("; ") if part and not part.startswith(PAYS_NOT)]
-    return "; ".join([*kept, *([PAYS_NOT + better] if better else [])])
-
-
-def contender(profile: Profile, accuracy: float) -> Contender:
-    """A stored profile as `profiler.measuring.dominance` compares it."""
-    seen = tuple(_seen(point, 1) for point in profile.points)
-    return contender_of(Sampled(profile.label, accuracy, seen, profile.largest_measured))
-
-
-def _seen(point: Point, turns: int) -> Seen:
-    low_s, high_s = point.interval_s
-    return Seen(point.batch, turns, point.n, point.p50_s, low_s, high_s)

@@ -5,8 +5,7 @@ from statistics import median
 
 from models.backends import missing
 from models.catalog import Family
-from profiler.measuring.dominance import beats, frontier, seems_to_beat
-from profiler.measuring.measurements import PAYS_NOT, contender
+from profiler.measuring.dominance import PAYS_NOT, beats, contender, frontier, seems_to_beat
 from profiler.measuring.summary import OWN_TAIL, assumed, has_own, pooled_runs
 from profiler.profiles import Profile
 from profiler.reporting.table import accuracy_of
