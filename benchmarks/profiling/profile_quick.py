@@ -144,7 +144,7 @@ def _quick(family: Family, arms: Sequence[Opened], budget_s: float) -> dict[str,
     bench = measure.Bench(family, measure.Effort(budget_s, terms), instruments)
     for arm in arms:
         bench.add(arm.loaded, arm.variant)
-        bench.charge(arm.loaded.load_s)
+        bench.charge_loading(arm.loaded.load_s)
     for _ in bench.steps():
         pass
     return {p.label: p for p in bench.profiles()}

@@ -26,9 +26,6 @@ from profiler.measuring.rows import SampleRows, sample_rows
 from profiler.measuring.sampling import Terms
 from profiler.profiles import MachineProfile, label_of
 
-LEAST_MEASURED = 0.25
-"""Of the budget for measuring, however long loading takes: on a busy machine nothing would be left of it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -143,13 +140,12 @@ def _open(
 ) -> None:
     """Load every arm; each stays open: memory that an earlier one gave back would hide what the next needs."""
     conformance = Conformance(job.folder, job.family, bench.rows)
-    least_s = LEAST_MEASURED * bench.left_s
     for variant, way in arms:
         name = label_of(variant.name, way.backend, way.device)
         _show(bar, bench.left_s, f"loading {name}")
         try:
             loaded = measure.load(job.folder, job.family, variant, Slot(job.threads), way)
-            bench.charge(min(loaded.load_s, max(0.0, bench.left_s - least_s)))
+            bench.charge_loading(loaded.load_s)
             opened.callback(loaded.backend.close)
             bench.add(loaded, variant, conformance.vet(loaded.backend, variant, way))
         except BackendError as error:

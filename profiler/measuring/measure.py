@@ -36,6 +36,9 @@ __all__ = [
 BOUND_SLOS = 1.5
 """No batch is measured that is foreseen to take longer than so many SLOs: it could not be answered in time."""
 
+LEAST_MEASURED = 0.5
+"""Of the budget for measuring, however long loading takes: on a busy machine nothing would be left of it."""
+
 COLD_OF = 3
 """In a turn of so many runs or more the first, which finds the caches full of another arm's, is no sample."""
 
@@ -158,6 +161,11 @@ class Bench:
     def charge(self, spent_s: float) -> None:
         """Take so much (s) off the budget: what loading cost, say."""
         self._spent_s += spent_s
+
+    def charge_loading(self, spent_s: float) -> None:
+        """The same for what loading cost, as long as LEAST_MEASURED of the budget is left."""
+        least_s = LEAST_MEASURED * self._effort.budget_s
+        self.charge(min(spent_s, max(0.0, self.left_s - least_s)))
 
     def profile(self, arm: str) -> Profile | None:
         """What is known of this arm now, in the machine's middle speed of the session; None before its first turn."""
