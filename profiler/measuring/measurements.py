@@ -122,7 +122,7 @@ class Measurements:
         quickest = min(seen, key=lambda arm: arm.seen[0].p50_s)
         turns = [self._turns[i] for i in self._arms[quickest.name].turns]
         last_s = max((turn.at_s for turn in turns if turn.batch == 1), default=0.0)
-        takes_s = LONE_RUNS * quickest.seen[0].p50_s
+        takes_s = LONE_RUNS * quickest.seen[0].p50_s * self._slower()
         due = self._ended_s - last_s >= max(REFERENCE_S, takes_s / REFERENCE_SHARE)
         return Next(quickest.name, 1, LONE_RUNS) if due else None
 

@@ -25,6 +25,16 @@ def test_batch_one_is_owed_even_without_time():
     assert plan([an_arm("a")], TERMS, -1.0) == Next("a", 1, 1)
 
 
+def test_where_time_is_short_single_rows_run_once_and_the_quick_arm_shows_its_large_batch_first():
+    slow, quick = an_arm("slow", seen(1, 0.009), accuracy=0.8), an_arm("quick", seen(1, 0.005))
+
+    first = plan([slow, quick, an_arm("new")], TERMS, 0.25)
+    then = plan([slow, quick], TERMS, 0.25)
+
+    assert first == Next("new", 1, 1)
+    assert then == Next("quick", 16, 2)
+
+
 def test_then_the_large_batch_that_fits_the_bound():
     assert plan([an_arm("a", seen(1, 0.005))], TERMS, 10.0) == Next("a", 16, 2)
 
