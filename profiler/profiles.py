@@ -99,6 +99,12 @@ class Profile:
         tail = self._table([_at(p, quantile) for p in self.points], max_batch)
         return tuple(map(max, tail, self.mean_table(max_batch)))
 
+    def half_width_at(self, batch: float) -> float:
+        """Half the 95 % interval of the median over the median: of the measured sizes around `batch` the wider one."""
+        right = min(bisect_left([p.batch for p in self.points], batch), len(self.points) - 1)
+        left = right if self.points[right].batch <= batch else max(0, right - 1)
+        return max(self.points[left].half_width, self.points[right].half_width)
+
     def throughput_rps(self, batch: int) -> float:
         """Rows a second when batches of this size run back to back."""
         return batch / _interpolate(self.points, [p.mean_s for p in self.points], batch)

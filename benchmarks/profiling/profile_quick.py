@@ -2,16 +2,20 @@
 
 Quick profiles and slices of the exhaustive one (every batch size of the grid up to the bound, in turns) alternate, so
 that both see the same machine. Then the simulator serves traces at the exhaustive profile's costs, to a policy that
-knows either profile. Writes `profile_quick.{json,md}`.
+knows either profile. With `--neighbour` other processes burn all cores half of the time meanwhile. Writes
+`profile_quick.{json,md}`.
 
-    python benchmarks/profiling/profile_quick.py --quick 3 --exhaustive-s 300
+    python benchmarks/profiling/profile_quick.py --quick 5 --exhaustive-s 150 --duration-s 20 --neighbour
 """
 
 import argparse
 import json
+import multiprocessing
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +29,12 @@ from models.artifacts import default_repository, load_family
 from models.backends import ways
 from models.backends.base import Backend, BackendError, Slot, Tensors
 from models.catalog import Family, Variant
+from profiler.hardware.cpu_waits import waited_s
 from profiler.hardware.fingerprint import detect
 from profiler.measuring import measure
+from profiler.measuring.dominance import PAYS_NOT, noted
 from profiler.measuring.sampling import GRID, VISIT_S, Terms
-from profiler.measuring.summary import points_of
+from profiler.measuring.summary import Pool, points_of
 from profiler.profiles import Profile
 from server.policy.decision import Arm, ArmProfile
 from server.policy.registry import policy
@@ -40,7 +46,21 @@ LOADS = (0.3, 0.6, 0.9, 1.2)
 FOLLOW: tuple[Follow, ...] = ("measured", "profile")
 """Of what the fastest arm carries in its best batch, on one worker."""
 
-Runs = dict[tuple[str, int], list[float]]
+SPREAD_AT = (1, 4)
+"""Batch sizes at which the quick profiles are compared with each other."""
+SPELLS_S = (0.2, 2.0)
+"""A neighbour burns, and rests, for so long at least and at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneRun:
+    """How long it took (s) without waiting for a CPU, and how many times as long with that."""
+
+    own_s: float
+    slower: float
+
+
+Runs = dict[tuple[str, int], list[OneRun]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +83,22 @@ def main() -> int:
         return 2
     runs: Runs = {}
     quick: list[dict[str, Profile]] = []
-    for number in range(given.quick):
-        print(f"quick profile {number + 1} of {given.quick}", file=sys.stderr)
-        quick.append(_quick(family, arms, given.budget_s))
-        _exhaust(family, arms, runs, given.exhaustive_s / given.quick)
+    busy: list[float] = []
+    with _neighbours(os.cpu_count() or 1 if given.neighbour else 0):
+        for number in range(given.quick):
+            print(f"quick profile {number + 1} of {given.quick}", file=sys.stderr)
+            quick.append(_quick(family, arms, given.budget_s))
+            busy.append(os.getloadavg()[0])
+            _exhaust(family, arms, runs, given.exhaustive_s / given.quick)
     exact = _exact(arms, runs)
     found = {
         "hardware": detect().described(),
         "budget_s": given.budget_s,
         "exhaustive_s": given.exhaustive_s,
         "exhaustive_runs": int(np.median([p.n for e in exact.values() for p in e.points])),
+        "neighbour": given.neighbour,
+        "load_average": float(np.median(busy)),
+        "spread": _spread(_paying(family, exact), quick),
         "errors": [_errors(exact, profiles) for profiles in quick],
         "decisions": _decisions(family, exact, quick, given.duration_s),
     }
@@ -93,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--budget-s", type=float, default=20.0, help="of each, loading included")
     add("--exhaustive-s", type=float, default=300.0, help="for the exhaustive profile, in all")
     add("--duration-s", type=float, default=60.0, help="of each simulated trace")
+    add("--neighbour", action="store_true", help="others burn all cores half of the time")
     add("--out", type=Path, default=Path(__file__).parents[1] / "results")
     return parser
 
@@ -113,10 +140,11 @@ def _open(folder: Path, family: Family, threads: int) -> list[Opened]:
 def _quick(family: Family, arms: Sequence[Opened], budget_s: float) -> dict[str, Profile]:
     """As `gearshift profile` measures; what loading cost is taken off, though the arms are open already."""
     terms = Terms(bound_s=measure.BOUND_SLOS * family.slo.latency_s)
-    bench = measure.Bench(family, measure.Effort(budget_s, terms))
+    instruments = measure.Instruments(waited_s=waited_s)
+    bench = measure.Bench(family, measure.Effort(budget_s, terms), instruments)
     for arm in arms:
         bench.add(arm.loaded, arm.variant)
-        bench.charge(arm.loaded.load_s)
+        bench.charge_loading(arm.loaded.load_s)
     for _ in bench.steps():
         pass
     return {p.label: p for p in bench.profiles()}
@@ -133,27 +161,31 @@ def _exhaust(family: Family, arms: Sequence[Opened], runs: Runs, for_s: float) -
             for batch in (b for b in GRID if b <= family.max_batch):
                 rows = {name: array[:batch] for name, array in inputs.items()}
                 runs.setdefault((arm.label, batch), []).extend(_turn(arm.loaded.backend, rows))
-                if np.median(runs[arm.label, batch]) > bound_s:
+                if np.median([run.own_s for run in runs[arm.label, batch]]) > bound_s:
                     break
         first = False
 
 
-def _turn(backend: Backend, rows: Tensors) -> list[float]:
-    """Run times (s) one after the other, for VISIT_S at least; the first, after another arm's, finds cold caches."""
-    took_s: list[float] = []
+def _turn(backend: Backend, rows: Tensors) -> list[OneRun]:
+    """Runs one after the other, for VISIT_S at least; the first, after another arm's, finds cold caches."""
+    found: list[OneRun] = []
     begun_s = time.perf_counter()
-    while len(took_s) < 3 or time.perf_counter() - begun_s < VISIT_S:
-        start_s = time.perf_counter()
+    while len(found) < 3 or time.perf_counter() - begun_s < VISIT_S:
+        waited, start_s = waited_s(), time.perf_counter()
         backend.run(rows)
-        took_s.append(time.perf_counter() - start_s)
-    return took_s[1:]
+        took_s = time.perf_counter() - start_s
+        own_s = max(took_s - (waited_s() - waited), 0.05 * took_s)
+        found.append(OneRun(own_s, took_s / own_s))
+    return found[1:]
 
 
 def _exact(arms: Sequence[Opened], runs: Runs) -> dict[str, Profile]:
-    """Each arm's profile from all its runs as they were, no speed taken out."""
+    """Each arm's profile from all its runs, no speed taken out; all wait for a CPU as runs of their length did."""
+    slower = sorted((run.own_s, run.slower) for some in runs.values() for run in some)
+    pool = Pool(slower=tuple(slower))
     found: dict[str, Profile] = {}
     for arm in arms:
-        took_s = {b: times for (label, b), times in runs.items() if label == arm.label}
+        took_s = {b: [r.own_s for r in some] for (n, b), some in runs.items() if n == arm.label}
         loaded = arm.loaded
         found[arm.label] = Profile(
             arm.variant.name,
@@ -161,9 +193,51 @@ def _exact(arms: Sequence[Opened], runs: Runs) -> dict[str, Profile]:
             loaded.backend.name,
             loaded.device,
             loaded.threads,
-            points_of(took_s),
+            points_of(took_s, pool),
         )
     return found
+
+
+@contextmanager
+def _neighbours(count: int) -> Generator[None]:
+    """So many processes that burn a core each, half of the time, all in the same spells."""
+    burning = [multiprocessing.Process(target=_burn, daemon=True) for _ in range(count)]
+    for process in burning:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in burning:
+            process.terminate()
+
+
+def _burn() -> None:
+    rng = np.random.default_rng(1)
+    while True:
+        end_s = time.perf_counter() + rng.uniform(*SPELLS_S)
+        while time.perf_counter() < end_s:
+            pass
+        time.sleep(rng.uniform(*SPELLS_S))
+
+
+def _paying(family: Family, exact: Mapping[str, Profile]) -> list[str]:
+    """The arms that by the exhaustive profile no other beats at every batch size."""
+    accuracies = {v.name: v.accuracy.value for v in family.variants}
+    found = noted(list(exact.values()), {n: accuracies[p.variant] for n, p in exact.items()})
+    return [profile.label for profile in found if PAYS_NOT not in profile.note]
+
+
+def _spread(paying: Sequence[str], quick: Sequence[Mapping[str, Profile]]) -> list[dict[str, Any]]:
+    """How far quick profiles are from each other: largest over smallest p50 by arm; middle, 90 % and most of arms."""
+    rows: list[dict[str, Any]] = []
+    for batch in SPREAD_AT:
+        for who, labels in (("all", list(quick[0])), ("paying", paying)):
+            seen = [[p[label].latency_s(batch) for p in quick if label in p] for label in labels]
+            ratios = [max(values) / min(values) for values in seen if values]
+            shares = np.quantile(ratios, (0.5, 0.9, 1.0)).tolist()
+            found = dict(zip(("median", "p90", "max"), shares, strict=True))
+            rows.append({"batch": batch, "arms": who, "count": len(ratios), **found})
+    return rows
 
 
 def _errors(exact: dict[str, Profile], quick: dict[str, Profile]) -> dict[str, Any]:
@@ -225,19 +299,37 @@ def _arm(profile: Profile, accuracies: dict[str, float], most: int) -> ArmProfil
     return ArmProfile(arm, accuracy, profile.mean_table(most), profile.upper_table(most))
 
 
+def _beside(found: dict[str, Any]) -> str:
+    beside = f" Load average after a quick profile: {found['load_average']:.1f}."
+    if found["neighbour"]:
+        beside += " Neighbours burned all cores half of the time."
+    return beside
+
+
 def _markdown(found: dict[str, Any]) -> str:
     facts = "; ".join(f"{k} {v}" for k, v in found["hardware"].items())
     rows = [
         "# Quick profiles against an exhaustive one\n",
         f"{facts}.\n",
         f"Quick: {found['budget_s']:g} s; exhaustive: {found['exhaustive_s']:g} s in slices between them, "
-        f"{found['exhaustive_runs']} runs of every point.\n",
+        f"{found['exhaustive_runs']} runs of every point.{_beside(found)}\n",
         "| quick profile | points | p50 off by: median | 90 % | most | p95 off by: median | 90 % | most |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for number, e in enumerate(found["errors"], 1):
         cells = [f"{e[q][k]:.1%}" for q in ("p50", "p95") for k in ("median", "p90", "max")]
         rows.append(f"| {number} | {e['points']} | {' | '.join(cells)} |")
+    rows += [
+        "",
+        "Quick profiles against each other: an arm's largest p50 over its smallest, and the same of the arms that pay",
+        "(by the exhaustive profile).",
+        "",
+        "| batch | arms | p50, largest over smallest: median | 90 % of arms | most |",
+        "| --- " * 5 + "|",
+    ]
+    for s in found["spread"]:
+        shares = " | ".join(f"{s[k]:.2f}" for k in ("median", "p90", "max"))
+        rows.append(f"| {s['batch']} | {s['arms']} ({s['count']}) | {shares} |")
     rows += [
         "",
         "Decisions at the exhaustive profile's costs. `measured`: following the speed of the batches, as a server",

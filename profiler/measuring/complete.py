@@ -15,11 +15,12 @@ from models.backends import Way, no_way, ways
 from models.backends.base import BackendError, Slot
 from models.catalog import Family, Variant
 from profiler import store
+from profiler.hardware.cpu_waits import waited_s
 from profiler.hardware.fingerprint import Hardware
 from profiler.hardware.sensors import available_bytes
 from profiler.measuring import measure, rulings
 from profiler.measuring.conformance import Conformance
-from profiler.measuring.measurements import noted
+from profiler.measuring.dominance import noted
 from profiler.measuring.room import MESSAGE_MIB, Room
 from profiler.measuring.rows import SampleRows, sample_rows
 from profiler.measuring.sampling import Terms
@@ -126,7 +127,8 @@ def _is_stored(
 def _bench(job: Job, share: float, rows: SampleRows) -> measure.Bench:
     terms = Terms(bound_s=measure.BOUND_SLOS * job.family.slo.latency_s)
     effort = measure.Effort(job.budget_s * share, terms)
-    return measure.Bench(job.family, effort, measure.Instruments(), rows)
+    instruments = measure.Instruments(waited_s=waited_s)
+    return measure.Bench(job.family, effort, instruments, rows)
 
 
 def _open(
@@ -143,7 +145,7 @@ def _open(
         _show(bar, bench.left_s, f"loading {name}")
         try:
             loaded = measure.load(job.folder, job.family, variant, Slot(job.threads), way)
-            bench.charge(loaded.load_s)
+            bench.charge_loading(loaded.load_s)
             opened.callback(loaded.backend.close)
             bench.add(loaded, variant, conformance.vet(loaded.backend, variant, way))
         except BackendError as error:

@@ -1,9 +1,12 @@
 """Which arms never pay here: no more accurate than another one, and slower at every batch size. Pure."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from profiler.profiles import Profile
+
+PAYS_NOT = "does not pay here: dominated by "
 MARGIN = 0.02
 """Two arms that differ by less than this are equally fast: neither is dropped for the other's sake."""
 
@@ -60,6 +63,25 @@ def contested(contenders: Sequence[Contender]) -> frozenset[str]:
         if seems_to_beat(one, other) and not beats(one, other)
         for name in (one.name, other.name)
     )
+
+
+def noted(profiles: Sequence[Profile], accuracies: Mapping[str, float]) -> tuple[Profile, ...]:
+    """The profiles, those that do not pay here with a note that names what beats them; `accuracies` by label."""
+    out = dominated([contender(p, accuracies[p.label]) for p in profiles])
+    return tuple(replace(p, note=_note(p.note, out.get(p.label, ""))) for p in profiles)
+
+
+def contender(profile: Profile, accuracy: float) -> Contender:
+    """A profile as it is compared with others."""
+    points = profile.points
+    low_s, high_s = zip(*(point.interval_s for point in points), strict=True)
+    batches, p50_s = tuple(p.batch for p in points), tuple(p.p50_s for p in points)
+    return Contender(profile.label, accuracy, batches, low_s, p50_s, high_s)
+
+
+def _note(before: str, better: str) -> str:
+    kept = [part for part in before.split("; ") if part and not part.startswith(PAYS_NOT)]
+    return "; ".join([*kept, *([PAYS_NOT + better] if better else [])])
 
 
 def frontier(spots: Sequence[tuple[str, float, float]]) -> tuple[str, ...]:

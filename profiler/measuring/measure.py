@@ -36,6 +36,9 @@ __all__ = [
 BOUND_SLOS = 1.5
 """No batch is measured that is foreseen to take longer than so many SLOs: it could not be answered in time."""
 
+LEAST_MEASURED = 0.5
+"""Of the budget for measuring, however long loading takes: on a busy machine nothing would be left of it."""
+
 COLD_OF = 3
 """In a turn of so many runs or more the first, which finds the caches full of another arm's, is no sample."""
 
@@ -53,10 +56,12 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """What the measuring stands on: a monotonic clock (s) and the gate around each run."""
+    """What the measuring stands on: a monotonic clock (s), the gate around each run, and how long this thread has
+    waited for a CPU so far (s)."""
 
     clock: Callable[[], float] = time.perf_counter
     gate: Callable[[], AbstractContextManager[object]] = nullcontext
+    waited_s: Callable[[], float] = lambda: 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,11 @@ class Bench:
         """Take so much (s) off the budget: what loading cost, say."""
         self._spent_s += spent_s
 
+    def charge_loading(self, spent_s: float) -> None:
+        """The same for what loading cost, as long as LEAST_MEASURED of the budget is left."""
+        least_s = LEAST_MEASURED * self._effort.budget_s
+        self.charge(min(spent_s, max(0.0, self.left_s - least_s)))
+
     def profile(self, arm: str) -> Profile | None:
         """What is known of this arm now, in the machine's middle speed of the session; None before its first turn."""
         return self._measured.profile(arm)
@@ -166,40 +176,60 @@ class Bench:
         return self._measured.profiles()
 
     def _step(self, plan: Callable[[], Next | Done]) -> Step | None:
-        """The turn that `plan` names, written down; planning counts as time spent too."""
+        """The turn that `plan` names, after the reference's where that is due; planning counts as time spent too."""
         start_s = self._instruments.clock()
         turn = plan()
         if isinstance(turn, Done):
             return None
-        took_s, failed = self._runs(turn)
+        reference = self._measured.reference()
+        if reference is not None and (step := self._take(reference, start_s)).failed:
+            return step
+        return self._take(turn, start_s if reference is None else self._instruments.clock())
+
+    def _take(self, turn: Next, start_s: float) -> Step:
+        """One turn, written down; it began with what came before it."""
+        runs, failed = self._runs(turn)
+        took_s = tuple(run.took_s for run in runs)
         spent_s = self._instruments.clock() - start_s
         self._spent_s += spent_s
-        if took_s:
-            self._measured.record(turn, start_s, took_s, spent_s)
+        if runs:
+            waited_s = tuple(run.waited_s for run in runs)
+            self._measured.record(turn, start_s, took_s, spent_s, waited_s)
         if failed:
             self._measured.end_below(turn, failed)
             if turn.batch == 1:
                 self.failed[turn.name] = failed
         return Step(turn.name, turn.batch, took_s, self._measured.is_usable(turn.name), failed)
 
-    def _runs(self, turn: Next) -> tuple[tuple[float, ...], str]:
-        """The runs' times (s), and why they ended early. The first run ever at a batch size is no sample."""
+    def _runs(self, turn: Next) -> tuple[tuple["_Run", ...], str]:
+        """The runs, and why they ended early. The first run ever at a batch size is no sample."""
         rows = self.rows.first(turn.batch)
-        took_s: list[float] = []
+        runs: list[_Run] = []
         try:
             if self._measured.is_new(turn):
                 self._run(turn.name, rows)
-            while len(took_s) < turn.runs:
-                took_s.append(self._run(turn.name, rows))
+            while len(runs) < turn.runs:
+                runs.append(self._run(turn.name, rows))
         except (BackendError, MemoryError) as error:
             return (), f"{error or type(error).__name__}"
-        return tuple(took_s[1:] if len(took_s) >= COLD_OF else took_s), ""
+        return tuple(runs[1:] if len(runs) >= COLD_OF else runs), ""
 
-    def _run(self, arm: str, rows: Tensors) -> float:
-        with self._instruments.gate():
-            start_s = self._instruments.clock()
+    def _run(self, arm: str, rows: Tensors) -> "_Run":
+        instruments = self._instruments
+        with instruments.gate():
+            waited_s = instruments.waited_s()
+            start_s = instruments.clock()
             self._backends[arm].run(rows)
-            return self._instruments.clock() - start_s
+            took_s = instruments.clock() - start_s
+            return _Run(took_s, instruments.waited_s() - waited_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How long it took (s), and how much of that its thread waited for a CPU."""
+
+    took_s: float
+    waited_s: float
 
 
 def load(

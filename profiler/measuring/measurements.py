@@ -1,31 +1,41 @@
 """All turns of a session, and what they say of each arm: for the planner while it runs, as profiles at any time.
 
-It reads no clock; turns come with their times. All arms' turns together tell how fast the machine itself ran
-(`profiler.measuring.pace`), which is taken out of every arm's.
+It reads no clock; turns come with their times. What a run waited for a CPU is not its arm's: it is taken out, and put
+back into the tails and means of all arms alike. All arms' turns together tell how fast the machine itself ran
+(`profiler.measuring.pace`), which is taken out of every arm's; the quickest cell runs again and again for that.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from profiler.measuring.dominance import Contender, dominated
-from profiler.measuring.pace import Turn, pace
+from profiler.measuring.dominance import noted
+from profiler.measuring.pace import Speed, Turn, speeds
 from profiler.measuring.sampling import (
+    LONE_RUNS,
     Done,
     Next,
     Sampled,
     Seen,
     Terms,
-    contender_of,
+    beaten_of,
+    first,
     is_usable,
     plan,
 )
-from profiler.measuring.summary import points_of, ratios_of, raw_points
-from profiler.profiles import Point, Profile
+from profiler.measuring.summary import Pool, medians_of, points_of, ratios_of
+from profiler.profiles import Profile
 
 EVERY = 8
 """Turns between two looks at the machine's own speed: it changes more slowly."""
-ENOUGH_RATIOS = 2000
-"""Runs of all arms that a tail is read from at most, roughly."""
+REFERENCE_S = 0.2
+"""So often the quickest arm's single row runs again, whatever is measured: every window of time is comparable."""
+REFERENCE_SHARE = 0.1
+"""Of all time at most goes to that."""
+LATELY = 12
+"""Turns back to which a batch size counts as run just now: half a second."""
+OWN_LEAST = 0.05
+"""Of a run's time is its own at least, however long its thread is said to have waited."""
 
 
 @dataclass(slots=True)
@@ -49,9 +59,10 @@ class Measurements:
         self._largest = largest
         self._arms: dict[str, _Measured] = {}
         self._turns: list[Turn] = []
-        self._pace: tuple[float, ...] = ()
-        self._pool: list[float] = []
+        self._speeds: tuple[Speed, ...] = ()
+        self._pool = Pool()
         self._known: dict[str, Sampled] = {}
+        self._ended_s = 0.0
 
     def add(self, blank: Profile, accuracy: float) -> None:
         """Begin with an arm, called by its label; what was seen of it before is forgotten."""
@@ -63,12 +74,23 @@ class Measurements:
         """From now on plan no batch that is foreseen to take longer (s)."""
         self._terms = replace(self._terms, bound_s=bound_s)
 
-    def record(self, turn: Next, at_s: float, took_s: tuple[float, ...], spent_s: float) -> None:
-        """Enter a turn that began at `at_s` and cost `spent_s` in all."""
+    def record(
+        self,
+        turn: Next,
+        at_s: float,
+        took_s: tuple[float, ...],
+        spent_s: float,
+        waited_s: tuple[float, ...] = (),
+    ) -> None:
+        """Enter a turn that began at `at_s` and cost `spent_s` in all; `waited_s` of each run's time for a CPU."""
         arm = self._arms[turn.name]
         arm.turns.append(len(self._turns))
         arm.seconds += spent_s
-        self._turns.append(Turn(turn.name, turn.batch, at_s, took_s))
+        own_s = _own_s(took_s, waited_s)
+        slower = tuple(took / own for took, own in zip(took_s, own_s, strict=True))
+        middle_s = at_s + spent_s - sum(took_s) / 2
+        self._turns.append(Turn(turn.name, turn.batch, middle_s, own_s, slower))
+        self._ended_s = at_s + spent_s
         if len(self._turns) % EVERY == 0:
             self._keep_pace()
         self._known[turn.name] = self._sampled(arm)
@@ -83,13 +105,26 @@ class Measurements:
 
     def plan(self, left_s: float) -> Next | Done:
         """The next turn of all arms that can run."""
-        return plan([self._known[name] for name in self._running()], self._terms, left_s)
+        running = [self._known[name] for name in self._running()]
+        lately = [(str(turn.arm), turn.batch) for turn in self._turns[-LATELY:]]
+        return plan(running, self._terms, left_s / self._slower(), lately)
 
     def first(self, arm: str) -> Next | Done:
         """The next turn that brings this arm alone to use."""
-        if self.is_usable(arm):
-            return Done("narrow")
-        return plan([self._known[arm]], self._terms, float("inf"))
+        running = [self._known[name] for name in self._running()]
+        return first(self._known[arm], running, self._terms)
+
+    def reference(self) -> Next | None:
+        """The quickest arm's single row, where no turn that others could be compared with was taken for REFERENCE_S."""
+        seen = [known for name in self._running() if (known := self._known[name]).seen]
+        if len(seen) < 2:
+            return None
+        quickest = min(seen, key=lambda arm: arm.seen[0].p50_s)
+        turns = [self._turns[i] for i in self._arms[quickest.name].turns]
+        last_s = max((turn.at_s for turn in turns if turn.batch == 1), default=0.0)
+        takes_s = LONE_RUNS * quickest.seen[0].p50_s * self._slower()
+        due = self._ended_s - last_s >= max(REFERENCE_S, takes_s / REFERENCE_SHARE)
+        return Next(quickest.name, 1, LONE_RUNS) if due else None
 
     def is_running(self, arm: str) -> bool:
         """Whether the arm has not failed for good."""
@@ -101,14 +136,17 @@ class Measurements:
 
     def is_usable(self, arm: str) -> bool:
         """Whether its profile can be served with: batch 1 and the large batch are there."""
-        return self.is_running(arm) and is_usable(self._known[arm], self._terms)
+        if not self.is_running(arm):
+            return False
+        beaten = arm in beaten_of([self._known[name] for name in self._running()])
+        return is_usable(self._known[arm], self._terms, beaten=beaten)
 
     def profile(self, arm: str) -> Profile | None:
         """The arm's profile as far as it is known; None before its first turn."""
         measured = self._arms[arm]
         if not measured.turns:
             return None
-        points = points_of(self._took_s(measured), self._pool)
+        points = points_of(self._took_s(measured), self._pool, self._doubts(measured))
         return replace(measured.blank, points=points, note=measured.end, seconds=measured.seconds)
 
     def profiles(self) -> tuple[Profile, ...]:
@@ -120,47 +158,59 @@ class Measurements:
     def _running(self) -> list[str]:
         return [name for name in self._arms if self.is_running(name)]
 
+    def _slower(self) -> float:
+        """How many times as long as their own time turns took lately, waiting for a CPU."""
+        turns = self._turns[-LATELY:]
+        own_s = sum(sum(turn.took_s) for turn in turns)
+        took_s = sum(
+            s * by for turn in turns for s, by in zip(turn.took_s, turn.slower, strict=True)
+        )
+        return took_s / own_s if own_s else 1.0
+
     def _keep_pace(self) -> None:
-        self._pace = pace(self._turns)
-        runs = [r for arm in self._arms.values() for r in ratios_of(self._took_s(arm))]
-        self._pool = runs[:: 1 + len(runs) // ENOUGH_RATIOS]
+        self._speeds = speeds(self._turns)
+        ratios = [r for arm in self._arms.values() for r in ratios_of(self._took_s(arm))]
+        ran = [self._turns[i] for arm in self._arms.values() for i in arm.turns]
+        slower = sorted(pair for t in ran for pair in zip(t.took_s, t.slower, strict=True))
+        self._pool = Pool(tuple(ratios), tuple(slower))
         self._known = {name: self._sampled(arm) for name, arm in self._arms.items()}
 
     def _sampled(self, arm: _Measured) -> Sampled:
-        points = raw_points(self._took_s(arm), self._pool) if arm.turns else ()
-        counts = [self._turns[i].batch for i in arm.turns]
-        seen = tuple(_seen(point, counts.count(point.batch)) for point in points)
+        counts = Counter(self._turns[i].batch for i in self._steady(arm))
+        medians = medians_of(self._took_s(arm), self._pool, self._doubts(arm)) if arm.turns else ()
+        seen = tuple(
+            Seen(m.batch, counts[m.batch], m.n, m.p50_s, m.low_s, m.high_s) for m in medians
+        )
         return Sampled(arm.blank.label, arm.accuracy, seen, arm.ceiling)
 
     def _took_s(self, arm: _Measured) -> Mapping[int, Sequence[float]]:
         """The arm's runs by batch (s), each at the machine's middle speed."""
         found: dict[int, list[float]] = {}
-        for i in arm.turns:
-            factor = self._pace[i] if i < len(self._pace) else 1.0
-            turn = self._turns[i]
+        for i in self._steady(arm):
+            turn, factor = self._turns[i], self._speed(i).factor
             found.setdefault(turn.batch, []).extend(s / factor for s in turn.took_s)
         return found
 
+    def _steady(self, arm: _Measured) -> list[int]:
+        """The arm's turns without those in which the machine changed its speed, where a batch size has others."""
+        doubts = self._doubts(arm)
+        return [i for i in arm.turns if self._speed(i).doubt <= doubts[self._turns[i].batch]]
 
-def noted(profiles: Sequence[Profile], accuracies: Mapping[str, float]) -> tuple[Profile, ...]:
-    """The profiles, those that do not pay here with a note that names what beats them; `accuracies` by label."""
-    out = dominated([_contender(p, accuracies[p.label]) for p in profiles])
-    return tuple(replace(p, note=_note(p.note, out.get(p.label, ""))) for p in profiles)
+    def _doubts(self, arm: _Measured) -> Mapping[int, float]:
+        """By batch size how far (logarithm) the machine's speed may be off in the surest of the arm's turns."""
+        found: dict[int, float] = {}
+        for i in arm.turns:
+            batch, doubt = self._turns[i].batch, self._speed(i).doubt
+            found[batch] = min(doubt, found.get(batch, doubt))
+        return found
 
-
-PAYS_NOT = "does not pay here: dominated by "
-
-
-def _note(before: str, better: str) -> str:
-    kept = [part for part in before.split("; ") if part and not part.startswith(PAYS_NOT)]
-    return "; ".join([*kept, *([PAYS_NOT + better] if better else [])])
-
-
-def _contender(profile: Profile, accuracy: float) -> Contender:
-    seen = tuple(_seen(point, 1) for point in profile.points)
-    return contender_of(Sampled(profile.label, accuracy, seen, profile.largest_measured))
+    def _speed(self, turn: int) -> Speed:
+        return self._speeds[turn] if turn < len(self._speeds) else Speed()
 
 
-def _seen(point: Point, turns: int) -> Seen:
-    low_s, high_s = point.interval_s
-    return Seen(point.batch, turns, point.n, point.p50_s, low_s, high_s)
+def _own_s(took_s: Sequence[float], waited_s: Sequence[float]) -> tuple[float, ...]:
+    if not waited_s:
+        return tuple(took_s)
+    return tuple(
+        max(took - waited, OWN_LEAST * took) for took, waited in zip(took_s, waited_s, strict=True)
+    )

@@ -2,25 +2,42 @@
 
 In this order, until the time is spent or nothing that matters is uncertain:
 
-1. Batch 1 of every arm, then one large batch of every arm: they take turns, so that a slow moment of the machine hits
-   all alike (multiple interleaved trials: Abedi and Brecht, ICPE 2017).
+1. Batch 1 of every arm, then one large batch, quick arms first: they take turns, so that a slow moment of the machine
+   hits all alike (multiple interleaved trials: Abedi and Brecht, ICPE 2017). An arm that another one certainly beats at
+   batch 1 gets a batch of half the length, once: to see whether batching turns that round.
 2. A batch size between two others where the curve may bend: bisect, and go on only next to a size whose latency is not
    what its neighbours foretell (adaptive sampling of a curve, as in `adaptive`: Nijholt et al., 2019).
-3. More runs, in turns, where the median's interval is still wide (stop on confidence: Hoefler and Belli, SC 2015); two
-   turns for one where a decision hangs on it (as in best-arm identification: Kalyanakrishnan et al., ICML 2012).
+3. More runs where the median's interval is still wide (stop on confidence: Hoefler and Belli, SC 2015), first where
+   they move the frontier most in their time (`stakes.py`; as in best-arm identification: Kalyanakrishnan et al., ICML
+   2012), never twice in a row: what one moment did to a batch size, another moment has to confirm.
 
 An arm that certainly never pays (`dominance.py`) leaves the race after step 1 (Maron and Moore, NIPS 1993).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from math import hypot, inf, sqrt
 
-from profiler.measuring.dominance import Contender, contested, dominated
+from profiler.measuring.dominance import Contender, dominated
+from profiler.measuring.stakes import Cell, stakes
+from profiler.measuring.terms import GRID, Done, Next, Ran, Sampled, Seen, Terms
 
-GRID = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Batch sizes worth a look; a family's largest is always one of them."""
+__all__ = [
+    "GRID",
+    "Done",
+    "Next",
+    "Sampled",
+    "Seen",
+    "Terms",
+    "beaten_of",
+    "contender_of",
+    "first",
+    "grid_of",
+    "is_usable",
+    "plan",
+]
+
 VISIT_S = 0.04
 """A turn's length: short, so that turns of all arms mix within a second, long enough for a few runs of a lone row."""
 MOST_RUNS = 64  # in one turn
@@ -32,81 +49,55 @@ COVERED = 1.5
 """The large batch is large enough when it takes more than the bound over this."""
 LEAST_TURNS = 4
 """Few runs may agree by chance, and those of one turn see one moment: no interval is called narrow before so many."""
-CONTESTED_TURNS = 2.0
-"""An arm whose place among the others is open gets so many turns for another's one."""
+WIDE = 8
+"""Between two batch sizes more than so many times apart one is always tried."""
+BEATEN_SHARE = 0.5
+"""Of the bound: as long a batch shows of an arm that is beaten at batch 1 whether it pays with more rows."""
+AMONG = 3
+"""What ran within the last turns waits where there are so many times as many others to run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One batch size: in how many turns it ran, how often, and its median latency with the 95 % interval (s)."""
+def plan(
+    arms: Sequence[Sampled], terms: Terms, left_s: float, lately: Collection[Ran] = ()
+) -> Next | Done:
+    """The next turn. Batch 1 of every arm is owed whatever the time; no other turn starts that would not fit.
 
-    batch: int
-    turns: int
-    n: int
-    p50_s: float
-    low_s: float
-    high_s: float
-
-    @property
-    def half_width(self) -> float:
-        """Half the interval, relative to the median."""
-        return (self.high_s - self.low_s) / (2 * self.p50_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """What is known of one arm, by ascending batch; `ceiling` is the largest batch that it can run."""
-
-    name: str
-    accuracy: float
-    seen: tuple[Seen, ...]
-    ceiling: int
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What is asked: batches up to `bound_s` of latency, medians known to `precision` (half the interval, relative),
-    curves straight to `tolerance` (relative) between the measured sizes."""
-
-    bound_s: float = inf
-    precision: float = 0.02
-    tolerance: float = 0.05
-    grid: tuple[int, ...] = GRID
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """Run this arm with so many rows, so often."""
-
-    name: str
-    batch: int
-    runs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Nothing more to run: `narrow` (all that matters is known well enough) or `budget`."""
-
-    reason: str
-
-
-def plan(arms: Sequence[Sampled], terms: Terms, left_s: float) -> Next | Done:
-    """The next turn. Batch 1 of every arm is owed whatever the time; no other turn starts that would not fit."""
+    What ran `lately` is run again only where nothing else is left to run.
+    """
     for arm in arms:
         if not arm.seen:
-            return Next(arm.name, 1, LONE_RUNS if left_s > 0 else 1)
+            return Next(arm.name, 1, LONE_RUNS if left_s > _least_s(arms, terms) else 1)
     wanted = False
-    for arm, batch in _wanted(arms, terms):
+    for arm, batch, runs in _wanted(arms, terms, lately):
         wanted = True
-        turn = _turn(arm, batch)
+        turn = _turn(arm, batch, runs)
         if _cost_s(arm, turn) <= left_s:
             return turn
     return Done("budget" if wanted else "narrow")
 
 
-def is_usable(arm: Sampled, terms: Terms) -> bool:
+def _least_s(arms: Sequence[Sampled], terms: Terms) -> float:
+    """What large batches of all arms take once: with less time left than that, single rows run once each."""
+    return len(arms) * terms.bound_s if terms.bound_s < inf else 0.0
+
+
+def first(arm: Sampled, arms: Sequence[Sampled], terms: Terms) -> Next | Done:
+    """The next turn that brings this arm to use, whatever the time, beside what is known of all `arms`."""
+    if not arm.seen:
+        return Next(arm.name, 1, LONE_RUNS)
+    beaten = arm.name in beaten_of(arms)
+    batch = _large(arm, _reach(terms, beaten))
+    return Done("narrow") if batch is None else _turn(arm, batch, _first_runs(beaten))
+
+
+def is_usable(arm: Sampled, terms: Terms, *, beaten: bool = False) -> bool:
     """Whether the arm has its batch 1 and its large batch: what lies between can be read off."""
-    return bool(arm.seen) and _large(arm, terms) is None
+    return bool(arm.seen) and _large(arm, _reach(terms, beaten)) is None
+
+
+def beaten_of(arms: Sequence[Sampled]) -> Collection[str]:
+    """The arms that others certainly beat at every batch size seen so far."""
+    return dominated([contender_of(arm) for arm in arms if arm.seen]).keys()
 
 
 def grid_of(terms: Terms, ceiling: int) -> tuple[int, ...]:
@@ -123,17 +114,30 @@ def contender_of(arm: Sampled) -> Contender:
     return Contender(arm.name, arm.accuracy, tuple(s.batch for s in seen), low, p50, high)
 
 
-def _wanted(arms: Sequence[Sampled], terms: Terms) -> Iterator[tuple[Sampled, int]]:
-    """Every turn worth having now, best first."""
-    large = [(arm, batch) for arm in arms if (batch := _large(arm, terms)) is not None]
-    yield from large
-    unusable = {arm.name for arm, _ in large}
-    contenders = [contender_of(arm) for arm in arms if arm.name not in unusable]
-    out, open_ = dominated(contenders), contested(contenders)
+def _wanted(
+    arms: Sequence[Sampled], terms: Terms, lately: Collection[Ran]
+) -> Iterator[tuple[Sampled, int, int]]:
+    """Every turn worth having now, best first, each with the runs that it takes at least."""
+    out = beaten_of(arms)
+    late = [
+        (arm, batch, _first_runs(arm.name in out))
+        for arm in sorted(arms, key=lambda a: (a.name in out, a.seen[0].p50_s))
+        if (batch := _large(arm, _reach(terms, arm.name in out))) is not None
+    ]
+    yield from late
+    unusable = {arm.name for arm, _, _ in late}
     racing = [arm for arm in arms if arm.name not in out and arm.name not in unusable]
-    probes = [(arm, batch) for arm in racing for batch in _probes(arm, terms)]
+    probes = [(arm, batch, FIRST_RUNS) for arm in racing for batch in _probes(arm, terms)]
     yield from sorted(probes, key=lambda p: len(p[0].seen))
-    yield from _repeats(racing, open_, terms)
+    yield from _repeats(racing, terms, lately)
+
+
+def _reach(terms: Terms, beaten: bool) -> Terms:
+    return replace(terms, bound_s=terms.bound_s * BEATEN_SHARE) if beaten else terms
+
+
+def _first_runs(beaten: bool) -> int:
+    return 1 if beaten else FIRST_RUNS
 
 
 def _large(arm: Sampled, terms: Terms) -> int | None:
@@ -147,12 +151,13 @@ def _large(arm: Sampled, terms: Terms) -> int | None:
 
 
 def _probes(arm: Sampled, terms: Terms) -> Iterator[int]:
-    """Batch sizes in the middle of two measured ones, where either of these lies on a bend; the widest gap first."""
+    """Batch sizes between two measured ones that are far apart or of which one is on a bend; the widest gap first."""
     grid, seen = grid_of(terms, arm.ceiling), arm.seen
     bent = {s.batch for s in seen} if len(seen) == 2 else set(_bends(seen, terms))
     for left, right in sorted(pairwise(seen), key=lambda pair: pair[0].batch / pair[1].batch):
         between = [b for b in grid if left.batch < b < right.batch]
-        if between and (left.batch in bent or right.batch in bent):
+        is_wide = right.batch > WIDE * left.batch
+        if between and (is_wide or left.batch in bent or right.batch in bent):
             middle = sqrt(left.batch * right.batch)
             yield min(between, key=lambda b: (abs(b - middle), b))
 
@@ -168,23 +173,34 @@ def _bends(seen: Sequence[Seen], terms: Terms) -> Iterator[int]:
 
 
 def _repeats(
-    arms: Sequence[Sampled], open_: frozenset[str], terms: Terms
-) -> Iterator[tuple[Sampled, int]]:
-    """Wide intervals, the one with the fewest turns first; where a decision is open, a turn counts half."""
+    arms: Sequence[Sampled], terms: Terms, lately: Collection[Ran]
+) -> Iterator[tuple[Sampled, int, int]]:
+    """Wide intervals, first where a turn promises most; where none promises anything, the one with the fewest turns."""
+    known = [(arm, seen) for arm in arms for seen in arm.seen]
+    at_stake = stakes([_cell(arm, seen) for arm, seen in known])
     rows = [
-        (seen.turns / (CONTESTED_TURNS if arm.name in open_ else 1.0), -seen.half_width, arm, seen)
-        for arm in arms
-        for seen in arm.seen
+        (-_gain(stake, seen), seen.turns, -seen.half_width, arm, seen.batch)
+        for (arm, seen), stake in zip(known, at_stake, strict=True)
         if seen.half_width > terms.precision or seen.turns < LEAST_TURNS
     ]
-    for _, _, arm, seen in sorted(rows, key=lambda row: row[:2]):
-        yield arm, seen.batch
+    rows.sort(key=lambda row: row[:3])
+    waiting = set(list(lately)[-(len(rows) // AMONG) :]) if len(rows) >= AMONG else set[Ran]()
+    for *_, arm, batch in sorted(rows, key=lambda row: (row[3].name, row[4]) in waiting):
+        yield arm, batch, 1
 
 
-def _turn(arm: Sampled, batch: int) -> Next:
-    first = all(s.batch != batch for s in arm.seen)
+def _gain(stake: float, seen: Seen) -> float:
+    """What one more turn takes off the stake, for its time: an interval narrows with the root of the runs."""
+    return stake / (seen.turns + 1) / max(1.0, seen.p50_s / VISIT_S)
+
+
+def _cell(arm: Sampled, seen: Seen) -> Cell:
+    return Cell(arm.name, arm.accuracy, seen.batch, seen.low_s, seen.p50_s, seen.high_s)
+
+
+def _turn(arm: Sampled, batch: int, least: int) -> Next:
     runs = round(VISIT_S / _expected_s(arm, batch))
-    return Next(arm.name, batch, max(FIRST_RUNS if first else 1, min(MOST_RUNS, runs)))
+    return Next(arm.name, batch, max(least, min(MOST_RUNS, runs)))
 
 
 def _cost_s(arm: Sampled, turn: Next) -> float:

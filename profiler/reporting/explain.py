@@ -5,8 +5,8 @@ from statistics import median
 
 from models.backends import missing
 from models.catalog import Family
-from profiler.measuring.dominance import frontier
-from profiler.measuring.measurements import PAYS_NOT
+from profiler.measuring.dominance import PAYS_NOT, beats, contender, frontier, seems_to_beat
+from profiler.measuring.summary import OWN_TAIL, assumed, has_own, pooled_runs
 from profiler.profiles import Profile
 from profiler.reporting.table import accuracy_of
 
@@ -23,6 +23,7 @@ def explained(family: Family, profiles: Sequence[Profile], failed: Mapping[str, 
         (f"frontier by throughput, {in_time}", _loads(family, profiles)),
         ("most accurate arm for the time that is left (batch 1, p95)", _slacks(family, profiles)),
         ("do not pay here, and what beats them at every batch size", _dominated(profiles)),
+        ("not certain yet", _races(family, profiles)),
         ("rows and answers", _vetted(profiles)),
         ("failed", (f"{name}: {reason}" for name, reason in failed.items())),
         ("not installed", missing_runtimes(family)),
@@ -53,13 +54,41 @@ def _measured(profiles: Sequence[Profile]) -> Iterator[str]:
     points = [point for profile in profiles for point in profile.points]
     if not points:
         return
-    widths = [point.half_width for point in points]
-    runs = sum(point.n for point in points)
-    yield f"{len(profiles)} arms, {len(points)} batch sizes, {runs} runs; the medians' 95 % intervals are +/-"
-    yield f"{median(widths):.1%} in the middle, {max(widths):.1%} at worst; seconds, sizes and intervals by arm:"
+    widths, runs = [point.half_width for point in points], [point.n for point in points]
+    yield f"{len(profiles)} arms, {len(points)} batch sizes, {sum(runs)} runs, {_range(runs)} a batch size;"
+    yield f"the medians' 95 % intervals are +/-{median(widths):.1%} in the middle, {max(widths):.1%} at worst"
+    yield from _tails(runs)
+    yield "seconds, and batch sizes with runs and intervals, by arm:"
     for p in profiles:
-        sizes = " ".join(f"{q.batch}(+/-{q.half_width:.0%})" for q in p.points)
+        sizes = " ".join(f"{q.batch}({q.n}, +/-{q.half_width:.0%})" for q in p.points)
         yield f"{p.label}: {p.seconds:.1f} s; {sizes}"
+
+
+def _tails(runs: Sequence[int]) -> Iterator[str]:
+    """Where p95, p99 and means come from."""
+    own95, own99 = (sum(has_own(q, n) for n in runs) for q in (0.95, 0.99))
+    if own99 == len(runs):
+        return
+    pooled = pooled_runs(runs)
+    least = [f"{assumed(q):.2f} for p{100 * q:.0f}" for q in (0.95, 0.99) if not has_own(q, pooled)]
+    also = f", and at least {' and '.join(least)} (assumed: too few runs)" if least else ""
+    yield f"p95 is from own runs at {own95} batch sizes ({OWN_TAIL} runs or more), p99 at {own99} ({5 * OWN_TAIL});"
+    yield f"at the others inherited: the median times what {pooled} runs of all arms show{also}"
+
+
+def _range(runs: Sequence[int]) -> str:
+    return f"{min(runs)} to {max(runs)} ({median(runs):g} in the middle)"
+
+
+def _races(family: Family, profiles: Sequence[Profile]) -> Iterator[str]:
+    """Arms that the medians put out, and the intervals do not."""
+    paying = [p for p in profiles if PAYS_NOT not in p.note]
+    found = [contender(p, accuracy_of(family, p)) for p in paying]
+    for other in found:
+        faster = [c for c in found if seems_to_beat(c, other) and not beats(c, other)]
+        if faster:
+            best = min(faster, key=lambda c: (c.p50_s[0], c.name))
+            yield f"{other.name}: {best.name} seems faster at every batch size; the intervals overlap"
 
 
 def _vetted(profiles: Sequence[Profile]) -> Iterator[str]:
@@ -75,7 +104,8 @@ def _frontier_alone(family: Family, profiles: Sequence[Profile]) -> Iterator[str
     spots = [(p.label, p.latency_s(1), accuracy_of(family, p)) for p in profiles]
     for name in frontier(spots):
         _, alone_s, accuracy = next(s for s in spots if s[0] == name)
-        yield f"{name}: {_ms(alone_s)}, accuracy {accuracy:.2%}"
+        sure = next(p for p in profiles if p.label == name).half_width_at(1)
+        yield f"{name}: {_ms(alone_s)} (+/-{sure:.0%}), accuracy {accuracy:.2%}"
 
 
 def _loads(family: Family, profiles: Sequence[Profile]) -> Iterator[str]:
@@ -87,11 +117,14 @@ def _loads(family: Family, profiles: Sequence[Profile]) -> Iterator[str]:
         if (found := best[p.label]) is not None
     ]
     accuracies = {name: accuracy for name, _, accuracy in spots}
+    by_name = {p.label: p for p in profiles}
     for name in reversed(frontier(spots)):
         found = best[name]
         if found is not None:
             batch, rate = found
-            yield f"up to {rate:.0f} rows/s a worker: {name} x {batch}, accuracy {accuracies[name]:.2%}"
+            sure = by_name[name].half_width_at(batch)
+            text = f"up to {rate:.0f} rows/s (+/-{sure:.0%}) a worker: {name} x {batch}"
+            yield f"{text}, accuracy {accuracies[name]:.2%}"
 
 
 def _slacks(family: Family, profiles: Sequence[Profile]) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """Profiles as an operator reads them: a table of text, or plain values. Prints nothing."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from models.catalog import Family
 from profiler.hardware.fingerprint import Hardware
-from profiler.profiles import MachineProfile, Profile
+from profiler.measuring.summary import has_own
+from profiler.profiles import MachineProfile, Point, Profile
 
 _HEADER = (
     f"{'arm':<38} {'accuracy':>8} {'batch':>6} {'p50 ms':>8} {'+/-':>6} {'p95 ms':>8} {'p99 ms':>8}"
@@ -19,7 +21,7 @@ def rendered(family: Family, machine: MachineProfile, hardware: Hardware) -> str
     threads = "/".join(str(n) for n in sorted({p.threads for p in machine.profiles}))
     title = f"{family.name} on {machine.fingerprint}, {threads} thread(s) ({machine.created})"
     rows = [row for profile in machine.profiles for row in _rows(family, profile)]
-    return "\n".join([title, facts, "", _HEADER, "-" * len(_HEADER), *rows])
+    return "\n".join([title, facts, "", _HEADER, "-" * len(_HEADER), *rows, *_legend(machine)])
 
 
 def as_values(
@@ -33,10 +35,30 @@ def as_values(
         "spent_s": round(spent_s, 3),
         "hardware": hardware.described(),
         "profiles": [
-            {"arm": p.label, "accuracy": accuracy_of(family, p), **asdict(p)}
+            {"arm": p.label, "accuracy": accuracy_of(family, p), **asdict(p), **_points(p)}
             for p in machine.profiles
         ],
     }
+
+
+def _points(profile: Profile) -> dict[str, Any]:
+    """The points, each with whether its tails are from its own runs or from all arms'."""
+    return {
+        "points": [
+            {**asdict(p), "p95_from": _source(0.95, p), "p99_from": _source(0.99, p)}
+            for p in profile.points
+        ]
+    }
+
+
+def _source(quantile: float, point: Point) -> str:
+    return "own" if has_own(quantile, point.n) else "pooled"
+
+
+def _legend(machine: MachineProfile) -> Iterator[str]:
+    points = [point for profile in machine.profiles for point in profile.points]
+    if not all(has_own(0.99, point.n) for point in points):
+        yield "~ too few runs of its own for this tail: the median times what the runs of all arms show"
 
 
 def accuracy_of(family: Family, profile: Profile) -> float:
@@ -53,7 +75,13 @@ def _rows(family: Family, profile: Profile) -> list[str]:
         name = f"{profile.label:<38} {accuracy}" if first else " " * 47
         cost = f" {profile.load_s:>7.2f} {profile.memory_bytes / 2**20:>6.0f}" if first else ""
         median = f"{point.p50_s * 1e3:>8.3f} {point.half_width:>6.1%}"
-        times = " ".join([median, *(f"{s * 1e3:>8.3f}" for s in (point.p95_s, point.p99_s))])
+        tails = ((0.95, point.p95_s), (0.99, point.p99_s))
+        times = " ".join([median, *(_tail(q, s, point) for q, s in tails)])
         rate = profile.throughput_rps(point.batch)
         rows.append(f"{name} {point.batch:>6} {times} {rate:>9.1f} {point.n:>5}{cost}")
     return [*rows, *([f"    {profile.note}"] if profile.note else [])]
+
+
+def _tail(quantile: float, tail_s: float, point: Point) -> str:
+    mark = "" if has_own(quantile, point.n) else "~"
+    return f"{mark}{tail_s * 1e3:.3f}".rjust(8)

@@ -5,6 +5,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
 from models.catalog import Family
+from profiler.hardware.cpu_waits import waited_s
 from profiler.measuring.measure import BOUND_SLOS, Effort, Instruments
 from profiler.measuring.sampling import Terms
 from server.runtime.dispatch.dispatcher import Dispatcher
@@ -47,8 +48,8 @@ class Slots:
         return Effort(budget_s, Terms(bound_s=self.bound_s()))
 
     def instruments(self) -> Instruments:
-        """The real clock, and a gate that holds every worker."""
-        return Instruments(gate=self._alone)
+        """The real clock, a gate that holds every worker, and what the measuring thread waits for a CPU."""
+        return Instruments(gate=self._alone, waited_s=waited_s)
 
     @contextmanager
     def _alone(self) -> Generator[None]:

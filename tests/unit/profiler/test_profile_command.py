@@ -11,7 +11,8 @@ from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from profiler.__main__ import main
 from profiler.hardware.fingerprint import detect
 from profiler.profiles import MachineProfile, Point, Profile
-from profiler.reporting.table import rendered
+from profiler.reporting.explain import explained
+from profiler.reporting.table import as_values, rendered
 
 
 def a_repository(root: Path, script: str | dict[str, str] = "fixed_s = 0.0\n") -> Path:
@@ -233,3 +234,72 @@ def test_an_unknown_backend_is_told_which_there_are(capsys: pytest.CaptureFixtur
     assert main(["--backends=abacus"]) == 2
 
     assert "known: onnxruntime" in capsys.readouterr().err
+
+
+def a_seen(name: str, *points: Point) -> Profile:
+    return Profile(name, "fp32", "scripted", "cpu", 1, points)
+
+
+def test_explain_says_which_tails_are_inherited_and_how_sure_the_frontier_is(tmp_path: Path):
+    family = load_family(a_repository(tmp_path) / "tiny")
+    often = Point(1, 120, 0.004, 0.005, 0.006, 0.0042, 0.0039, 0.0041)
+    twice = Point(1, 2, 0.010, 0.012, 0.014, 0.0105, 0.009, 0.011)
+
+    text = explained(family, [a_seen("small", often), a_seen("large", twice)], {})
+
+    assert "122 runs, 2 to 120 (61 in the middle) a batch size" in text
+    assert "own runs at 1 batch sizes (20 runs or more), p99 at 1 (100)" in text
+    assert "the median times what 120 runs of all arms show" in text
+    assert "large@scripted: 10.0 ms (+/-10%)" in text
+    assert "up to 95 rows/s (+/-10%) a worker: large@scripted x 1" in text
+
+
+def test_explain_says_when_a_tail_is_assumed(tmp_path: Path):
+    family = load_family(a_repository(tmp_path) / "tiny")
+    twice = Point(1, 2, 0.010, 0.0109, 0.0112, 0.010, 0.009, 0.011)
+
+    text = explained(family, [a_seen("small", twice)], {})
+
+    assert "0 runs of all arms show, and at least 1.09 for p95 and 1.12 for p99 (assumed" in text
+
+
+def test_explain_says_which_of_two_arms_is_not_certain(tmp_path: Path):
+    family = load_family(a_repository(tmp_path) / "tiny")
+    one = Point(1, 9, 0.0100, 0.012, 0.014, 0.0105, 0.0095, 0.0105)
+    other = Point(1, 9, 0.0102, 0.012, 0.014, 0.0105, 0.0097, 0.0107)
+
+    text = explained(family, [a_seen("large", one), a_seen("small", other)], {})
+
+    assert "small@scripted: large@scripted seems faster at every batch size" in text
+
+
+def test_the_table_and_json_mark_tails_that_are_not_their_own(tmp_path: Path):
+    family = load_family(a_repository(tmp_path) / "tiny")
+    points = (
+        Point(1, 30, 0.004, 0.005, 0.006, 0.0042, 0.0039, 0.0041),
+        Point(2, 2, 0.010, 0.012, 0.014, 0.0105, 0.009, 0.011),
+    )
+    machine = MachineProfile("0" * 8, "tiny", "today", (a_seen("small", *points),))
+
+    text = rendered(family, machine, detect())
+    found = as_values(family, machine, detect(), 1.0)["profiles"][0]["points"]
+
+    assert all(word in text for word in (" 5.000", "~6.000", "~12.000", "~14.000"))
+    assert "~5.000" not in text
+    assert [(p["p95_from"], p["p99_from"]) for p in found] == [
+        ("own", "pooled"),
+        ("pooled", "pooled"),
+    ]
+
+
+def test_two_runs_are_not_shown_as_a_distribution_without_a_tail(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    arguments = [*options(tmp_path, a_repository(tmp_path, "fixed_s = 0.03\n")), "--json"]
+
+    assert main(arguments) == 0
+
+    points = [p for q in json.loads(capsys.readouterr().out)["profiles"] for p in q["points"]]
+    few = [p for p in points if p["n"] < 20]
+    assert few
+    assert all(p["p50_s"] < p["p95_s"] < p["p99_s"] for p in few)

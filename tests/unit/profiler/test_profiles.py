@@ -1,8 +1,10 @@
 """Profiles: repaired, read between the points, found by key."""
 
+from dataclasses import replace
+
 import pytest
 
-from profiler.measuring.summary import points_of
+from profiler.measuring.summary import Pool, assumed, points_of
 from profiler.profiles import MachineProfile, Point, Profile, repaired
 
 
@@ -128,6 +130,63 @@ def test_few_runs_take_the_spread_of_all_for_their_interval():
     widths = [points_of({1: runs, 8: [9.0, 9.0]})[1].half_width for runs in (calm, wild)]
 
     assert widths[0] < 0.05 < widths[1]
+
+
+def test_two_runs_alone_do_not_say_that_there_is_no_tail():
+    (point,) = points_of({1: [0.010, 0.010]})
+
+    assert point.p50_s == pytest.approx(0.010)
+    assert point.p95_s == pytest.approx(0.010 * assumed(0.95))
+    assert point.p99_s == pytest.approx(0.010 * assumed(0.99))
+    assert point.p99_s > point.p95_s > point.p50_s
+
+
+def test_two_runs_inherit_the_tail_that_all_arms_show():
+    others = Pool(tuple([1.0] * 90 + [1.5] * 10))
+
+    (point,) = points_of({1: [0.010, 0.010]}, others)
+
+    assert point.p95_s == pytest.approx(0.015)
+
+
+def test_waits_for_a_cpu_are_in_the_tails_and_means_of_all_and_in_no_median():
+    slower = [*[1.0] * 60, *[1.6] * 40]
+    busy = Pool(tuple([1.0] * 100), tuple((0.010, by) for by in slower))
+
+    found = points_of({1: [0.010] * 100, 8: [0.050, 0.050]}, busy)
+
+    assert [p.p50_s for p in found] == pytest.approx([0.010, 0.050])
+    assert [p.p95_s for p in found] == pytest.approx([0.016, 0.080])
+    assert [p.mean_s for p in found] == pytest.approx([0.0124, 0.062])
+
+
+def test_long_runs_wait_as_long_runs_do_and_no_wait_counts_more_than_the_run():
+    short = [*[(0.001, 1.0)] * 190, *[(0.001, 30.0)] * 10]
+    busy = Pool(tuple([1.0] * 100), (*short, *[(0.1, 1.3)] * 100))
+
+    one, large = points_of({1: [0.001] * 100, 8: [0.1] * 100}, busy)
+
+    assert one.p99_s <= 0.002
+    assert (large.p95_s, large.mean_s) == pytest.approx((0.13, 0.13))
+
+
+def test_the_interval_between_two_sizes_is_the_wider_ones():
+    profile = replace(
+        a_profile({1: 1.0}),
+        points=(Point(1, 9, 1, 1, 1, 1, 0.9, 1.1), Point(4, 9, 4, 4, 4, 4, 3, 5)),
+    )
+
+    found = [profile.half_width_at(b) for b in (1, 2, 4, 9)]
+
+    assert found == pytest.approx([0.1, 0.25, 0.25, 0.25])
+
+
+def test_two_runs_that_disagree_are_not_certain():
+    calm = [0.99, 1.0, 1.0, 1.01] * 10
+
+    point = points_of({1: calm, 8: [8.0, 12.0]})[1]
+
+    assert point.interval_s == (8.0, 12.0)
 
 
 def test_a_point_without_an_interval_stands_for_itself():

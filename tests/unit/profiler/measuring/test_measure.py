@@ -126,6 +126,17 @@ def test_what_loading_cost_is_taken_off_the_budget():
     assert clock.now_s == pytest.approx(0.3, abs=0.05)
 
 
+def test_loading_leaves_half_of_the_budget_however_long_it_takes():
+    effort = Effort(2.0, Terms(precision=0.0))
+    bench, clock = a_bench(Script(0.010, 0.005), Script(0.020, 0.005), effort=effort)
+    for load_s in (0.7, 40.0, 40.0):
+        bench.charge_loading(load_s)
+
+    list(bench.steps())
+
+    assert clock.now_s == pytest.approx(1.0, abs=0.1)
+
+
 def test_medians_that_are_known_cost_no_more_time():
     clock = Clock()
 

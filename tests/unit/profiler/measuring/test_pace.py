@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from profiler.measuring.pace import Turn, pace
+from profiler.measuring.pace import Turn, pace, speeds
 
 ARMS = {f"v{i}": 0.002 * (i + 1) for i in range(8)}
 
@@ -65,6 +65,28 @@ def test_one_arm_that_grows_slower_is_not_the_machine():
     seen = [slower(turn) for turn in turns((0.0, 0.0), 1.0)]
 
     assert pace(seen) == pytest.approx([1.0] * len(seen))
+
+
+def test_what_runs_once_says_nothing_of_the_machine_and_does_not_drown_what_runs_again():
+    """One arm runs every second, many others once; the third second is twice as slow."""
+    again = [Turn("again", 1, float(k), (0.002 * (2 if k == 2 else 1),)) for k in range(8)]
+    once = [Turn(f"v{k}", 1, 0.1 * k + 0.01, (0.002 * k,)) for k in range(1, 70)]
+
+    found = pace([*again, *once])
+
+    assert found[2] == pytest.approx(2.0, rel=0.1)
+    assert found[8 + 20 - 1] == found[2]
+    assert found[8 + 5 - 1] == pytest.approx(1.0, abs=0.01)
+
+
+def test_where_the_speed_changed_between_two_looks_it_is_in_doubt():
+    again = [Turn("again", 1, float(k), (0.002 * (2 if k >= 4 else 1),)) for k in range(8)]
+    between = [Turn(f"v{k}", 1, k + 0.5, (0.003,)) for k in range(7)]
+
+    found = [speed.doubt for speed in speeds([*again, *between])[8:]]
+
+    assert found[3] > 0.2
+    assert found[:3] + found[4:] == [0.0] * 6
 
 
 def test_nothing_seen_is_nothing_found():

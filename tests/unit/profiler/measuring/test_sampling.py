@@ -1,5 +1,7 @@
 """What is measured next: first turns of all, then bends, then wide intervals, and never what does not pay."""
 
+from dataclasses import replace
+
 from profiler.measuring.sampling import Done, Next, Sampled, Seen, Terms, is_usable, plan
 
 TERMS = Terms(bound_s=0.1)
@@ -21,6 +23,16 @@ def test_batch_one_of_every_arm_comes_first():
 
 def test_batch_one_is_owed_even_without_time():
     assert plan([an_arm("a")], TERMS, -1.0) == Next("a", 1, 1)
+
+
+def test_where_time_is_short_single_rows_run_once_and_the_quick_arm_shows_its_large_batch_first():
+    slow, quick = an_arm("slow", seen(1, 0.009), accuracy=0.8), an_arm("quick", seen(1, 0.005))
+
+    first = plan([slow, quick, an_arm("new")], TERMS, 0.25)
+    then = plan([slow, quick], TERMS, 0.25)
+
+    assert first == Next("new", 1, 1)
+    assert then == Next("quick", 16, 2)
 
 
 def test_then_the_large_batch_that_fits_the_bound():
@@ -47,6 +59,15 @@ def test_the_middle_is_tried_once_and_a_straight_curve_needs_no_more():
     assert isinstance(first, Next)
     assert first.batch == 4
     assert then == Done("narrow")
+
+
+def test_between_sizes_far_apart_one_is_tried_though_a_third_is_known():
+    arm = an_arm("a", seen(1, 0.005), seen(16, 0.045), seen(24, 0.0668), ceiling=24)
+
+    turn = plan([arm], TERMS, 10.0)
+
+    assert isinstance(turn, Next)
+    assert turn.batch == 4
 
 
 def test_a_bend_is_looked_at_from_both_sides():
@@ -119,3 +140,48 @@ def test_a_turn_that_does_not_fit_gives_way_to_one_that_does():
 
     assert plan([arm], TERMS, 0.060) == Next("a", 1, 8)
     assert plan([arm], TERMS, 0.001) == Done("budget")
+
+
+def test_an_arm_that_is_beaten_alone_shows_a_batch_of_half_the_length_once():
+    fast = an_arm("fast", seen(1, 0.002), seen(16, 0.090), accuracy=0.8)
+    slow = an_arm("slow", seen(1, 0.010))
+
+    turn = plan([slow, fast], TERMS, 10.0)
+    then = plan([replace(slow, seen=(*slow.seen, seen(4, 0.040))), fast], TERMS, 10.0)
+
+    assert turn == Next("slow", 4, 1)
+    assert isinstance(then, Next)
+    assert then.name == "fast"
+
+
+def test_an_arm_that_batching_may_save_shows_its_large_batch_too():
+    fast = an_arm("fast", seen(1, 0.002), seen(32, 0.090), accuracy=0.8)
+    late = an_arm("late", seen(1, 0.010), seen(16, 0.030))
+
+    assert plan([late, fast], TERMS, 10.0) == Next("late", 32, 2)
+
+
+def test_more_runs_go_where_the_frontier_may_move():
+    wide = [seen(b, p50_s, 0.1, turns=4) for b, p50_s in ((1, 0.011), (4, 0.044), (6, 0.068))]
+    off = an_arm("off", *wide, accuracy=0.62)
+    low = an_arm("low", seen(1, 0.0045), seen(4, 0.018), seen(16, 0.072), accuracy=0.60)
+    high = an_arm("high", seen(1, 0.012, 0.1), seen(4, 0.048), seen(6, 0.072), accuracy=0.8)
+
+    turn = plan([off, low, high], TERMS, 10.0)
+
+    assert isinstance(turn, Next)
+    assert (turn.name, turn.batch) == ("high", 1)
+
+
+def test_what_ran_lately_waits_for_the_others():
+    arms = [
+        an_arm(name, *(seen(b, b * base_s, 0.1) for b in (1, 4, 16)), accuracy=accuracy)
+        for name, base_s, accuracy in (("a", 0.005, 0.6), ("b", 0.006, 0.7))
+    ]
+    turn = plan(arms, TERMS, 10.0)
+    assert isinstance(turn, Next)
+
+    after = plan(arms, TERMS, 10.0, [(turn.name, turn.batch)])
+
+    assert isinstance(after, Next)
+    assert (after.name, after.batch) != (turn.name, turn.batch)
