@@ -39,7 +39,7 @@ TICK_S = 1e-9
 
 
 class _Job(NamedTuple):
-    """A batch on a worker: from `started_s`, `took_s` in the backend, `busy_s` of the worker's time."""
+    """A batch on a worker that ran `after` before: from `started_s`, `took_s` in the backend, `busy_s` of its time."""
 
     run: Run
     rows: int
@@ -47,6 +47,16 @@ class _Job(NamedTuple):
     started_s: float
     took_s: float
     busy_s: float
+    after: Arm | None
+
+
+class _Seat(NamedTuple):
+    """An idle worker, what it ran before, what the change costs in the backend (s), and loading besides it."""
+
+    worker: int
+    after: Arm | None
+    change_s: float
+    load_s: float
 
 
 def simulate(
@@ -176,7 +186,8 @@ class _Simulation:
         for ticket in run.tickets:
             self._ended(ticket, in_time=now_s <= ticket.deadline_s)
         if self._in_force.measures:
-            ran = LatencySample(run.profile.arm, job.rows, job.took_s, job.busy_s, now_s)
+            took = (job.took_s, job.busy_s, now_s)
+            ran = LatencySample(run.profile.arm, job.rows, *took, after=job.after)
             self._in_force.ran(ran, self._still_running(now_s))
 
     def _still_running(self, now_s: float) -> tuple[RunningBatch, ...]:
@@ -217,6 +228,7 @@ class _Simulation:
             clump_rows(self._seen),
             burst_rows(self._seen),
             self._standing.caution,
+            self._bench.last,
         )
 
     def _drop(self, drops: Sequence[Drop]) -> None:
@@ -230,10 +242,11 @@ class _Simulation:
         self._queue.pop(run.tickets)
         rows = run.rows
         arm = run.profile.arm
-        worker, change_s = self._bench.take(arm)
-        took_s = self._latency(self._mean_s[arm][rows], now_s, arm.variant)
-        busy_s = took_s + self._added_s + change_s
-        job = _Job(run, rows, worker, now_s, took_s, busy_s)
+        seat = self._bench.take(arm)
+        took_s = self._latency(self._mean_s[arm][rows], now_s, arm.variant) + seat.change_s
+        self._outcomes.switches += seat.after not in {None, arm}
+        busy_s = took_s + self._added_s + seat.load_s
+        job = _Job(run, rows, seat.worker, now_s, took_s, busy_s, seat.after)
         heappush(self._running, (now_s + busy_s, run.tickets[0].id, job))
 
 
@@ -247,14 +260,19 @@ class _Bench:
         self._switching = switching
         self._free = switching == Switching()
 
-    def take(self, arm: Arm) -> tuple[int, float]:
-        """(an idle worker, the one that ran `arm` last if it can be; what changing costs it in s)."""
-        if self._free:
-            return self.idle.pop(), 0.0
-        worker = next((w for w in reversed(self.idle) if self._last[w] == arm), self.idle[-1])
+    @property
+    def last(self) -> Arm | None:
+        """What the idle worker ran last that is next."""
+        return self._last[self.idle[-1]]
+
+    def take(self, arm: Arm) -> _Seat:
+        """An idle worker for a batch on `arm`: the one that ran it last if it can be."""
+        worker, switching = self.idle[-1], self._switching
+        if not self._free and self._last[worker] != arm:
+            worker = next((w for w in reversed(self.idle) if self._last[w] == arm), worker)
         self.idle.remove(worker)
-        cost_s = 0.0 if self._last[worker] in {None, arm} else self._switching.change_s
-        cost_s += 0.0 if arm in self._loaded else self._switching.load_s
-        self._last[worker] = arm
+        after, self._last[worker] = self._last[worker], arm
+        change_s = 0.0 if after in {None, arm} else switching.change_s
+        load_s = 0.0 if arm in self._loaded else switching.load_s
         self._loaded.add(arm)
-        return worker, cost_s
+        return _Seat(worker, after, change_s, load_s)

@@ -40,7 +40,8 @@ class RunningBatch(NamedTuple):
 class LatencySample(NamedTuple):
     """A batch that ended at `ended_s`: `took_s` in the backend, its worker busy with it for `busy_s`.
 
-    A `shadow` run answers nobody: it tells of the arm's speed and of nothing else.
+    A `shadow` run answers nobody: it tells of the arm's speed and of nothing else. `after`: the arm that its worker ran
+    before, None where that is not known.
     """
 
     arm: Arm
@@ -49,6 +50,7 @@ class LatencySample(NamedTuple):
     busy_s: float
     ended_s: float
     shadow: bool = False
+    after: Arm | None = None
 
 
 class LastRun(NamedTuple):

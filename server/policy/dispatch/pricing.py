@@ -2,12 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot, inf, log2
 
 import numpy as np
 
-from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
+from server.policy.decision import Arm, ArmProfile, Outlook, Terms, Ticket
 from server.policy.dispatch.costs import Costs, costs, quickest
 from server.policy.dispatch.menu import Menu, latencies, menu
 from server.policy.dispatch.tuning import Tuning
@@ -47,11 +47,20 @@ class Pricing:
 
 
 class Planner:
-    """The tables of one set of arms; they grow by use and never change a result. A mask has bit i set for arm i."""
+    """The tables of one set of arms; they grow by use and never change a result. A mask has bit i set for arm i.
 
-    def __init__(self, arms: Sequence[ArmProfile], tuning: Tuning) -> None:
+    `lasting`: the same arms at what they cost in the long run, where `arms` is what the next batch costs.
+    """
+
+    def __init__(
+        self, arms: Sequence[ArmProfile], tuning: Tuning, lasting: Sequence[ArmProfile] = ()
+    ) -> None:
         self.arms = list(arms)
         self.tuning = tuning
+        self.switches = any(arm.switch_s for arm in arms)
+        """Whether it makes a difference which arm a worker ran last."""
+        self._lasting = list(lasting) or self.arms
+        self._after: dict[Arm, Planner] = {}
         self.most = max(arm.max_batch for arm in arms)
         self.look = max(LOOK_AHEAD, 2 * self.most)
         self.ordinals = np.arange(1.0, self.look + 1.0)
@@ -65,6 +74,16 @@ class Planner:
         self._menus: dict[int, Menu] = {}
         self._wait_value: dict[tuple[int, int], WaitValue] = {}
         self._quickest: dict[int, list[float]] = {}
+
+    def after(self, last: Arm | None) -> "Planner":
+        """The tables for a worker that ran `last` before: its next batch takes longer on any other arm."""
+        if last is None or not self.switches:
+            return self
+        found = self._after.get(last)
+        if found is None:
+            seen = [arm if arm.arm == last else switched(arm) for arm in self.arms]
+            found = self._after[last] = Planner(seen, self.tuning, self._lasting)
+        return found
 
     def mask(self, min_accuracy: float, variant: str | None) -> int:
         """The arms that meet a demand."""
@@ -133,7 +152,7 @@ class Planner:
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s)))
         found = self._costs.get(key)
         if found is None:
-            found = costs(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
+            found = costs(self._subset(mask, self._lasting), _rounded(key[1]), self.tuning.batch_share)
             self._costs[key] = found
         return found
 
@@ -142,7 +161,8 @@ class Planner:
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s)))
         found = self._wait_value.get(key)
         if found is None:
-            found = wait_value(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
+            arms = self._subset(mask, self._lasting)
+            found = wait_value(arms, _rounded(key[1]), self.tuning.batch_share)
             self._wait_value[key] = found
         return found
 
@@ -150,20 +170,28 @@ class Planner:
         """The steps that the arms of `mask` (not empty) offer."""
         found = self._menus.get(mask)
         if found is None:
-            found = self._menus[mask] = menu(self._subset(mask))
+            found = self._menus[mask] = menu(self._subset(mask, self.arms))
         return found
 
     def quickest_s(self, mask: int, rows: int) -> float:
         """The least time (s, upper estimate) in which an arm of `mask` answers `rows` rows; infinite if none can."""
         found = self._quickest.get(mask)
         if found is None:
-            arms = self._subset(mask)
+            arms = self._subset(mask, self.arms)
             most = max((arm.max_batch for arm in arms), default=0)
             found = self._quickest[mask] = [quickest(arms, b) for b in range(most + 1)]
         return found[rows] if rows < len(found) else inf
 
-    def _subset(self, mask: int) -> list[ArmProfile]:
-        return [arm for i, arm in enumerate(self.arms) if mask >> i & 1]
+    def _subset(self, mask: int, arms: Sequence[ArmProfile]) -> list[ArmProfile]:
+        return [arm for i, arm in enumerate(arms) if mask >> i & 1]
+
+
+def switched(arm: ArmProfile) -> ArmProfile:
+    """What `arm` costs a worker that ran another before."""
+    mean_s, upper_s = (
+        (0.0, *[s + arm.switch_s for s in table[1:]]) for table in (arm.mean_s, arm.upper_s)
+    )
+    return replace(arm, mean_s=mean_s, upper_s=upper_s)
 
 
 def slo_between(first: Ticket, last: Ticket) -> float:
