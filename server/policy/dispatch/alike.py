@@ -9,6 +9,7 @@ from server.policy.decision import Decision, Drop, Idle, Outlook, Run
 from server.policy.dispatch.clumps import Clumping, clumping
 from server.policy.dispatch.menu import Floats, Ints, Menu
 from server.policy.dispatch.pricing import Planner, Pricing, slo_between
+from server.policy.dispatch.returning import returning
 from server.policy.dispatch.shed import spare
 from server.policy.dispatch.wait_value import WaitValue
 from server.policy.queueing.tickets import Queue
@@ -36,6 +37,7 @@ class Scene:
     menu: Menu
     wait_value: WaitValue
     clumping: Clumping | None
+    returning: Floats | None = None
 
 
 def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
@@ -68,12 +70,15 @@ def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     lag_s = planner.lag_s(table, count, outlook)
     spare_s = spare(deadlines, row_s * planner.ordinals[:count], lag_s)
     first = min(int(spare_s.searchsorted(now_s)), count - 1)
+    pricing = planner.pricing(table, slo_s, 0 if first else count, outlook, now_s)
+    menu = planner.menu(mask)
     return Scene(
         Line(late, first, deadlines, spare_s),
-        planner.pricing(table, slo_s, 0 if first else count, outlook, now_s),
-        planner.menu(mask),
+        pricing,
+        menu,
         planner.wait_value(mask, slo_s),
         clumping(outlook, row_s, slo_s),
+        returning(menu.arms, table, pricing, slo_s) if planner.switches else None,
     )
 
 
@@ -100,6 +105,8 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     worth -= pricing.lost / pricing.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
     if scene.clumping is not None:
         worth -= pricing.lost * scene.clumping.lost(mean_s)
+    if scene.returning is not None:
+        worth -= scene.returning[menu.arm[: len(begin)]]
     return worth, begin
 
 
