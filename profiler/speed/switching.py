@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 KEPT = 64
 """Last errors of each kind that are kept of an arm."""
-LEAST = 8
+LEAST = 16
 """An arm says nothing on fewer of either kind."""
-SURE = 3.0
+SURE = 4.0
 """A cost of fewer standard errors is none."""
 REPEATS = 0.01
 """Share of its latency to which a batch repeats at best: what little scatter a few show is not believed."""

@@ -61,8 +61,7 @@ class FamilyMetrics:
         self._lock = threading.Lock()
         self.tally = ModelCounts()
         self._speeds: dict[Arm, float] = {}
-        self._recent = Recent()
-        self._lately = Lately()
+        self._recent, self._lately = Recent(), Lately()
         self._ended: Counts[str] = Counts()
         self._queue = metrics.queue_s.labels(name)
         self._accuracy = metrics.accuracy.labels(name)
@@ -74,7 +73,6 @@ class FamilyMetrics:
         self._profiled_s = metrics.profiled_s.labels(name)
         self._shadows = metrics.shadows.labels(name)
         self._switches = metrics.switches.labels(name)
-        self._switch_cost_s = metrics.switch_cost_s.labels(name)
         self._retried = metrics.retried.labels(name)
         self._quarantined = metrics.quarantined.labels(name)
         self._request: dict[str, Histogram] = {}
@@ -189,7 +187,7 @@ class FamilyMetrics:
 
     def switch_costs(self, cost_s: float) -> None:
         """A worker's first batch on another arm is believed to take so much longer (s)."""
-        self._switch_cost_s.set(cost_s)
+        self._all.switch_cost_s.labels(self._name).set(cost_s)
 
     def speed(self, arm: Arm, scale: float) -> None:
         """Latency of `arm` now over its stored profile."""

@@ -66,9 +66,9 @@ class LastRun(NamedTuple):
 class Known:
     """`profiled`: each arm's stored tables, unscaled; `effective`: the tables the policy decides with.
 
-    `estimated` are those before they were made monotone. `speed`, `overhead` and `switches` are what was learnt since, `last` tells
-    when from whom; before `rested_s` only urgent news counts. `slo_s`: the family's latency bound, by which times are
-    measured; what is held against arms that do not run fades again at `fades_s`.
+    `estimated` are those before they were made monotone. `speed`, `overhead` and `switches` are what was learnt since,
+    `last` tells when from whom; before `rested_s` only urgent news counts. `slo_s`: the latency bound, by which
+    times are measured; what is held against arms that do not run fades again at `fades_s`.
     """
 
     slo_s: float = 0.05

@@ -152,7 +152,9 @@ class Planner:
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s)))
         found = self._costs.get(key)
         if found is None:
-            found = costs(self._subset(mask, self._lasting), _rounded(key[1]), self.tuning.batch_share)
+            found = costs(
+                self._subset(mask, self._lasting), _rounded(key[1]), self.tuning.batch_share
+            )
             self._costs[key] = found
         return found
 

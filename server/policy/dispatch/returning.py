@@ -9,7 +9,6 @@ from server.policy.dispatch.costs import Costs
 from server.policy.dispatch.menu import Floats
 from server.policy.dispatch.pricing import Pricing
 
-
 LEAST_SHARE = 1e-3
 """Of a latency bound: a worker serves no more than its inverse of rows in one."""
 
