@@ -38,7 +38,7 @@ TICK_S = 1e-9
 """A batch that starts this instant has run for so long."""
 
 
-class Job(NamedTuple):
+class SimulatedBatch(NamedTuple):
     """A batch on a worker that ran `after` before: from `started_s`, `took_s` in the backend, `busy_s` of its time."""
 
     run: Run
@@ -99,7 +99,7 @@ class Simulation:
         factory: PolicyFactory,
         setup: Setup,
         truth: Sequence[ArmProfile],
-        noted: Callable[[Job, float], object] | None = None,
+        noted: Callable[[SimulatedBatch, float], object] | None = None,
     ) -> None:
         self._noted = noted
         self._in_force = PolicyInForce(arms, factory, setup)
@@ -111,7 +111,7 @@ class Simulation:
         self._queue = Queue()
         self._seen = Arrivals(setup.slo_s)
         self._arrived = 0
-        self._running: list[tuple[float, int, Job]] = []
+        self._running: list[tuple[float, int, SimulatedBatch]] = []
         self._finished: list[Finished] = []
         self._wake_s = FOREVER_S
         self._standing = Standing(setup.weights, setup.percentile, setup.slo_s)
@@ -297,7 +297,7 @@ class Simulation:
         took_s = self._latency(self._mean_s[arm][rows], now_s, arm.variant) + seat.change_s
         self._outcomes.switches += seat.after not in {None, arm}
         busy_s = took_s + self._added_s + seat.load_s
-        job = Job(run, rows, seat.worker, now_s, took_s, busy_s, seat.after)
+        job = SimulatedBatch(run, rows, seat.worker, now_s, took_s, busy_s, seat.after)
         heappush(self._running, (now_s + busy_s, run.tickets[0].id, job))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from server.policy.decision import ArmProfile, PolicyFactory, Ticket
-from server.simulator.engine import Job, Simulation
+from server.simulator.engine import SimulatedBatch, Simulation
 from server.simulator.outcomes import Outcomes
 from server.simulator.setup import Setup
 
@@ -24,7 +24,7 @@ class Tenant:
     factory: PolicyFactory
     tickets: Sequence[Ticket]
     setup: Setup
-    noted: Callable[[Job, float], object] | None = None
+    noted: Callable[[SimulatedBatch, float], object] | None = None
 
 
 def simulate_together(tenants: Sequence[Tenant], cores: int) -> list[Outcomes]:

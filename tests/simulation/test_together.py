@@ -7,7 +7,7 @@ from server.policy.arms import quarantine
 from server.policy.arms.incidents import Ran
 from server.policy.registry import policy
 from server.simulator.arrivals import poisson
-from server.simulator.engine import Job, tickets_at
+from server.simulator.engine import SimulatedBatch, tickets_at
 from server.simulator.outcomes import Outcomes
 from server.simulator.setup import Follow, Setup
 from server.simulator.together import Tenant, simulate_together
@@ -25,7 +25,7 @@ class Ward:
     batches: int = 0
     out: int = 0
 
-    def see(self, job: Job, now_s: float) -> None:
+    def see(self, job: SimulatedBatch, now_s: float) -> None:
         profile, ticket = job.run.profile, job.run.tickets[0]
         bound_s = ticket.deadline_s - ticket.arrival_s
         ran = Ran(profile.arm, profile.mean_s[job.rows], job.took_s, bound_s=bound_s)

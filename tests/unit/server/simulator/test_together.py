@@ -4,7 +4,7 @@ import pytest
 
 from server.policy.dispatch.choose import adaptive
 from server.simulator.arrivals import poisson
-from server.simulator.engine import Job, simulate, tickets_at
+from server.simulator.engine import SimulatedBatch, simulate, tickets_at
 from server.simulator.noise import Noise
 from server.simulator.setup import Setup
 from server.simulator.together import Tenant, simulate_together
@@ -20,7 +20,7 @@ def took_s(starts_s: list[float], cores: int) -> list[list[float]]:
     found: list[list[float]] = [[] for _ in starts_s]
 
     def tenant(at_s: float, busy_s: list[float]) -> Tenant:
-        def noted(job: Job, now_s: float) -> None:
+        def noted(job: SimulatedBatch, now_s: float) -> None:
             assert job.busy_s == pytest.approx(now_s - job.started_s)
             busy_s.append(job.busy_s)
 
