@@ -63,7 +63,9 @@ def test_a_cost_that_is_over_is_forgotten_with_the_batches_that_told_of_it():
     for i in range(80):
         errors_s = rng.normal(0.0, 0.0004, 2).tolist()
         for arm in ("a", "b"):
-            state = switched(stayed(state, arm, errors_s[0]), arm, errors_s[1], FORESEEN_S, 10.0 + i)
+            state = switched(
+                stayed(state, arm, errors_s[0]), arm, errors_s[1], FORESEEN_S, 10.0 + i
+            )
 
     assert state.cost_s == 0.0
 
