@@ -19,20 +19,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.policies import cells
 from benchmarks.policies.policies_run import on_all_cores
 from benchmarks.policies.rough import offered, variants
+from server.policy.decision import ArmProfile, Policy
+from server.policy.dispatch.choose import adaptive
 from server.policy.registry import policy
 from server.simulator.engine import simulate, tickets_at
-from server.simulator.setup import Follow, Setup, Switching
+from server.simulator.setup import Setup, Switching
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "switch_costs.md"
 LOADS = (0.5, 1.0, 1.5, 2.0)
 TRACES = ("poisson", "azure_conv")
+UNAWARE = "adaptive, unaware"
 BEHIND = 0.003
 """So much awg the best fixed variant may be ahead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One policy on one cell, where a switch costs `switch_ms`. `follow` "profile": it does not learn of that."""
+    """One policy on one cell, where a switch costs `switch_ms`; UNAWARE is ours that is not told of it."""
 
     profile: str
     trace: str
@@ -40,7 +43,6 @@ class Run:
     workers: int
     switch_ms: float
     policy: str = "adaptive"
-    follow: Follow = "measured"
     seeds: tuple[int, ...] = ()
     duration_s: float = 60.0
 
@@ -68,10 +70,11 @@ def ran(run: Run) -> Figures:
     found: list[Figures] = []
     for seed in run.seeds:
         switching = Switching(run.switch_ms / 1e3)
-        setup = Setup(machine.slo_s, run.workers, seed=seed, follow=run.follow, switching=switching)
+        setup = Setup(machine.slo_s, run.workers, seed=seed, switching=switching)
         rate_rps = run.load * run.workers * machine.largest_rps
         times_s = offered(run.trace, rate_rps, run.duration_s, seed).tolist()
-        out = simulate(machine.arms, policy(run.policy), tickets_at(times_s, machine.slo_s), setup)
+        factory = _unaware if run.policy == UNAWARE else policy(run.policy)
+        out = simulate(machine.arms, factory, tickets_at(times_s, machine.slo_s), setup)
         per_s = out.switches / run.duration_s / run.workers
         found.append(Figures(out.awg(), out.attainment(), per_s))
     return Figures(
@@ -97,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for workers in (1, 4)
         for switch_ms in options.switch_ms
     ]
-    wanted = {one for run in ours for one in (run, _unaware(run), *_fixed(run))}
+    wanted = {one for run in ours for one in (run, replace(run, policy=UNAWARE), *_fixed(run))}
     jobs = sorted(wanted, key=lambda run: -run.load * run.workers)
     results = dict(
         zip(jobs, on_all_cores(ran, jobs, "switch_costs", options.processes), strict=True)
@@ -119,16 +122,13 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _unaware(run: Run) -> Run:
-    return replace(run, follow="profile")
+def _unaware(arms: Sequence[ArmProfile]) -> Policy:
+    return adaptive([replace(arm, switch_s=0.0) for arm in arms])
 
 
 def _fixed(run: Run) -> list[Run]:
     """It never switches: one run stands for all costs."""
-    return [
-        replace(run, policy=f"static:{name}", switch_ms=0.0, follow="profile")
-        for name in variants(run.profile)
-    ]
+    return [replace(run, policy=f"static:{name}", switch_ms=0.0) for name in variants(run.profile)]
 
 
 def _table(command: str, ours: Sequence[Run], results: dict[Run, Figures]) -> str:
@@ -136,7 +136,7 @@ def _table(command: str, ours: Sequence[Run], results: dict[Run, Figures]) -> st
     behind = more = 0
     for run in ours:
         best = max((results[one] for one in _fixed(run)), key=lambda f: f.awg)
-        found, unaware = results[run], results[_unaware(run)]
+        found, unaware = results[run], results[replace(run, policy=UNAWARE)]
         behind += found.awg < best.awg - BEHIND
         more += found.switches > unaware.switches
         ahead = 100.0 * (found.awg - best.awg)
