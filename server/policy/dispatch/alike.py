@@ -1,7 +1,7 @@
 """The decision where all waiting tickets have one row and accept the same arms: the usual case, made to be quick."""
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from server.policy.dispatch.wait_value import WaitValue
 from server.policy.queueing.tickets import Queue
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """The tickets considered: those from `late` on, up to `first` of which cannot be reached.
 
     `spare_s[i]` is the latest clock time to start on ticket i and those behind it; infinite behind the last one.
@@ -28,9 +27,8 @@ class Line:
     spare_s: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """All that steps are weighed by."""
+class Scene(NamedTuple):
+    """All that steps are weighed by. `returning`: what each arm leaves the worker behind, where switches cost."""
 
     line: Line
     pricing: Pricing
