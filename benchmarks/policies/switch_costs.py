@@ -106,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         zip(jobs, on_all_cores(ran, jobs, "switch_costs", options.processes), strict=True)
     )
     given = " ".join(map(str, seeds))
-    command = f"switch_costs.py --duration-s {duration_s:g} --seeds {given}"
+    costs = " ".join(f"{ms:g}" for ms in options.switch_ms)
+    command = f"switch_costs.py --duration-s {duration_s:g} --seeds {given} --switch-ms {costs}"
     text = _table(f"`python benchmarks/policies/{command}`", ours, results)
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
