@@ -60,8 +60,7 @@ class FamilyMetrics:
         self._lock = threading.Lock()
         self.tally = ModelCounts()
         self._speeds: dict[Arm, float] = {}
-        self._recent = Recent()
-        self._lately = Lately()
+        self._recent, self._lately = Recent(), Lately()
         self._ended: Counts[str] = Counts()
         self._queue = metrics.queue_s.labels(name)
         self._accuracy = metrics.accuracy.labels(name)
@@ -72,6 +71,7 @@ class FamilyMetrics:
         self._predicted_s = metrics.predicted_s.labels(name)
         self._profiled_s = metrics.profiled_s.labels(name)
         self._shadows = metrics.shadows.labels(name)
+        self._switches = metrics.switches.labels(name)
         self._retried = metrics.retried.labels(name)
         self._quarantined = metrics.quarantined.labels(name)
         self._request: dict[str, Distribution] = {}
@@ -127,6 +127,8 @@ class FamilyMetrics:
         self._error.observe(batch.compute_s / batch.predicted_s)
         self._predicted_s.inc(batch.predicted_s)
         self._profiled_s.inc(batch.profiled_s)
+        if batch.switched:
+            self._switches.inc()
         gather_ns, compute_ns = int(batch.gather_s * 1e9), int(batch.compute_s * 1e9)
         with self._lock:
             tally = self.tally
@@ -183,6 +185,10 @@ class FamilyMetrics:
     def shadow_ran(self) -> None:
         """A run that answered nobody told of an arm's speed."""
         self._shadows.inc()
+
+    def switch_costs(self, cost_s: float) -> None:
+        """A worker's first batch on another arm is believed to take so much longer (s)."""
+        self._all.switch_cost_s.labels(self._name).set(cost_s)
 
     def speed(self, arm: Arm, scale: float) -> None:
         """Latency of `arm` now over its stored profile."""

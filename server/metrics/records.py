@@ -20,7 +20,10 @@ class Served:
 
 @dataclass(slots=True)
 class RanBatch:
-    """One finished batch: what it was, how long each stage took (s), what was foretold, what the profile says."""
+    """One finished batch: what it was, how long each stage took (s), what was foretold, what the profile says.
+
+    `switched`: whether its worker ran another arm before.
+    """
 
     variant: str
     precision: str
@@ -29,6 +32,7 @@ class RanBatch:
     compute_s: float
     predicted_s: float
     profiled_s: float
+    switched: bool = False
 
 
 @dataclass(slots=True)

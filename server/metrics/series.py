@@ -124,6 +124,14 @@ class Series:
             "Requests tried again elsewhere after an arm let them down",
             _FAMILY,
         )
+        self.switches = counter(
+            "gearshift_switches_total", "Batches on another arm than their worker's last", _FAMILY
+        )
+        self.switch_cost_s = gauge(
+            "gearshift_switch_cost_seconds",
+            "What such a batch is believed to take longer for that; 0 while nothing stands out of the noise",
+            _FAMILY,
+        )
         self.shadows = counter(
             "gearshift_shadow_runs_total", "Runs in idle moments that answered nobody", _FAMILY
         )

@@ -36,7 +36,8 @@ class ArmProfile:
 
     Index 0 is unused (0.0); `upper_s` is the estimate that nearly all batches stay below. The largest batch is
     `len(mean_s) - 1` rows. `separable`: a row's answer is known not to hang on others of its request, so that several
-    batches may answer one.
+    batches may answer one. `switch_s`: what the first batch takes longer (s) on a worker that ran another arm before; 0
+    where that is not known to be anything.
     """
 
     arm: Arm
@@ -44,6 +45,7 @@ class ArmProfile:
     mean_s: tuple[float, ...]
     upper_s: tuple[float, ...]
     separable: bool = True
+    switch_s: float = 0.0
 
     @property
     def max_batch(self) -> int:
@@ -69,7 +71,8 @@ class Outlook:
     to each SLO class is worth now, 1 where a class is not named; `clump_rows`: requests that come at once,
     on average; `burst_rows`: how uneven counts are over about a latency bound, as if rows came so many at once;
     `caution`: how careful to be, 0 to 1, for the SLO's percentile to be kept; `boldness`: how far it is kept with room
-    to spare, 0 to 1.
+    to spare, 0 to 1; `last`: the arm that the worker ran last for which is decided, None where it ran none or that is
+    not known.
     """
 
     rate_rps: float = 0.0
@@ -81,6 +84,7 @@ class Outlook:
     burst_rows: float = 1.0
     caution: float = 0.0
     boldness: float = 0.0
+    last: Arm | None = None
 
     @property
     def uneven_rows(self) -> float:

@@ -17,7 +17,7 @@ from server.simulator.figures import Report
 from server.simulator.noise import Noise, Spell, Stall
 from server.simulator.options import parser
 from server.simulator.profile_file import read_arms
-from server.simulator.report import as_markdown, as_text
+from server.simulator.report import as_markdown, as_text, draw
 from server.simulator.setup import Setup, Switching
 from surroundings import console
 
@@ -118,8 +118,6 @@ def _bound(case: _Case) -> float:
 def _write(options: argparse.Namespace, found: Report) -> None:
     if options.out is None:
         return
-    from server.simulator.plot import draw
-
     title = f"{options.policy} on {options.profile.name}"
     for suffix, text in (
         (".json", json.dumps(found, indent=1)),

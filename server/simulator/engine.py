@@ -1,6 +1,6 @@
 """The live dispatcher's decisions without its clock: its queue, admission, forecast and policy on an event heap."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from time import perf_counter
 from typing import NamedTuple
@@ -38,8 +38,8 @@ TICK_S = 1e-9
 """A batch that starts this instant has run for so long (s): to have a logarithm; so short, it tells nothing."""
 
 
-class _Job(NamedTuple):
-    """A batch on a worker: from `started_s`, `took_s` in the backend, `busy_s` of the worker's time."""
+class SimulatedBatch(NamedTuple):
+    """A batch on a worker that ran `after` before: from `started_s`, `took_s` in the backend, `busy_s` of its time."""
 
     run: Run
     rows: int
@@ -47,6 +47,16 @@ class _Job(NamedTuple):
     started_s: float
     took_s: float
     busy_s: float
+    after: Arm | None
+
+
+class _Seat(NamedTuple):
+    """An idle worker, what it ran before, what the change costs in the backend (s), and loading besides it."""
+
+    worker: int
+    after: Arm | None
+    change_s: float
+    load_s: float
 
 
 def simulate(
@@ -62,7 +72,7 @@ def simulate(
     arms, where it is given. Raises ValueError if the policy cannot be built for `arms`, or `truth` lacks one of them.
     """
     _check_truth(arms, truth)
-    return _Simulation(arms, factory, setup, truth or arms).run(tickets)
+    return Simulation(arms, factory, setup, truth or arms).run(tickets)
 
 
 def tickets_at(times_s: Sequence[float], slo_s: float) -> list[Ticket]:
@@ -77,8 +87,11 @@ def _check_truth(arms: Sequence[ArmProfile], truth: Sequence[ArmProfile]) -> Non
         raise ValueError(f"the truth lacks batch sizes of {', '.join(short)} that the policy knows")
 
 
-class _Simulation:
-    """The shell's state: who waits, who works, what has been seen."""
+class Simulation:
+    """The shell's state: who waits, who works, what has been seen.
+
+    `begin` it, and `step` until it `is_over`. `noted` sees every batch that ended, and when (s).
+    """
 
     def __init__(
         self,
@@ -86,7 +99,9 @@ class _Simulation:
         factory: PolicyFactory,
         setup: Setup,
         truth: Sequence[ArmProfile],
+        noted: Callable[[SimulatedBatch, float], object] | None = None,
     ) -> None:
+        self._noted = noted
         self._in_force = PolicyInForce(arms, factory, setup)
         self._mean_s = {arm.arm: arm.mean_s for arm in truth}
         self._latency = stretch(setup.noise, setup.spell, setup.seed)
@@ -96,39 +111,83 @@ class _Simulation:
         self._queue = Queue()
         self._seen = Arrivals(setup.slo_s)
         self._arrived = 0
-        self._running: list[tuple[float, int, _Job]] = []
+        self._running: list[tuple[float, int, SimulatedBatch]] = []
         self._finished: list[Finished] = []
         self._wake_s = FOREVER_S
         self._standing = Standing(setup.weights, setup.percentile, setup.slo_s)
+        self._tickets: Sequence[Ticket] = ()
+        self._at = 0
         self._outcomes = Outcomes(())
 
     def run(self, tickets: Sequence[Ticket]) -> Outcomes:
-        self._outcomes = Outcomes(tickets)
-        at, count = 0, len(tickets)
-        while at < count or self._running or self._queue:
-            finish_s = self._running[0][0] if self._running else FOREVER_S
-            event_s = min(finish_s, self._wake_s, self._in_force.turn_s)
-            at, now_s = self._arrivals(tickets, at, event_s)
-            if now_s == FOREVER_S:
-                raise ValueError(
-                    "the policy is idle while tickets wait: it must run, drop or wait until later"
-                )
-            if now_s == finish_s:
-                self._finish()
-            elif now_s == self._in_force.turn_s:
-                self._in_force.turn(now_s)
-            self._dispatch(now_s)
+        """Serve them all (sorted by arrival)."""
+        self.begin(tickets)
+        while not self.is_over:
+            self.step()
+        return self.outcomes
+
+    def begin(self, tickets: Sequence[Ticket]) -> None:
+        """These (sorted by arrival) will come."""
+        self._tickets, self._at, self._outcomes = tickets, 0, Outcomes(tickets)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody comes, waits or runs any more."""
+        return not (self._at < len(self._tickets) or self._running or self._queue)
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """What has become of the tickets."""
         self._outcomes.rebuilt = self._in_force.rebuilt
         return self._outcomes
 
-    def _arrivals(self, tickets: Sequence[Ticket], at: int, event_s: float) -> tuple[int, float]:
-        """Let arrivals in until the next event, or the first of them that an idle worker could take: (next, now_s).
+    @property
+    def running(self) -> int:
+        """Workers that are at a batch."""
+        return len(self._running)
+
+    @property
+    def next_s(self) -> float:
+        """When (s) the next step is due."""
+        event_s = self._event_s()
+        if self._bench.idle and self._at < len(self._tickets):
+            return min(event_s, self._tickets[self._at].arrival_s)
+        return event_s
+
+    def step(self) -> None:
+        """Go on to the next event. Raises ValueError where there will be none, though tickets wait."""
+        finish_s = self._running[0][0] if self._running else FOREVER_S
+        now_s = self._arrivals(self._event_s())
+        if now_s == FOREVER_S:
+            raise ValueError(
+                "the policy is idle while tickets wait: it must run, drop or wait until later"
+            )
+        if now_s == finish_s:
+            self._finish()
+        elif now_s == self._in_force.turn_s:
+            self._in_force.turn(now_s)
+        self._dispatch(now_s)
+
+    def stretch(self, factor: float, now_s: float) -> None:
+        """From `now_s` (s) on the batches that run take `factor` times as long as they would have."""
+        for i, (finish_s, order, job) in enumerate(self._running):
+            more_s = (factor - 1.0) * (finish_s - now_s)
+            share = job.took_s / job.busy_s
+            longer = job._replace(took_s=job.took_s + share * more_s, busy_s=job.busy_s + more_s)
+            self._running[i] = (finish_s + more_s, order, longer)
+
+    def _event_s(self) -> float:
+        finish_s = self._running[0][0] if self._running else FOREVER_S
+        return min(finish_s, self._wake_s, self._in_force.turn_s)
+
+    def _arrivals(self, event_s: float) -> float:
+        """Let arrivals in until the next event, or the first of them that an idle worker could take; the time then (s).
 
         The busy loop of a simulation: what it needs lies in local names.
         """
-        queue, admit, seen = self._queue, self._in_force.admit, self._seen
-        push, idle, count, now_s = queue.push, bool(self._bench.idle), len(tickets), event_s
-        deadlines, arrived = queue.deadlines, self._arrived
+        tickets, queue, seen, now_s = self._tickets, self._queue, self._seen, event_s
+        push, admit, idle = queue.push, self._in_force.admit, bool(self._bench.idle)
+        deadlines, arrived, at, count = queue.deadlines, self._arrived, self._at, len(tickets)
         while at < count:
             ticket = tickets[at]
             arrival_s = ticket.arrival_s
@@ -149,8 +208,8 @@ class _Simulation:
             if idle:
                 now_s = arrival_s
                 break
-        self._seen, self._arrived = seen, arrived
-        return at, now_s
+        self._seen, self._arrived, self._at = seen, arrived, at
+        return now_s
 
     def _refused(self, ticket: Ticket, reason: str) -> None:
         self._outcomes.dropped[reason] += 1
@@ -173,10 +232,13 @@ class _Simulation:
         self._bench.idle.append(job.worker)
         self._finished.append(Finished(run.profile.arm, job.rows, job.busy_s))
         self._outcomes.answered(run, job.rows, now_s)
+        if self._noted is not None:
+            self._noted(job, now_s)
         for ticket in run.tickets:
             self._ended(ticket, in_time=now_s <= ticket.deadline_s)
         if self._in_force.measures:
-            ran = LatencySample(run.profile.arm, job.rows, job.took_s, job.busy_s, now_s)
+            took = (job.took_s, job.busy_s, now_s)
+            ran = LatencySample(run.profile.arm, job.rows, *took, after=job.after)
             self._in_force.ran(ran, self._still_running(now_s))
 
     def _still_running(self, now_s: float) -> tuple[RunningBatch, ...]:
@@ -218,6 +280,7 @@ class _Simulation:
             burst_rows(self._seen),
             self._standing.caution,
             self._standing.boldness,
+            self._bench.last,
         )
 
     def _drop(self, drops: Sequence[Drop]) -> None:
@@ -231,10 +294,11 @@ class _Simulation:
         self._queue.pop(run.tickets)
         rows = run.rows
         arm = run.profile.arm
-        worker, change_s = self._bench.take(arm)
-        took_s = self._latency(self._mean_s[arm][rows], now_s, arm.variant)
-        busy_s = took_s + self._added_s + change_s
-        job = _Job(run, rows, worker, now_s, took_s, busy_s)
+        seat = self._bench.take(arm)
+        took_s = self._latency(self._mean_s[arm][rows], now_s, arm.variant) + seat.change_s
+        self._outcomes.switches += seat.after not in {None, arm}
+        busy_s = took_s + self._added_s + seat.load_s
+        job = SimulatedBatch(run, rows, seat.worker, now_s, took_s, busy_s, seat.after)
         heappush(self._running, (now_s + busy_s, run.tickets[0].id, job))
 
 
@@ -248,14 +312,19 @@ class _Bench:
         self._switching = switching
         self._free = switching == Switching()
 
-    def take(self, arm: Arm) -> tuple[int, float]:
-        """(an idle worker, the one that ran `arm` last if it can be; what changing costs it in s)."""
-        if self._free:
-            return self.idle.pop(), 0.0
-        worker = next((w for w in reversed(self.idle) if self._last[w] == arm), self.idle[-1])
+    @property
+    def last(self) -> Arm | None:
+        """What the idle worker ran last that is next."""
+        return self._last[self.idle[-1]]
+
+    def take(self, arm: Arm) -> _Seat:
+        """An idle worker for a batch on `arm`: the one that ran it last if it can be."""
+        worker, switching = self.idle[-1], self._switching
+        if not self._free and self._last[worker] != arm:
+            worker = next((w for w in reversed(self.idle) if self._last[w] == arm), worker)
         self.idle.remove(worker)
-        cost_s = 0.0 if self._last[worker] in {None, arm} else self._switching.change_s
-        cost_s += 0.0 if arm in self._loaded else self._switching.load_s
-        self._last[worker] = arm
+        after, self._last[worker] = self._last[worker], arm
+        change_s = 0.0 if after in {None, arm} else switching.change_s
+        load_s = 0.0 if arm in self._loaded else switching.load_s
         self._loaded.add(arm)
-        return worker, cost_s
+        return _Seat(worker, after, change_s, load_s)

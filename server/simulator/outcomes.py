@@ -23,7 +23,8 @@ FOREVER_S = float("inf")
 
 
 class Outcomes:
-    """A tally. `late` counts answers past the deadline, `dropped` what never ran, by reason; `rebuilt` new tables.
+    """A tally. `late` counts answers past the deadline, `dropped` what never ran, by reason; `rebuilt` new tables,
+    `switches` batches on another arm than their worker's last.
 
     While it is filled it only appends: a simulation has no time for sums.
     """
@@ -33,6 +34,7 @@ class Outcomes:
         self.dropped: Counter[str] = Counter()
         self.late = 0
         self.rebuilt = 0
+        self.switches = 0
         self.decisions_s: list[float] = []
         self._in_time: list[tuple[Run, Sequence[Ticket]]] = []
         self._answers: InTimeAnswers | None = None
@@ -110,6 +112,7 @@ class Outcomes:
             "decision_us_p50": 1e6 * p50_s,
             "decision_us_p99": 1e6 * p99_s,
             "rebuilt": self.rebuilt,
+            "switches": self.switches,
             "variants": dict(self.variants),
             "classes": by_class(self.tickets, self.answers),
             "timeline": timeline(self.offered_s, self.answers),

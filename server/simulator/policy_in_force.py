@@ -45,7 +45,9 @@ class PolicyInForce:
         self._apply(
             [
                 _scaled(
-                    arm, noise.scale * slowed_at(spell, now_s, arm.arm.variant), noise.overhead_s
+                    replace(arm, switch_s=self._setup.switching.change_s),
+                    noise.scale * slowed_at(spell, now_s, arm.arm.variant),
+                    noise.overhead_s,
                 )
                 for arm in self._profiled
             ]

@@ -3,16 +3,18 @@
 import pytest
 
 from server.policy.registry import policy
-from server.simulator.arrivals import poisson
+from server.simulator.arrivals import LoadState, modulated, poisson
 from server.simulator.engine import simulate, tickets_at
 from server.simulator.noise import Noise, Spell, Stall
 from server.simulator.outcomes import Outcomes
-from server.simulator.setup import Follow, Setup
+from server.simulator.setup import Follow, Setup, Switching
 from tests.support.builders import cpu_arms
 
 SLO_S = 0.0472
 LARGEST_RPS = 85.0
 STALLING = Noise(stalls=(Stall(0.01, 5.0), Stall(0.005, 4.0)))
+SURGES = (LoadState(weight=0.6, stay_s=3.0), LoadState(weight=2.5, stay_s=0.8))
+LONG_S, STRETCH_S = 600.0, 300.0
 
 
 def served(
@@ -23,9 +25,24 @@ def served(
     follow: Follow,
     noise: Noise = Noise(),  # noqa: B008 - frozen
     spell: Spell = Spell(),  # noqa: B008
+    surging: bool = False,
+    switch_s: float = 0.0,
 ) -> Outcomes:
-    times = poisson(load * workers * LARGEST_RPS, duration_s, 11)
-    setup = Setup(SLO_S, workers, noise=noise, spell=spell, follow=follow, seed=11)
+    rate_rps = load * workers * LARGEST_RPS
+    times = (
+        modulated(rate_rps, duration_s, SURGES, 11)
+        if surging
+        else poisson(rate_rps, duration_s, 11)
+    )
+    setup = Setup(
+        SLO_S,
+        workers,
+        noise=noise,
+        spell=spell,
+        follow=follow,
+        seed=11,
+        switching=Switching(switch_s),
+    )
     tickets = tickets_at(times.tolist(), SLO_S)
     return simulate(cpu_arms(), policy("adaptive"), tickets, setup)
 
@@ -39,6 +56,30 @@ def test_ten_minutes_with_stalls_cost_no_more_than_the_stalls(load: float, worke
     for from_s in (0.0, 300.0):  # no arm is left without a share for five minutes
         usual = _arms_used(told, from_s, from_s + 300.0, share=0.01)
         assert _arms_used(ours, from_s, from_s + 300.0) >= usual
+
+
+@pytest.mark.parametrize("switch_s", [0.0, 0.001])
+@pytest.mark.parametrize(
+    ("load", "workers"), [(0.75, 1), (1.0, 1), (1.5, 1), (2.0, 1), (0.75, 4), (1.5, 4), (2.0, 4)]
+)
+def test_ten_minutes_of_surges_lose_no_arm(load: float, workers: int, switch_s: float):
+    ours, told = (
+        served(
+            load,
+            workers,
+            LONG_S,
+            follow=follow,
+            noise=STALLING,
+            surging=True,
+            switch_s=switch_s,
+        )
+        for follow in ("measured", "told")
+    )
+
+    assert ours.awg() >= told.awg() - 0.005
+    for from_s in (0.0, 150.0, STRETCH_S):
+        usual = _arms_used(told, from_s, from_s + STRETCH_S, share=0.01)
+        assert _arms_used(ours, from_s, from_s + STRETCH_S) >= usual
 
 
 @pytest.mark.parametrize("variant", ["mobilenet-int8", "lite0-int8", "lite2-int8"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import NamedTuple
 
-from profiler.speed import curve, drift
+from profiler.speed import curve, drift, switching
 from profiler.speed import overhead as serving
 from server.policy.decision import Arm, ArmProfile
 
@@ -27,6 +27,8 @@ STARVED_SLOS = 10.0
 """So many latency bounds nothing may run before that is put down to what was learnt."""
 REST_SLOS = 1.0
 """At least so many latency bounds between two rebuilds: making tables costs a few decisions' time."""
+OWN_LEAST = 0.25
+"""Share of what a batch took that is the arm's own at least, whatever switches are believed to cost."""
 
 
 class RunningBatch(NamedTuple):
@@ -40,7 +42,8 @@ class RunningBatch(NamedTuple):
 class LatencySample(NamedTuple):
     """A batch that ended at `ended_s`: `took_s` in the backend, its worker busy with it for `busy_s`.
 
-    A `shadow` run answers nobody: it tells of the arm's speed and of nothing else.
+    A `shadow` run answers nobody: it tells of the arm's speed and of nothing else. `after`: the arm that its worker ran
+    before, None where that is not known.
     """
 
     arm: Arm
@@ -49,6 +52,7 @@ class LatencySample(NamedTuple):
     busy_s: float
     ended_s: float
     shadow: bool = False
+    after: Arm | None = None
 
 
 class LastRun(NamedTuple):
@@ -62,9 +66,9 @@ class LastRun(NamedTuple):
 class Known:
     """`profiled`: each arm's stored tables, unscaled; `effective`: the tables the policy decides with.
 
-    `estimated` are those before they were made monotone. `speed` and `overhead` are what was learnt since, `last` tells
-    when from whom; before `rested_s` only urgent news counts. `slo_s`: the family's latency bound, by which times are
-    measured; what is held against arms that do not run fades again at `fades_s`.
+    `estimated` are those before they were made monotone. `speed`, `overhead` and `switches` are what was learnt since,
+    `last` tells when from whom; before `rested_s` only urgent news counts. `slo_s`: the latency bound, by which
+    times are measured; what is held against arms that do not run fades again at `fades_s`.
     """
 
     slo_s: float = 0.05
@@ -77,6 +81,7 @@ class Known:
     last: Mapping[Arm, LastRun] = field(default_factory=dict[Arm, LastRun])
     rested_s: float = 0.0
     fades_s: float = 0.0
+    switches: switching.Switches = field(default_factory=switching.Switches)
 
 
 def with_arms(state: Known, arms: Iterable[ArmProfile]) -> Known:
@@ -92,7 +97,9 @@ def without_arms(state: Known, arms: Iterable[Arm]) -> Known:
     gone = set(arms)
     kept = {arm: profile for arm, profile in state.profiled.items() if arm not in gone}
     last = {arm: run for arm, run in state.last.items() if arm not in gone}
-    state = replace(state, profiled=kept, last=last, speed=drift.without(state.speed, gone))
+    switches = switching.without(state.switches, list(gone))
+    speed = drift.without(state.speed, gone)
+    state = replace(state, profiled=kept, last=last, speed=speed, switches=switches)
     return _telling(state, state.speed)
 
 
@@ -104,7 +111,8 @@ def like(state: Known, other: Known) -> Known:
 
 def measured(state: Known, arms: Iterable[ArmProfile]) -> Known:
     """The state with these profiles measured just now: what was learnt against the former ones is forgotten."""
-    return with_arms(Known(state.slo_s, state.profiled, overhead=state.overhead), arms)
+    kept = Known(state.slo_s, state.profiled, overhead=state.overhead, switches=state.switches)
+    return with_arms(kept, arms)
 
 
 def is_starved(state: Known, slo_s: float) -> bool:
@@ -178,7 +186,9 @@ def observe(
     Raises KeyError for an arm that was never made known.
     """
     arm, rows = ran.arm, ran.rows
-    speed = drift.observe(state.speed, arm, state.profiled[arm].mean_s[rows], ran.took_s, rows)
+    switches, extra_s = _switches(state, ran)
+    own_s = max(ran.took_s - extra_s, OWN_LEAST * ran.took_s)
+    speed = drift.observe(state.speed, arm, state.profiled[arm].mean_s[rows], own_s, rows)
     if running and speed.doubt.error > 0.0:
         speed = _with_overdue(speed, state.profiled, running)
     believed = drift.suspecting(speed) if running == () else speed
@@ -192,6 +202,7 @@ def observe(
         {**state.last, arm: LastRun(ran.ended_s, speed.level)},
         state.rested_s,
         state.fades_s,
+        switches,
     )
     moved = _moved(state, believed, ran)
     if ran.ended_s >= state.fades_s:
@@ -214,6 +225,24 @@ def predicted_s(state: Known, arm: Arm, rows: int) -> float:
     return state.profiled[arm].mean_s[rows] * drift.scale(state.speed, arm, rows)
 
 
+def switch_s(state: Known, arm: Arm, after: Arm | None) -> float:
+    """What a batch on `arm` is believed to take longer (s) on a worker that ran `after` before."""
+    return 0.0 if after is None or after == arm else state.switches.cost_s
+
+
+def _switches(state: Known, ran: LatencySample) -> tuple[switching.Switches, float]:
+    """(what is known of switches after this batch, what was believed that it took longer (s) for one)."""
+    switches, arm, after = state.switches, ran.arm, ran.after
+    if after is None or ran.shadow:
+        return switches, 0.0
+    foreseen_s = predicted_s(state, arm, ran.rows)
+    if after == arm:
+        return switching.stayed(switches, arm, ran.took_s - foreseen_s), 0.0
+    error_s = ran.took_s - foreseen_s
+    learnt = switching.switched(switches, arm, error_s, foreseen_s, ran.ended_s)
+    return learnt, switches.cost_s
+
+
 def _faded(state: Known, now_s: float) -> tuple[Known, bool]:
     """(the state in which what is held against idle arms has faded up to now, whether the policy should be told)."""
     begin_s, half_s = IDLE_SLOS * state.slo_s, HALF_SLOS * state.slo_s
@@ -222,7 +251,8 @@ def _faded(state: Known, now_s: float) -> tuple[Known, bool]:
         for arm, run in state.last.items()
         if now_s - run.ended_s > begin_s and drift.is_held_back(state.speed, arm)
     }
-    state = replace(state, fades_s=now_s + FADE_SLOS * state.slo_s)
+    switches = switching.idle(state.switches, (now_s - state.switches.last_s - begin_s) / half_s)
+    state = replace(state, fades_s=now_s + FADE_SLOS * state.slo_s, switches=switches)
     if not halvings:
         return state, False
     state = replace(state, speed=drift.idling(state.speed, halvings.items()))
@@ -257,7 +287,9 @@ def _moved(state: Known, speed: drift.SpeedScale, ran: LatencySample) -> float:
     From the estimate it was told of, that is: where monotone tables differ from it, telling again would not help.
     """
     mean, upper = _cost_ratios(state, speed, ran.arm, ran.rows)
-    return max(abs(mean - 1.0), abs(upper - 1.0))
+    switch = abs(state.switches.cost_s - state.estimated[ran.arm].switch_s)
+    switch /= state.estimated[ran.arm].mean_s[1]
+    return max(abs(mean - 1.0), abs(upper - 1.0), switch)
 
 
 def _cost_ratios(state: Known, speed: drift.SpeedScale, arm: Arm, rows: int) -> tuple[float, float]:
@@ -276,7 +308,11 @@ def _cost_ratios(state: Known, speed: drift.SpeedScale, arm: Arm, rows: int) -> 
 def _telling(state: Known, speed: drift.SpeedScale) -> Known:
     """The state in which the policy is told of all arms at this speed."""
     line = serving.line(state.overhead)
-    estimated = {arm: _now(profile, speed, line) for arm, profile in state.profiled.items()}
+    cost_s = state.switches.cost_s
+    estimated = {
+        arm: replace(_now(profile, speed, line), switch_s=cost_s)
+        for arm, profile in state.profiled.items()
+    }
     effective = {arm: _risen(profile) for arm, profile in estimated.items()}
     return replace(state, estimated=estimated, effective=effective)
 

@@ -1,7 +1,7 @@
 """The decision where all waiting tickets have one row and accept the same arms: the usual case, made to be quick."""
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,13 +10,13 @@ from server.policy.dispatch.clump_plan import PlannedClump
 from server.policy.dispatch.clumps import Clumping, clumping
 from server.policy.dispatch.menu import Floats, Ints, Menu
 from server.policy.dispatch.pricing import Planner, Pricing, slo_between
+from server.policy.dispatch.returning import returning
 from server.policy.dispatch.shed import spare
 from server.policy.dispatch.wait_value import WaitValue
 from server.policy.queueing.tickets import Queue
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """The tickets considered: those from `late` on, up to `first` of which cannot be reached.
 
     `spare_s[i]` is the latest clock time to start on ticket i and those behind it; infinite behind the last one.
@@ -28,9 +28,8 @@ class Line:
     spare_s: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """All that steps are weighed by."""
+class Scene(NamedTuple):
+    """All that steps are weighed by. `returning`: what each arm leaves the worker behind, where switches cost."""
 
     line: Line
     pricing: Pricing
@@ -38,6 +37,7 @@ class Scene:
     wait_value: WaitValue
     clumping: Clumping | None
     planned: PlannedClump | None
+    returning: Floats | None = None
 
 
 def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
@@ -70,13 +70,16 @@ def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     lag_s = planner.lag_s(table, count, outlook)
     spare_s = spare(deadlines, row_s * planner.ordinals[:count], lag_s)
     first = min(int(spare_s.searchsorted(now_s)), count - 1)
+    pricing = planner.pricing(table, slo_s, 0 if first else count, outlook, now_s)
+    menu = planner.menu(mask)
     return Scene(
         Line(late, first, deadlines, spare_s),
-        planner.pricing(table, slo_s, 0 if first else count, outlook, now_s),
-        planner.menu(mask),
+        pricing,
+        menu,
         planner.wait_value(mask, slo_s),
         clumping(outlook, row_s, slo_s),
         planner.planned_clump(mask, slo_s, table, outlook),
+        returning(menu.arms, table, pricing, slo_s) if planner.switches else None,
     )
 
 
@@ -104,6 +107,8 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     worth -= pricing.lost / pricing.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
     if scene.clumping is not None:
         worth -= pricing.lost * scene.clumping.lost(mean_s)
+    if scene.returning is not None:
+        worth -= scene.returning[menu.arm[: len(begin)]]
     if (planned := scene.planned) is not None:
         left_s = float(line.deadlines[-1]) - pricing.guard_s - pricing.now_s
         as_one = planned.worth(menu.accuracy[: len(begin)], mean_s, left, left_s)

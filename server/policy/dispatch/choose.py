@@ -27,12 +27,13 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
     """Build the policy for `arms`. Raises ValueError when there is none."""
     if not arms:
         raise ValueError("a policy needs at least one profiled arm; profile the family first")
-    planner = Planner(arms, tuning)
+    for_all = Planner(arms, tuning)
 
     def decide(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
         if not tickets:
             return Idle()
         queue = tickets if isinstance(tickets, Queue) else Queue.of(tickets)
+        planner = for_all.after(outlook.last) if for_all.switches else for_all
         at_s = company_until(queue, planner, outlook)
         if at_s > now_s:
             return WaitUntil(at_s)

@@ -16,13 +16,14 @@ class Costs:
     """For one set of acceptable arms and one SLO.
 
     `row_s` is the least time per row; `batch_s[b]` what b rows take on the arm that reaches it, up to the batch at
-    which it does; `vertices` are the arms worth mixing.
+    which it does; `points` are what all arms cost, `vertices` those worth mixing.
     """
 
     row_s: float
     batch_s: tuple[float, ...]
     vertices: tuple[Point, ...]
     prices: Prices
+    points: Sequence[Point] = ()
 
     def careful_s(self, affordable_s: float, caution: float) -> float:
         """The time (s) a row should take where it could have `affordable_s`: at full caution the cheapest arm's."""
@@ -41,7 +42,7 @@ def costs(arms: Sequence[ArmProfile], slo_s: float, share: float) -> Costs:
         ((p.cost_s, b, a) for p, b, a in zip(points, sizes, arms, strict=True)), key=lambda x: x[:2]
     )
     vertices = hull(points)
-    return Costs(row_s, arm.mean_s[: rows + 1], vertices, prices(vertices))
+    return Costs(row_s, arm.mean_s[: rows + 1], vertices, prices(vertices), points)
 
 
 def quickest(arms: Sequence[ArmProfile], rows: int) -> float:

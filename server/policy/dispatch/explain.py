@@ -37,7 +37,7 @@ def alternatives(
     tuning: Tuning = DEFAULT,
 ) -> tuple[Alternative, ...]:
     """Every step weighed for `tickets` (earliest deadline first) at `now_s`, best first; none where all are late."""
-    queue, planner = Queue.of(tickets), Planner(arms, tuning)
+    queue, planner = Queue.of(tickets), Planner(arms, tuning).after(outlook.last)
     mask = common_mask(queue, planner)
     if mask is None:
         found = _mixed(queue, planner, outlook, now_s)

@@ -2,12 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot, inf, log2
 
 import numpy as np
 
-from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
+from server.policy.decision import Arm, ArmProfile, Outlook, Terms, Ticket
 from server.policy.dispatch.clump_plan import LOAD_SHARE, ClumpPlan, PlannedClump, clump_plan
 from server.policy.dispatch.costs import Costs, costs, quickest
 from server.policy.dispatch.menu import Menu, latencies, menu
@@ -49,16 +49,25 @@ class Pricing:
 
 
 class Planner:
-    """The tables of one set of arms; they grow by use and never change a result. A mask has bit i set for arm i."""
+    """The tables of one set of arms; they grow by use and never change a result. A mask has bit i set for arm i.
 
-    def __init__(self, arms: Sequence[ArmProfile], tuning: Tuning) -> None:
+    `lasting`: the same arms at what they cost in the long run, where `arms` is what the next batch costs.
+    """
+
+    def __init__(
+        self, arms: Sequence[ArmProfile], tuning: Tuning, lasting: Sequence[ArmProfile] = ()
+    ) -> None:
         self.arms = list(arms)
         self.tuning = tuning
+        self.switches = any(arm.switch_s for arm in arms)
+        """Whether it makes a difference which arm a worker ran last."""
+        self._lasting = list(lasting) or self.arms
+        self._after: dict[Arm, Planner] = {}
         self.most = max(arm.max_batch for arm in arms)
         self.look = max(LOOK_AHEAD, 2 * self.most)
         self.ordinals = np.arange(1.0, self.look + 1.0)
         self.tables = latencies(self.arms)
-        self.least_s = min(arm.mean_s[1] for arm in self.arms)
+        self.least_s = min(arm.mean_s[1] for arm in self._lasting)
         """The least time (s) that one row takes."""
         self._floors = sorted({arm.accuracy for arm in arms})
         self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
@@ -68,6 +77,16 @@ class Planner:
         self._wait_value: dict[tuple[int, int], WaitValue] = {}
         self._clump_plans: dict[tuple[int, int], ClumpPlan] = {}
         self._quickest: dict[int, list[float]] = {}
+
+    def after(self, last: Arm | None) -> "Planner":
+        """The tables for a worker that ran `last` before: its next batch takes longer on any other arm."""
+        if last is None or not self.switches:
+            return self
+        found = self._after.get(last)
+        if found is None:
+            seen = [arm if arm.arm == last else switched(arm) for arm in self.arms]
+            found = self._after[last] = Planner(seen, self.tuning, self._lasting)
+        return found
 
     def mask(self, min_accuracy: float, variant: str | None) -> int:
         """The arms that meet a demand."""
@@ -136,7 +155,8 @@ class Planner:
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
         found = self._costs.get(key)
         if found is None:
-            found = costs(self._subset(mask), self._planned_s(key[1]), self.tuning.batch_share)
+            arms = self._subset(mask, self._lasting)
+            found = costs(arms, self._planned_s(key[1]), self.tuning.batch_share)
             self._costs[key] = found
         return found
 
@@ -145,7 +165,8 @@ class Planner:
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
         found = self._wait_value.get(key)
         if found is None:
-            found = wait_value(self._subset(mask), self._planned_s(key[1]), self.tuning.batch_share)
+            arms = self._subset(mask, self._lasting)
+            found = wait_value(arms, self._planned_s(key[1]), self.tuning.batch_share)
             self._wait_value[key] = found
         return found
 
@@ -158,7 +179,9 @@ class Planner:
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
         found = self._clump_plans.get(key)
         if found is None:
-            found = clump_plan(self._subset(mask), self._planned_s(key[1]), self.look)
+            found = clump_plan(
+                self._subset(mask, self._lasting), self._planned_s(key[1]), self.look
+            )
             self._clump_plans[key] = found
         workers = outlook.workers
         affordable_s = LOAD_SHARE * workers / outlook.rate_rps if outlook.rate_rps else inf
@@ -168,14 +191,14 @@ class Planner:
         """The steps that the arms of `mask` (not empty) offer."""
         found = self._menus.get(mask)
         if found is None:
-            found = self._menus[mask] = menu(self._subset(mask))
+            found = self._menus[mask] = menu(self._subset(mask, self.arms))
         return found
 
     def quickest_s(self, mask: int, rows: int) -> float:
         """The least time (s, upper estimate) in which an arm of `mask` answers `rows` rows; infinite if none can."""
         found = self._quickest.get(mask)
         if found is None:
-            arms = self._subset(mask)
+            arms = self._subset(mask, self.arms)
             most = max((arm.max_batch for arm in arms), default=0)
             found = self._quickest[mask] = [quickest(arms, b) for b in range(most + 1)]
         return found[rows] if rows < len(found) else inf
@@ -183,8 +206,16 @@ class Planner:
     def _planned_s(self, step: int) -> float:
         return self.least_s * 2.0 ** (step / STEPS_PER_OCTAVE)
 
-    def _subset(self, mask: int) -> list[ArmProfile]:
-        return [arm for i, arm in enumerate(self.arms) if mask >> i & 1]
+    def _subset(self, mask: int, arms: Sequence[ArmProfile]) -> list[ArmProfile]:
+        return [arm for i, arm in enumerate(arms) if mask >> i & 1]
+
+
+def switched(arm: ArmProfile) -> ArmProfile:
+    """What `arm` costs a worker that ran another before."""
+    mean_s, upper_s = (
+        (0.0, *[s + arm.switch_s for s in table[1:]]) for table in (arm.mean_s, arm.upper_s)
+    )
+    return replace(arm, mean_s=mean_s, upper_s=upper_s)
 
 
 def slo_between(first: Ticket, last: Ticket) -> float:

@@ -144,15 +144,17 @@ class Knowledge:
         arm = batch.profile.arm
         took_s = batch.ended_s - batch.started_s
         gather_s = batch.gathered_s - batch.started_s
-        ran = retune.LatencySample(arm, batch.rows, took_s, busy_s, batch.ended_s)
+        ended_s, after = batch.ended_s, batch.after
+        ran = retune.LatencySample(arm, batch.rows, took_s, busy_s, ended_s, after=after)
         with self._lock:
             if arm not in self.known.profiled:  # let go while this batch ran on it
                 return
             predicted_s = retune.predicted_s(self.known, arm, batch.rows)
+            predicted_s += retune.switch_s(self.known, arm, after)
             profiled_s = self.known.profiled[arm].mean_s[batch.rows]
             if batch.telling:
                 self._observe(ran, self._dispatcher.running())
-        took = (gather_s, batch.compute_s, predicted_s, profiled_s)
+        took = (gather_s, batch.compute_s, predicted_s, profiled_s, after not in {None, arm})
         self._metrics.ran(RanBatch(arm.variant, batch.precision, batch.rows, *took))
 
     def observe_shadow(self, probe: Probe, took_s: float, ended_s: float) -> None:
@@ -254,3 +256,4 @@ class Knowledge:
         for profile in effective:
             arm = profile.arm
             self._metrics.speed(arm, retune.scale(self.known, arm))
+        self._metrics.switch_costs(self.known.switches.cost_s)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from server.metrics import FamilyMetrics
-from server.policy.decision import Decision, Drop, Idle, Outlook, Policy, Run, WaitUntil
+from server.policy.decision import Arm, Decision, Drop, Idle, Outlook, Policy, Run, WaitUntil
 from server.policy.dispatch.choose import adaptive
 from server.policy.imported import OwnPolicy, PolicyFailed
 from server.runtime.dispatch import outcomes
@@ -47,9 +47,9 @@ class Deciding:
         self._said: set[str] = set()
 
     def decide(
-        self, name: str, begun_s: float
+        self, name: str, begun_s: float, last: Arm | None = None
     ) -> tuple[Step | None, list[JobAnswer], float | None]:
-        """Ask the policy of this name once, for a worker that began to ask at `begun_s`.
+        """Ask the policy of this name once, for a worker that began to ask at `begun_s` and ran `last` before.
 
         What to run, the answers to those dropped, and how long (s) to wait where there is nothing to run; None: until
         something comes.
@@ -59,7 +59,7 @@ class Deciding:
         if not self._waiting or policy is None or crowded:
             return None, [], None
         now_s = time.monotonic()
-        outlook = self._traffic.outlook(self._running.take_ended(), now_s)
+        outlook = self._traffic.outlook(self._running.take_ended(), now_s, last)
         try:
             decision = policy(queue, outlook, now_s)
             self._check(policy, decision, now_s)
@@ -75,7 +75,7 @@ class Deciding:
         match decision:
             case Run() as run:
                 self._metrics.decided(run.reason, took_s)
-                return self._take_run(run, begun_s), dropped, None
+                return self._take_run(run, begun_s, last), dropped, None
             case WaitUntil(at_s):
                 self._metrics.decided("wait", took_s)
                 return None, dropped, self._wait_s(policy, max(0.0, at_s - time.monotonic()))
@@ -109,9 +109,9 @@ class Deciding:
         assert self._instead.policy is not None
         return self._instead.policy(self._waiting.queue, outlook, now_s)
 
-    def _take_run(self, run: Run, begun_s: float) -> Step:
+    def _take_run(self, run: Run, begun_s: float, last: Arm | None) -> Step:
         jobs = tuple(self._waiting.take(run.tickets))
-        return self._running.begin(Step(run.profile, jobs, run.rows, begun_s))
+        return self._running.begin(Step(run.profile, jobs, run.rows, begun_s, last))
 
     def _take_drops(self, drops: Sequence[Drop], now_s: float) -> list[JobAnswer]:
         jobs = self._waiting.take([drop.ticket for drop in drops])

@@ -14,7 +14,7 @@ from server.errors import NotReady, RequestError
 from server.metrics import FamilyMetrics
 from server.policy.arms import retune
 from server.policy.arms.probing import Slack
-from server.policy.decision import ArmProfile, PolicyFactory
+from server.policy.decision import Arm, ArmProfile, PolicyFactory
 from server.policy.queueing.standing import Standing
 from server.runtime.dispatch import tables
 from server.runtime.dispatch.deciding import Deciding
@@ -164,8 +164,8 @@ class Dispatcher:
         self._metrics.unrun(job.slo_class, "cancelled")
         return True
 
-    def next_step(self) -> Step | CanaryRun | None:
-        """Block until there is work for the calling worker; None when closed and drained."""
+    def next_step(self, last: Arm | None = None) -> Step | CanaryRun | None:
+        """Block until there is work for the calling worker, which ran `last` before; None when closed and drained."""
         begun_s = time.monotonic()
         while True:
             with self._changed:
@@ -175,7 +175,7 @@ class Dispatcher:
                 canary = self.quarantine.canary(self._waiting.arms, waiting=bool(self._waiting))
                 if canary is not None:
                     return canary
-                step, dropped, wait_s = self._decide(begun_s)
+                step, dropped, wait_s = self._decide(begun_s, last)
                 if step is None and not dropped:
                     self._may_be_quiet()
                     self._changed.wait(self.quarantine.until_trial_s(wait_s))
@@ -266,8 +266,10 @@ class Dispatcher:
         self._metrics.retried(len(jobs) - len(refused))
         self._replies.unrun(refused)
 
-    def _decide(self, begun_s: float) -> tuple[Step | None, list[JobAnswer], float | None]:
+    def _decide(
+        self, begun_s: float, last: Arm | None
+    ) -> tuple[Step | None, list[JobAnswer], float | None]:
         """Called under the lock."""
         if self._rearming:
             return None, [], None
-        return self._deciding.decide(self.policy, begun_s)
+        return self._deciding.decide(self.policy, begun_s, last)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.errors import RequestError
-from server.policy.decision import ArmProfile, Ticket
+from server.policy.decision import Arm, ArmProfile, Ticket
 
 if TYPE_CHECKING:  # they need each other
     from server.runtime.dispatch.wholes import Whole
@@ -72,6 +72,7 @@ class Job:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """How a batch was run: the same for all its answers. `telling`: what it took says something of its arm's speed.
+    `after`: what its worker ran before.
 
     Of a request that was split `variants` names all that took part.
     """
@@ -84,6 +85,7 @@ class Batch:
     ended_s: float
     telling: bool = True
     variants: tuple[str, ...] = ()
+    after: Arm | None = None
 
     @property
     def compute_s(self) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from server.policy.arms import retune
-from server.policy.decision import ArmProfile, Finished
+from server.policy.decision import Arm, ArmProfile, Finished
 from server.runtime.dispatch.jobs import Batch, Job, JobAnswer
 
 MOST_ENDED = 64
@@ -15,12 +15,14 @@ MOST_ENDED = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """What a worker does next: run these jobs together on this arm. `begun_s` is when it began to ask."""
+    """What a worker does next: run these jobs together on this arm. `begun_s` is when it began to ask, `after` what it
+    ran before."""
 
     profile: ArmProfile
     jobs: tuple[Job, ...]
     rows: int
     begun_s: float
+    after: Arm | None = None
 
     @property
     def retried(self) -> bool:

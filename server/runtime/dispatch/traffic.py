@@ -1,6 +1,6 @@
 """What came and how it fared: the shell's knowledge that a policy is told beside its queue."""
 
-from server.policy.decision import Finished, Outlook
+from server.policy.decision import Arm, Finished, Outlook
 from server.policy.queueing import forecast
 from server.policy.queueing.standing import Standing
 from server.runtime.dispatch.jobs import Job
@@ -31,8 +31,10 @@ class Traffic:
         """Rows a second expected soon."""
         return forecast.rate_rps(self._arrivals, now_s)
 
-    def outlook(self, finished: tuple[Finished, ...], now_s: float) -> Outlook:
-        """What the policy is told; `finished`: the batches since it was last asked."""
+    def outlook(
+        self, finished: tuple[Finished, ...], now_s: float, last: Arm | None = None
+    ) -> Outlook:
+        """What the policy is told; `finished`: the batches since it was last asked, `last`: what its worker ran."""
         return Outlook(
             self.rate_rps(now_s),
             self.workers,
@@ -43,6 +45,7 @@ class Traffic:
             forecast.burst_rows(self._arrivals),
             self.standing.caution,
             self.standing.boldness,
+            last,
         )
 
 

@@ -69,6 +69,7 @@ class Worker(threading.Thread):
         self._failures = failures
         self._replaced = replaced
         self._lost = False
+        self._last: Arm | None = None
         self._held_up_s = 0.0
         self._waited_s = 0.0
         self._waits: CpuWaits
@@ -79,7 +80,7 @@ class Worker(threading.Thread):
         """Work until there is no more. Every job of every step gets its answer, whatever the backend does."""
         self._waits = CpuWaits()
         try:
-            while not self._lost and (task := self._dispatcher.next_step()) is not None:
+            while not self._lost and (task := self._dispatcher.next_step(self._last)) is not None:
                 if isinstance(task, Step):
                     try:
                         self._serve(task)
@@ -183,9 +184,9 @@ class Worker(threading.Thread):
         outputs = self._call(step, rows, inputs)
         ended_s = time.monotonic()
         precision = self._context.precisions[step.profile.arm.variant]
-        return scatter(
-            jobs, outputs, Batch(step.profile, precision, rows, started_s, gathered_s, ended_s)
-        )
+        times_s = (started_s, gathered_s, ended_s)
+        batch = Batch(step.profile, precision, rows, *times_s, after=step.after)
+        return scatter(jobs, outputs, batch)
 
     def _canary_passes(self, task: Step | CanaryRun) -> bool:
         """Whether known-good input runs on the arm."""
@@ -210,7 +211,7 @@ class Worker(threading.Thread):
             self._dispatcher.quarantine.tell(Probed(arm.arm, ok, arm.mean_s[1], own_s))
 
     def _call(self, task: Step | CanaryRun, rows: int, inputs: Arrays) -> Arrays:
-        arm = task.profile.arm
+        arm = self._last = task.profile.arm
         run = self._watch.begin(task, rows, self._waits, lambda: self._replaced(self))
         try:
             return checked(

@@ -89,6 +89,19 @@ def test_outcomes_are_counted_by_class_and_add_up(counted: Server):
     eventually(added_up)
 
 
+def test_switches_of_arms_are_counted_and_their_cost_is_told(counted: Server):
+    before = scrape(counted)
+
+    for variant in ["quick", "quick", "sharp", "sharp"] * 5:  # one worker or two in turn: many
+        counted.infer(a_request("echo", rows(1.0), variant=variant))
+
+    def counted_up() -> None:
+        assert rises(before, scrape(counted), "gearshift_switches_total", **OF) >= 5
+
+    eventually(counted_up)
+    assert total(scrape(counted), "gearshift_switch_cost_seconds", **OF) < 0.1
+
+
 def test_histograms_count_every_answer_and_have_the_slo_as_an_edge(counted: Server):
     before = scrape(counted)
 

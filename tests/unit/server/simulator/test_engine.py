@@ -105,6 +105,38 @@ def test_a_worker_that_ran_the_arm_last_is_preferred():
     assert last_end_s(Switching(change_s=0.005), workers=2) == pytest.approx(0.010, abs=0.006)
 
 
+def test_the_policy_is_told_which_arm_the_worker_ran_last():
+    told: list[Outlook] = []
+
+    def build(arms: Sequence[ArmProfile]) -> Policy:
+        alternate = alternating(arms)
+
+        def decide(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
+            told.append(outlook)
+            return alternate(tickets, outlook, now_s)
+
+        return decide
+
+    setup = Setup(9.0, noise=QUIET, follow="profile")
+    outcomes = simulate([A, B], build, tickets_at([0.0, 1.0, 2.0], 9.0), setup)
+
+    assert [outlook.last for outlook in told] == [None, A.arm, B.arm]
+    assert outcomes.switches == 2
+
+
+def test_who_is_told_the_truth_is_told_what_a_switch_costs():
+    told: list[float] = []
+
+    def build(arms: Sequence[ArmProfile]) -> Policy:
+        told.extend(arm.switch_s for arm in arms)
+        return alternating(arms)
+
+    setup = Setup(9.0, noise=QUIET, follow="told", switching=Switching(change_s=0.005))
+    simulate([A, B], build, tickets_at([0.0], 9.0), setup)
+
+    assert told == [0.005, 0.005]
+
+
 def test_an_arm_is_loaded_once():
     first: list[Outlook] = []
     setup = Setup(9.0, noise=QUIET, follow="profile", switching=Switching(load_s=0.5))

@@ -19,6 +19,7 @@ from server.policy.arms.retune import (
     refused,
     renewed,
     scale,
+    switch_s,
     with_arms,
     without_arms,
 )
@@ -302,3 +303,73 @@ def test_times_of_fading_follow_the_latency_bound():
     slow = replace(with_small_slow_for_once(), slo_s=0.5)
 
     assert effective_s(others_run(slow, 1.5, 8.0)) > 1.8 * SMALL.mean_s[1] > effective_s(quick)
+
+
+def alternating(cost_s: float, batches: int = 200, from_s: float = 0.0) -> Known:
+    """Each arm ran twice in turn, the first time `cost_s` longer; errors are of a few hundredths."""
+    state, after = with_arms(Known(), [SMALL, LARGE]), SMALL.arm
+    for i in range(batches):
+        profile = (SMALL, LARGE)[i // 2 % 2]
+        off = 1.0 + 0.01 * (i * 7 % 5 - 2)
+        took_s = profile.mean_s[1] * off + (cost_s if after != profile.arm else 0.0)
+        ran_s = (took_s, took_s, from_s + 0.02 * i)
+        state, _ = observe(state, LatencySample(profile.arm, 1, *ran_s, after=after))
+        after = profile.arm
+    return state
+
+
+def test_what_a_switch_costs_is_learnt_and_told_and_is_not_the_arms_own_time():
+    state = alternating(0.002)
+
+    told = {profile.arm: profile for profile in arms_now(state)}
+    assert told[SMALL.arm].switch_s == pytest.approx(0.002, rel=0.2)
+    assert switch_s(state, LARGE.arm, SMALL.arm) == told[LARGE.arm].switch_s
+    assert switch_s(state, LARGE.arm, LARGE.arm) == switch_s(state, LARGE.arm, None) == 0.0
+    assert told[SMALL.arm].mean_s[1] == pytest.approx(SMALL.mean_s[1], rel=0.1)
+
+
+def test_where_switches_cost_nothing_nothing_is_told_of_them():
+    assert [profile.switch_s for profile in arms_now(alternating(0.0))] == [0.0, 0.0]
+
+
+def test_what_a_switch_costs_is_news():
+    state, told = with_arms(Known(), [SMALL, LARGE]), []
+    for i in range(200):
+        profile, after = (SMALL, LARGE)[i // 2 % 2], (SMALL, LARGE)[(i - 1) // 2 % 2]
+        took_s = profile.mean_s[1] + (0.001 if after is not profile else 0.0)
+        sample = LatencySample(profile.arm, 1, took_s, took_s, 0.1 * i, after=after.arm)
+        state, arms = observe(state, sample)
+        told += [arms[0].switch_s] if arms else []
+
+    assert told[-1] == pytest.approx(0.001, rel=0.25)
+
+
+def test_what_a_switch_cost_fades_while_nobody_switches():
+    state = alternating(0.003)
+    before_s = switch_s(state, LARGE.arm, SMALL.arm)
+
+    for i in range(400):  # LARGE alone, for 40 s: 800 latency bounds
+        took_s = LARGE.mean_s[1]
+        sample = LatencySample(LARGE.arm, 1, took_s, took_s, 10.0 + 0.1 * i, after=LARGE.arm)
+        state, _ = observe(state, sample)
+
+    assert before_s > 0.002
+    assert switch_s(state, LARGE.arm, SMALL.arm) < 0.1 * before_s
+    assert arms_now(state)[0].switch_s < 0.1 * before_s
+
+
+def test_shadow_runs_say_nothing_of_switches():
+    state = with_arms(Known(), [SMALL, LARGE])
+    for i in range(100):
+        sample = LatencySample(LARGE.arm, 1, 0.02, 0.02, 0.1 * i, shadow=True, after=SMALL.arm)
+        state, _ = observe(state, sample)
+
+    assert not state.switches.arms
+
+
+def test_what_was_learnt_of_switches_outlives_a_new_measurement():
+    state = alternating(0.002)
+
+    assert switch_s(measured(state, [LARGE]), LARGE.arm, SMALL.arm) > 0.001
+    assert switch_s(forgotten(state), LARGE.arm, SMALL.arm) == 0.0
+    assert set(without_arms(state, [SMALL.arm]).switches.arms) == {LARGE.arm}

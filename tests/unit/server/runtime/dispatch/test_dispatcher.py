@@ -2,13 +2,24 @@
 
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from server.errors import DeadlineMissed, NotReady, Overloaded
 from server.policy.arms.incidents import Failed
-from server.policy.decision import Outlook, Run, WaitUntil
-from server.runtime.dispatch.dispatcher import Limits
+from server.policy.decision import (
+    Arm,
+    ArmProfile,
+    Decision,
+    Outlook,
+    Policy,
+    Run,
+    Ticket,
+    WaitUntil,
+)
+from server.policy.dispatch.choose import adaptive
+from server.runtime.dispatch.dispatcher import Limits, Step
 from server.runtime.dispatch.jobs import Batch, JobAnswer
 from tests.support.builders import a_profile, three_arms
 from tests.support.desk import Desk, a_job, asleep, finish, watched
@@ -343,3 +354,25 @@ def test_a_drain_is_over_when_the_pieces_of_a_job_that_failed_leave():
     for thread in (drain, worker):
         thread.join(10.0)
         assert not thread.is_alive()
+
+
+def test_the_policy_is_told_what_the_asking_worker_ran_last_and_the_step_remembers_it():
+    told: list[Outlook] = []
+
+    def noting(arms: Sequence[ArmProfile]) -> Policy:
+        decide = adaptive(arms)
+
+        def noted(queue: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
+            told.append(outlook)
+            return decide(queue, outlook, now_s)
+
+        return noted
+
+    desk, last = Desk(factory=noting), Arm("other", "scripted")
+    desk.submit(a_job())
+
+    step = desk.dispatcher.next_step(last)
+
+    assert [outlook.last for outlook in told] == [last]
+    assert isinstance(step, Step)
+    assert step.after == last
