@@ -208,7 +208,7 @@ def _promises(runs: Sequence[Run], results: dict[Run, Figures]) -> str:
                 less, said = less + 1, "less accurate"
         rows.append((str(run), f"{attainment:.1%}, {accuracy:.2%}", best, said))
     title = f"## Promises: {broken} broken and {less} less accurate, of {kept} that a fixed variant keeps"
-    return title + "\n\n" + _table(("cell", "ours", "best fixed that keeps it", ""), rows)
+    return title + "\n\n" + table(("cell", "ours", "best fixed that keeps it", ""), rows)
 
 
 def _beside(title: str, runs: Sequence[Run], results: dict[Run, Figures]) -> str:
@@ -221,7 +221,7 @@ def _beside(title: str, runs: Sequence[Run], results: dict[Run, Figures]) -> str
         )
         for run in runs
     ]
-    return f"## {title}\n\n" + _table(("cell", "in time", "awg", "told the truth: awg"), rows)
+    return f"## {title}\n\n" + table(("cell", "in time", "awg", "told the truth: awg"), rows)
 
 
 def _clumps(runs: Sequence[Run], results: dict[Run, Figures]) -> str:
@@ -234,10 +234,11 @@ def _clumps(runs: Sequence[Run], results: dict[Run, Figures]) -> str:
         )
         for run in runs
     ]
-    return "## Clumps\n\n" + _table(("cell", "in time", "awg", "best fixed: awg"), rows)
+    return "## Clumps\n\n" + table(("cell", "in time", "awg", "best fixed: awg"), rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown."""
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
 
 
