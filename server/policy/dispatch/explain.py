@@ -62,16 +62,14 @@ def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> It
     scene = mixed.survey(queue, planner, outlook, now_s)
     if not scene.crowd.tickets:
         return iter(())
-    batches = mixed.weighed(scene.crowd, scene.pricing, planner)
-    which, upto = np.nonzero(batches.accepts)
-    arms = [batches.arms[int(i)] for i in which]
-    rows = batches.rows[which, upto]
-    fit = [r <= arm.max_batch for r, arm in zip(rows, arms, strict=True)]
-    worth = batches.worth[which, upto]
-    best = worth.max()
-    worth = worth - best if isfinite(best) else worth
+    batches = mixed.weighed(scene, planner)
+    filled = np.flatnonzero(batches.rows)
+    worth = batches.worth[filled]
+    best = worth.max(initial=-np.inf)
     return _listed(
-        [arm for arm, ok in zip(arms, fit, strict=True) if ok], rows[fit].tolist(), worth[fit]
+        [batches.arm(i) for i in filled.tolist()],
+        batches.rows[filled].tolist(),
+        worth - best if isfinite(best) else worth,
     )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, log
 
+import numpy as np
+
 CAP = 0.95
 """The price never reaches the value of dropping outright: in doubt, serve."""
 SCARCE = 0.9
@@ -64,6 +66,22 @@ def prices(vertices: Sequence[Point]) -> Prices:
         knots += [vertex.cost_s, 0.5 * (vertex.cost_s + beyond)]
         logs += [0.5 * (min(logs[-1], log(slopes[i])) + log(right)), log(right)]
     return Prices(tuple(knots), tuple(logs))
+
+
+def joint_price(parts: Sequence[tuple[float, Prices]], affordable_s: float) -> float:
+    """The price when `affordable_s` can be spent on each row and rows differ: at it, all spend just that on average.
+
+    `parts`: share of the rows and price curve of each kind. Never above the cap of any: all are to be served. Where
+    there is more time than all would spend, it is worth less in proportion.
+    """
+    logs = np.sort(np.concatenate([prices.log_prices for _, prices in parts]))
+    costs_s = sum(
+        share * np.interp(logs, prices.log_prices[::-1], prices.knots_s[::-1])
+        for share, prices in parts
+    )
+    found = float(np.interp(-affordable_s, -costs_s, logs))
+    spare = min(max(1.0, affordable_s / float(costs_s[0])), 1.0 / FLOOR)
+    return exp(min(found, *[prices.log_prices[0] for _, prices in parts])) / spare
 
 
 def _slope(a: Point, b: Point) -> float:

@@ -4,175 +4,234 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from server.policy.decision import ArmProfile, Decision, Drop, Idle, Outlook, Run, Ticket
-from server.policy.dispatch.costs import LEAST
-from server.policy.dispatch.menu import Floats
-from server.policy.dispatch.pricing import Planner, Pricing, slo_between
-from server.policy.dispatch.shed import shed, spare
+from server.policy.dispatch.clumps import Clumping, clumping
+from server.policy.dispatch.companies import Lines, Rest, companies, lines, rest
+from server.policy.dispatch.crowd import NOBODY, Crowd, gathered, within_reach
+from server.policy.dispatch.hull import joint_price
+from server.policy.dispatch.menu import Floats, Ints, Menu
+from server.policy.dispatch.pricing import Planner, Pricing
 from server.policy.queueing.tickets import Queue
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
-    """Tickets that can each be in time alone, earliest deadline first, and what each is worth and accepts.
+class Scene:
+    """All that steps are weighed by. `stay[k]` is what a waiting row of kind k is worth."""
 
-    `own_s[i]` is the shared worker time that ticket i takes at best, `lag_s` how much later than that it is done.
-    """
-
-    tickets: Sequence[Ticket]
-    deadlines: Floats
-    rows: Floats
-    values: Floats
-    masks: Sequence[int]
-    own_s: Floats
-    lag_s: float
-
-    def without(self, gone: Sequence[int]) -> "Crowd":
-        """The same less these indices."""
-        left = set(gone)
-        keep = [i for i in range(len(self.tickets)) if i not in left]
-        return Crowd(
-            tickets=[self.tickets[i] for i in keep],
-            deadlines=self.deadlines[keep],
-            rows=self.rows[keep],
-            values=self.values[keep],
-            masks=[self.masks[i] for i in keep],
-            own_s=self.own_s[keep],
-            lag_s=self.lag_s,
-        )
-
-
-_NONE = np.zeros(0)
-_NOBODY = Crowd((), _NONE, _NONE, _NONE, (), _NONE, 0.0)
-_NO_TERMS = Pricing(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
+    crowd: Crowd
+    pricing: Pricing
+    stay: Floats
+    clumping: Clumping | None
+    drops: tuple[Drop, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """For every arm that suits the first ticket: the batches of all tickets up to some one which the arm suits.
+    """Batch i runs entries `begin[i]` to `end[i]` of `lines` on an arm, `rows[i]` rows in all; `lines` of whom[i].
 
-    The arrays are (arms, tickets). `worth` is minus infinity where there is no such batch, it is too large or late.
+    `worth` is minus infinity where there is no such batch, it is too large or late.
     """
 
-    arms: Sequence[ArmProfile]
-    accepts: NDArray[np.bool_]
-    rows: NDArray[np.intp]
+    lines: Lines
+    menus: Sequence[Menu]
+    whom: Ints
+    entry: Ints
+    begin: Ints
+    end: Ints
+    rows: Ints
     worth: Floats
 
+    def arm(self, i: int) -> ArmProfile:
+        """That of batch i."""
+        menu = self.menus[int(self.whom[i])]
+        return menu.arms[int(menu.arm[int(self.entry[i])])]
 
-@dataclass(frozen=True, slots=True)
-class Servable:
-    """Who is left to serve and on what terms, once those who cannot be in time are out."""
 
-    crowd: Crowd
-    pricing: Pricing
-    drops: tuple[Drop, ...]
+_NO_TERMS = Pricing(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
 
 
 def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
-    """The best step: neighbours in the queue, but for those in between that do not accept the arm."""
+    """The best step: those of some kinds in order, from some ticket on, others passed over.
+
+    A step may begin behind tickets that it would make late: they wait on, and are dropped once they are late.
+    """
     scene = survey(queue, planner, outlook, now_s)
     crowd, drops = scene.crowd, scene.drops
     if not crowd.tickets:
         return Idle(drops)
-    batches = weighed(crowd, scene.pricing, planner)
-    arm, last = divmod(int(batches.worth.argmax()), len(crowd.tickets))
-    if batches.worth[arm, last] == -np.inf:  # in time only if it starts at once, without the guard
+    batches = weighed(scene, planner)
+    best = int(batches.worth.argmax())
+    if batches.worth[best] == -np.inf:  # in time only if it starts at once, without the guard
         run_on, members = _alone(crowd, planner.arms)
     else:
-        picked = np.flatnonzero(batches.accepts[arm, : last + 1]).tolist()
-        run_on, members = batches.arms[arm], tuple([crowd.tickets[i] for i in picked])
+        picked = batches.lines.at[batches.begin[best] : batches.end[best]].tolist()
+        run_on, members = batches.arm(best), tuple([crowd.tickets[i] for i in picked])
     shed_some = bool(drops) and drops[-1].reason == "shed"
     all_run = len(members) == len(queue) - len(drops)
     reason = "overload" if shed_some else "drain" if all_run else "partial"
     return Run(run_on, members, reason, drops, scene.pricing.terms(queue.rows, outlook))
 
 
-def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Servable:
+def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Scene:
     """Drop who is late, shed who is out of reach, and set the terms for the rest."""
-    crowd, late = _gathered(queue, planner, outlook, now_s)
+    crowd, late = gathered(queue, planner, outlook, now_s)
     drops = [Drop(ticket, "late") for ticket in late]
     if not crowd.tickets:
-        return Servable(crowd, _NO_TERMS, tuple(drops))
-    gone = _shed(crowd, now_s)
-    drops += [Drop(crowd.tickets[i], "shed") for i in sorted(gone)]
-    left = crowd.without(gone) if gone else crowd
-    slo_s = slo_between(left.tickets[0], left.tickets[-1])
-    rows = 0 if gone else int(left.rows.sum())
-    table = planner.costs(left.masks[0], slo_s)
-    return Servable(left, planner.pricing(table, slo_s, rows, outlook, now_s), tuple(drops))
+        return Scene(NOBODY, _NO_TERMS, np.zeros(0), None, tuple(drops))
+    kept = within_reach(crowd, now_s)
+    shed_some = len(kept) < len(crowd.tickets)
+    if shed_some:
+        gone = np.setdiff1d(np.arange(len(crowd.tickets)), kept, assume_unique=True)
+        drops += [Drop(crowd.tickets[i], "shed") for i in gone.tolist()]
+        crowd = crowd.only(kept)
+    pricing, stay = _terms(crowd, planner, outlook, now_s, shed_some)
+    return Scene(
+        crowd, pricing, stay, clumping(outlook, pricing.row_s, crowd.kinds[0].slo_s), tuple(drops)
+    )
 
 
-def _gathered(
-    queue: Queue, planner: Planner, outlook: Outlook, now_s: float
-) -> tuple[Crowd, list[Ticket]]:
-    """The head of the queue: those that can be in time, and those that cannot (or that no arm can serve at all)."""
-    look = planner.look
-    head, demands, deadlines = queue[:look], queue.demand_of[:look], queue.deadlines[:look]
-    masks = {d: planner.mask(d[1], d[2]) for d in set(demands)}
-    quick_s = {d: now_s + planner.quickest_s(masks[d], d[0]) for d in masks}
-    fit = [i for i, (d, at) in enumerate(zip(demands, deadlines, strict=True)) if at >= quick_s[d]]
-    if len(fit) == len(head):
-        late: list[Ticket] = []
+def _terms(
+    crowd: Crowd, planner: Planner, outlook: Outlook, now_s: float, shed_some: bool
+) -> tuple[Pricing, Floats]:
+    """One price for all kinds, as they share the workers; what a row that waits is worth, by kind."""
+    rows = np.bincount(crowd.kind, crowd.rows, len(crowd.kinds))
+    share = rows / rows.sum()
+    slo_s = 1.0 / float(share @ [1.0 / kind.slo_s for kind in crowd.kinds])
+    affordable_s = 0.0 if shed_some else planner.affordable_s(int(rows.sum()), slo_s, outlook)
+    if outlook.caution:
+        affordable_s = _careful_s(crowd, share, affordable_s, outlook.caution)
+    there = [(s, kind.table) for s, kind in zip(share.tolist(), crowd.kinds, strict=True) if s]
+    price = joint_price([(s, table.prices) for s, table in there], affordable_s)
+    stay = np.array(
+        [max(0.0, *[v.accuracy - price * v.cost_s for v in k.table.vertices]) for k in crowd.kinds]
+    )
+    pricing = Pricing(
+        now_s=now_s,
+        affordable_s=affordable_s,
+        price=price,
+        stay=float(share @ stay),
+        lost=planner.tuning.lost_weight * sum(s * table.vertices[0].accuracy for s, table in there),
+        row_s=float(share @ [kind.work_s for kind in crowd.kinds]),
+        busy_share=1.0 / outlook.workers,
+        guard_s=planner.tuning.guard * slo_s,
+    )
+    return pricing, stay
+
+
+def _careful_s(crowd: Crowd, share: Floats, affordable_s: float, caution: float) -> float:
+    parts = zip(share.tolist(), crowd.kinds, strict=True)
+    return sum(s * kind.table.careful_s(affordable_s, caution) for s, kind in parts)
+
+
+def weighed(scene: Scene, planner: Planner) -> Batches:
+    """Every batch of every company: accuracy earned, less the price of time, what it gives up and what it risks."""
+    crowd, pricing = scene.crowd, scene.pricing
+    formed = lines(crowd, companies(crowd))
+    batches = _offered(scene, formed, planner)
+    whom, begin, end = batches.whom, batches.begin, batches.end
+    valid = batches.rows > 0
+    mean_s, accuracy = _costs(batches)
+    stay, gone = _left(scene, formed)
+    worth = batches.rows * accuracy - (stay[end] - stay[begin]) - pricing.price * mean_s
+    worth -= gone[begin] - gone[formed.first[whom]]
+    done_s = pricing.now_s + pricing.busy_share * mean_s
+    last = formed.at[np.maximum(end, 1) - 1]
+    worth -= _lost(rest(crowd, formed), whom, last, done_s)
+    worth += _waiting_less(scene, formed, planner, (whom, last, done_s))
+    if scene.clumping is not None:
+        worth -= pricing.lost * scene.clumping.lost(mean_s)
+    worth[~valid] = -np.inf
+    return Batches(formed, batches.menus, whom, batches.entry, begin, end, batches.rows, worth)
+
+
+def _offered(scene: Scene, formed: Lines, planner: Planner) -> Batches:
+    """The batches that the companies can fill, in time: `rows` is 0 where they are not. Not weighed yet."""
+    crowd, pricing = scene.crowd, scene.pricing
+    menus = [planner.menu(one.mask) for one in formed.companies]
+    rows = np.concatenate(([0.0], np.cumsum(crowd.rows[formed.at])))
+    first = formed.first
+    waiting = (rows[first[1:]] - rows[first[:-1]]).astype(np.intp).tolist()
+    counts = [m.count[min(w, m.most)] for m, w in zip(menus, waiting, strict=True)]
+    whom = np.repeat(np.arange(len(menus)), counts)
+    entry = np.concatenate([np.arange(n) for n in counts])
+    size = np.concatenate([m.size[:n] for m, n in zip(menus, counts, strict=True)])
+    upper_s = np.concatenate([m.upper_s[:n] for m, n in zip(menus, counts, strict=True)])
+    slack_s = crowd.deadlines[formed.at] - pricing.now_s
+    begin = _first_in_time(slack_s, upper_s + pricing.guard_s, first, whom)
+    stop = first[1:][whom]
+    if rows[-1] == len(formed.at):
+        end = begin + size
+        fill = np.where(end <= stop, size, 0)
+        end = np.minimum(end, stop)
     else:
-        left = set(fit)
-        late = [ticket for i, ticket in enumerate(head) if i not in left]
-        head, demands = [head[i] for i in fit], [demands[i] for i in fit]
-        deadlines = [deadlines[i] for i in fit]
-    if not head:
-        return _NOBODY, late
-    slo_s = slo_between(head[0], head[-1])
-    tables = {d: planner.costs(masks[d], slo_s) for d in set(demands)}
-    own_s = {d: d[0] * planner.row_s(t, outlook) / outlook.workers for d, t in tables.items()}
-    facts = {d: (d[0], outlook.values.get(d[3], 1.0), own_s[d]) for d in own_s}
-    rows, values, work_s = np.array([facts[d] for d in demands]).T
-    lag_s = planner.lag_s(tables[demands[0]], int(rows.sum()), outlook)
-    kept = [masks[d] for d in demands]
-    return Crowd(head, np.array(deadlines), rows, values, kept, work_s, lag_s), late
+        end = np.minimum(rows.searchsorted(rows[begin] + size, side="right") - 1, stop)
+        fill = (rows[end] - rows[begin]).astype(np.intp)
+    return Batches(formed, menus, whom, entry, begin, end, fill, np.zeros(0))
 
 
-def weighed(crowd: Crowd, pricing: Pricing, planner: Planner) -> Batches:
-    """Every batch of the crowd on every arm: accuracy earned, less the price of time and what else it costs."""
-    able = [i for i in range(len(planner.arms)) if crowd.masks[0] >> i & 1]
-    able_arms, accepts = [planner.arms[i] for i in able], _accepted(crowd, able)
-    rows = np.cumsum(accepts * crowd.rows, axis=1).astype(np.intp)
-    means, uppers = planner.tables
-    at = np.minimum(rows, planner.most + 1)
-    mean_s, upper_s = (np.take_along_axis(table[able], at, axis=1) for table in (means, uppers))
-    valid = accepts & (upper_s <= crowd.deadlines[0] - pricing.now_s - pricing.guard_s)
-    accuracy = np.array([max(arm.accuracy, LEAST) for arm in able_arms])[:, None]
-    earned = np.cumsum(accepts * (crowd.rows * crowd.values), axis=1) * (accuracy - pricing.stay)
-    over_s = pricing.now_s + pricing.busy_share * mean_s - _latest(crowd, accepts)
-    worth = earned - pricing.price * mean_s - pricing.lost / pricing.row_s * np.maximum(over_s, 0.0)
-    return Batches(able_arms, accepts, rows, np.where(valid, worth, -np.inf))
+def _first_in_time(slack_s: Floats, needed_s: Floats, first: Ints, whom: Ints) -> Ints:
+    """The first entry of its company's that leaves each batch the time it needs; the company's end where none does."""
+    span_s = float(max(slack_s.max(), needed_s.max())) * 2.0
+    company = np.repeat(np.arange(len(first) - 1), np.diff(first))
+    found = (slack_s + span_s * company).searchsorted(needed_s + span_s * whom)
+    return np.minimum(found, first[1:][whom])
 
 
-def _shed(crowd: Crowd, now_s: float) -> list[int]:
-    """Indices to give up so that the others are within reach; none where all are."""
-    if (crowd.deadlines - np.cumsum(crowd.own_s) >= now_s + crowd.lag_s).all():
-        return []
-    worths = crowd.values * crowd.rows
-    return shed(crowd.deadlines, crowd.own_s, worths, now_s + crowd.lag_s)
+def _costs(batches: Batches) -> tuple[Floats, Floats]:
+    """Mean latency (s), and accuracy of a row."""
+    counts = np.bincount(batches.whom, minlength=len(batches.menus)).tolist()
+    parts = list(zip(batches.menus, counts, strict=True))
+    mean_s = np.concatenate([m.mean_s[:n] for m, n in parts])
+    return mean_s, np.concatenate([m.accuracy[:n] / m.rows[:n] for m, n in parts])
 
 
-def _latest(crowd: Crowd, accepts: NDArray[np.bool_]) -> Floats:
-    """The latest clock time (s) at which a batch may end for those it passes over and those behind to stay in time."""
-    passed_s = np.cumsum(np.where(accepts, 0.0, crowd.own_s), axis=1)
-    over = np.where(accepts, np.inf, crowd.deadlines - crowd.lag_s - passed_s)
-    behind = spare(crowd.deadlines, np.cumsum(crowd.own_s), crowd.lag_s)[1:]
-    return np.minimum(np.minimum.accumulate(over, axis=1), behind - passed_s)
+def _left(scene: Scene, formed: Lines) -> tuple[Floats, Floats]:
+    """Sums over the entries before each one: what they are worth waiting, and what giving them up costs."""
+    crowd = scene.crowd
+    values = np.array([kind.value for kind in crowd.kinds])
+    best = np.array([kind.table.vertices[0].accuracy for kind in crowd.kinds])
+    gone = scene.stay * np.minimum(values, 1.0) + best * np.maximum(values - 1.0, 0.0)
+    kind, rows = crowd.kind[formed.at], crowd.rows[formed.at]
+    sums = np.zeros((2, len(rows) + 1))
+    np.cumsum(rows * scene.stay[kind], out=sums[0, 1:])
+    np.cumsum(rows * gone[kind], out=sums[1, 1:])
+    return sums[0], sums[1]
 
 
-def _accepted(crowd: Crowd, arms: Sequence[int]) -> NDArray[np.bool_]:
-    """(arms, tickets): whether the arm meets the ticket's demand."""
-    columns = {m: [m >> i & 1 for i in arms] for m in set(crowd.masks)}
-    return np.array([columns[m] for m in crowd.masks], dtype=np.bool_).T
+def _lost(left: Rest, whom: Ints, last: Ints, done_s: Floats) -> Floats:
+    """What will be out of reach, those worth least for their time giving way to others."""
+    over_s = np.maximum(done_s - left.latest_s[:, whom, last], 0.0)
+    over_s = np.maximum.accumulate(over_s[::-1])[::-1]
+    lost, gone_s = np.zeros(len(whom)), np.zeros(len(whom))
+    for over, work, density in zip(over_s, left.work_s[:, whom, last], left.density, strict=True):
+        lost += density * np.minimum(np.maximum(over - gone_s, 0.0), work)
+        gone_s += work
+    return lost
+
+
+def _waiting_less(
+    scene: Scene, formed: Lines, planner: Planner, step: tuple[Ints, Ints, Floats]
+) -> Floats:
+    """How much less those left are worth as their deadlines leave no room for better arms: at most 0."""
+    whom, last, done_s = step
+    crowd, less = scene.crowd, np.zeros(len(whom))
+    for k, kind in enumerate(crowd.kinds):
+        values = planner.wait_value(kind.mask, kind.slo_s)
+        stay = float(scene.stay[k])
+        mine = np.flatnonzero(crowd.kind == k)
+        if stay <= values.least or not len(mine):
+            continue
+        behind = np.where(formed.joins[whom, k], mine.searchsorted(last, side="right"), 0)
+        rows = np.concatenate((np.cumsum(crowd.rows[mine][::-1])[::-1], [0.0]))[behind]
+        slack_s = crowd.deadlines[mine[np.minimum(behind, len(mine) - 1)]] - done_s
+        could = values.at(rows.astype(np.intp), slack_s - scene.pricing.guard_s)
+        less += rows * np.minimum(could - stay, 0.0)
+    return less
 
 
 def _alone(crowd: Crowd, arms: Sequence[ArmProfile]) -> tuple[ArmProfile, tuple[Ticket, ...]]:
     """The fastest arm for the first ticket by itself: in time even where nothing else is."""
-    first, mask = crowd.tickets[0], crowd.masks[0]
+    first, mask = crowd.tickets[0], crowd.kinds[int(crowd.kind[0])].mask
     able = [a for i, a in enumerate(arms) if mask >> i & 1 and first.rows <= a.max_batch]
     return min(able, key=lambda a: a.upper_s[first.rows]), (first,)

@@ -76,7 +76,7 @@ class Planner:
     ) -> Pricing:
         """The terms for serving `rows` waiting rows at the costs of `table`; 0 rows: more wait than can be served."""
         tuning, workers = self.tuning, outlook.workers
-        affordable_s = self._affordable_s(rows, slo_s, outlook) if rows else 0.0
+        affordable_s = self.affordable_s(rows, slo_s, outlook) if rows else 0.0
         if outlook.caution:
             affordable_s = table.careful_s(affordable_s, outlook.caution)
         price = table.prices.at(affordable_s)
@@ -91,7 +91,7 @@ class Planner:
             guard_s=tuning.guard * slo_s,
         )
 
-    def _affordable_s(self, rows: int, slo_s: float, outlook: Outlook) -> float:
+    def affordable_s(self, rows: int, slo_s: float, outlook: Outlook) -> float:
         """Worker time (s) each row can have, be it for those waiting to be done within the SLO or for the pace to hold.
 
         The two needs add up as squares: well below its bound, a backlog hardly matters. Of a clump with silence behind

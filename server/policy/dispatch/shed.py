@@ -1,11 +1,15 @@
 """How far the best throughput of all workers reaches into the queue, and who must go where it does not reach all."""
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import count
 
 import numpy as np
 
-from server.policy.dispatch.menu import Floats
+from server.policy.dispatch.menu import Floats, Ints
+
+ROUNDING = 1e-9
+"""Work is in the way of others only if it is by more than this share."""
 
 
 def spare(deadlines: Floats, work_s: Floats, lag_s: float) -> Floats:
@@ -41,3 +45,21 @@ def shed(deadlines: Floats, own_s: Floats, values: Floats, limit_s: float) -> li
             gone.append(least)
             end_s -= float(own_s[least])
     return gone
+
+
+def shed_by_kind(due_s: Floats, work_s: Floats, kind: Ints, ranked: Sequence[int]) -> Ints:
+    """Indices of the tickets to keep, so that all of them are done in time: at least one.
+
+    `due_s[i]` is the time until ticket i is due, in order of deadlines; `ranked` the kinds, worth most for their time
+    first. Kind by kind, as few go as make room for those of it and all kept before; the earliest of it. Of one kind,
+    that is what `shed` does; of several, those worth more never go for those worth less.
+    """
+    kept = np.zeros(len(due_s), dtype=np.bool_)
+    for number in ranked:
+        mine = np.flatnonzero(kind == number)
+        kept[mine] = True
+        over_s = np.where(kept, np.cumsum(np.where(kept, work_s, 0.0)) - due_s, 0.0).max()
+        if over_s > 0.0:
+            gone = 1 + int(np.cumsum(work_s[mine]).searchsorted(over_s * (1.0 - ROUNDING)))
+            kept[mine[:gone]] = False
+    return np.flatnonzero(kept) if kept.any() else np.array([len(kept) - 1])
