@@ -17,10 +17,11 @@ from server.policy.queueing.tickets import Queue
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that steps are weighed by. `stay[k]` is what a waiting row of kind k is worth."""
+    """All that steps are weighed by. By kind: `value`, what its accuracy counts; `stay`, what a waiting row is worth."""
 
     crowd: Crowd
     pricing: Pricing
+    value: Floats
     stay: Floats
     clumping: Clumping | None
     drops: tuple[Drop, ...]
@@ -48,6 +49,7 @@ class Batches:
         return menu.arms[int(menu.arm[int(self.entry[i])])]
 
 
+_NONE = np.zeros(0)
 _NO_TERMS = Pricing(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
 
 
@@ -78,22 +80,21 @@ def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Sc
     crowd, late = gathered(queue, planner, outlook, now_s)
     drops = [Drop(ticket, "late") for ticket in late]
     if not crowd.tickets:
-        return Scene(NOBODY, _NO_TERMS, np.zeros(0), None, tuple(drops))
+        return Scene(NOBODY, _NO_TERMS, _NONE, _NONE, None, tuple(drops))
     kept = within_reach(crowd, now_s)
     shed_some = len(kept) < len(crowd.tickets)
     if shed_some:
         gone = np.setdiff1d(np.arange(len(crowd.tickets)), kept, assume_unique=True)
         drops += [Drop(crowd.tickets[i], "shed") for i in gone.tolist()]
         crowd = crowd.only(kept)
-    pricing, stay = _terms(crowd, planner, outlook, now_s, shed_some)
-    return Scene(
-        crowd, pricing, stay, clumping(outlook, pricing.row_s, crowd.kinds[0].slo_s), tuple(drops)
-    )
+    pricing, value, stay = _terms(crowd, planner, outlook, now_s, shed_some)
+    risk = clumping(outlook, pricing.row_s, crowd.kinds[0].slo_s)
+    return Scene(crowd, pricing, value, stay, risk, tuple(drops))
 
 
 def _terms(
     crowd: Crowd, planner: Planner, outlook: Outlook, now_s: float, shed_some: bool
-) -> tuple[Pricing, Floats]:
+) -> tuple[Pricing, Floats, Floats]:
     """One price for all kinds, as they share the workers; what a row that waits is worth, by kind."""
     rows = np.bincount(crowd.kind, crowd.rows, len(crowd.kinds))
     share = rows / rows.sum()
@@ -103,8 +104,11 @@ def _terms(
         affordable_s = _careful_s(crowd, share, affordable_s, outlook.caution)
     there = [(s, kind.table) for s, kind in zip(share.tolist(), crowd.kinds, strict=True) if s]
     price = joint_price([(s, table.prices) for s, table in there], affordable_s)
+    least_s = sum(s * table.vertices[0].cost_s for s, table in there)
+    value = np.array([kind.value if affordable_s <= least_s else 1.0 for kind in crowd.kinds])
+    kinds = zip(value.tolist(), crowd.kinds, strict=True)
     stay = np.array(
-        [max(0.0, *[v.accuracy - price * v.cost_s for v in k.table.vertices]) for k in crowd.kinds]
+        [max(0.0, *[v * p.accuracy - price * p.cost_s for p in k.table.vertices]) for v, k in kinds]
     )
     pricing = Pricing(
         now_s=now_s,
@@ -116,7 +120,7 @@ def _terms(
         busy_share=1.0 / outlook.workers,
         guard_s=planner.tuning.guard * slo_s,
     )
-    return pricing, stay
+    return pricing, value, stay
 
 
 def _careful_s(crowd: Crowd, share: Floats, affordable_s: float, caution: float) -> float:
@@ -132,9 +136,9 @@ def weighed(scene: Scene, planner: Planner) -> Batches:
     whom, begin, end = batches.whom, batches.begin, batches.end
     valid = batches.rows > 0
     mean_s, accuracy = _costs(batches)
-    stay, gone = _left(scene, formed)
-    worth = batches.rows * accuracy - (stay[end] - stay[begin]) - pricing.price * mean_s
-    worth -= gone[begin] - gone[formed.first[whom]]
+    value, stay = _sums(scene, formed)
+    worth = (value[end] - value[begin]) * accuracy - (stay[end] - stay[formed.first[whom]])
+    worth -= pricing.price * mean_s
     done_s = pricing.now_s + pricing.busy_share * mean_s
     last = formed.at[np.maximum(end, 1) - 1]
     worth -= _lost(rest(crowd, formed), whom, last, done_s)
@@ -186,17 +190,13 @@ def _costs(batches: Batches) -> tuple[Floats, Floats]:
     return mean_s, np.concatenate([m.accuracy[:n] / m.rows[:n] for m, n in parts])
 
 
-def _left(scene: Scene, formed: Lines) -> tuple[Floats, Floats]:
-    """Sums over the entries before each one: what they are worth waiting, and what giving them up costs."""
+def _sums(scene: Scene, formed: Lines) -> Floats:
+    """Sums over the entries before each: of values, and of what they are worth waiting."""
     crowd = scene.crowd
-    values = np.array([kind.value for kind in crowd.kinds])
-    best = np.array([kind.table.vertices[0].accuracy for kind in crowd.kinds])
-    gone = scene.stay * np.minimum(values, 1.0) + best * np.maximum(values - 1.0, 0.0)
-    kind, rows = crowd.kind[formed.at], crowd.rows[formed.at]
-    sums = np.zeros((2, len(rows) + 1))
-    np.cumsum(rows * scene.stay[kind], out=sums[0, 1:])
-    np.cumsum(rows * gone[kind], out=sums[1, 1:])
-    return sums[0], sums[1]
+    sums = np.zeros((2, len(formed.at) + 1))
+    by_kind = np.stack((scene.value, scene.stay))[:, crowd.kind[formed.at]]
+    np.cumsum(crowd.rows[formed.at] * by_kind, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def _lost(left: Rest, whom: Ints, last: Ints, done_s: Floats) -> Floats:
@@ -220,13 +220,13 @@ def _waiting_less(
         values = planner.wait_value(kind.mask, kind.slo_s)
         stay = float(scene.stay[k])
         mine = np.flatnonzero(crowd.kind == k)
-        if stay <= values.least or not len(mine):
+        if stay <= float(scene.value[k]) * values.least or not len(mine):
             continue
         behind = np.where(formed.joins[whom, k], mine.searchsorted(last, side="right"), 0)
         rows = np.concatenate((np.cumsum(crowd.rows[mine][::-1])[::-1], [0.0]))[behind]
         slack_s = crowd.deadlines[mine[np.minimum(behind, len(mine) - 1)]] - done_s
         could = values.at(rows.astype(np.intp), slack_s - scene.pricing.guard_s)
-        less += rows * np.minimum(could - stay, 0.0)
+        less += rows * np.minimum(float(scene.value[k]) * could - stay, 0.0)
     return less
 
 
