@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from server.policy.dispatch.crowd import Crowd
+from server.policy.dispatch.crowd import Crowd, reserve_s
 from server.policy.dispatch.menu import Floats, Ints
 
 MOST_LED = 3
@@ -74,7 +74,9 @@ def rest(crowd: Crowd, lines: Lines) -> Rest:
     levels, density = _levels(crowd)
     member = lines.joins[:, crowd.kind]
     taken = np.where(member, crowd.work_s, 0.0)
-    lag_s = np.array([kind.lag_s for kind in crowd.kinds])[crowd.kind]
+    there = np.unique(crowd.kind)
+    lags_s = np.array([kind.lag_s for kind in crowd.kinds]) + reserve_s(crowd.kinds)[there].max(axis=0)
+    lag_s = lags_s[crowd.kind]
     due_s = crowd.deadlines - lag_s - np.cumsum(crowd.work_s)
     mine = (levels[crowd.kind] == np.arange(len(density))[:, None])[:, None, :]
     before_s = np.where(mine & ~member, due_s + np.cumsum(taken, axis=1), np.inf)

@@ -12,6 +12,9 @@ from server.policy.dispatch.pricing import Planner, slo_between
 from server.policy.dispatch.shed import shed_by_kind
 from server.policy.queueing.tickets import Demand, Queue
 
+RESERVE = 0.5
+"""Share of its bound that a ticket is kept from its deadline where others are served that are worth far less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -91,8 +94,17 @@ def within_reach(crowd: Crowd, now_s: float) -> Ints:
     due_s = crowd.deadlines - now_s - lag_s
     if (np.cumsum(crowd.work_s) <= due_s).all():
         return np.arange(len(due_s))
-    ranked = sorted(range(len(crowd.kinds)), key=lambda k: -crowd.kinds[k].density)
-    return shed_by_kind(due_s, crowd.work_s, crowd.kind, ranked)
+    density = np.array([kind.density for kind in crowd.kinds])
+    beside_s = reserve_s(crowd.kinds)
+    ranked = np.argsort(-density, kind="stable").tolist()
+    return shed_by_kind(due_s, crowd.work_s, crowd.kind, ranked, beside_s[:, crowd.kind])
+
+
+def reserve_s(kinds: Sequence[Kind]) -> Floats:
+    """How far (s) a ticket of kind j is kept from its deadline where one of kind i is served beside it: (i, j)."""
+    values = np.array([kind.value for kind in kinds])
+    slo_s = np.array([kind.slo_s for kind in kinds])
+    return RESERVE * slo_s * np.maximum(0.0, 1.0 - values[:, None] / values)
 
 
 def _crowd(

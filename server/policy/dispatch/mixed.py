@@ -105,7 +105,7 @@ def _terms(
     there = [(s, kind.table) for s, kind in zip(share.tolist(), crowd.kinds, strict=True) if s]
     price = joint_price([(s, table.prices) for s, table in there], affordable_s)
     least_s = sum(s * table.vertices[0].cost_s for s, table in there)
-    value = np.array([kind.value if affordable_s <= least_s else 1.0 for kind in crowd.kinds])
+    value = np.array([max(kind.value, 0.9) if affordable_s <= least_s else 1.0 for kind in crowd.kinds])
     kinds = zip(value.tolist(), crowd.kinds, strict=True)
     stay = np.array(
         [max(0.0, *[v * p.accuracy - price * p.cost_s for p in k.table.vertices]) for v, k in kinds]

@@ -47,19 +47,24 @@ def shed(deadlines: Floats, own_s: Floats, values: Floats, limit_s: float) -> li
     return gone
 
 
-def shed_by_kind(due_s: Floats, work_s: Floats, kind: Ints, ranked: Sequence[int]) -> Ints:
+def shed_by_kind(
+    due_s: Floats, work_s: Floats, kind: Ints, ranked: Sequence[int], spare_s: Floats
+) -> Ints:
     """Indices of the tickets to keep, so that all of them are done in time: at least one.
 
     `due_s[i]` is the time until ticket i is due, in order of deadlines; `ranked` the kinds, worth most for their time
     first. Kind by kind, as few go as make room for those of it and all kept before; the earliest of it. Of one kind,
-    that is what `shed` does; of several, those worth more never go for those worth less.
+    that is what `shed` does; of several, those worth more never go for those worth less. `spare_s[k, i]`: how much
+    earlier ticket i has to be done for kind k to be kept beside it.
     """
     kept = np.zeros(len(due_s), dtype=np.bool_)
     for number in ranked:
-        mine = np.flatnonzero(kind == number)
-        kept[mine] = True
-        over_s = np.where(kept, np.cumsum(np.where(kept, work_s, 0.0)) - due_s, 0.0).max()
-        if over_s > 0.0:
-            gone = 1 + int(np.cumsum(work_s[mine]).searchsorted(over_s * (1.0 - ROUNDING)))
-            kept[mine[:gone]] = False
+        mine = kind == number
+        kept |= mine
+        over_s = np.cumsum(np.where(kept, work_s, 0.0)) + spare_s[number] - due_s
+        own_s = np.cumsum(np.where(mine, work_s, 0.0))
+        most_s = float(np.where(kept, np.minimum(over_s, own_s), 0.0).max())
+        if most_s > 0.0:
+            gone = own_s.searchsorted(most_s * (1.0 - ROUNDING), side="left")
+            kept[: gone + 1] &= ~mine[: gone + 1]
     return np.flatnonzero(kept) if kept.any() else np.array([len(kept) - 1])
