@@ -12,7 +12,7 @@ from server.policy.dispatch.pricing import Planner, slo_between
 from server.policy.dispatch.shed import shed_by_kind
 from server.policy.queueing.tickets import Demand, Queue
 
-RESERVE = 0.5
+RESERVE = 0.3
 """Share of its bound that a ticket is kept from its deadline where others are served that are worth far less."""
 
 

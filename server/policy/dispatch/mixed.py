@@ -136,8 +136,9 @@ def weighed(scene: Scene, planner: Planner) -> Batches:
     whom, begin, end = batches.whom, batches.begin, batches.end
     valid = batches.rows > 0
     mean_s, accuracy = _costs(batches)
-    value, stay = _sums(scene, formed)
-    worth = (value[end] - value[begin]) * accuracy - (stay[end] - stay[formed.first[whom]])
+    value, stay, gone = _sums(scene, formed)
+    worth = (value[end] - value[begin]) * accuracy - (stay[end] - stay[begin])
+    worth -= gone[begin] - gone[formed.first[whom]]
     worth -= pricing.price * mean_s
     done_s = pricing.now_s + pricing.busy_share * mean_s
     last = formed.at[np.maximum(end, 1) - 1]
@@ -191,10 +192,12 @@ def _costs(batches: Batches) -> tuple[Floats, Floats]:
 
 
 def _sums(scene: Scene, formed: Lines) -> Floats:
-    """Sums over the entries before each: of values, and of what they are worth waiting."""
+    """Sums over the entries before each: of values, of what they are worth waiting, of what giving them up costs."""
     crowd = scene.crowd
-    sums = np.zeros((2, len(formed.at) + 1))
-    by_kind = np.stack((scene.value, scene.stay))[:, crowd.kind[formed.at]]
+    least = np.array([kind.table.vertices[0].accuracy for kind in crowd.kinds])
+    gone = scene.stay + (scene.value - scene.value.min()) * least
+    sums = np.zeros((3, len(formed.at) + 1))
+    by_kind = np.stack((scene.value, scene.stay, gone))[:, crowd.kind[formed.at]]
     np.cumsum(crowd.rows[formed.at] * by_kind, axis=1, out=sums[:, 1:])
     return sums
 
