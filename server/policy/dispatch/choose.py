@@ -18,9 +18,12 @@ from server.policy.decision import (
 )
 from server.policy.dispatch import alike, mixed
 from server.policy.dispatch.clumps import company_until
-from server.policy.dispatch.pricing import Planner
+from server.policy.dispatch.pricing import Planner, slo_between
 from server.policy.dispatch.tuning import DEFAULT, Tuning
 from server.policy.queueing.tickets import Queue
+
+CROWDED = 0.5
+"""Share of their bound that those who wait take at best where it is looked at once whose answers are worth least."""
 
 
 def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
@@ -37,7 +40,7 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
         if at_s > now_s:
             return WaitUntil(at_s)
         mask = common_mask(queue, planner)
-        if mask is None or _differ(queue, outlook.values):
+        if mask is None or (_differ(queue, outlook.values) and _crowded(queue, mask, planner, outlook)):
             return mixed.decide(queue, planner, outlook, now_s)
         step = alike.decide(queue, mask, planner, outlook, now_s)
         if _sheds(step) and _differ(queue, outlook.values):
@@ -65,3 +68,10 @@ def _sheds(step: Decision) -> bool:
 def _differ(queue: Queue, values: Mapping[str, float]) -> bool:
     """Whether it matters who goes: answers to some waiting classes are worth more than to others."""
     return bool(values) and len({values.get(demand[3], 1.0) for demand in queue.demands}) > 1
+
+
+def _crowded(queue: Queue, mask: int, planner: Planner, outlook: Outlook) -> bool:
+    """Whether those that wait take about as long as they may: then some may have to go."""
+    slo_s = slo_between(queue[0], queue[-1])
+    ahead_s = queue.rows * planner.costs(mask, slo_s).row_s / outlook.workers
+    return ahead_s > CROWDED * slo_s

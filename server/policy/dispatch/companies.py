@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from server.policy.dispatch.crowd import Crowd, reserve_s
 from server.policy.dispatch.menu import Floats, Ints
+from server.policy.dispatch.shed import Bools
 
 MOST_LED = 3
 """Kinds that a batch may be formed for: those of the earliest deadlines. Others may still join."""
@@ -17,24 +17,25 @@ LEVELS = 3
 
 
 class Company(NamedTuple):
-    """Kinds that may share a batch on the arms of `mask`."""
+    """Those that accept every arm of `mask`, or of them only those of one kind."""
 
-    kinds: frozenset[int]
     mask: int
+    kind: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The members of C companies one after the other (m in all), and what else waits, of n tickets.
+    """The members of C companies one after the other (m in all), out of n tickets.
 
-    `at[i]` is the crowd's index of entry i; those of company c are from `first[c]` to `first[c + 1]`. `joins[c, k]`:
-    whether kind k is in company c.
+    `joins[c, i]`: whether ticket i is in company c. `at[j]` is the crowd's index of entry j; those of company c are
+    from `first[c]` to `first[c + 1]`. `kinds`: those of which somebody is there, in order of their first deadlines.
     """
 
     companies: Sequence[Company]
-    joins: NDArray[np.bool_]
+    joins: Bools
     at: Ints
     first: Ints
+    kinds: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,57 +48,56 @@ class Rest:
 
     latest_s: Floats
     work_s: Floats
-    density: Floats
+    density: Sequence[float]
 
 
-def companies(crowd: Crowd) -> list[Company]:
-    """For each of the first kinds: it alone, and all that accept every arm it does."""
-    masks = {k: crowd.kinds[k].mask for k in dict.fromkeys(crowd.kind.tolist())}
-    found: dict[Company, None] = {}
-    for k in list(masks)[:MOST_LED]:
-        mask = masks[k]
-        found[Company(frozenset(j for j in masks if masks[j] & mask == mask), mask)] = None
-        found[Company(frozenset([k]), mask)] = None
-    return list(found)
+def lines(crowd: Crowd) -> Lines:
+    """For each of the first kinds: it alone, and all that accept every arm it is priced by."""
+    kinds = list(dict.fromkeys(crowd.kind.tolist()))
+    chosen: list[Company] = []
+    joins: list[Bools] = []
+    for k in kinds[:MOST_LED]:
+        mask = crowd.kinds[k].mask
+        suits = np.array([one & mask == mask for one in crowd.masks])[crowd.suit]
+        alone = suits & (crowd.kind == k)
+        if Company(mask, None) not in chosen:
+            chosen.append(Company(mask, None))
+            joins.append(suits)
+        if len(kinds) > 1 and not np.array_equal(alone, suits):
+            chosen.append(Company(mask, k))
+            joins.append(alone)
+    joined = np.array(joins)
+    first = np.zeros(len(joins) + 1, dtype=np.intp)
+    np.cumsum(np.count_nonzero(joined, axis=1), out=first[1:])
+    return Lines(chosen, joined, joined.nonzero()[1], first, kinds)
 
 
-def lines(crowd: Crowd, chosen: Sequence[Company]) -> Lines:
-    """The members of the companies."""
-    joins = np.array([[k in one.kinds for k in range(len(crowd.kinds))] for one in chosen])
-    counts = np.bincount(crowd.kind, minlength=len(crowd.kinds))
-    at = np.nonzero(joins[:, crowd.kind])[1]
-    return Lines(chosen, joins, at, np.concatenate(([0], np.cumsum(joins @ counts))))
-
-
-def rest(crowd: Crowd, lines: Lines) -> Rest:
+def rest(crowd: Crowd, formed: Lines) -> Rest:
     """The rest, those that a batch begins behind being given up."""
-    levels, density = _levels(crowd)
-    member = lines.joins[:, crowd.kind]
-    taken = np.where(member, crowd.work_s, 0.0)
-    there = np.unique(crowd.kind)
-    lags_s = np.array([kind.lag_s for kind in crowd.kinds]) + reserve_s(crowd.kinds)[there].max(axis=0)
-    lag_s = lags_s[crowd.kind]
-    due_s = crowd.deadlines - lag_s - np.cumsum(crowd.work_s)
-    mine = (levels[crowd.kind] == np.arange(len(density))[:, None])[:, None, :]
-    before_s = np.where(mine & ~member, due_s + np.cumsum(taken, axis=1), np.inf)
-    behind_s = np.full((len(density), 1, len(due_s) + 1), np.inf)
-    behind_s[:, :, :-1] = np.where(mine, due_s, np.inf)
-    behind_s = np.minimum.accumulate(behind_s[:, :, ::-1], axis=2)[:, :, ::-1]
-    latest_s = np.minimum(
-        np.minimum.accumulate(before_s, axis=2), behind_s[:, :, 1:] + np.cumsum(taken, axis=1)
-    )
-    work_s = np.where(mine, crowd.work_s, 0.0)
-    left_s = work_s.sum(axis=2)[:, :, None] - np.cumsum(work_s * member, axis=2)
+    level, density = _levels(crowd, formed.kinds)
+    reserves_s = reserve_s([crowd.kinds[k] for k in formed.kinds]).max(axis=0)
+    lags_s = np.array([kind.lag_s for kind in crowd.kinds])
+    lags_s[formed.kinds] += reserves_s
+    taken = np.cumsum(crowd.work_s * formed.joins, axis=1)
+    due_s = crowd.deadlines - lags_s[crowd.kind] - np.cumsum(crowd.work_s)
+    mine = level[crowd.kind] == np.arange(len(density))[:, None]
+    before_s = np.where(mine[:, None] & ~formed.joins, due_s + taken, np.inf)
+    latest_s = np.minimum.accumulate(before_s, axis=2, out=before_s)
+    behind_s = np.full(mine.shape, np.inf)
+    behind_s[:, :-1] = np.where(mine, due_s, np.inf)[:, 1:]
+    behind_s = np.minimum.accumulate(behind_s[:, ::-1], axis=1)[:, ::-1]
+    latest_s = np.minimum(latest_s, behind_s[:, None] + taken, out=latest_s)
+    work_s = mine * crowd.work_s
+    left_s = work_s.sum(axis=1)[:, None, None] - np.cumsum(work_s[:, None] * formed.joins, axis=2)
     return Rest(latest_s, left_s, density)
 
 
-def _levels(crowd: Crowd) -> tuple[Ints, Floats]:
-    """The level of each kind, and the density of each level."""
-    density = np.array([kind.density for kind in crowd.kinds])
-    there = np.unique(crowd.kind)
-    ranked = there[np.argsort(density[there], kind="stable")]
+def _levels(crowd: Crowd, kinds: Sequence[int]) -> tuple[Ints, Sequence[float]]:
+    """The level of each kind, and the density of each level: the least of its kinds."""
+    ranked = sorted(kinds, key=lambda k: crowd.kinds[k].density)
     count = min(LEVELS, len(ranked))
-    level = np.zeros(len(density), dtype=np.intp)
-    level[ranked] = np.arange(len(ranked)) * count // len(ranked)
-    starts = -(-np.arange(count) * len(ranked) // count)
-    return level, density[ranked[starts]]
+    level, density = np.zeros(len(crowd.kinds), dtype=np.intp), dict[int, float]()
+    for rank, k in enumerate(ranked):
+        level[k] = rank * count // len(ranked)
+        density.setdefault(int(level[k]), crowd.kinds[k].density)
+    return level, list(density.values())

@@ -1,6 +1,6 @@
 """Who waits where tickets differ: which demands they make, who is late, and who must go where not all can be served."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,16 +9,18 @@ from server.policy.decision import Outlook, Ticket
 from server.policy.dispatch.costs import Costs
 from server.policy.dispatch.menu import Floats, Ints
 from server.policy.dispatch.pricing import Planner, slo_between
-from server.policy.dispatch.shed import shed_by_kind
+from server.policy.dispatch.shed import Bools, shed_by_kind
 from server.policy.queueing.tickets import Demand, Queue
 
 RESERVE = 0.3
 """Share of its bound that a ticket is kept from its deadline where others are served that are worth far less."""
+MOST_KINDS = 4
+"""Where tickets differ in more ways, those that accept about as many arms are priced alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Tickets that accept the same arms and whose answers are worth the same.
+    """Tickets that are priced alike: by the arms of `mask`, their answers being worth `value`.
 
     `work_s` is the time all workers need for one row of it at best, `lag_s` how much later than that it is done.
     """
@@ -31,16 +33,22 @@ class Kind:
     lag_s: float
 
     @property
+    def least(self) -> float:
+        """The accuracy of its cheapest arm."""
+        return self.table.vertices[0].accuracy
+
+    @property
     def density(self) -> float:
         """What serving it at best is worth for the time it takes (per s)."""
-        return self.value * self.table.vertices[0].accuracy / self.work_s
+        return self.value * self.least / self.work_s
 
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
     """Tickets that can each be in time alone, earliest deadline first. Arrays have one entry per ticket.
 
-    `kind[i]` indexes `kinds`; `work_s[i]` is the time all workers need for ticket i at best.
+    `kind[i]` indexes `kinds`, `suit[i]` indexes `masks`: the arms that ticket i accepts. `work_s[i]` is the time all
+    workers need for it at best.
     """
 
     tickets: Sequence[Ticket]
@@ -48,22 +56,26 @@ class Crowd:
     rows: Floats
     work_s: Floats
     kind: Ints
+    suit: Ints
     kinds: Sequence[Kind]
+    masks: Sequence[int]
 
-    def only(self, kept: Ints) -> "Crowd":
-        """The same of these indices. Kinds stay as they are, those of which nobody is left too."""
+    def only(self, kept: Bools) -> "Crowd":
+        """The same of these. Kinds and masks stay as they are, those of which nobody is left too."""
         return Crowd(
-            [self.tickets[i] for i in kept.tolist()],
+            [ticket for ticket, ok in zip(self.tickets, kept.tolist(), strict=True) if ok],
             self.deadlines[kept],
             self.rows[kept],
             self.work_s[kept],
             self.kind[kept],
+            self.suit[kept],
             self.kinds,
+            self.masks,
         )
 
 
-_NONE = np.zeros(0)
-NOBODY = Crowd((), _NONE, _NONE, _NONE, np.zeros(0, dtype=np.intp), ())
+_NONE, _NO_INTS = np.zeros(0), np.zeros(0, dtype=np.intp)
+NOBODY = Crowd((), _NONE, _NONE, _NONE, _NO_INTS, _NO_INTS, (), ())
 
 
 def gathered(
@@ -75,72 +87,88 @@ def gathered(
         head, demands = (part[start : start + planner.look] for part in (queue, queue.demand_of))
         deadlines = np.array(queue.deadlines[start : start + planner.look])
         known = {demand: i for i, demand in enumerate(dict.fromkeys(demands))}
-        code = np.array([known[demand] for demand in demands])
+        code = np.fromiter(map(known.__getitem__, demands), np.intp, len(demands))
         quick_s = [planner.quickest_s(planner.mask(d[1], d[2]), d[0]) for d in known]
-        fit = deadlines >= now_s + np.array(quick_s)[code]
-        if fit.all():
-            return _crowd(head, deadlines, code, list(known), planner, outlook), late
-        late += [ticket for ticket, ok in zip(head, fit.tolist(), strict=True) if not ok]
-        if fit.any():
-            able = np.flatnonzero(fit)
-            head = [head[i] for i in able.tolist()]
-            return _crowd(head, deadlines[able], code[able], list(known), planner, outlook), late
+        fit = deadlines >= (now_s + np.array(quick_s))[code]
+        if not fit.all():
+            late += [ticket for ticket, ok in zip(head, fit.tolist(), strict=True) if not ok]
+            head = [ticket for ticket, ok in zip(head, fit.tolist(), strict=True) if ok]
+            deadlines, code = deadlines[fit], code[fit]
+        if head:
+            return _crowd(head, deadlines, _Asked(list(known), code), planner, outlook), late
     return NOBODY, late
 
 
-def within_reach(crowd: Crowd, now_s: float) -> Ints:
-    """Indices of those to keep, so that all of them are within reach: all where all are. At least one."""
+def within_reach(crowd: Crowd, now_s: float) -> Bools | None:
+    """Whom to keep, so that all of them are within reach: at least one. None where all are."""
     lag_s = np.array([kind.lag_s for kind in crowd.kinds])[crowd.kind]
-    due_s = crowd.deadlines - now_s - lag_s
+    due_s = crowd.deadlines - lag_s
+    due_s -= now_s
     if (np.cumsum(crowd.work_s) <= due_s).all():
-        return np.arange(len(due_s))
-    density = np.array([kind.density for kind in crowd.kinds])
-    beside_s = reserve_s(crowd.kinds)
-    ranked = np.argsort(-density, kind="stable").tolist()
-    return shed_by_kind(due_s, crowd.work_s, crowd.kind, ranked, beside_s[:, crowd.kind])
+        return None
+    density = [-kind.density for kind in crowd.kinds]
+    ranked = sorted(range(len(density)), key=density.__getitem__)
+    return shed_by_kind(due_s, crowd.work_s, crowd.kind, ranked, reserve_s(crowd.kinds))
 
 
 def reserve_s(kinds: Sequence[Kind]) -> Floats:
     """How far (s) a ticket of kind j is kept from its deadline where one of kind i is served beside it: (i, j)."""
-    values = np.array([kind.value for kind in kinds])
-    slo_s = np.array([kind.slo_s for kind in kinds])
-    return RESERVE * slo_s * np.maximum(0.0, 1.0 - values[:, None] / values)
+    return RESERVE * np.array(
+        [[k.slo_s * max(0.0, 1.0 - i.value / k.value) for k in kinds] for i in kinds]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """`code[i]` is the index in `demands` of what ticket i asks for; there may be some that nobody makes."""
+
+    demands: Sequence[Demand]
+    code: Ints
 
 
 def _crowd(
-    tickets: Sequence[Ticket],
-    deadlines: Floats,
-    code: Ints,
-    demands: Sequence[Demand],
-    planner: Planner,
-    outlook: Outlook,
+    tickets: Sequence[Ticket], deadlines: Floats, asked: _Asked, planner: Planner, outlook: Outlook
 ) -> Crowd:
-    """`code[i]` is the index in `demands` of what ticket i asks for; demands that nobody makes may be among them."""
-    count = len(tickets)
-    rows_of = np.array([float(demand[0]) for demand in demands])[code]
+    count, demands, code = len(tickets), asked.demands, asked.code
     first_at = np.full(len(demands), count)
-    first_at[code[::-1]] = np.arange(count)[::-1]
+    first_at[code[::-1]] = np.arange(count - 1, -1, -1)
+    first = {i: at for i, at in enumerate(first_at.tolist()) if at < count}
+    masks = [planner.mask(d[1], d[2]) for d in demands]
+    names = {(masks[i], demands[i][3]): None for i in first}
+    coarse = len(names) > MOST_KINDS
     number: dict[tuple[int, str], int] = {}
-    kind_of, firsts = np.zeros(len(demands), dtype=np.intp), list[int]()
-    for i, at in enumerate(first_at.tolist()):
-        if at < count:
-            key = planner.mask(demands[i][1], demands[i][2]), demands[i][3]
-            kind_of[i] = number.setdefault(key, len(firsts))
-            firsts += [at] if kind_of[i] == len(firsts) else []
-    waiting = int(rows_of.sum())
+    kind_of, leads = [0] * len(demands), list[int]()
+    for i, at in first.items():
+        key = (_level(masks[i], planner) if coarse else masks[i]), demands[i][3]
+        kind_of[i] = number.setdefault(key, len(leads))
+        if kind_of[i] == len(leads):
+            leads.append(at)
+    rows = np.array([float(demand[0]) for demand in demands])[code]
+    waiting = int(rows.sum())
     kinds = [
-        _kind(mask, outlook.values.get(name, 1.0), tickets[at], waiting, planner, outlook)
-        for (mask, name), at in zip(number, firsts, strict=True)
+        _kind(masks[int(code[at])], outlook.values, tickets[at], waiting, planner, outlook)
+        for at in leads
     ]
-    kind = kind_of[code]
-    row_s = np.array([one.work_s for one in kinds])
-    return Crowd(tickets, deadlines, rows_of, rows_of * row_s[kind], kind, kinds)
+    known = {mask: i for i, mask in enumerate(dict.fromkeys(masks))}
+    kind, suit = np.array([kind_of, [known[mask] for mask in masks]])[:, code]
+    work_s = rows * np.array([one.work_s for one in kinds])[kind]
+    return Crowd(tickets, deadlines, rows, work_s, kind, suit, kinds, list(known))
+
+
+def _level(mask: int, planner: Planner) -> int:
+    """Whether it holds few of the arms, or many."""
+    return 2 * mask.bit_count() // (len(planner.arms) + 1)
 
 
 def _kind(
-    mask: int, value: float, first: Ticket, waiting: int, planner: Planner, outlook: Outlook
+    mask: int,
+    values: Mapping[str, float],
+    first: Ticket,
+    waiting: int,
+    planner: Planner,
+    outlook: Outlook,
 ) -> Kind:
-    slo_s = slo_between(first, first)
+    slo_s, value = slo_between(first, first), values.get(first.slo_class, 1.0)
     table = planner.costs(mask, slo_s)
     work_s = planner.row_s(table, outlook) / outlook.workers
     return Kind(mask, value, slo_s, table, work_s, planner.lag_s(table, waiting, outlook))

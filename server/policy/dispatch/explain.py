@@ -62,15 +62,12 @@ def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> It
     scene = mixed.survey(queue, planner, outlook, now_s)
     if not scene.crowd.tickets:
         return iter(())
-    batches = mixed.weighed(scene, planner)
-    filled = np.flatnonzero(batches.rows)
-    worth = batches.worth[filled]
-    best = worth.max(initial=-np.inf)
-    return _listed(
-        [batches.arm(i) for i in filled.tolist()],
-        batches.rows[filled].tolist(),
-        worth - best if isfinite(best) else worth,
-    )
+    batches = mixed.offered(scene, planner)
+    if not len(batches.whom):
+        return iter(())
+    worth = mixed.weighed(scene, batches, planner)
+    arms = [batches.arm(i) for i in range(len(worth))]
+    return _listed(arms, batches.rows.tolist(), worth - worth.max())
 
 
 def _listed(

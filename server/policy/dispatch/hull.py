@@ -68,20 +68,20 @@ def prices(vertices: Sequence[Point]) -> Prices:
     return Prices(tuple(knots), tuple(logs))
 
 
-def joint_price(parts: Sequence[tuple[float, Prices]], affordable_s: float) -> float:
-    """The price when `affordable_s` can be spent on each row and rows differ: at it, all spend just that on average.
+def joint(parts: Sequence[tuple[float, Prices]]) -> Prices:
+    """The price curve where rows differ: at each price, all spend the knot's time on average.
 
     `parts`: share of the rows and price curve of each kind. Never above the cap of any: all are to be served. Where
-    there is more time than all would spend, it is worth less in proportion.
+    there is more time than all would spend, it is worth less in proportion, but not less than FLOOR of it.
     """
-    logs = np.sort(np.concatenate([prices.log_prices for _, prices in parts]))
+    logs = np.unique(np.concatenate([prices.log_prices for _, prices in parts]))
     costs_s = sum(
         share * np.interp(logs, prices.log_prices[::-1], prices.knots_s[::-1])
         for share, prices in parts
     )
-    found = float(np.interp(-affordable_s, -costs_s, logs))
-    spare = min(max(1.0, affordable_s / float(costs_s[0])), 1.0 / FLOOR)
-    return exp(min(found, *[prices.log_prices[0] for _, prices in parts])) / spare
+    cap = min(prices.log_prices[0] for _, prices in parts)
+    knots_s = (*costs_s[::-1].tolist(), float(costs_s[0]) / FLOOR)
+    return Prices(knots_s, (*np.minimum(logs, cap)[::-1].tolist(), float(logs[0]) + log(FLOOR)))
 
 
 def _slope(a: Point, b: Point) -> float:

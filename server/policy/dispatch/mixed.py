@@ -7,12 +7,15 @@ import numpy as np
 
 from server.policy.decision import ArmProfile, Decision, Drop, Idle, Outlook, Run, Ticket
 from server.policy.dispatch.clumps import Clumping, clumping
-from server.policy.dispatch.companies import Lines, Rest, companies, lines, rest
+from server.policy.dispatch.companies import Lines, Rest, lines, rest
 from server.policy.dispatch.crowd import NOBODY, Crowd, gathered, within_reach
-from server.policy.dispatch.hull import joint_price
+from server.policy.dispatch.hull import Point
 from server.policy.dispatch.menu import Floats, Ints, Menu
-from server.policy.dispatch.pricing import Planner, Pricing
+from server.policy.dispatch.pricing import SHARES, Planner, Pricing
 from server.policy.queueing.tickets import Queue
+
+LEAST_VALUE = 0.9
+"""Where time is scarce, an answer counts at least so much: what a batch has room for is taken along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +24,17 @@ class Scene:
 
     crowd: Crowd
     pricing: Pricing
-    value: Floats
-    stay: Floats
+    value: Sequence[float]
+    stay: Sequence[float]
     clumping: Clumping | None
     drops: tuple[Drop, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Batch i runs entries `begin[i]` to `end[i]` of `lines` on an arm, `rows[i]` rows in all; `lines` of whom[i].
+    """Batch i runs entries `begin[i]` to `end[i]` of `lines`, company `whom[i]`, as `entry[i]` of its menu says.
 
-    `worth` is minus infinity where there is no such batch, it is too large or late.
+    Only those that can be filled, in time. `rows[i]` of them in `mean_s[i]`, each with `accuracy[i]`.
     """
 
     lines: Lines
@@ -41,7 +44,8 @@ class Batches:
     begin: Ints
     end: Ints
     rows: Ints
-    worth: Floats
+    mean_s: Floats
+    accuracy: Floats
 
     def arm(self, i: int) -> ArmProfile:
         """That of batch i."""
@@ -49,7 +53,6 @@ class Batches:
         return menu.arms[int(menu.arm[int(self.entry[i])])]
 
 
-_NONE = np.zeros(0)
 _NO_TERMS = Pricing(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
 
 
@@ -62,13 +65,13 @@ def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> De
     crowd, drops = scene.crowd, scene.drops
     if not crowd.tickets:
         return Idle(drops)
-    batches = weighed(scene, planner)
-    best = int(batches.worth.argmax())
-    if batches.worth[best] == -np.inf:  # in time only if it starts at once, without the guard
-        run_on, members = _alone(crowd, planner.arms)
-    else:
+    batches = offered(scene, planner)
+    if len(batches.whom):
+        best = int(weighed(scene, batches, planner).argmax())
         picked = batches.lines.at[batches.begin[best] : batches.end[best]].tolist()
         run_on, members = batches.arm(best), tuple([crowd.tickets[i] for i in picked])
+    else:  # in time only if it starts at once, without the guard
+        run_on, members = _alone(crowd, planner.arms)
     shed_some = bool(drops) and drops[-1].reason == "shed"
     all_run = len(members) == len(queue) - len(drops)
     reason = "overload" if shed_some else "drain" if all_run else "partial"
@@ -80,13 +83,13 @@ def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Sc
     crowd, late = gathered(queue, planner, outlook, now_s)
     drops = [Drop(ticket, "late") for ticket in late]
     if not crowd.tickets:
-        return Scene(NOBODY, _NO_TERMS, _NONE, _NONE, None, tuple(drops))
+        return Scene(NOBODY, _NO_TERMS, (), (), None, tuple(drops))
     kept = within_reach(crowd, now_s)
-    shed_some = len(kept) < len(crowd.tickets)
-    if shed_some:
-        gone = np.setdiff1d(np.arange(len(crowd.tickets)), kept, assume_unique=True)
-        drops += [Drop(crowd.tickets[i], "shed") for i in gone.tolist()]
+    if kept is not None and not kept.all():
+        gone = zip(crowd.tickets, kept.tolist(), strict=True)
+        drops += [Drop(ticket, "shed") for ticket, ok in gone if not ok]
         crowd = crowd.only(kept)
+    shed_some = bool(drops) and drops[-1].reason == "shed"
     pricing, value, stay = _terms(crowd, planner, outlook, now_s, shed_some)
     risk = clumping(outlook, pricing.row_s, crowd.kinds[0].slo_s)
     return Scene(crowd, pricing, value, stay, risk, tuple(drops))
@@ -94,147 +97,149 @@ def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Sc
 
 def _terms(
     crowd: Crowd, planner: Planner, outlook: Outlook, now_s: float, shed_some: bool
-) -> tuple[Pricing, Floats, Floats]:
-    """One price for all kinds, as they share the workers; what a row that waits is worth, by kind."""
-    rows = np.bincount(crowd.kind, crowd.rows, len(crowd.kinds))
-    share = rows / rows.sum()
-    slo_s = 1.0 / float(share @ [1.0 / kind.slo_s for kind in crowd.kinds])
-    affordable_s = 0.0 if shed_some else planner.affordable_s(int(rows.sum()), slo_s, outlook)
+) -> tuple[Pricing, Sequence[float], Sequence[float]]:
+    """One price for all kinds, as they share the workers; what accuracy counts, and what a row waiting is, by kind."""
+    rows = np.bincount(crowd.kind, crowd.rows, len(crowd.kinds)).tolist()
+    total = sum(rows)
+    there = [(n / total, kind) for n, kind in zip(rows, crowd.kinds, strict=True) if n]
+    slo_s = 1.0 / sum(share / kind.slo_s for share, kind in there)
+    affordable_s = 0.0 if shed_some else planner.affordable_s(int(total), slo_s, outlook)
     if outlook.caution:
-        affordable_s = _careful_s(crowd, share, affordable_s, outlook.caution)
-    there = [(s, kind.table) for s, kind in zip(share.tolist(), crowd.kinds, strict=True) if s]
-    price = joint_price([(s, table.prices) for s, table in there], affordable_s)
-    least_s = sum(s * table.vertices[0].cost_s for s, table in there)
-    value = np.array([max(kind.value, 0.9) if affordable_s <= least_s else 1.0 for kind in crowd.kinds])
-    kinds = zip(value.tolist(), crowd.kinds, strict=True)
-    stay = np.array(
-        [max(0.0, *[v * p.accuracy - price * p.cost_s for p in k.table.vertices]) for v, k in kinds]
-    )
+        affordable_s = sum(s * k.table.careful_s(affordable_s, outlook.caution) for s, k in there)
+    curve = planner.joint(tuple((max(1, round(SHARES * s)), k.table) for s, k in there))
+    scarce = affordable_s <= sum(share * kind.table.vertices[0].cost_s for share, kind in there)
+    value = [max(kind.value, LEAST_VALUE) if scarce else 1.0 for kind in crowd.kinds]
+    price = curve.at(affordable_s)
+    stay = [_stay(v, price, k.table.vertices) for v, k in zip(value, crowd.kinds, strict=True)]
     pricing = Pricing(
         now_s=now_s,
         affordable_s=affordable_s,
         price=price,
-        stay=float(share @ stay),
-        lost=planner.tuning.lost_weight * sum(s * table.vertices[0].accuracy for s, table in there),
-        row_s=float(share @ [kind.work_s for kind in crowd.kinds]),
+        stay=sum(n * worth for n, worth in zip(rows, stay, strict=True)) / total,
+        lost=planner.tuning.lost_weight * sum(share * kind.least for share, kind in there),
+        row_s=sum(share * kind.work_s for share, kind in there),
         busy_share=1.0 / outlook.workers,
         guard_s=planner.tuning.guard * slo_s,
     )
     return pricing, value, stay
 
 
-def _careful_s(crowd: Crowd, share: Floats, affordable_s: float, caution: float) -> float:
-    parts = zip(share.tolist(), crowd.kinds, strict=True)
-    return sum(s * kind.table.careful_s(affordable_s, caution) for s, kind in parts)
+def _stay(value: float, price: float, vertices: Sequence[Point]) -> float:
+    return max(0.0, *[value * v.accuracy - price * v.cost_s for v in vertices])
 
 
-def weighed(scene: Scene, planner: Planner) -> Batches:
-    """Every batch of every company: accuracy earned, less the price of time, what it gives up and what it risks."""
-    crowd, pricing = scene.crowd, scene.pricing
-    formed = lines(crowd, companies(crowd))
-    batches = _offered(scene, formed, planner)
-    whom, begin, end = batches.whom, batches.begin, batches.end
-    valid = batches.rows > 0
-    mean_s, accuracy = _costs(batches)
-    value, stay, gone = _sums(scene, formed)
-    worth = (value[end] - value[begin]) * accuracy - (stay[end] - stay[begin])
-    worth -= gone[begin] - gone[formed.first[whom]]
-    worth -= pricing.price * mean_s
-    done_s = pricing.now_s + pricing.busy_share * mean_s
-    last = formed.at[np.maximum(end, 1) - 1]
-    worth -= _lost(rest(crowd, formed), whom, last, done_s)
-    worth += _waiting_less(scene, formed, planner, (whom, last, done_s))
-    if scene.clumping is not None:
-        worth -= pricing.lost * scene.clumping.lost(mean_s)
-    worth[~valid] = -np.inf
-    return Batches(formed, batches.menus, whom, batches.entry, begin, end, batches.rows, worth)
-
-
-def _offered(scene: Scene, formed: Lines, planner: Planner) -> Batches:
-    """The batches that the companies can fill, in time: `rows` is 0 where they are not. Not weighed yet."""
-    crowd, pricing = scene.crowd, scene.pricing
+def offered(scene: Scene, planner: Planner) -> Batches:
+    """The batches that companies can fill, in time."""
+    crowd, formed = scene.crowd, lines(scene.crowd)
     menus = [planner.menu(one.mask) for one in formed.companies]
-    rows = np.concatenate(([0.0], np.cumsum(crowd.rows[formed.at])))
     first = formed.first
-    waiting = (rows[first[1:]] - rows[first[:-1]]).astype(np.intp).tolist()
+    rows = np.zeros(len(formed.at) + 1)
+    np.cumsum(crowd.rows[formed.at], out=rows[1:])
+    waiting = np.diff(rows[first]).astype(np.intp).tolist()
     counts = [m.count[min(w, m.most)] for m, w in zip(menus, waiting, strict=True)]
     whom = np.repeat(np.arange(len(menus)), counts)
-    entry = np.concatenate([np.arange(n) for n in counts])
+    entry = np.concatenate([menu.every[:n] for menu, n in zip(menus, counts, strict=True)])
     size = np.concatenate([m.size[:n] for m, n in zip(menus, counts, strict=True)])
     upper_s = np.concatenate([m.upper_s[:n] for m, n in zip(menus, counts, strict=True)])
-    slack_s = crowd.deadlines[formed.at] - pricing.now_s
-    begin = _first_in_time(slack_s, upper_s + pricing.guard_s, first, whom)
+    needed_s = upper_s + (scene.pricing.now_s + scene.pricing.guard_s)
+    begin = _first_in_time(crowd.deadlines[formed.at], needed_s, first, whom)
     stop = first[1:][whom]
     if rows[-1] == len(formed.at):
-        end = begin + size
-        fill = np.where(end <= stop, size, 0)
-        end = np.minimum(end, stop)
+        end, fill = begin + size, size
+        can = np.flatnonzero(end <= stop)
     else:
         end = np.minimum(rows.searchsorted(rows[begin] + size, side="right") - 1, stop)
         fill = (rows[end] - rows[begin]).astype(np.intp)
-    return Batches(formed, menus, whom, entry, begin, end, fill, np.zeros(0))
+        can = np.flatnonzero(fill)
+    mean_s = np.concatenate([m.mean_s[:n] for m, n in zip(menus, counts, strict=True)])
+    accuracy = np.concatenate([m.each[:n] for m, n in zip(menus, counts, strict=True)])
+    chosen = [part[can] for part in (whom, entry, begin, end, fill, mean_s, accuracy)]
+    return Batches(formed, menus, *chosen)
 
 
-def _first_in_time(slack_s: Floats, needed_s: Floats, first: Ints, whom: Ints) -> Ints:
+def _first_in_time(deadlines: Floats, needed_s: Floats, first: Ints, whom: Ints) -> Ints:
     """The first entry of its company's that leaves each batch the time it needs; the company's end where none does."""
-    span_s = float(max(slack_s.max(), needed_s.max())) * 2.0
-    company = np.repeat(np.arange(len(first) - 1), np.diff(first))
-    found = (slack_s + span_s * company).searchsorted(needed_s + span_s * whom)
-    return np.minimum(found, first[1:][whom])
+    starts = first.tolist()
+    if needed_s.max() <= min([deadlines[at] for at in starts[:-1]]):
+        return first[whom]
+    counts = np.searchsorted(whom, np.arange(len(starts))).tolist()
+    found = np.empty(len(whom), dtype=np.intp)
+    for c in range(len(starts) - 1):
+        mine = slice(counts[c], counts[c + 1])
+        found[mine] = deadlines[starts[c] : starts[c + 1]].searchsorted(needed_s[mine])
+        found[mine] += starts[c]
+    return found
 
 
-def _costs(batches: Batches) -> tuple[Floats, Floats]:
-    """Mean latency (s), and accuracy of a row."""
-    counts = np.bincount(batches.whom, minlength=len(batches.menus)).tolist()
-    parts = list(zip(batches.menus, counts, strict=True))
-    mean_s = np.concatenate([m.mean_s[:n] for m, n in parts])
-    return mean_s, np.concatenate([m.accuracy[:n] / m.rows[:n] for m, n in parts])
+def weighed(scene: Scene, batches: Batches, planner: Planner) -> Floats:
+    """What each batch is worth: accuracy earned, less the price of time, what it gives up and what it risks."""
+    pricing, formed = scene.pricing, batches.lines
+    value, stay, gone = _sums(scene, formed)
+    begin, end, mean_s = batches.begin, batches.end, batches.mean_s
+    worth = (value[end] - value[begin]) * batches.accuracy - pricing.price * mean_s
+    worth -= stay[end] - stay[begin]
+    worth -= gone[begin] - gone[formed.first][batches.whom]
+    done_s = pricing.now_s + pricing.busy_share * mean_s
+    last = formed.at[end - 1]
+    worth -= _lost(rest(scene.crowd, formed), batches.whom, last, done_s)
+    _take_waiting(worth, scene, batches, planner, (last, done_s))
+    if scene.clumping is not None:
+        worth -= pricing.lost * scene.clumping.lost(mean_s)
+    return worth
 
 
 def _sums(scene: Scene, formed: Lines) -> Floats:
     """Sums over the entries before each: of values, of what they are worth waiting, of what giving them up costs."""
-    crowd = scene.crowd
-    least = np.array([kind.table.vertices[0].accuracy for kind in crowd.kinds])
-    gone = scene.stay + (scene.value - scene.value.min()) * least
+    crowd, least = scene.crowd, min(scene.value)
+    gone = [
+        stay + (value - least) * kind.least
+        for stay, value, kind in zip(scene.stay, scene.value, crowd.kinds, strict=True)
+    ]
     sums = np.zeros((3, len(formed.at) + 1))
-    by_kind = np.stack((scene.value, scene.stay, gone))[:, crowd.kind[formed.at]]
-    np.cumsum(crowd.rows[formed.at] * by_kind, axis=1, out=sums[:, 1:])
+    each = np.array((scene.value, scene.stay, gone))[:, crowd.kind]
+    each *= crowd.rows
+    np.cumsum(each[:, formed.at], axis=1, out=sums[:, 1:])
     return sums
 
 
 def _lost(left: Rest, whom: Ints, last: Ints, done_s: Floats) -> Floats:
     """What will be out of reach, those worth least for their time giving way to others."""
     over_s = np.maximum(done_s - left.latest_s[:, whom, last], 0.0)
-    over_s = np.maximum.accumulate(over_s[::-1])[::-1]
+    if len(over_s) == 1:
+        return left.density[0] * np.minimum(over_s[0], left.work_s[0, whom, last])
+    np.maximum.accumulate(over_s[::-1], out=over_s[::-1])
+    work_s = left.work_s[:, whom, last]
     lost, gone_s = np.zeros(len(whom)), np.zeros(len(whom))
-    for over, work, density in zip(over_s, left.work_s[:, whom, last], left.density, strict=True):
+    for over, work, density in zip(over_s, work_s, left.density, strict=True):
         lost += density * np.minimum(np.maximum(over - gone_s, 0.0), work)
         gone_s += work
     return lost
 
 
-def _waiting_less(
-    scene: Scene, formed: Lines, planner: Planner, step: tuple[Ints, Ints, Floats]
-) -> Floats:
-    """How much less those left are worth as their deadlines leave no room for better arms: at most 0."""
-    whom, last, done_s = step
-    crowd, less = scene.crowd, np.zeros(len(whom))
-    for k, kind in enumerate(crowd.kinds):
-        values = planner.wait_value(kind.mask, kind.slo_s)
-        stay = float(scene.stay[k])
-        mine = np.flatnonzero(crowd.kind == k)
-        if stay <= float(scene.value[k]) * values.least or not len(mine):
+def _take_waiting(
+    worth: Floats, scene: Scene, batches: Batches, planner: Planner, after: tuple[Ints, Floats]
+) -> None:
+    """Those left are worth less as their deadlines leave no room for better arms."""
+    last, done_s = after
+    crowd, whom = scene.crowd, batches.whom
+    for k in batches.lines.kinds:
+        kind, stay, value = crowd.kinds[k], scene.stay[k], scene.value[k]
+        could = planner.wait_value(kind.mask, kind.slo_s)
+        if stay <= value * could.least:
             continue
-        behind = np.where(formed.joins[whom, k], mine.searchsorted(last, side="right"), 0)
-        rows = np.concatenate((np.cumsum(crowd.rows[mine][::-1])[::-1], [0.0]))[behind]
+        mine = np.flatnonzero(crowd.kind == k)
+        here = batches.lines.joins[:, mine[0]][whom]
+        behind = mine.searchsorted(last, side="right") * here
+        rows = np.zeros(len(mine) + 1)
+        rows[:-1] = np.cumsum(crowd.rows[mine][::-1])[::-1]
+        left = rows[behind]
         slack_s = crowd.deadlines[mine[np.minimum(behind, len(mine) - 1)]] - done_s
-        could = values.at(rows.astype(np.intp), slack_s - scene.pricing.guard_s)
-        less += rows * np.minimum(float(scene.value[k]) * could - stay, 0.0)
-    return less
+        best = could.at(left.astype(np.intp), slack_s - scene.pricing.guard_s)
+        worth += left * np.minimum(value * best - stay, 0.0)
 
 
 def _alone(crowd: Crowd, arms: Sequence[ArmProfile]) -> tuple[ArmProfile, tuple[Ticket, ...]]:
     """The fastest arm for the first ticket by itself: in time even where nothing else is."""
-    first, mask = crowd.tickets[0], crowd.kinds[int(crowd.kind[0])].mask
+    first, mask = crowd.tickets[0], crowd.masks[int(crowd.suit[0])]
     able = [a for i, a in enumerate(arms) if mask >> i & 1 and first.rows <= a.max_batch]
     return min(able, key=lambda a: a.upper_s[first.rows]), (first,)

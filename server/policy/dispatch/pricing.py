@@ -9,6 +9,7 @@ import numpy as np
 
 from server.policy.decision import ArmProfile, Outlook, Terms, Ticket
 from server.policy.dispatch.costs import Costs, costs, quickest
+from server.policy.dispatch.hull import Prices, joint
 from server.policy.dispatch.menu import Menu, latencies, menu
 from server.policy.dispatch.tuning import Tuning
 from server.policy.dispatch.wait_value import WaitValue, wait_value
@@ -20,6 +21,10 @@ LOOK_AHEAD = 128
 
 What lies behind them is met as the queue moves.
 """
+SHARES = 16
+"""Shares that kinds have of the waiting rows are told apart in so many steps."""
+MOST_JOINT = 512
+"""Price curves of mixes that are kept."""
 STEPS_PER_OCTAVE = 4
 """Tables are made per latency bound, rounded to a quarter of an octave, and kept."""
 
@@ -62,6 +67,7 @@ class Planner:
         self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
         self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}
         self._costs: dict[tuple[int, int], Costs] = {}
+        self._joint: dict[tuple[tuple[int, Costs], ...], Prices] = {}
         self._menus: dict[int, Menu] = {}
         self._wait_value: dict[tuple[int, int], WaitValue] = {}
         self._quickest: dict[int, list[float]] = {}
@@ -135,6 +141,16 @@ class Planner:
         if found is None:
             found = costs(self._subset(mask), _rounded(key[1]), self.tuning.batch_share)
             self._costs[key] = found
+        return found
+
+    def joint(self, parts: tuple[tuple[int, Costs], ...]) -> Prices:
+        """The price curve of rows that differ: so many SHARES of them at the costs of each table."""
+        found = self._joint.get(parts)
+        if found is None:
+            if len(self._joint) >= MOST_JOINT:
+                self._joint.clear()
+            total = sum(share for share, _ in parts)
+            found = self._joint[parts] = joint([(share / total, t.prices) for share, t in parts])
         return found
 
     def wait_value(self, mask: int, slo_s: float) -> WaitValue:

@@ -5,8 +5,11 @@ from heapq import heappop, heappush
 from itertools import count
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.policy.dispatch.menu import Floats, Ints
+
+Bools = NDArray[np.bool_]
 
 ROUNDING = 1e-9
 """Work is in the way of others only if it is by more than this share."""
@@ -48,23 +51,27 @@ def shed(deadlines: Floats, own_s: Floats, values: Floats, limit_s: float) -> li
 
 
 def shed_by_kind(
-    due_s: Floats, work_s: Floats, kind: Ints, ranked: Sequence[int], spare_s: Floats
-) -> Ints:
-    """Indices of the tickets to keep, so that all of them are done in time: at least one.
+    due_s: Floats, work_s: Floats, kind: Ints, ranked: Sequence[int], reserve_s: Floats
+) -> Bools:
+    """Which tickets to keep, so that all of them are done in time: at least one.
 
     `due_s[i]` is the time until ticket i is due, in order of deadlines; `ranked` the kinds, worth most for their time
     first. Kind by kind, as few go as make room for those of it and all kept before; the earliest of it. Of one kind,
-    that is what `shed` does; of several, those worth more never go for those worth less. `spare_s[k, i]`: how much
-    earlier ticket i has to be done for kind k to be kept beside it.
+    that is what `shed` does; of several, those worth more never go for those worth less. `reserve_s[i, j]`: how much
+    earlier tickets of kind j have to be done for some of kind i to be kept beside them.
     """
     kept = np.zeros(len(due_s), dtype=np.bool_)
     for number in ranked:
         mine = kind == number
         kept |= mine
-        over_s = np.cumsum(np.where(kept, work_s, 0.0)) + spare_s[number] - due_s
-        own_s = np.cumsum(np.where(mine, work_s, 0.0))
-        most_s = float(np.where(kept, np.minimum(over_s, own_s), 0.0).max())
+        over_s = np.cumsum(work_s * kept)
+        over_s += reserve_s[number][kind]
+        over_s -= due_s
+        own_s = np.cumsum(work_s * mine)
+        most_s = float((np.minimum(over_s, own_s) * kept).max())
         if most_s > 0.0:
-            gone = own_s.searchsorted(most_s * (1.0 - ROUNDING), side="left")
+            gone = int(own_s.searchsorted(most_s * (1.0 - ROUNDING)))
             kept[: gone + 1] &= ~mine[: gone + 1]
-    return np.flatnonzero(kept) if kept.any() else np.array([len(kept) - 1])
+    if not kept.any():
+        kept[-1] = True
+    return kept
