@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -10,28 +9,19 @@ from server.policy.dispatch.crowd import Crowd, reserve_s
 from server.policy.dispatch.menu import Floats, Ints
 from server.policy.dispatch.shed import Bools
 
-MOST_LED = 3
-"""Kinds that a batch may be formed for: those of the earliest deadlines. Others may still join."""
-LEVELS = 3
+LEVELS = 2
 """Kinds are told apart in so many steps of what they are worth for their time."""
-
-
-class Company(NamedTuple):
-    """Those that accept every arm of `mask`, or of them only those of one kind."""
-
-    mask: int
-    kind: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
     """The members of C companies one after the other (m in all), out of n tickets.
 
-    `joins[c, i]`: whether ticket i is in company c. `at[j]` is the crowd's index of entry j; those of company c are
+    Company c runs on the arms of `masks[c]`. `joins[c, i]`: whether ticket i is in it. `at[j]` is the crowd's index of entry j; those of company c are
     from `first[c]` to `first[c + 1]`. `kinds`: those of which somebody is there, in order of their first deadlines.
     """
 
-    companies: Sequence[Company]
+    masks: Sequence[int]
     joins: Bools
     at: Ints
     first: Ints
@@ -51,44 +41,55 @@ class Rest:
     density: Sequence[float]
 
 
-def lines(crowd: Crowd) -> Lines:
-    """For each of the first kinds: it alone, and all that accept every arm it is priced by."""
+def lines(crowd: Crowd, value: Sequence[float]) -> Lines:
+    """For each of the kinds that lead: those like it alone, and all that accept every arm it is priced by.
+
+    `value`: by kind. Those who accept the same arms and are worth as much are alike.
+    """
     kinds = list(dict.fromkeys(crowd.kind.tolist()))
-    chosen: list[Company] = []
+    chosen: list[int] = []
     joins: list[Bools] = []
-    for k in kinds[:MOST_LED]:
-        mask = crowd.kinds[k].mask
+    for k in _leading(crowd, kinds):
+        mask = crowd.masks[int(crowd.suit[(crowd.kind == k).argmax()])]
         suits = np.array([one & mask == mask for one in crowd.masks])[crowd.suit]
-        alone = suits & (crowd.kind == k)
-        if Company(mask, None) not in chosen:
-            chosen.append(Company(mask, None))
+        if mask not in chosen:
+            chosen.append(mask)
             joins.append(suits)
-        if len(kinds) > 1 and not np.array_equal(alone, suits):
-            chosen.append(Company(mask, k))
-            joins.append(alone)
+        like = [one.mask == mask and v == value[k] for one, v in zip(crowd.kinds, value, strict=True)]
+        like[k] = True
+        if not all(like[j] for j in kinds):
+            chosen.append(mask)
+            joins.append(suits & np.array(like)[crowd.kind])
     joined = np.array(joins)
     first = np.zeros(len(joins) + 1, dtype=np.intp)
     np.cumsum(np.count_nonzero(joined, axis=1), out=first[1:])
     return Lines(chosen, joined, joined.nonzero()[1], first, kinds)
 
 
+def _leading(crowd: Crowd, kinds: Sequence[int]) -> Sequence[int]:
+    """The kind of the first ticket, and of the others the one worth most for its time."""
+    if len(kinds) < 3:
+        return kinds
+    return kinds[0], max(kinds[1:], key=lambda k: crowd.kinds[k].density)
+
+
 def rest(crowd: Crowd, formed: Lines) -> Rest:
     """The rest, those that a batch begins behind being given up."""
     level, density = _levels(crowd, formed.kinds)
-    reserves_s = reserve_s([crowd.kinds[k] for k in formed.kinds]).max(axis=0)
     lags_s = np.array([kind.lag_s for kind in crowd.kinds])
-    lags_s[formed.kinds] += reserves_s
-    taken = np.cumsum(crowd.work_s * formed.joins, axis=1)
-    due_s = crowd.deadlines - lags_s[crowd.kind] - np.cumsum(crowd.work_s)
-    mine = level[crowd.kind] == np.arange(len(density))[:, None]
-    before_s = np.where(mine[:, None] & ~formed.joins, due_s + taken, np.inf)
-    latest_s = np.minimum.accumulate(before_s, axis=2, out=before_s)
-    behind_s = np.full(mine.shape, np.inf)
-    behind_s[:, :-1] = np.where(mine, due_s, np.inf)[:, 1:]
-    behind_s = np.minimum.accumulate(behind_s[:, ::-1], axis=1)[:, ::-1]
-    latest_s = np.minimum(latest_s, behind_s[:, None] + taken, out=latest_s)
-    work_s = mine * crowd.work_s
-    left_s = work_s.sum(axis=1)[:, None, None] - np.cumsum(work_s[:, None] * formed.joins, axis=2)
+    reserves_s = reserve_s(crowd.kinds)
+    if reserves_s is not None:
+        lags_s += reserves_s[formed.kinds].max(axis=0)
+    mine = np.array([level == number for number in range(len(density))])[:, crowd.kind]
+    work_s = crowd.work_s * mine
+    left_s = work_s.sum(axis=1)[:, None, None] - (work_s[:, None] * formed.joins).cumsum(axis=2)
+    taken_s = (crowd.work_s * formed.joins).cumsum(axis=1)
+    due_s = np.where(mine, crowd.deadlines - lags_s[crowd.kind] - crowd.work_s.cumsum(), np.inf)
+    latest_s = np.where(formed.joins, np.inf, due_s[:, None] + taken_s)
+    np.minimum.accumulate(latest_s, axis=2, out=latest_s)
+    behind_s = np.minimum.accumulate(due_s[:, :0:-1], axis=1)[:, ::-1]
+    ahead = latest_s[:, :, :-1]
+    np.minimum(ahead, behind_s[:, None] + taken_s[:, :-1], out=ahead)
     return Rest(latest_s, left_s, density)
 
 

@@ -1,7 +1,9 @@
 """Who waits where tickets differ: which demands they make, who is late, and who must go where not all can be served."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -63,7 +65,7 @@ class Crowd:
     def only(self, kept: Bools) -> "Crowd":
         """The same of these. Kinds and masks stay as they are, those of which nobody is left too."""
         return Crowd(
-            [ticket for ticket, ok in zip(self.tickets, kept.tolist(), strict=True) if ok],
+            list(compress(self.tickets, kept)),
             self.deadlines[kept],
             self.rows[kept],
             self.work_s[kept],
@@ -82,58 +84,63 @@ def gathered(
     queue: Queue, planner: Planner, outlook: Outlook, now_s: float
 ) -> tuple[Crowd, list[Ticket]]:
     """The first of the queue that can be in time, and those before that cannot (or that no arm can serve at all)."""
-    late: list[Ticket] = []
-    for start in range(0, len(queue), planner.look):
-        head, demands = (part[start : start + planner.look] for part in (queue, queue.demand_of))
-        deadlines = np.array(queue.deadlines[start : start + planner.look])
+    start = bisect_left(queue.deadlines, now_s + planner.quickest_s(planner.all, 1))
+    late, stop = queue[:start], max(planner.look, start + planner.most)
+    while start < len(queue):
+        head, demands = queue[start:stop], queue.demand_of[start:stop]
+        deadlines = np.array(queue.deadlines[start:stop])
         known = {demand: i for i, demand in enumerate(dict.fromkeys(demands))}
         code = np.fromiter(map(known.__getitem__, demands), np.intp, len(demands))
-        quick_s = [planner.quickest_s(planner.mask(d[1], d[2]), d[0]) for d in known]
-        fit = deadlines >= (now_s + np.array(quick_s))[code]
+        suits = [planner.suits(demand) for demand in known]
+        fit = deadlines >= np.array([now_s + quick_s for _, quick_s in suits])[code]
         if not fit.all():
-            late += [ticket for ticket, ok in zip(head, fit.tolist(), strict=True) if not ok]
-            head = [ticket for ticket, ok in zip(head, fit.tolist(), strict=True) if ok]
-            deadlines, code = deadlines[fit], code[fit]
+            late += compress(head, ~fit)
+            head, deadlines, code = list(compress(head, fit)), deadlines[fit], code[fit]
         if head:
-            return _crowd(head, deadlines, _Asked(list(known), code), planner, outlook), late
+            asked = _Asked(list(known), [mask for mask, _ in suits], code)
+            return _crowd(head, deadlines, asked, planner, outlook), late
+        start, stop = stop, stop + planner.look
     return NOBODY, late
 
 
 def within_reach(crowd: Crowd, now_s: float) -> Bools | None:
     """Whom to keep, so that all of them are within reach: at least one. None where all are."""
-    lag_s = np.array([kind.lag_s for kind in crowd.kinds])[crowd.kind]
-    due_s = crowd.deadlines - lag_s
-    due_s -= now_s
-    if (np.cumsum(crowd.work_s) <= due_s).all():
+    due_s = crowd.deadlines - np.array([kind.lag_s + now_s for kind in crowd.kinds])[crowd.kind]
+    if (crowd.work_s.cumsum() <= due_s).all():
         return None
     density = [-kind.density for kind in crowd.kinds]
     ranked = sorted(range(len(density)), key=density.__getitem__)
     return shed_by_kind(due_s, crowd.work_s, crowd.kind, ranked, reserve_s(crowd.kinds))
 
 
-def reserve_s(kinds: Sequence[Kind]) -> Floats:
-    """How far (s) a ticket of kind j is kept from its deadline where one of kind i is served beside it: (i, j)."""
-    return RESERVE * np.array(
-        [[k.slo_s * max(0.0, 1.0 - i.value / k.value) for k in kinds] for i in kinds]
-    )
+def reserve_s(kinds: Sequence[Kind]) -> Floats | None:
+    """How far (s) a ticket of kind j is kept from its deadline where one of kind i is served beside it: (i, j).
+
+    None where nobody is worth more than others.
+    """
+    values = [kind.value for kind in kinds]
+    if min(values) == max(values):
+        return None
+    worth = np.array(values)
+    slo_s = np.array([kind.slo_s for kind in kinds])
+    return RESERVE * slo_s * np.maximum(0.0, 1.0 - worth[:, None] / worth)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """`code[i]` is the index in `demands` of what ticket i asks for; there may be some that nobody makes."""
+    """`code[i]` is the index of what ticket i asks for in `demands` and, the arms, `masks`. Some nobody may ask for."""
 
     demands: Sequence[Demand]
+    masks: Sequence[int]
     code: Ints
 
 
 def _crowd(
     tickets: Sequence[Ticket], deadlines: Floats, asked: _Asked, planner: Planner, outlook: Outlook
 ) -> Crowd:
-    count, demands, code = len(tickets), asked.demands, asked.code
-    first_at = np.full(len(demands), count)
-    first_at[code[::-1]] = np.arange(count - 1, -1, -1)
-    first = {i: at for i, at in enumerate(first_at.tolist()) if at < count}
-    masks = [planner.mask(d[1], d[2]) for d in demands]
+    demands, masks, code = asked.demands, asked.masks, asked.code
+    coded = code.tolist()
+    first = {i: coded.index(i) for i in dict.fromkeys(coded)}
     names = {(masks[i], demands[i][3]): None for i in first}
     coarse = len(names) > MOST_KINDS
     number: dict[tuple[int, str], int] = {}

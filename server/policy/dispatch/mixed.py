@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -86,8 +87,7 @@ def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Sc
         return Scene(NOBODY, _NO_TERMS, (), (), None, tuple(drops))
     kept = within_reach(crowd, now_s)
     if kept is not None and not kept.all():
-        gone = zip(crowd.tickets, kept.tolist(), strict=True)
-        drops += [Drop(ticket, "shed") for ticket, ok in gone if not ok]
+        drops += [Drop(ticket, "shed") for ticket in compress(crowd.tickets, ~kept)]
         crowd = crowd.only(kept)
     shed_some = bool(drops) and drops[-1].reason == "shed"
     pricing, value, stay = _terms(crowd, planner, outlook, now_s, shed_some)
@@ -130,8 +130,8 @@ def _stay(value: float, price: float, vertices: Sequence[Point]) -> float:
 
 def offered(scene: Scene, planner: Planner) -> Batches:
     """The batches that companies can fill, in time."""
-    crowd, formed = scene.crowd, lines(scene.crowd)
-    menus = [planner.menu(one.mask) for one in formed.companies]
+    crowd, formed = scene.crowd, lines(scene.crowd, scene.value)
+    menus = [planner.menu(mask) for mask in formed.masks]
     first = formed.first
     rows = np.zeros(len(formed.at) + 1)
     np.cumsum(crowd.rows[formed.at], out=rows[1:])
@@ -222,16 +222,19 @@ def _take_waiting(
     """Those left are worth less as their deadlines leave no room for better arms."""
     last, done_s = after
     crowd, whom = scene.crowd, batches.whom
+    alike: dict[tuple[int, float, float], list[bool]] = {}
     for k in batches.lines.kinds:
-        kind, stay, value = crowd.kinds[k], scene.stay[k], scene.value[k]
-        could = planner.wait_value(kind.mask, kind.slo_s)
+        kind = crowd.kinds[k]
+        group = alike.setdefault((kind.mask, kind.slo_s, scene.value[k]), [False] * len(crowd.kinds))
+        group[k] = True
+    for (mask, slo_s, value), group in alike.items():
+        stay, could = scene.stay[group.index(True)], planner.wait_value(mask, slo_s)
         if stay <= value * could.least:
             continue
-        mine = np.flatnonzero(crowd.kind == k)
-        here = batches.lines.joins[:, mine[0]][whom]
-        behind = mine.searchsorted(last, side="right") * here
+        mine = np.array(group)[crowd.kind].nonzero()[0]
+        behind = mine.searchsorted(last, side="right") * batches.lines.joins[:, mine[0]][whom]
         rows = np.zeros(len(mine) + 1)
-        rows[:-1] = np.cumsum(crowd.rows[mine][::-1])[::-1]
+        rows[:-1] = crowd.rows[mine][::-1].cumsum()[::-1]
         left = rows[behind]
         slack_s = crowd.deadlines[mine[np.minimum(behind, len(mine) - 1)]] - done_s
         best = could.at(left.astype(np.intp), slack_s - scene.pricing.guard_s)

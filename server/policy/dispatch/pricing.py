@@ -13,6 +13,7 @@ from server.policy.dispatch.hull import Prices, joint
 from server.policy.dispatch.menu import Menu, latencies, menu
 from server.policy.dispatch.tuning import Tuning
 from server.policy.dispatch.wait_value import WaitValue, wait_value
+from server.policy.queueing.tickets import Demand
 
 SLO_RANGE_S = (1e-4, 10.0)
 """Latency bounds outside this range are planned for as if at its ends."""
@@ -23,8 +24,8 @@ What lies behind them is met as the queue moves.
 """
 SHARES = 16
 """Shares that kinds have of the waiting rows are told apart in so many steps."""
-MOST_JOINT = 512
-"""Price curves of mixes that are kept."""
+MOST_KEPT = 1024
+"""Price curves of mixes that are kept, and arms that suit a demand."""
 STEPS_PER_OCTAVE = 4
 """Tables are made per latency bound, rounded to a quarter of an octave, and kept."""
 
@@ -63,10 +64,12 @@ class Planner:
         self.tables = latencies(self.arms)
         self.least_s = min(arm.mean_s[1] for arm in self.arms)
         """The least time (s) that one row takes."""
+        self.all = (1 << len(self.arms)) - 1
         self._floors = sorted({arm.accuracy for arm in arms})
         self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
         self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}
         self._costs: dict[tuple[int, int], Costs] = {}
+        self._suits: dict[Demand, tuple[int, float]] = {}
         self._joint: dict[tuple[tuple[int, Costs], ...], Prices] = {}
         self._menus: dict[int, Menu] = {}
         self._wait_value: dict[tuple[int, int], WaitValue] = {}
@@ -76,6 +79,16 @@ class Planner:
         """The arms that meet a demand."""
         found = self._above[bisect_left(self._floors, min_accuracy)]
         return found if variant is None else found & self._pinned.get(variant, 0)
+
+    def suits(self, demand: Demand) -> tuple[int, float]:
+        """The arms that meet a demand, and the least time (s, upper estimate) in which one answers it."""
+        found = self._suits.get(demand)
+        if found is None:
+            if len(self._suits) >= MOST_KEPT:
+                self._suits.clear()
+            mask = self.mask(demand[1], demand[2])
+            found = self._suits[demand] = mask, self.quickest_s(mask, demand[0])
+        return found
 
     def pricing(
         self, table: Costs, slo_s: float, rows: int, outlook: Outlook, now_s: float
@@ -147,7 +160,7 @@ class Planner:
         """The price curve of rows that differ: so many SHARES of them at the costs of each table."""
         found = self._joint.get(parts)
         if found is None:
-            if len(self._joint) >= MOST_JOINT:
+            if len(self._joint) >= MOST_KEPT:
                 self._joint.clear()
             total = sum(share for share, _ in parts)
             found = self._joint[parts] = joint([(share / total, t.prices) for share, t in parts])

@@ -51,7 +51,7 @@ def shed(deadlines: Floats, own_s: Floats, values: Floats, limit_s: float) -> li
 
 
 def shed_by_kind(
-    due_s: Floats, work_s: Floats, kind: Ints, ranked: Sequence[int], reserve_s: Floats
+    due_s: Floats, work_s: Floats, kind: Ints, ranked: Sequence[int], reserve_s: Floats | None
 ) -> Bools:
     """Which tickets to keep, so that all of them are done in time: at least one.
 
@@ -64,10 +64,11 @@ def shed_by_kind(
     for number in ranked:
         mine = kind == number
         kept |= mine
-        over_s = np.cumsum(work_s * kept)
-        over_s += reserve_s[number][kind]
+        over_s = (work_s * kept).cumsum()
         over_s -= due_s
-        own_s = np.cumsum(work_s * mine)
+        if reserve_s is not None:
+            over_s += reserve_s[number][kind]
+        own_s = (work_s * mine).cumsum()
         most_s = float((np.minimum(over_s, own_s) * kept).max())
         if most_s > 0.0:
             gone = int(own_s.searchsorted(most_s * (1.0 - ROUNDING)))
