@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.policy.decision import Decision, Drop, Idle, Outlook, Run
+from server.policy.decision import Decision, Idle, Outlook, Run, drops
 from server.policy.dispatch.clumps import Clumping, clumping
 from server.policy.dispatch.menu import Floats, Ints, Menu
 from server.policy.dispatch.pricing import Planner, Pricing, slo_between
@@ -41,7 +41,7 @@ class Scene:
 def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
     """The best step for tickets that accept the arms of `mask`. Late ones are dropped, and those out of reach."""
     if queue.deadlines[-1] < now_s + planner.quickest_s(mask, 1):
-        return Idle(tuple([Drop(ticket, "late") for ticket in queue]))
+        return Idle(tuple(drops(queue, "late")))
     scene = survey(queue, mask, planner, outlook, now_s)
     menu, late = scene.menu, scene.line.late
     worth, begin = weighed(scene)
@@ -49,12 +49,11 @@ def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     start = late + int(begin[best])
     end = start + int(menu.size[best])
     shed = queue[late:start]
-    drops = [Drop(ticket, "late") for ticket in queue[:late]]
-    drops += [Drop(ticket, "shed") for ticket in shed]
+    dropped = [*drops(queue[:late], "late"), *drops(shed, "shed")]
     reason = "overload" if shed else "drain" if end == len(queue) else "partial"
     terms = scene.pricing.terms(queue.rows - late, outlook)
     arm = menu.arms[menu.arm[best]]
-    return Run(arm, tuple(queue[start:end]), reason, tuple(drops), terms)
+    return Run(arm, tuple(queue[start:end]), reason, tuple(dropped), terms)
 
 
 def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Scene:

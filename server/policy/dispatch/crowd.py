@@ -19,6 +19,9 @@ RESERVE = 0.3
 MOST_KINDS = 4
 """Where tickets differ in more ways, those that accept about as many arms are priced alike."""
 
+MOST_RANKS = 4
+"""Those that must go are told apart in so many steps of what they are worth for their time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -110,7 +113,11 @@ def within_reach(crowd: Crowd, now_s: float) -> Bools | None:
         return None
     density = [-kind.density for kind in crowd.kinds]
     ranked = sorted(range(len(density)), key=density.__getitem__)
-    return shed_by_kind(due_s, crowd.work_s, crowd.kind, ranked, reserve_s(crowd.kinds))
+    if len(ranked) <= MOST_RANKS:
+        return shed_by_kind(due_s, crowd.work_s, crowd.kind, ranked, reserve_s(crowd.kinds))
+    rank = np.zeros(len(ranked), dtype=np.intp)
+    rank[ranked] = np.arange(len(ranked)) * MOST_RANKS // len(ranked)
+    return shed_by_kind(due_s, crowd.work_s, rank[crowd.kind], range(MOST_RANKS), None)
 
 
 def reserve_s(kinds: Sequence[Kind]) -> Floats | None:
@@ -140,7 +147,7 @@ def _crowd(
 ) -> Crowd:
     demands, masks, code = asked.demands, asked.masks, asked.code
     coded = code.tolist()
-    first = {i: coded.index(i) for i in dict.fromkeys(coded)}
+    first = dict(zip(reversed(coded), range(len(coded) - 1, -1, -1), strict=True))
     names = {(masks[i], demands[i][3]): None for i in first}
     coarse = len(names) > MOST_KINDS
     number: dict[tuple[int, str], int] = {}

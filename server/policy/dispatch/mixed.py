@@ -6,7 +6,16 @@ from itertools import compress
 
 import numpy as np
 
-from server.policy.decision import ArmProfile, Decision, Drop, Idle, Outlook, Run, Ticket
+from server.policy.decision import (
+    ArmProfile,
+    Decision,
+    Drop,
+    Idle,
+    Outlook,
+    Run,
+    Ticket,
+    drops,
+)
 from server.policy.dispatch.clumps import Clumping, clumping
 from server.policy.dispatch.companies import Lines, Rest, lines, rest
 from server.policy.dispatch.crowd import NOBODY, Crowd, gathered, within_reach
@@ -63,9 +72,9 @@ def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> De
     A step may begin behind tickets that it would make late: they wait on, and are dropped once they are late.
     """
     scene = survey(queue, planner, outlook, now_s)
-    crowd, drops = scene.crowd, scene.drops
+    crowd, dropped = scene.crowd, scene.drops
     if not crowd.tickets:
-        return Idle(drops)
+        return Idle(dropped)
     batches = offered(scene, planner)
     if len(batches.whom):
         best = int(weighed(scene, batches, planner).argmax())
@@ -73,26 +82,26 @@ def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> De
         run_on, members = batches.arm(best), tuple([crowd.tickets[i] for i in picked])
     else:  # in time only if it starts at once, without the guard
         run_on, members = _alone(crowd, planner.arms)
-    shed_some = bool(drops) and drops[-1].reason == "shed"
-    all_run = len(members) == len(queue) - len(drops)
+    shed_some = bool(dropped) and dropped[-1].reason == "shed"
+    all_run = len(members) == len(queue) - len(dropped)
     reason = "overload" if shed_some else "drain" if all_run else "partial"
-    return Run(run_on, members, reason, drops, scene.pricing.terms(queue.rows, outlook))
+    return Run(run_on, members, reason, dropped, scene.pricing.terms(queue.rows, outlook))
 
 
 def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Scene:
     """Drop who is late, shed who is out of reach, and set the terms for the rest."""
     crowd, late = gathered(queue, planner, outlook, now_s)
-    drops = [Drop(ticket, "late") for ticket in late]
+    dropped = drops(late, "late")
     if not crowd.tickets:
-        return Scene(NOBODY, _NO_TERMS, (), (), None, tuple(drops))
+        return Scene(NOBODY, _NO_TERMS, (), (), None, tuple(dropped))
     kept = within_reach(crowd, now_s)
     if kept is not None and not kept.all():
-        drops += [Drop(ticket, "shed") for ticket in compress(crowd.tickets, ~kept)]
+        dropped += drops(compress(crowd.tickets, ~kept), "shed")
         crowd = crowd.only(kept)
-    shed_some = bool(drops) and drops[-1].reason == "shed"
+    shed_some = bool(dropped) and dropped[-1].reason == "shed"
     pricing, value, stay = _terms(crowd, planner, outlook, now_s, shed_some)
     risk = clumping(outlook, pricing.row_s, crowd.kinds[0].slo_s)
-    return Scene(crowd, pricing, value, stay, risk, tuple(drops))
+    return Scene(crowd, pricing, value, stay, risk, tuple(dropped))
 
 
 def _terms(
