@@ -141,14 +141,13 @@ class Chosen:
     def __init__(self, options: argparse.Namespace) -> None:
         seeds, duration_s = tuple(options.seeds), float(options.duration_s)
 
-        def runs(mixes: Sequence[str], workers: Sequence[int]) -> Iterator[Run]:
-            for mix, profile, trace, load, w in product(
-                mixes, options.profiles, options.traces, options.loads, workers
-            ):
-                yield Run(mix, profile, trace, load, w, seeds=seeds, duration_s=duration_s)
+        def runs(mixes: Sequence[str]) -> Iterator[Run]:
+            for mix, profile, trace in product(mixes, options.profiles, options.traces):
+                for load, workers in product(options.loads, options.workers):
+                    yield Run(mix, profile, trace, load, workers, OURS, seeds, duration_s)
 
-        self.compared = list(runs(options.mixes, options.workers))
-        self.hasty = list(runs(["haste"], options.workers))
+        self.compared = list(runs(options.mixes))
+        self.hasty = list(runs(["haste"]))
         self.references: tuple[str, ...] = tuple(options.references)
 
     def beside(self, run: Run) -> list[Run]:
@@ -251,7 +250,11 @@ def _hasty(runs: Sequence[Run], results: dict[Run, Fared]) -> str:
         rows.append(
             (
                 str(run),
-                *(f"{one.in_time(name):.1%}" for one in (before, after) for name in one.attainment[0]),
+                *(
+                    f"{one.in_time(name):.1%}"
+                    for one in (before, after)
+                    for name in one.attainment[0]
+                ),
                 f"{100 * cost:.2f}" + (" **more than 1**" if cost > 0.01 else ""),
             )
         )

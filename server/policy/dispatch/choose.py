@@ -40,7 +40,9 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
         if at_s > now_s:
             return WaitUntil(at_s)
         mask = common_mask(queue, planner)
-        if mask is None or (_differ(queue, outlook.values) and _crowded(queue, mask, planner, outlook)):
+        if mask is None or (
+            _differ(queue, outlook.values) and _crowded(queue, mask, planner, outlook)
+        ):
             return mixed.decide(queue, planner, outlook, now_s)
         step = alike.decide(queue, mask, planner, outlook, now_s)
         if _sheds(step) and _differ(queue, outlook.values):

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from server.policy.decision import ArmProfile
 from server.policy.dispatch.crowd import Crowd, reserve_s
-from server.policy.dispatch.menu import Floats, Ints
+from server.policy.dispatch.menu import Floats, Ints, Menu
+from server.policy.dispatch.pricing import Planner, Pricing
 from server.policy.dispatch.shed import Bools
 
 LEVELS = 2
@@ -41,6 +43,29 @@ class Rest:
     density: Sequence[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Batch i runs entries `begin[i]` to `end[i]` of `lines`, company `whom[i]`, as `entry[i]` of its menu says.
+
+    Only those that can be filled, in time. `rows[i]` of them in `mean_s[i]`, each with `accuracy[i]`.
+    """
+
+    lines: Lines
+    menus: Sequence[Menu]
+    whom: Ints
+    entry: Ints
+    begin: Ints
+    end: Ints
+    rows: Ints
+    mean_s: Floats
+    accuracy: Floats
+
+    def arm(self, i: int) -> ArmProfile:
+        """That of batch i."""
+        menu = self.menus[int(self.whom[i])]
+        return menu.arms[int(menu.arm[int(self.entry[i])])]
+
+
 def lines(crowd: Crowd, value: Sequence[float]) -> Lines:
     """For each of the kinds that lead: those like it alone, and all that accept every arm it is priced by.
 
@@ -55,7 +80,9 @@ def lines(crowd: Crowd, value: Sequence[float]) -> Lines:
         if mask not in chosen:
             chosen.append(mask)
             joins.append(suits)
-        like = [one.mask == mask and v == value[k] for one, v in zip(crowd.kinds, value, strict=True)]
+        like = [
+            one.mask == mask and v == value[k] for one, v in zip(crowd.kinds, value, strict=True)
+        ]
         like[k] = True
         if not all(like[j] for j in kinds):
             chosen.append(mask)
@@ -71,6 +98,51 @@ def _leading(crowd: Crowd, kinds: Sequence[int]) -> Sequence[int]:
     if len(kinds) < 3:
         return kinds
     return kinds[0], max(kinds[1:], key=lambda k: crowd.kinds[k].density)
+
+
+def offered(
+    crowd: Crowd, value: Sequence[float], planner: Planner, pricing: Pricing
+) -> Batches:
+    """The batches that companies can fill, in time. `value`: what accuracy counts, by kind."""
+    formed = lines(crowd, value)
+    menus = [planner.menu(mask) for mask in formed.masks]
+    first = formed.first
+    rows = np.zeros(len(formed.at) + 1)
+    np.cumsum(crowd.rows[formed.at], out=rows[1:])
+    waiting = np.diff(rows[first]).astype(np.intp).tolist()
+    counts = [m.count[min(w, m.most)] for m, w in zip(menus, waiting, strict=True)]
+    whom = np.repeat(np.arange(len(menus)), counts)
+    entry = np.concatenate([menu.every[:n] for menu, n in zip(menus, counts, strict=True)])
+    size = np.concatenate([m.size[:n] for m, n in zip(menus, counts, strict=True)])
+    upper_s = np.concatenate([m.upper_s[:n] for m, n in zip(menus, counts, strict=True)])
+    needed_s = upper_s + (pricing.now_s + pricing.guard_s)
+    begin = _first_in_time(crowd.deadlines[formed.at], needed_s, first, whom)
+    stop = first[1:][whom]
+    if rows[-1] == len(formed.at):
+        end, fill = begin + size, size
+        can = np.flatnonzero(end <= stop)
+    else:
+        end = np.minimum(rows.searchsorted(rows[begin] + size, side="right") - 1, stop)
+        fill = (rows[end] - rows[begin]).astype(np.intp)
+        can = np.flatnonzero(fill)
+    mean_s = np.concatenate([m.mean_s[:n] for m, n in zip(menus, counts, strict=True)])
+    accuracy = np.concatenate([m.each[:n] for m, n in zip(menus, counts, strict=True)])
+    whom, entry, begin, end, fill = (part[can] for part in (whom, entry, begin, end, fill))
+    return Batches(formed, menus, whom, entry, begin, end, fill, mean_s[can], accuracy[can])
+
+
+def _first_in_time(deadlines: Floats, needed_s: Floats, first: Ints, whom: Ints) -> Ints:
+    """The first entry of its company's that leaves each batch the time it needs; the company's end where none does."""
+    starts = first.tolist()
+    if needed_s.max() <= min([deadlines[at] for at in starts[:-1]]):
+        return first[whom]
+    counts = np.searchsorted(whom, np.arange(len(starts))).tolist()
+    found = np.empty(len(whom), dtype=np.intp)
+    for c in range(len(starts) - 1):
+        mine = slice(counts[c], counts[c + 1])
+        found[mine] = deadlines[starts[c] : starts[c + 1]].searchsorted(needed_s[mine])
+        found[mine] += starts[c]
+    return found
 
 
 def rest(crowd: Crowd, formed: Lines) -> Rest:

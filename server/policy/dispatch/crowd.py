@@ -11,7 +11,7 @@ from server.policy.decision import Outlook, Ticket
 from server.policy.dispatch.costs import Costs
 from server.policy.dispatch.menu import Floats, Ints
 from server.policy.dispatch.pricing import Planner, slo_between
-from server.policy.dispatch.shed import Bools, shed_by_kind
+from server.policy.dispatch.shed import Bools, kept
 from server.policy.queueing.tickets import Demand, Queue
 
 RESERVE = 0.3
@@ -114,10 +114,10 @@ def within_reach(crowd: Crowd, now_s: float) -> Bools | None:
     density = [-kind.density for kind in crowd.kinds]
     ranked = sorted(range(len(density)), key=density.__getitem__)
     if len(ranked) <= MOST_RANKS:
-        return shed_by_kind(due_s, crowd.work_s, crowd.kind, ranked, reserve_s(crowd.kinds))
+        return kept(due_s, crowd.work_s, crowd.kind, ranked, reserve_s(crowd.kinds))
     rank = np.zeros(len(ranked), dtype=np.intp)
     rank[ranked] = np.arange(len(ranked)) * MOST_RANKS // len(ranked)
-    return shed_by_kind(due_s, crowd.work_s, rank[crowd.kind], range(MOST_RANKS), None)
+    return kept(due_s, crowd.work_s, rank[crowd.kind], range(MOST_RANKS), None)
 
 
 def reserve_s(kinds: Sequence[Kind]) -> Floats | None:
@@ -148,13 +148,13 @@ def _crowd(
     demands, masks, code = asked.demands, asked.masks, asked.code
     coded = code.tolist()
     first = dict(zip(reversed(coded), range(len(coded) - 1, -1, -1), strict=True))
-    names = {(masks[i], demands[i][3]): None for i in first}
-    coarse = len(names) > MOST_KINDS
+    keys = [(mask, demand[3]) for mask, demand in zip(masks, demands, strict=True)]
+    if len(set(keys)) > MOST_KINDS:
+        keys = [(_level(mask, planner), name) for mask, name in keys]
     number: dict[tuple[int, str], int] = {}
     kind_of, leads = [0] * len(demands), list[int]()
     for i, at in first.items():
-        key = (_level(masks[i], planner) if coarse else masks[i]), demands[i][3]
-        kind_of[i] = number.setdefault(key, len(leads))
+        kind_of[i] = number.setdefault(keys[i], len(leads))
         if kind_of[i] == len(leads):
             leads.append(at)
     rows = np.array([float(demand[0]) for demand in demands])[code]

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-import numpy as np
-
 from server.policy.decision import ArmProfile, Outlook, Ticket
 from server.policy.dispatch import alike, mixed
 from server.policy.dispatch.choose import common_mask
+from server.policy.dispatch.companies import offered
 from server.policy.dispatch.menu import Floats
 from server.policy.dispatch.pricing import Planner
 from server.policy.dispatch.tuning import DEFAULT, Tuning
@@ -62,7 +61,7 @@ def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> It
     scene = mixed.survey(queue, planner, outlook, now_s)
     if not scene.crowd.tickets:
         return iter(())
-    batches = mixed.offered(scene, planner)
+    batches = offered(scene.crowd, scene.value, planner, scene.pricing)
     if not len(batches.whom):
         return iter(())
     worth = mixed.weighed(scene, batches, planner)

@@ -75,10 +75,9 @@ def joint(parts: Sequence[tuple[float, Prices]]) -> Prices:
     there is more time than all would spend, it is worth less in proportion, but not less than FLOOR of it.
     """
     logs = np.unique(np.concatenate([prices.log_prices for _, prices in parts]))
-    costs_s = sum(
-        share * np.interp(logs, prices.log_prices[::-1], prices.knots_s[::-1])
-        for share, prices in parts
-    )
+    costs_s = np.zeros(len(logs))
+    for share, prices in parts:
+        costs_s += share * np.interp(logs, prices.log_prices[::-1], prices.knots_s[::-1])
     cap = min(prices.log_prices[0] for _, prices in parts)
     knots_s = (*costs_s[::-1].tolist(), float(costs_s[0]) / FLOOR)
     return Prices(knots_s, (*np.minimum(logs, cap)[::-1].tolist(), float(logs[0]) + log(FLOOR)))

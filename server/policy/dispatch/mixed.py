@@ -17,10 +17,10 @@ from server.policy.decision import (
     drops,
 )
 from server.policy.dispatch.clumps import Clumping, clumping
-from server.policy.dispatch.companies import Lines, Rest, lines, rest
+from server.policy.dispatch.companies import Batches, Lines, Rest, offered, rest
 from server.policy.dispatch.crowd import NOBODY, Crowd, gathered, within_reach
 from server.policy.dispatch.hull import Point
-from server.policy.dispatch.menu import Floats, Ints, Menu
+from server.policy.dispatch.menu import Floats, Ints
 from server.policy.dispatch.pricing import SHARES, Planner, Pricing
 from server.policy.queueing.tickets import Queue
 
@@ -30,7 +30,7 @@ LEAST_VALUE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that steps are weighed by. By kind: `value`, what its accuracy counts; `stay`, what a waiting row is worth."""
+    """All that steps are weighed by. By kind: `value`, what accuracy counts; `stay`, what a waiting row is worth."""
 
     crowd: Crowd
     pricing: Pricing
@@ -38,29 +38,6 @@ class Scene:
     stay: Sequence[float]
     clumping: Clumping | None
     drops: tuple[Drop, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Batches:
-    """Batch i runs entries `begin[i]` to `end[i]` of `lines`, company `whom[i]`, as `entry[i]` of its menu says.
-
-    Only those that can be filled, in time. `rows[i]` of them in `mean_s[i]`, each with `accuracy[i]`.
-    """
-
-    lines: Lines
-    menus: Sequence[Menu]
-    whom: Ints
-    entry: Ints
-    begin: Ints
-    end: Ints
-    rows: Ints
-    mean_s: Floats
-    accuracy: Floats
-
-    def arm(self, i: int) -> ArmProfile:
-        """That of batch i."""
-        menu = self.menus[int(self.whom[i])]
-        return menu.arms[int(menu.arm[int(self.entry[i])])]
 
 
 _NO_TERMS = Pricing(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
@@ -75,7 +52,7 @@ def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> De
     crowd, dropped = scene.crowd, scene.drops
     if not crowd.tickets:
         return Idle(dropped)
-    batches = offered(scene, planner)
+    batches = offered(crowd, scene.value, planner, scene.pricing)
     if len(batches.whom):
         best = int(weighed(scene, batches, planner).argmax())
         picked = batches.lines.at[batches.begin[best] : batches.end[best]].tolist()
@@ -137,49 +114,6 @@ def _stay(value: float, price: float, vertices: Sequence[Point]) -> float:
     return max(0.0, *[value * v.accuracy - price * v.cost_s for v in vertices])
 
 
-def offered(scene: Scene, planner: Planner) -> Batches:
-    """The batches that companies can fill, in time."""
-    crowd, formed = scene.crowd, lines(scene.crowd, scene.value)
-    menus = [planner.menu(mask) for mask in formed.masks]
-    first = formed.first
-    rows = np.zeros(len(formed.at) + 1)
-    np.cumsum(crowd.rows[formed.at], out=rows[1:])
-    waiting = np.diff(rows[first]).astype(np.intp).tolist()
-    counts = [m.count[min(w, m.most)] for m, w in zip(menus, waiting, strict=True)]
-    whom = np.repeat(np.arange(len(menus)), counts)
-    entry = np.concatenate([menu.every[:n] for menu, n in zip(menus, counts, strict=True)])
-    size = np.concatenate([m.size[:n] for m, n in zip(menus, counts, strict=True)])
-    upper_s = np.concatenate([m.upper_s[:n] for m, n in zip(menus, counts, strict=True)])
-    needed_s = upper_s + (scene.pricing.now_s + scene.pricing.guard_s)
-    begin = _first_in_time(crowd.deadlines[formed.at], needed_s, first, whom)
-    stop = first[1:][whom]
-    if rows[-1] == len(formed.at):
-        end, fill = begin + size, size
-        can = np.flatnonzero(end <= stop)
-    else:
-        end = np.minimum(rows.searchsorted(rows[begin] + size, side="right") - 1, stop)
-        fill = (rows[end] - rows[begin]).astype(np.intp)
-        can = np.flatnonzero(fill)
-    mean_s = np.concatenate([m.mean_s[:n] for m, n in zip(menus, counts, strict=True)])
-    accuracy = np.concatenate([m.each[:n] for m, n in zip(menus, counts, strict=True)])
-    chosen = [part[can] for part in (whom, entry, begin, end, fill, mean_s, accuracy)]
-    return Batches(formed, menus, *chosen)
-
-
-def _first_in_time(deadlines: Floats, needed_s: Floats, first: Ints, whom: Ints) -> Ints:
-    """The first entry of its company's that leaves each batch the time it needs; the company's end where none does."""
-    starts = first.tolist()
-    if needed_s.max() <= min([deadlines[at] for at in starts[:-1]]):
-        return first[whom]
-    counts = np.searchsorted(whom, np.arange(len(starts))).tolist()
-    found = np.empty(len(whom), dtype=np.intp)
-    for c in range(len(starts) - 1):
-        mine = slice(counts[c], counts[c + 1])
-        found[mine] = deadlines[starts[c] : starts[c + 1]].searchsorted(needed_s[mine])
-        found[mine] += starts[c]
-    return found
-
-
 def weighed(scene: Scene, batches: Batches, planner: Planner) -> Floats:
     """What each batch is worth: accuracy earned, less the price of time, what it gives up and what it risks."""
     pricing, formed = scene.pricing, batches.lines
@@ -234,7 +168,9 @@ def _take_waiting(
     alike: dict[tuple[int, float, float], list[bool]] = {}
     for k in batches.lines.kinds:
         kind = crowd.kinds[k]
-        group = alike.setdefault((kind.mask, kind.slo_s, scene.value[k]), [False] * len(crowd.kinds))
+        group = alike.setdefault(
+            (kind.mask, kind.slo_s, scene.value[k]), [False] * len(crowd.kinds)
+        )
         group[k] = True
     for (mask, slo_s, value), group in alike.items():
         stay, could = scene.stay[group.index(True)], planner.wait_value(mask, slo_s)
