@@ -40,8 +40,7 @@ def kept(
     for number in ranked:
         mine = kind == number
         stay |= mine
-        over_s = (work_s * stay).cumsum()
-        over_s -= due_s
+        over_s = (work_s * stay).cumsum() - due_s
         if reserve_s is not None:
             over_s += reserve_s[number][kind]
         own_s = (work_s * mine).cumsum()
