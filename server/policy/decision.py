@@ -63,6 +63,13 @@ class Finished:
     latency_s: float
 
 
+class Haste(NamedTuple):
+    """Requests that allow far less than the SLO's bound: rows/s, counted by what they are worth, and their bound (s)."""
+
+    rate_rps: float = 0.0
+    bound_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What is likely to come, and what has come: the shell's knowledge beside the queue itself.
@@ -71,7 +78,8 @@ class Outlook:
     refused ones included; `finished`: the batches that ended since the policy was last asked; `values`: what an answer
     to each SLO class is worth now, 1 where a class is not named; `clump_rows`: requests that come at once,
     on average; `burst_rows`: how uneven counts are over about a latency bound, as if rows came so many at once;
-    `caution`: how careful to be, 0 to 1, for the SLO's percentile to be kept.
+    `caution`: how careful to be, 0 to 1, for the SLO's percentile to be kept; `haste`: who will not wait for a long
+    batch to end.
     """
 
     rate_rps: float = 0.0
@@ -82,6 +90,7 @@ class Outlook:
     clump_rows: float = 1.0
     burst_rows: float = 1.0
     caution: float = 0.0
+    haste: Haste = Haste()
 
     @property
     def uneven_rows(self) -> float:

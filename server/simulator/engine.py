@@ -140,6 +140,9 @@ class _Simulation:
             seen = observe(seen, rows, arrival_s)
             if self._is_promised(ticket):
                 self._standing.offered(rows, arrival_s, self._in_force.pace_s)
+            else:
+                bound_s = ticket.deadline_s - arrival_s
+                self._standing.asked(rows, bound_s, ticket.slo_class, arrival_s)
             verdict = admit(ticket, queue.rows, arrival_s, deadlines)
             if isinstance(verdict, Admit):
                 push(ticket)
@@ -217,6 +220,7 @@ class _Simulation:
             clump_rows(self._seen),
             burst_rows(self._seen),
             self._standing.caution,
+            self._standing.haste(now_s),
         )
 
     def _drop(self, drops: Sequence[Drop]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from server.policy.decision import Decision, Idle, Outlook, Run, drops
-from server.policy.dispatch.clumps import Clumping, clumping
+from server.policy.dispatch.clumps import Risk, risks
 from server.policy.dispatch.menu import Floats, Ints, Menu
 from server.policy.dispatch.pricing import Planner, Pricing, slo_between
 from server.policy.dispatch.shed import spare
@@ -35,7 +35,7 @@ class Scene:
     pricing: Pricing
     menu: Menu
     wait_value: WaitValue
-    clumping: Clumping | None
+    risks: tuple[Risk, ...]
 
 
 def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
@@ -72,7 +72,7 @@ def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
         planner.pricing(table, slo_s, 0 if first else count, outlook, now_s),
         planner.menu(mask),
         planner.wait_value(mask, slo_s),
-        clumping(outlook, row_s, slo_s),
+        risks(outlook, row_s, slo_s, planner),
     )
 
 
@@ -97,8 +97,8 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
         stay = np.minimum(stay, scene.wait_value.at(left, slack_s))
     worth += left * stay
     worth -= pricing.lost / pricing.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
-    if scene.clumping is not None:
-        worth -= pricing.lost * scene.clumping.lost(mean_s)
+    for risk in scene.risks:
+        worth -= pricing.lost * risk.lost(mean_s)
     return worth, begin
 
 

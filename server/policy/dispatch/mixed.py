@@ -16,7 +16,7 @@ from server.policy.decision import (
     Ticket,
     drops,
 )
-from server.policy.dispatch.clumps import Clumping, clumping
+from server.policy.dispatch.clumps import Risk, risks
 from server.policy.dispatch.companies import Batches, Lines, Rest, offered, rest
 from server.policy.dispatch.crowd import NOBODY, Crowd, gathered, within_reach
 from server.policy.dispatch.hull import Point
@@ -36,7 +36,7 @@ class Scene:
     pricing: Pricing
     value: Sequence[float]
     stay: Sequence[float]
-    clumping: Clumping | None
+    risks: tuple[Risk, ...]
     drops: tuple[Drop, ...]
 
 
@@ -70,14 +70,14 @@ def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Sc
     crowd, late = gathered(queue, planner, outlook, now_s)
     dropped = drops(late, "late")
     if not crowd.tickets:
-        return Scene(NOBODY, _NO_TERMS, (), (), None, tuple(dropped))
+        return Scene(NOBODY, _NO_TERMS, (), (), (), tuple(dropped))
     kept = within_reach(crowd, now_s)
     if kept is not None and not kept.all():
         dropped += drops(compress(crowd.tickets, ~kept), "shed")
         crowd = crowd.only(kept)
     shed_some = bool(dropped) and dropped[-1].reason == "shed"
     pricing, value, stay = _terms(crowd, planner, outlook, now_s, shed_some)
-    risk = clumping(outlook, pricing.row_s, crowd.kinds[0].slo_s)
+    risk = risks(outlook, pricing.row_s, crowd.kinds[0].slo_s, planner)
     return Scene(crowd, pricing, value, stay, risk, tuple(dropped))
 
 
@@ -126,8 +126,8 @@ def weighed(scene: Scene, batches: Batches, planner: Planner) -> Floats:
     last = formed.at[end - 1]
     worth -= _lost(rest(scene.crowd, formed), batches.whom, last, done_s)
     _take_waiting(worth, scene, batches, planner, (last, done_s))
-    if scene.clumping is not None:
-        worth -= pricing.lost * scene.clumping.lost(mean_s)
+    for risk in scene.risks:
+        worth -= pricing.lost * risk.lost(mean_s)
     return worth
 
 

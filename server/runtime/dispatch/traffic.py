@@ -24,6 +24,8 @@ class Traffic:
         rows = job.rows
         if is_promised(self.standing, job):
             self.standing.offered(rows, now_s, pace_s)
+        else:
+            self.standing.asked(rows, job.deadline_s - job.arrival_s, job.slo_class, now_s)
         self._arrivals = forecast.observe(self._arrivals, rows, now_s)
         self.arrived += rows
 
@@ -42,6 +44,7 @@ class Traffic:
             forecast.clump_rows(self._arrivals),
             forecast.burst_rows(self._arrivals),
             self.standing.caution,
+            self.standing.haste(now_s),
         )
 
 
