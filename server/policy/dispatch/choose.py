@@ -40,12 +40,10 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
         if at_s > now_s:
             return WaitUntil(at_s)
         mask = common_mask(queue, planner)
-        if mask is None or (
-            _differ(queue, outlook.values) and _crowded(queue, mask, planner, outlook)
-        ):
+        if mask is None or (_differ(queue, outlook) and _crowded(queue, mask, planner, outlook)):
             return mixed.decide(queue, planner, outlook, now_s)
         step = alike.decide(queue, mask, planner, outlook, now_s)
-        if _sheds(step) and _differ(queue, outlook.values):
+        if _sheds(step) and _differ(queue, outlook):
             return mixed.decide(queue, planner, outlook, now_s)
         return step
 
@@ -67,9 +65,14 @@ def _sheds(step: Decision) -> bool:
     return bool(step.dropped) and step.dropped[-1].reason == "shed"
 
 
-def _differ(queue: Queue, values: Mapping[str, float]) -> bool:
-    """Whether it matters who goes: answers to some waiting classes are worth more than to others."""
-    return bool(values) and len({values.get(demand[3], 1.0) for demand in queue.demands}) > 1
+def _differ(queue: Queue, outlook: Outlook) -> bool:
+    """Whether it matters who goes: some waiting classes allow less time than others, or are worth more."""
+    if len(queue.demands) < 2:
+        return False
+    values = outlook.values
+    if outlook.haste.rate_rps or not values:
+        return bool(outlook.haste.rate_rps)
+    return len({values.get(demand[3], 1.0) for demand in queue.demands}) > 1
 
 
 def _crowded(queue: Queue, mask: int, planner: Planner, outlook: Outlook) -> bool:

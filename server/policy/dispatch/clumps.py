@@ -95,6 +95,6 @@ def risks(outlook: Outlook, row_s: float, slo_s: float, planner: Planner) -> tup
 
 def _barred(hasty_rps: float, bound_s: float, workers: int, planner: Planner) -> Barred:
     """Those that come while a batch runs are answered together when it ends."""
-    together = min(planner.most, 1 + int(hasty_rps * bound_s / workers))
+    together = min(planner.most, 1 + int(0.5 * hasty_rps * bound_s / workers))
     needs_s = planner.quickest_s(planner.all, together)
     return Barred(hasty_rps, workers, max(0.0, ROOM * bound_s - needs_s))
