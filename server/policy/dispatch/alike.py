@@ -61,7 +61,8 @@ def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     late = bisect_left(queue.deadlines, now_s + planner.quickest_s(mask, 1))
     deadlines = np.array(queue.deadlines[late : late + planner.look])
     count = len(deadlines)
-    slo_s = slo_between(queue[late], queue[late + count - 1])
+    first_ticket = queue[late]
+    slo_s = slo_between(first_ticket, queue[late + count - 1])
     table = planner.costs(mask, slo_s)
     row_s = planner.row_s(table, outlook) / outlook.workers
     lag_s = planner.lag_s(table, count, outlook)
@@ -69,7 +70,14 @@ def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     first = min(int(spare_s.searchsorted(now_s)), count - 1)
     return Scene(
         Line(late, first, deadlines, spare_s),
-        planner.pricing(table, slo_s, 0 if first else count, outlook, now_s),
+        planner.pricing(
+            table,
+            slo_s,
+            0 if first else count,
+            outlook,
+            now_s,
+            first_ticket.deadline_s - first_ticket.arrival_s,
+        ),
         planner.menu(mask),
         planner.wait_value(mask, slo_s),
         risks(outlook, row_s, slo_s, planner),

@@ -100,9 +100,7 @@ def _leading(crowd: Crowd, kinds: Sequence[int]) -> Sequence[int]:
     return kinds[0], max(kinds[1:], key=lambda k: crowd.kinds[k].density)
 
 
-def offered(
-    crowd: Crowd, value: Sequence[float], planner: Planner, pricing: Pricing
-) -> Batches:
+def offered(crowd: Crowd, value: Sequence[float], planner: Planner, pricing: Pricing) -> Batches:
     """The batches that companies can fill, in time. `value`: what accuracy counts, by kind."""
     formed = lines(crowd, value)
     menus = [planner.menu(mask) for mask in formed.masks]

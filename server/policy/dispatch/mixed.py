@@ -105,7 +105,7 @@ def _terms(
         lost=planner.tuning.lost_weight * sum(share * kind.least for share, kind in there),
         row_s=sum(share * kind.work_s for share, kind in there),
         busy_share=1.0 / outlook.workers,
-        guard_s=planner.tuning.guard * slo_s,
+        guard_s=planner.tuning.guard * min(kind.slo_s for _, kind in there),
     )
     return pricing, value, stay
 

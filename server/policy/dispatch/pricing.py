@@ -91,9 +91,18 @@ class Planner:
         return found
 
     def pricing(
-        self, table: Costs, slo_s: float, rows: int, outlook: Outlook, now_s: float
+        self,
+        table: Costs,
+        slo_s: float,
+        rows: int,
+        outlook: Outlook,
+        now_s: float,
+        first_slo_s: float = inf,
     ) -> Pricing:
-        """The terms for serving `rows` waiting rows at the costs of `table`; 0 rows: more wait than can be served."""
+        """The terms for serving `rows` waiting rows at the costs of `table`; 0 rows: more wait than can be served.
+
+        `first_slo_s`: the bound of the first, if it is less than the others'.
+        """
         tuning, workers = self.tuning, outlook.workers
         affordable_s = self.affordable_s(rows, slo_s, outlook) if rows else 0.0
         if outlook.caution:
@@ -107,7 +116,7 @@ class Planner:
             lost=tuning.lost_weight * table.vertices[0].accuracy,
             row_s=self.row_s(table, outlook) / workers,
             busy_share=1.0 / workers,
-            guard_s=tuning.guard * slo_s,
+            guard_s=tuning.guard * min(slo_s, first_slo_s),
         )
 
     def affordable_s(self, rows: int, slo_s: float, outlook: Outlook) -> float:
