@@ -84,17 +84,22 @@ def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
 
 def risks(outlook: Outlook, row_s: float, slo_s: float, planner: Planner) -> tuple[Risk, ...]:
     """What a long batch risks: rows that come in clumps, or in haste. `row_s`: what all workers need for one at best."""
-    rows, (hasty_rps, bound_s) = outlook.uneven_rows, outlook.haste
-    found: tuple[Risk, ...] = ()
-    if rows >= CALM_ROWS:
-        found = (Clumping(outlook.rate_rps / outlook.workers, rows, row_s, ROOM * slo_s),)
-    if hasty_rps:
-        found = (*found, _barred(hasty_rps, bound_s, outlook.workers, planner))
-    return found
+    clumps = clumping(outlook, row_s, slo_s)
+    found: tuple[Risk, ...] = () if clumps is None else (clumps,)
+    return (*found, barred(outlook, planner)) if outlook.haste.rate_rps else found
 
 
-def _barred(hasty_rps: float, bound_s: float, workers: int, planner: Planner) -> Barred:
-    """Those that come while a batch runs are answered together when it ends."""
+def clumping(outlook: Outlook, row_s: float, slo_s: float) -> Clumping | None:
+    """How rows come, where they come in clumps; `row_s` is the time all workers need for one at best."""
+    rows = outlook.uneven_rows
+    if rows < CALM_ROWS:
+        return None
+    return Clumping(outlook.rate_rps / outlook.workers, rows, row_s, ROOM * slo_s)
+
+
+def barred(outlook: Outlook, planner: Planner) -> Barred:
+    """Who comes in haste. Those that come while a batch runs are answered together when it ends."""
+    (hasty_rps, bound_s), workers = outlook.haste, outlook.workers
     together = min(planner.most, 1 + int(0.5 * hasty_rps * bound_s / workers))
     needs_s = planner.quickest_s(planner.all, together)
-    return Barred(hasty_rps, workers, max(0.0, ROOM * bound_s - needs_s))
+    return Barred(hasty_rps, workers, max(0.0, bound_s - needs_s))
