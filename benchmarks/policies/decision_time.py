@@ -8,9 +8,10 @@ accuracy than others, classes whose answers are worth more than others', and any
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import count, cycle
 from time import perf_counter
 from typing import TypedDict
 
@@ -55,18 +56,18 @@ def measure(names: Sequence[str], on: Machine) -> list[Took]:
         return [future.result() for future in waiting]
 
 
-def interpolated(arms: Sequence[ArmProfile], count: int) -> list[ArmProfile]:
-    """`count` arms along the line through the given ones, least accurate first, all with equally large tables."""
+def interpolated(arms: Sequence[ArmProfile], number: int) -> list[ArmProfile]:
+    """`number` arms along the line through the given ones, least accurate first, all with equally large tables."""
     ordered = sorted(arms, key=lambda a: a.accuracy)
     most = min(arm.max_batch for arm in ordered)
-    at = np.linspace(0, len(ordered) - 1, count)
+    at = np.linspace(0, len(ordered) - 1, number)
     known = range(len(ordered))
     accuracy = np.interp(at, known, [arm.accuracy for arm in ordered])
     means = _between(at, [arm.mean_s[: most + 1] for arm in ordered])
     uppers = _between(at, [arm.upper_s[: most + 1] for arm in ordered])
     return [
         ArmProfile(Arm(f"arm{i:02}", "file"), float(accuracy[i]), tuple(means[i]), tuple(uppers[i]))
-        for i in range(count)
+        for i in range(number)
     ]
 
 
@@ -93,6 +94,15 @@ def _demand(mix: str, arms: Sequence[ArmProfile], rng: np.random.Generator) -> T
             return Ticket(0, 0.0, 0.0)
 
 
+def _stream(mix: str, arms: Sequence[ArmProfile], slo_s: float) -> Callable[[float], Ticket]:
+    """A maker of tickets that arrive at a time (s)."""
+    rng, numbers = np.random.default_rng(0), count()
+    kinds = cycle([_demand(mix, arms, rng) for _ in range(997)])
+    return lambda at_s: replace(
+        next(kinds), id=next(numbers), arrival_s=at_s, deadline_s=at_s + slo_s
+    )
+
+
 def _timed(
     name: str, queue: tuple[str, str], arms: list[ArmProfile], terms: tuple[float, int]
 ) -> Took:
@@ -114,18 +124,13 @@ def _decisions(
 ) -> list[float]:
     """Seconds each decision took."""
     slo_s, workers = terms
-    decide = policy(name)(arms)
-    queue, rng = Queue(), np.random.default_rng(0)
-    kinds = [_demand(mix, arms, rng) for _ in range(997)]
+    decide, queue = policy(name)(arms), Queue()
+    asked = _stream(mix, arms, slo_s)
     values = VALUES if mix in {"three classes", "any demand"} else {}
     now_s, made = 1.0, QUEUED
-
-    def push(number: int, at_s: float) -> None:
-        one = kinds[number % len(kinds)]
-        queue.push(replace(one, id=number, arrival_s=at_s, deadline_s=at_s + slo_s))
-
-    for i, age_s in enumerate(np.sort(rng.uniform(0.0, 0.9 * slo_s, QUEUED))[::-1].tolist()):
-        push(i, now_s - age_s)
+    ages_s = np.random.default_rng(0).uniform(0.0, 0.9 * slo_s, QUEUED)
+    for age_s in np.sort(ages_s)[::-1].tolist():
+        queue.push(asked(now_s - age_s))
     took_s: list[float] = []
     began = perf_counter()
     while len(took_s) < WARM + DECISIONS and (
@@ -143,8 +148,8 @@ def _decisions(
         queue.pop(gone)
         step_s = busy_s / workers
         for _ in gone:
-            made += 1
-            push(made, now_s + step_s)
+            queue.push(asked(now_s + step_s))
+        made += len(gone)
         now_s += step_s
     return took_s
 

@@ -64,10 +64,13 @@ class Finished:
 
 
 class Haste(NamedTuple):
-    """Requests that allow far less than the SLO's bound: rows/s, counted by what they are worth, and their bound (s)."""
+    """Requests that allow far less than the SLO's bound: rows/s, counted by their worth, and their bound (s)."""
 
     rate_rps: float = 0.0
     bound_s: float = 0.0
+
+
+NO_HASTE = Haste()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Outlook:
     clump_rows: float = 1.0
     burst_rows: float = 1.0
     caution: float = 0.0
-    haste: Haste = Haste()
+    haste: Haste = NO_HASTE
 
     @property
     def uneven_rows(self) -> float:

@@ -138,11 +138,7 @@ class _Simulation:
             rows = ticket.rows
             arrived += rows
             seen = observe(seen, rows, arrival_s)
-            if self._is_promised(ticket):
-                self._standing.offered(rows, arrival_s, self._in_force.pace_s)
-            else:
-                bound_s = ticket.deadline_s - arrival_s
-                self._standing.asked(rows, bound_s, ticket.slo_class, arrival_s)
+            self._asked(ticket)
             verdict = admit(ticket, queue.rows, arrival_s, deadlines)
             if isinstance(verdict, Admit):
                 push(ticket)
@@ -154,6 +150,13 @@ class _Simulation:
                 break
         self._seen, self._arrived = seen, arrived
         return at, now_s
+
+    def _asked(self, ticket: Ticket) -> None:
+        rows, at_s = ticket.rows, ticket.arrival_s
+        if self._is_promised(ticket):
+            self._standing.offered(rows, at_s, self._in_force.pace_s)
+        else:
+            self._standing.asked(rows, ticket.deadline_s - at_s, ticket.slo_class, at_s)
 
     def _refused(self, ticket: Ticket, reason: str) -> None:
         self._outcomes.dropped[reason] += 1

@@ -5,7 +5,7 @@ all be served, and weighs every (arm, batch size). It never waits while a ticket
 at once and the first of them would run alone. See docs/policy.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from server.policy.decision import (
     ArmProfile,

@@ -83,7 +83,7 @@ def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
 
 
 def risks(outlook: Outlook, row_s: float, slo_s: float, planner: Planner) -> tuple[Risk, ...]:
-    """What a long batch risks: rows that come in clumps, or in haste. `row_s`: what all workers need for one at best."""
+    """What a long batch risks: rows in clumps, or in haste. `row_s`: what all workers need for one at best."""
     clumps = clumping(outlook, row_s, slo_s)
     found: tuple[Risk, ...] = () if clumps is None else (clumps,)
     return (*found, barred(outlook, planner)) if outlook.haste.rate_rps else found

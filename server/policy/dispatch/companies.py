@@ -19,8 +19,9 @@ LEVELS = 2
 class Lines:
     """The members of C companies one after the other (m in all), out of n tickets.
 
-    Company c runs on the arms of `masks[c]`. `joins[c, i]`: whether ticket i is in it. `at[j]` is the crowd's index of entry j; those of company c are
-    from `first[c]` to `first[c + 1]`. `kinds`: those of which somebody is there, in order of their first deadlines.
+    Company c runs on the arms of `masks[c]`. `joins[c, i]`: whether ticket i is in it. `at[j]` is the crowd's index of
+    entry j; those of company c are from `first[c]` to `first[c + 1]`. `kinds`: those of which somebody is there, in
+    order of their first deadlines.
     """
 
     masks: Sequence[int]

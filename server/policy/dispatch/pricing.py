@@ -90,7 +90,7 @@ class Planner:
             found = self._suits[demand] = mask, self.quickest_s(mask, demand[0])
         return found
 
-    def pricing(
+    def pricing(  # noqa: PLR0913, PLR0917 - all that terms hang on
         self,
         table: Costs,
         slo_s: float,

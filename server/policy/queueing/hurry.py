@@ -1,4 +1,4 @@
-"""Requests that allow far less time than others: how many come, and how much they allow. No long batch should bar them."""
+"""Requests that allow far less time than others: how many come, and how much they allow. Pure."""
 
 from math import exp
 from typing import NamedTuple
