@@ -174,7 +174,7 @@ def _level(mask: int, planner: Planner) -> int:
     return 2 * mask.bit_count() // (len(planner.arms) + 1)
 
 
-def _kind(
+def _kind(  # noqa: PLR0913, PLR0917 - all that a kind hangs on
     mask: int,
     values: Mapping[str, float],
     first: Ticket,

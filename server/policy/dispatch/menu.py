@@ -22,9 +22,9 @@ EVERY = 16
 class Menu:
     """Entry i runs `size[i]` rows on `arms[arm[i]]` in `mean_s[i]`, nearly always below `upper_s[i]`.
 
-    `accuracy[i]` is what the whole batch then earns, `each[i]` what a row of it does; `every[i]` is i. The entries of at
-    most r rows are the first `count[r]`, the slowest of them takes `slowest_s[r]` by the upper estimate; `most` is the
-    largest batch, entry `alone` the fastest for one row.
+    `accuracy[i]` is what the whole batch then earns, `each[i]` what a row of it does; `every[i]` is i. The entries
+    of at most r rows are the first `count[r]`, the slowest of them takes `slowest_s[r]` by the upper estimate; `most`
+    is the largest batch, entry `alone` the fastest for one row.
     """
 
     arms: Sequence[ArmProfile]
