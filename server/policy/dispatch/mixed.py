@@ -29,7 +29,7 @@ LEAST_VALUE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class MixedScene:
     """All that steps are weighed by. By kind: `value`, what accuracy counts; `stay`, what a waiting row is worth."""
 
     crowd: Crowd
@@ -65,12 +65,12 @@ def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> De
     return Run(run_on, members, reason, dropped, scene.pricing.terms(queue.rows, outlook))
 
 
-def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Situation:
+def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> MixedScene:
     """Drop who is late, shed who is out of reach, and set the terms for the rest."""
     crowd, late = gathered(queue, planner, outlook, now_s)
     dropped = drops(late, "late")
     if not crowd.tickets:
-        return Situation(NOBODY, _NO_TERMS, (), (), (), tuple(dropped))
+        return MixedScene(NOBODY, _NO_TERMS, (), (), (), tuple(dropped))
     kept = within_reach(crowd, now_s)
     if kept is not None and not kept.all():
         dropped += drops(compress(crowd.tickets, ~kept), "shed")
@@ -78,7 +78,7 @@ def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Si
     shed_some = bool(dropped) and dropped[-1].reason == "shed"
     pricing, value, stay = _terms(crowd, planner, outlook, now_s, shed_some)
     risk = risks(outlook, pricing.row_s, crowd.kinds[0].slo_s, planner)
-    return Situation(crowd, pricing, value, stay, risk, tuple(dropped))
+    return MixedScene(crowd, pricing, value, stay, risk, tuple(dropped))
 
 
 def _terms(
@@ -114,7 +114,7 @@ def _stay(value: float, price: float, vertices: Sequence[Point]) -> float:
     return max(0.0, *[value * v.accuracy - price * v.cost_s for v in vertices])
 
 
-def weighed(scene: Situation, batches: Batches, planner: Planner) -> Floats:
+def weighed(scene: MixedScene, batches: Batches, planner: Planner) -> Floats:
     """What each batch is worth: accuracy earned, less the price of time, what it gives up and what it risks."""
     pricing, formed = scene.pricing, batches.lines
     value, stay, gone = _sums(scene, formed)
@@ -131,7 +131,7 @@ def weighed(scene: Situation, batches: Batches, planner: Planner) -> Floats:
     return worth
 
 
-def _sums(scene: Situation, formed: Lines) -> Floats:
+def _sums(scene: MixedScene, formed: Lines) -> Floats:
     """Sums over the entries before each: of values, of what they are worth waiting, of what giving them up costs."""
     crowd, least = scene.crowd, min(scene.value)
     gone = [
@@ -160,7 +160,7 @@ def _lost(left: Rest, whom: Ints, last: Ints, done_s: Floats) -> Floats:
 
 
 def _take_waiting(
-    worth: Floats, scene: Situation, batches: Batches, planner: Planner, after: tuple[Ints, Floats]
+    worth: Floats, scene: MixedScene, batches: Batches, planner: Planner, after: tuple[Ints, Floats]
 ) -> None:
     """Those left are worth less as their deadlines leave no room for better arms."""
     last, done_s = after
