@@ -2,12 +2,16 @@
 
 The queue is kept at QUEUED tickets: what a decision takes or drops is replaced by new arrivals, so that each decision
 meets a queue it has not seen. Two queues: `served`, as many workers as can answer nearly all of it in time, and
-`flood`, one worker: nearly all is dropped and replaced. `python -m benchmarks.policies.decision_time` prints ours.
+`flood`, one worker: nearly all is dropped and replaced. Of each: tickets that ask for the same, some that need more
+accuracy than others, classes whose answers are worth more than others', and any demand there can be.
+`python -m benchmarks.policies.decision_time` prints ours.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import count, cycle
 from time import perf_counter
 from typing import TypedDict
 
@@ -19,6 +23,9 @@ from server.policy.queueing.tickets import Queue
 from server.policy.registry import policy
 
 ARMS, QUEUED = 24, 1000
+VALUES = {"gold": 2.0, "plain": 1.0, "bulk": 0.3}
+"""Three classes, and what answers to them are worth."""
+MIXES = ("alike", "two demands", "three classes", "any demand")
 DECISIONS, WARM, PATIENCE_S = 2000, 50, 3.0
 """Decisions timed, those before that are not, and when to stop for a policy that is slow."""
 
@@ -40,27 +47,27 @@ def measure(names: Sequence[str], on: Machine) -> list[Took]:
     enough = max(1, round(1.3 * QUEUED * fast / on.slo_s))
     core = min(os.sched_getaffinity(0))
     with ProcessPoolExecutor(1, initializer=os.sched_setaffinity, initargs=(0, {core})) as alone:
-        queues = (("served", enough), ("flood", 1))
         waiting = [
-            alone.submit(_timed, name, kind, arms, (on.slo_s, workers))
+            alone.submit(_timed, name, (kind, mix), arms, (on.slo_s, workers))
             for name in names
-            for kind, workers in queues
+            for mix in MIXES
+            for kind, workers in (("served", enough), ("flood", 1))
         ]
         return [future.result() for future in waiting]
 
 
-def interpolated(arms: Sequence[ArmProfile], count: int) -> list[ArmProfile]:
-    """`count` arms along the line through the given ones, least accurate first, all with equally large tables."""
+def interpolated(arms: Sequence[ArmProfile], number: int) -> list[ArmProfile]:
+    """`number` arms along the line through the given ones, least accurate first, all with equally large tables."""
     ordered = sorted(arms, key=lambda a: a.accuracy)
     most = min(arm.max_batch for arm in ordered)
-    at = np.linspace(0, len(ordered) - 1, count)
+    at = np.linspace(0, len(ordered) - 1, number)
     known = range(len(ordered))
     accuracy = np.interp(at, known, [arm.accuracy for arm in ordered])
     means = _between(at, [arm.mean_s[: most + 1] for arm in ordered])
     uppers = _between(at, [arm.upper_s[: most + 1] for arm in ordered])
     return [
         ArmProfile(Arm(f"arm{i:02}", "file"), float(accuracy[i]), tuple(means[i]), tuple(uppers[i]))
-        for i in range(count)
+        for i in range(number)
     ]
 
 
@@ -70,32 +77,66 @@ def _between(at: np.ndarray, tables: Sequence[Sequence[float]]) -> list[list[flo
     return np.array(columns).T.tolist()
 
 
-def _timed(name: str, kind: str, arms: list[ArmProfile], terms: tuple[float, int]) -> Took:
+def _demand(mix: str, arms: Sequence[ArmProfile], rng: np.random.Generator) -> Ticket:
+    """A ticket that asks for what one of the mix does; its times are not set."""
+    floors = sorted(arm.accuracy for arm in arms)
+    match mix:
+        case "two demands":
+            least = floors[-4] if rng.random() < 0.3 else 0.0
+            return Ticket(0, 0.0, 0.0, min_accuracy=least)
+        case "three classes":
+            return Ticket(0, 0.0, 0.0, slo_class=str(rng.choice(list(VALUES))))
+        case "any demand":
+            rows, least = int(rng.integers(1, 5)), float(rng.choice(floors))
+            name = str(rng.choice(list(VALUES)))
+            return Ticket(0, 0.0, 0.0, rows, least, slo_class=name)
+        case _:
+            return Ticket(0, 0.0, 0.0)
+
+
+def _stream(mix: str, arms: Sequence[ArmProfile], slo_s: float) -> Callable[[float], Ticket]:
+    """A maker of tickets that arrive at a time (s)."""
+    rng, numbers = np.random.default_rng(0), count()
+    kinds = cycle([_demand(mix, arms, rng) for _ in range(997)])
+    return lambda at_s: replace(
+        next(kinds), id=next(numbers), arrival_s=at_s, deadline_s=at_s + slo_s
+    )
+
+
+def _timed(
+    name: str, queue: tuple[str, str], arms: list[ArmProfile], terms: tuple[float, int]
+) -> Took:
     slo_s, workers = terms
-    took_s = np.array(_decisions(name, arms, slo_s, workers)[WARM:]) * 1e6
+    kind, mix = queue
+    took_s = np.array(_decisions(name, mix, arms, (slo_s, workers))[WARM:]) * 1e6
     p50, p99 = np.percentile(took_s, [50, 99])
     return {
         "policy": name,
-        "queue": f"{kind}, {workers} workers",
+        "queue": f"{kind}, {mix}, {workers} workers",
         "p50_us": float(p50),
         "p99_us": float(p99),
         "decisions": len(took_s),
     }
 
 
-def _decisions(name: str, arms: list[ArmProfile], slo_s: float, workers: int) -> list[float]:
+def _decisions(
+    name: str, mix: str, arms: list[ArmProfile], terms: tuple[float, int]
+) -> list[float]:
     """Seconds each decision took."""
-    decide = policy(name)(arms)
-    queue, rng = Queue(), np.random.default_rng(0)
+    slo_s, workers = terms
+    decide, queue = policy(name)(arms), Queue()
+    asked = _stream(mix, arms, slo_s)
+    values = VALUES if mix in {"three classes", "any demand"} else {}
     now_s, made = 1.0, QUEUED
-    for i, age_s in enumerate(np.sort(rng.uniform(0.0, 0.9 * slo_s, QUEUED))[::-1].tolist()):
-        queue.push(Ticket(i, now_s - age_s, now_s - age_s + slo_s))
+    ages_s = np.random.default_rng(0).uniform(0.0, 0.9 * slo_s, QUEUED)
+    for age_s in np.sort(ages_s)[::-1].tolist():
+        queue.push(asked(now_s - age_s))
     took_s: list[float] = []
     began = perf_counter()
     while len(took_s) < WARM + DECISIONS and (
         perf_counter() - began < PATIENCE_S or len(took_s) < 2 * WARM
     ):
-        outlook = Outlook(QUEUED / slo_s, workers, made)
+        outlook = Outlook(QUEUED / slo_s, workers, made, values=values)
         started = perf_counter()
         decision = decide(queue, outlook, now_s)
         took_s.append(perf_counter() - started)
@@ -107,8 +148,8 @@ def _decisions(name: str, arms: list[ArmProfile], slo_s: float, workers: int) ->
         queue.pop(gone)
         step_s = busy_s / workers
         for _ in gone:
-            made += 1
-            queue.push(Ticket(made, now_s + step_s, now_s + step_s + slo_s))
+            queue.push(asked(now_s + step_s))
+        made += len(gone)
         now_s += step_s
     return took_s
 

@@ -1,8 +1,10 @@
 """The words of a decision: who waits, what could run them and at what cost, and what to do next. Pure values."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from itertools import repeat
+from typing import NamedTuple, cast
 
 
 class Arm(NamedTuple):
@@ -62,6 +64,16 @@ class Finished:
     latency_s: float
 
 
+class Haste(NamedTuple):
+    """Requests that allow far less than the SLO's bound: rows/s, counted by their worth, and their bound (s)."""
+
+    rate_rps: float = 0.0
+    bound_s: float = 0.0
+
+
+NO_HASTE = Haste()
+
+
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What is likely to come, and what has come: the shell's knowledge beside the queue itself.
@@ -72,7 +84,7 @@ class Outlook:
     on average; `burst_rows`: how uneven counts are over about a latency bound, as if rows came so many at once;
     `caution`: how careful to be, 0 to 1, for the SLO's percentile to be kept; `boldness`: how far it is kept with room
     to spare, 0 to 1; `last`: the arm that the worker ran last for which is decided, None where it ran none or that is
-    not known.
+    not known; `haste`: who will not wait for a long batch to end.
     """
 
     rate_rps: float = 0.0
@@ -85,6 +97,7 @@ class Outlook:
     caution: float = 0.0
     boldness: float = 0.0
     last: Arm | None = None
+    haste: Haste = NO_HASTE
 
     @property
     def uneven_rows(self) -> float:
@@ -97,6 +110,14 @@ class Drop(NamedTuple):
 
     ticket: Ticket
     reason: str
+
+
+_new_drop = cast(Callable[[tuple[Ticket, str]], Drop], partial(tuple.__new__, Drop))
+
+
+def drops(tickets: Iterable[Ticket], reason: str) -> list[Drop]:
+    """A drop of each, all for one reason; made in half the time that `Drop` takes, as there may be hundreds."""
+    return list(map(_new_drop, zip(tickets, repeat(reason))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,8 +197,7 @@ class Simulation:
             rows = ticket.rows
             arrived += rows
             seen = observe(seen, rows, arrival_s)
-            if self._is_promised(ticket):
-                self._standing.offered(rows, arrival_s, self._in_force.pace_s)
+            self._asked(ticket)
             verdict = admit(ticket, queue.rows, arrival_s, deadlines)
             if isinstance(verdict, Admit):
                 push(ticket)
@@ -210,6 +209,13 @@ class Simulation:
                 break
         self._seen, self._arrived, self._at = seen, arrived, at
         return now_s
+
+    def _asked(self, ticket: Ticket) -> None:
+        rows, at_s = ticket.rows, ticket.arrival_s
+        if self._is_promised(ticket):
+            self._standing.offered(rows, at_s, self._in_force.pace_s)
+        else:
+            self._standing.asked(rows, ticket.deadline_s - at_s, ticket.slo_class, at_s)
 
     def _refused(self, ticket: Ticket, reason: str) -> None:
         self._outcomes.dropped[reason] += 1
@@ -281,6 +287,7 @@ class Simulation:
             self._standing.caution,
             self._standing.boldness,
             self._bench.last,
+            self._standing.haste(now_s),
         )
 
     def _drop(self, drops: Sequence[Drop]) -> None:

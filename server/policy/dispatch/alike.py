@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from server.policy.decision import Decision, Drop, Idle, Outlook, Run
+from server.policy.decision import Decision, Idle, Outlook, Run, drops
 from server.policy.dispatch.clump_plan import PlannedClump
-from server.policy.dispatch.clumps import Clumping, clumping
+from server.policy.dispatch.clumps import Risk, risks
 from server.policy.dispatch.menu import Floats, Ints, Menu
 from server.policy.dispatch.pricing import Planner, Pricing, slo_between
 from server.policy.dispatch.returning import returning
@@ -35,7 +35,7 @@ class Scene(NamedTuple):
     pricing: Pricing
     menu: Menu
     wait_value: WaitValue
-    clumping: Clumping | None
+    risks: tuple[Risk, ...]
     planned: PlannedClump | None
     returning: Floats | None = None
 
@@ -43,7 +43,7 @@ class Scene(NamedTuple):
 def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
     """The best step for tickets that accept the arms of `mask`. Late ones are dropped, and those out of reach."""
     if queue.deadlines[-1] < now_s + planner.quickest_s(mask, 1):
-        return Idle(tuple([Drop(ticket, "late") for ticket in queue]))
+        return Idle(tuple(drops(queue, "late")))
     scene = survey(queue, mask, planner, outlook, now_s)
     menu, late = scene.menu, scene.line.late
     worth, begin = weighed(scene)
@@ -51,12 +51,11 @@ def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     start = late + int(begin[best])
     end = start + int(menu.size[best])
     shed = queue[late:start]
-    drops = [Drop(ticket, "late") for ticket in queue[:late]]
-    drops += [Drop(ticket, "shed") for ticket in shed]
+    dropped = [*drops(queue[:late], "late"), *drops(shed, "shed")]
     reason = "overload" if shed else "drain" if end == len(queue) else "partial"
     terms = scene.pricing.terms(queue.rows - late, outlook)
     arm = menu.arms[menu.arm[best]]
-    return Run(arm, tuple(queue[start:end]), reason, tuple(drops), terms)
+    return Run(arm, tuple(queue[start:end]), reason, tuple(dropped), terms)
 
 
 def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float) -> Scene:
@@ -64,20 +63,22 @@ def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     late = bisect_left(queue.deadlines, now_s + planner.quickest_s(mask, 1))
     deadlines = np.array(queue.deadlines[late : late + planner.look])
     count = len(deadlines)
-    slo_s = slo_between(queue[late], queue[late + count - 1])
+    first_ticket = queue[late]
+    slo_s = slo_between(first_ticket, queue[late + count - 1])
     table = planner.costs(mask, slo_s)
     row_s = planner.row_s(table, outlook) / outlook.workers
     lag_s = planner.lag_s(table, count, outlook)
     spare_s = spare(deadlines, row_s * planner.ordinals[:count], lag_s)
     first = min(int(spare_s.searchsorted(now_s)), count - 1)
-    pricing = planner.pricing(table, slo_s, 0 if first else count, outlook, now_s)
+    bound_s = first_ticket.deadline_s - first_ticket.arrival_s
+    pricing = planner.pricing(table, slo_s, 0 if first else count, outlook, now_s, bound_s)
     menu = planner.menu(mask)
     return Scene(
         Line(late, first, deadlines, spare_s),
         pricing,
         menu,
         planner.wait_value(mask, slo_s),
-        clumping(outlook, row_s, slo_s),
+        risks(outlook, row_s, slo_s, planner),
         planner.planned_clump(mask, slo_s, table, outlook),
         returning(menu.arms, table, pricing, slo_s) if planner.switches else None,
     )
@@ -105,8 +106,8 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
         stay = np.minimum(stay, scene.wait_value.at(left, slack_s))
     worth += left * stay
     worth -= pricing.lost / pricing.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
-    if scene.clumping is not None:
-        worth -= pricing.lost * scene.clumping.lost(mean_s)
+    for risk in scene.risks:
+        worth -= pricing.lost * risk.lost(mean_s)
     if scene.returning is not None:
         worth -= scene.returning[menu.arm[: len(begin)]]
     if (planned := scene.planned) is not None:

@@ -5,7 +5,7 @@ all be served, and weighs every (arm, batch size). It never waits while a ticket
 at once and the first of them would run alone. See docs/policy.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from server.policy.decision import (
     ArmProfile,
@@ -16,11 +16,15 @@ from server.policy.decision import (
     Ticket,
     WaitUntil,
 )
-from server.policy.dispatch import alike, mixed
+from server.policy.dispatch import alike
 from server.policy.dispatch.clumps import company_until
-from server.policy.dispatch.pricing import Planner
+from server.policy.dispatch.mixed import step as mixed
+from server.policy.dispatch.pricing import Planner, slo_between
 from server.policy.dispatch.tuning import DEFAULT, Tuning
 from server.policy.queueing.tickets import Queue
+
+CROWDED = 0.5
+"""Share of their bound that those who wait take at best where it is looked at once whose answers are worth least."""
 
 
 def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
@@ -38,10 +42,10 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
         if at_s > now_s:
             return WaitUntil(at_s)
         mask = common_mask(queue, planner)
-        if mask is None:
+        if mask is None or (_differ(queue, outlook) and _crowded(queue, mask, planner, outlook)):
             return mixed.decide(queue, planner, outlook, now_s)
         step = alike.decide(queue, mask, planner, outlook, now_s)
-        if _sheds(step) and _differ(queue, outlook.values):
+        if _sheds(step) and _differ(queue, outlook):
             return mixed.decide(queue, planner, outlook, now_s)
         return step
 
@@ -63,6 +67,18 @@ def _sheds(step: Decision) -> bool:
     return bool(step.dropped) and step.dropped[-1].reason == "shed"
 
 
-def _differ(queue: Queue, values: Mapping[str, float]) -> bool:
-    """Whether it matters who goes: answers to some waiting classes are worth more than to others."""
-    return bool(values) and len({values.get(demand[3], 1.0) for demand in queue.demands}) > 1
+def _differ(queue: Queue, outlook: Outlook) -> bool:
+    """Whether it matters who goes: some waiting classes allow less time than others, or are worth more."""
+    if len(queue.demands) < 2:
+        return False
+    values = outlook.values
+    if outlook.haste.rate_rps or not values:
+        return bool(outlook.haste.rate_rps)
+    return len({values.get(demand[3], 1.0) for demand in queue.demands}) > 1
+
+
+def _crowded(queue: Queue, mask: int, planner: Planner, outlook: Outlook) -> bool:
+    """Whether those that wait take about as long as they may: then some may have to go."""
+    slo_s = slo_between(queue[0], queue[-1])
+    ahead_s = queue.rows * planner.costs(mask, slo_s).row_s / outlook.workers
+    return ahead_s > CROWDED * slo_s

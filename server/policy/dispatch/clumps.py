@@ -41,6 +41,27 @@ class Clumping:
         return self.rate_rps * batch_s * (np.exp(-left_s / clump_s) - exp(-self.room_s / clump_s))
 
 
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """Rows in haste come at `rate_rps`; each is in time if one of the `workers` is free within `room_s`."""
+
+    rate_rps: float
+    workers: int
+    room_s: float
+
+    def lost(self, batch_s: Floats) -> Floats:
+        """Rows expected to be lost because a batch of each length is running on every worker when they come.
+
+        Of workers that are so far from being free as chance has it, all take longer than the room with probability
+        (1 - room / length) to the power of their number.
+        """
+        over = np.maximum(1.0 - self.room_s / batch_s, 0.0)
+        return self.rate_rps / self.workers * batch_s * over**self.workers
+
+
+Risk = Clumping | Barred
+
+
 def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
     """Until when (s) those that wait should wait for more of their kind; in the past: not at all.
 
@@ -61,9 +82,24 @@ def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
     return until_s if until_s + 2.0 * needs_s <= first.deadline_s else -inf
 
 
+def risks(outlook: Outlook, row_s: float, slo_s: float, planner: Planner) -> tuple[Risk, ...]:
+    """What a long batch risks: rows in clumps, or in haste. `row_s`: what all workers need for one at best."""
+    clumps = clumping(outlook, row_s, slo_s)
+    found: tuple[Risk, ...] = () if clumps is None else (clumps,)
+    return (*found, barred(outlook, planner)) if outlook.haste.rate_rps else found
+
+
 def clumping(outlook: Outlook, row_s: float, slo_s: float) -> Clumping | None:
     """How rows come, where they come in clumps; `row_s` is the time all workers need for one at best."""
     rows = outlook.uneven_rows
     if rows < CALM_ROWS:
         return None
     return Clumping(outlook.rate_rps / outlook.workers, rows, row_s, ROOM * slo_s)
+
+
+def barred(outlook: Outlook, planner: Planner) -> Barred:
+    """Who comes in haste. Those that come while a batch runs are answered together when it ends."""
+    (hasty_rps, bound_s), workers = outlook.haste, outlook.workers
+    together = min(planner.most, 1 + int(0.5 * hasty_rps * bound_s / workers))
+    needs_s = planner.quickest_s(planner.all, together)
+    return Barred(hasty_rps, workers, max(0.0, bound_s - needs_s))

@@ -11,9 +11,9 @@ LEAST = 1e-3
 """An answer is worth at least this: a variant whose accuracy is not known is still to be served."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Costs:
-    """For one set of acceptable arms and one SLO.
+    """For one set of acceptable arms and one SLO. Each is equal to itself alone.
 
     `row_s` is the least time per row; `batch_s[b]` what b rows take on the arm that reaches it, up to the batch at
     which it does; `points` are what all arms cost, `vertices` those worth mixing.

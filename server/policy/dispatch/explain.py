@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-import numpy as np
-
 from server.policy.decision import ArmProfile, Outlook, Ticket
-from server.policy.dispatch import alike, mixed
+from server.policy.dispatch import alike
 from server.policy.dispatch.choose import common_mask
 from server.policy.dispatch.menu import Floats
+from server.policy.dispatch.mixed import step as mixed
+from server.policy.dispatch.mixed.companies import offered
 from server.policy.dispatch.pricing import Planner
 from server.policy.dispatch.tuning import DEFAULT, Tuning
 from server.policy.queueing.tickets import Queue
@@ -62,17 +62,12 @@ def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> It
     scene = mixed.survey(queue, planner, outlook, now_s)
     if not scene.crowd.tickets:
         return iter(())
-    batches = mixed.weighed(scene.crowd, scene.pricing, planner)
-    which, upto = np.nonzero(batches.accepts)
-    arms = [batches.arms[int(i)] for i in which]
-    rows = batches.rows[which, upto]
-    fit = [r <= arm.max_batch for r, arm in zip(rows, arms, strict=True)]
-    worth = batches.worth[which, upto]
-    best = worth.max()
-    worth = worth - best if isfinite(best) else worth
-    return _listed(
-        [arm for arm, ok in zip(arms, fit, strict=True) if ok], rows[fit].tolist(), worth[fit]
-    )
+    batches = offered(scene.crowd, scene.value, planner, scene.pricing)
+    if not len(batches.whom):
+        return iter(())
+    worth = mixed.weighed(scene, batches, planner)
+    arms = [batches.arm(i) for i in range(len(worth))]
+    return _listed(arms, batches.rows.tolist(), worth - worth.max())
 
 
 def _listed(

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, log
 
+import numpy as np
+
 CAP = 0.95
 """The price never reaches the value of dropping outright: in doubt, serve."""
 SCARCE = 0.9
@@ -72,6 +74,24 @@ def prices(vertices: Sequence[Point]) -> Prices:
         knots += [vertex.cost_s, 0.5 * (vertex.cost_s + beyond)]
         logs += [0.5 * (min(logs[-1], log(slopes[i])) + log(right)), log(right)]
     return Prices(tuple(knots), tuple(logs), dearest)
+
+
+def joint(parts: Sequence[tuple[float, Prices]]) -> Prices:
+    """The price curve where rows differ: at each price, all spend the knot's time on average.
+
+    `parts`: share of the rows and price curve of each kind. Never above the cap of any: all are to be served. Where
+    there is more time than all would spend, it is worth less in proportion, but not less than FLOOR of it.
+    """
+    dearest = max(prices.dearest for _, prices in parts)
+    scaled = [(share, np.log(p.dearest / dearest) + p.log_prices, p) for share, p in parts]
+    logs = np.unique(np.concatenate([own for _, own, _ in scaled]))
+    costs_s = np.zeros(len(logs))
+    for share, own, prices in scaled:
+        costs_s += share * np.interp(logs, own[::-1], prices.knots_s[::-1])
+    cap = min(own[0] for _, own, _ in scaled)
+    knots_s = (*costs_s[::-1].tolist(), float(costs_s[0]) / FLOOR)
+    capped = (*np.minimum(logs, cap)[::-1].tolist(), float(logs[0]) + log(FLOOR))
+    return Prices(knots_s, capped, dearest)
 
 
 def _slope(a: Point, b: Point) -> float:

@@ -22,15 +22,16 @@ EVERY = 16
 class Menu:
     """Entry i runs `size[i]` rows on `arms[arm[i]]` in `mean_s[i]`, nearly always below `upper_s[i]`.
 
-    `accuracy[i]` is what the whole batch then earns. The entries of at most r rows are the first `count[r]`, the
-    slowest of them takes `slowest_s[r]` by the upper estimate; `most` is the largest batch, entry `alone` the fastest
-    for one row.
+    `accuracy[i]` is what the whole batch then earns, `each[i]` what a row of it does; `every[i]` is i. The entries
+    of at most r rows are the first `count[r]`, the slowest of them takes `slowest_s[r]` by the upper estimate; `most`
+    is the largest batch, entry `alone` the fastest for one row.
     """
 
     arms: Sequence[ArmProfile]
     arm: Ints
     size: Ints
-    rows: Floats
+    every: Ints
+    each: Floats
     accuracy: Floats
     mean_s: Floats
     upper_s: Floats
@@ -54,7 +55,8 @@ def menu(arms: Sequence[ArmProfile]) -> Menu:
         arms=arms,
         arm=arm,
         size=size,
-        rows=size.astype(np.float64),
+        every=np.arange(len(size)),
+        each=np.array([max(arms[i].accuracy, LEAST) for _, i in offered]),
         accuracy=np.array(accuracy),
         mean_s=np.array(mean_s),
         upper_s=upper_s,

@@ -10,9 +10,11 @@ import numpy as np
 from server.policy.decision import Arm, ArmProfile, Outlook, Terms, Ticket
 from server.policy.dispatch.clump_plan import LOAD_SHARE, ClumpPlan, PlannedClump, clump_plan
 from server.policy.dispatch.costs import Costs, costs, quickest
+from server.policy.dispatch.hull import Prices, joint
 from server.policy.dispatch.menu import Menu, latencies, menu
 from server.policy.dispatch.tuning import Tuning
 from server.policy.dispatch.wait_value import WaitValue, wait_value
+from server.policy.queueing.tickets import Demand
 
 SLO_RANGE_S = (1e-9, 1e9)
 """Latency bounds outside this range are planned for as if at its ends: no bound of a server's is, and those that are 0,
@@ -22,6 +24,10 @@ LOOK_AHEAD = 128
 
 What lies behind them is met as the queue moves.
 """
+SHARES = 16
+"""Shares that kinds have of the waiting rows are told apart in so many steps."""
+MOST_KEPT = 1024
+"""Price curves of mixes that are kept, and arms that suit a demand."""
 STEPS_PER_OCTAVE = 4
 """Tables are made per latency bound, rounded to a quarter of an octave above the least that a row takes, and kept."""
 
@@ -69,10 +75,13 @@ class Planner:
         self.tables = latencies(self.arms)
         self.least_s = min(arm.mean_s[1] for arm in self._lasting)
         """The least time (s) that one row takes."""
+        self.all = (1 << len(self.arms)) - 1
         self._floors = sorted({arm.accuracy for arm in arms})
         self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
         self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}
         self._costs: dict[tuple[int, int], Costs] = {}
+        self._suits: dict[Demand, tuple[int, float]] = {}
+        self._joint: dict[tuple[tuple[int, Costs], ...], Prices] = {}
         self._menus: dict[int, Menu] = {}
         self._wait_value: dict[tuple[int, int], WaitValue] = {}
         self._clump_plans: dict[tuple[int, int], ClumpPlan] = {}
@@ -93,12 +102,31 @@ class Planner:
         found = self._above[bisect_left(self._floors, min_accuracy)]
         return found if variant is None else found & self._pinned.get(variant, 0)
 
-    def pricing(
-        self, table: Costs, slo_s: float, rows: int, outlook: Outlook, now_s: float
+    def suits(self, demand: Demand) -> tuple[int, float]:
+        """The arms that meet a demand, and the least time (s, upper estimate) in which one answers it."""
+        found = self._suits.get(demand)
+        if found is None:
+            if len(self._suits) >= MOST_KEPT:
+                self._suits.clear()
+            mask = self.mask(demand[1], demand[2])
+            found = self._suits[demand] = mask, self.quickest_s(mask, demand[0])
+        return found
+
+    def pricing(  # noqa: PLR0913, PLR0917 - all that terms hang on
+        self,
+        table: Costs,
+        slo_s: float,
+        rows: int,
+        outlook: Outlook,
+        now_s: float,
+        first_slo_s: float = inf,
     ) -> Pricing:
-        """The terms for serving `rows` waiting rows at the costs of `table`; 0 rows: more wait than can be served."""
+        """The terms for serving `rows` waiting rows at the costs of `table`; 0 rows: more wait than can be served.
+
+        `first_slo_s`: the bound of the first, if it is less than the others'.
+        """
         tuning, workers = self.tuning, outlook.workers
-        affordable_s = self._affordable_s(rows, slo_s, outlook) if rows else 0.0
+        affordable_s = self.affordable_s(rows, slo_s, outlook) if rows else 0.0
         if outlook.caution:
             affordable_s = table.careful_s(affordable_s, outlook.caution)
         price = table.prices.at(affordable_s)
@@ -110,10 +138,10 @@ class Planner:
             lost=tuning.lost_weight * table.vertices[0].accuracy,
             row_s=self.row_s(table, outlook) / workers,
             busy_share=1.0 / workers,
-            guard_s=tuning.guard * slo_s,
+            guard_s=tuning.guard * min(slo_s, first_slo_s),
         )
 
-    def _affordable_s(self, rows: int, slo_s: float, outlook: Outlook) -> float:
+    def affordable_s(self, rows: int, slo_s: float, outlook: Outlook) -> float:
         """Worker time (s) each row can have, be it for those waiting to be done within the SLO or for the pace to hold.
 
         The two needs add up as squares: well below its bound, a backlog hardly matters. Of a clump with silence behind
@@ -158,6 +186,16 @@ class Planner:
             arms = self._subset(mask, self._lasting)
             found = costs(arms, self._planned_s(key[1]), self.tuning.batch_share)
             self._costs[key] = found
+        return found
+
+    def joint(self, parts: tuple[tuple[int, Costs], ...]) -> Prices:
+        """The price curve of rows that differ: so many SHARES of them at the costs of each table."""
+        found = self._joint.get(parts)
+        if found is None:
+            if len(self._joint) >= MOST_KEPT:
+                self._joint.clear()
+            total = sum(share for share, _ in parts)
+            found = self._joint[parts] = joint([(share / total, t.prices) for share, t in parts])
         return found
 
     def wait_value(self, mask: int, slo_s: float) -> WaitValue:

@@ -3,8 +3,10 @@
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from server.policy.queueing import promise
+from server.policy.decision import Haste
+from server.policy.queueing import hurry, promise
 from server.policy.queueing.fairness import Attainment, Fairness, observe, values
+from server.policy.queueing.hurry import Hurry
 from server.policy.queueing.promise import Promise, Reach
 
 EVERY_SLOS = 2.0
@@ -35,6 +37,7 @@ class Standing:
         self._ended: deque[tuple[str, bool, bool]] = deque(maxlen=MOST_ENDED)
         self._values: Mapping[str, float] = {}
         self._reach = Reach()
+        self._hurry = Hurry()
         self._due_s = 0.0
         self.promises: dict[str, Promise] = {}
         """By class: how it is kept."""
@@ -55,6 +58,16 @@ class Standing:
     def offered(self, rows: int, now_s: float, pace_s: float) -> None:
         """So many rows came that were promised, and all workers take `pace_s` for one at best."""
         self._reach = promise.offered(self._reach, rows, now_s, self._slo_s, pace_s)
+
+    def asked(self, rows: int, bound_s: float, slo_class: str, now_s: float) -> None:
+        """So many rows came that allow so much time."""
+        if bound_s < hurry.HASTY * self._slo_s:
+            worth = rows * self._values.get(slo_class, 1.0)
+            self._hurry = hurry.observe(self._hurry, worth, bound_s, now_s, self._slo_s)
+
+    def haste(self, now_s: float) -> Haste:
+        """Who will not wait for a long batch to end."""
+        return hurry.haste(self._hurry, now_s, self._slo_s)
 
     def ended(self, slo_class: str, *, in_time: bool, promised: bool = True) -> None:
         """A request was answered in time, or not."""

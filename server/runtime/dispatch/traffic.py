@@ -24,6 +24,8 @@ class Traffic:
         rows = job.rows
         if is_promised(self.standing, job):
             self.standing.offered(rows, now_s, pace_s)
+        else:
+            self.standing.asked(rows, job.deadline_s - job.arrival_s, job.slo_class, now_s)
         self._arrivals = forecast.observe(self._arrivals, rows, now_s)
         self.arrived += rows
 
@@ -46,6 +48,7 @@ class Traffic:
             self.standing.caution,
             self.standing.boldness,
             last,
+            self.standing.haste(now_s),
         )
 
 

@@ -48,10 +48,21 @@ def test_a_ticket_that_was_passed_over_is_not_made_late_by_a_batch_behind_it():
 
 
 def test_the_arms_of_a_batch_suit_its_first_ticket():
-    waiting = [a_ticket(0, min_accuracy=0.8), *(a_ticket(i) for i in range(1, 12))]
+    waiting = [a_ticket(0, slo_s=0.025, min_accuracy=0.8), *(a_ticket(i) for i in range(1, 12))]
 
     step = adaptive(three_arms())(waiting, Outlook(500.0, 1), 0.0)
 
     assert isinstance(step, Run)
     assert step.tickets[0].id == 0
     assert step.profile.accuracy >= 0.8
+
+
+def test_where_there_is_time_for_all_many_undemanding_go_before_a_demanding_first_one():
+    waiting = [a_ticket(0, min_accuracy=0.8), *(a_ticket(i) for i in range(1, 12))]
+
+    step = adaptive(three_arms())(waiting, Outlook(500.0, 1), 0.0)
+
+    assert isinstance(step, Run)
+    assert {t.id for t in step.tickets} == set(range(1, 12))
+    assert step.profile.arm.variant == "small"
+    assert not step.dropped

@@ -1,0 +1,188 @@
+"""Who waits where tickets differ: which demands they make, who is late, and who must go where not all can be served."""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+
+from server.policy.decision import Outlook, Ticket
+from server.policy.dispatch.costs import Costs
+from server.policy.dispatch.menu import Floats, Ints
+from server.policy.dispatch.pricing import Planner, slo_between
+from server.policy.dispatch.shed import Bools, kept
+from server.policy.queueing.tickets import Demand, Queue
+
+RESERVE = 0.3
+"""Share of its bound that a ticket is kept from its deadline where others are served that are worth far less."""
+MOST_KINDS = 4
+"""Where tickets differ in more ways, those that accept about as many arms are priced alike."""
+
+MOST_RANKS = 4
+"""Those that must go are told apart in so many steps of what they are worth for their time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Tickets that are priced alike: by the arms of `mask`, their answers being worth `value`.
+
+    `work_s` is the time all workers need for one row of it at best, `lag_s` how much later than that it is done.
+    """
+
+    mask: int
+    value: float
+    slo_s: float
+    table: Costs
+    work_s: float
+    lag_s: float
+
+    @property
+    def least(self) -> float:
+        """The accuracy of its cheapest arm."""
+        return self.table.vertices[0].accuracy
+
+    @property
+    def density(self) -> float:
+        """What serving it at best is worth for the time it takes (per s)."""
+        return self.value * self.least / self.work_s
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Tickets that can each be in time alone, earliest deadline first. Arrays have one entry per ticket.
+
+    `kind[i]` indexes `kinds`, `suit[i]` indexes `masks`: the arms that ticket i accepts. `work_s[i]` is the time all
+    workers need for it at best.
+    """
+
+    tickets: Sequence[Ticket]
+    deadlines: Floats
+    rows: Floats
+    work_s: Floats
+    kind: Ints
+    suit: Ints
+    kinds: Sequence[Kind]
+    masks: Sequence[int]
+
+    def only(self, kept: Bools) -> "Crowd":
+        """The same of these. Kinds and masks stay as they are, those of which nobody is left too."""
+        return Crowd(
+            list(compress(self.tickets, kept)),
+            self.deadlines[kept],
+            self.rows[kept],
+            self.work_s[kept],
+            self.kind[kept],
+            self.suit[kept],
+            self.kinds,
+            self.masks,
+        )
+
+
+_NONE, _NO_INTS = np.zeros(0), np.zeros(0, dtype=np.intp)
+NOBODY = Crowd((), _NONE, _NONE, _NONE, _NO_INTS, _NO_INTS, (), ())
+
+
+def gathered(
+    queue: Queue, planner: Planner, outlook: Outlook, now_s: float
+) -> tuple[Crowd, list[Ticket]]:
+    """The first of the queue that can be in time, and those before that cannot (or that no arm can serve at all)."""
+    start = bisect_left(queue.deadlines, now_s + planner.quickest_s(planner.all, 1))
+    late, stop = queue[:start], max(planner.look, start + planner.most)
+    while start < len(queue):
+        head, demands = queue[start:stop], queue.demand_of[start:stop]
+        deadlines = np.array(queue.deadlines[start:stop])
+        known = {demand: i for i, demand in enumerate(dict.fromkeys(demands))}
+        code = np.fromiter(map(known.__getitem__, demands), np.intp, len(demands))
+        suits = [planner.suits(demand) for demand in known]
+        fit = deadlines >= np.array([now_s + quick_s for _, quick_s in suits])[code]
+        if not fit.all():
+            late += compress(head, ~fit)
+            head, deadlines, code = list(compress(head, fit)), deadlines[fit], code[fit]
+        if head:
+            asked = _Asked(list(known), [mask for mask, _ in suits], code)
+            return _crowd(head, deadlines, asked, planner, outlook), late
+        start, stop = stop, stop + planner.look
+    return NOBODY, late
+
+
+def within_reach(crowd: Crowd, now_s: float) -> Bools | None:
+    """Whom to keep, so that all of them are within reach: at least one. None where all are."""
+    due_s = crowd.deadlines - np.array([kind.lag_s + now_s for kind in crowd.kinds])[crowd.kind]
+    if (crowd.work_s.cumsum() <= due_s).all():
+        return None
+    density = [-kind.density for kind in crowd.kinds]
+    ranked = sorted(range(len(density)), key=density.__getitem__)
+    if len(ranked) <= MOST_RANKS:
+        return kept(due_s, crowd.work_s, crowd.kind, ranked, reserve_s(crowd.kinds))
+    rank = np.zeros(len(ranked), dtype=np.intp)
+    rank[ranked] = np.arange(len(ranked)) * MOST_RANKS // len(ranked)
+    return kept(due_s, crowd.work_s, rank[crowd.kind], range(MOST_RANKS), None)
+
+
+def reserve_s(kinds: Sequence[Kind]) -> Floats | None:
+    """How far (s) a ticket of kind j is kept from its deadline where one of kind i is served beside it: (i, j).
+
+    None where nobody is worth more than others.
+    """
+    values = [kind.value for kind in kinds]
+    if min(values) == max(values):
+        return None
+    worth = np.array(values)
+    slo_s = np.array([kind.slo_s for kind in kinds])
+    return RESERVE * slo_s * np.maximum(0.0, 1.0 - worth[:, None] / worth)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """`code[i]` is the index of what ticket i asks for in `demands` and, the arms, `masks`. Some nobody may ask for."""
+
+    demands: Sequence[Demand]
+    masks: Sequence[int]
+    code: Ints
+
+
+def _crowd(
+    tickets: Sequence[Ticket], deadlines: Floats, asked: _Asked, planner: Planner, outlook: Outlook
+) -> Crowd:
+    demands, masks, code = asked.demands, asked.masks, asked.code
+    coded = code.tolist()
+    first = dict(zip(reversed(coded), range(len(coded) - 1, -1, -1), strict=True))
+    keys = [(mask, demand[3]) for mask, demand in zip(masks, demands, strict=True)]
+    if len(set(keys)) > MOST_KINDS:
+        keys = [(_level(mask, planner), name) for mask, name in keys]
+    number: dict[tuple[int, str], int] = {}
+    kind_of, leads = [0] * len(demands), list[int]()
+    for i, at in first.items():
+        kind_of[i] = number.setdefault(keys[i], len(leads))
+        if kind_of[i] == len(leads):
+            leads.append(at)
+    rows = np.array([float(demand[0]) for demand in demands])[code]
+    waiting = int(rows.sum())
+    kinds = [
+        _kind(masks[int(code[at])], outlook.values, tickets[at], waiting, planner, outlook)
+        for at in leads
+    ]
+    known = {mask: i for i, mask in enumerate(dict.fromkeys(masks))}
+    kind, suit = np.array([kind_of, [known[mask] for mask in masks]])[:, code]
+    work_s = rows * np.array([one.work_s for one in kinds])[kind]
+    return Crowd(tickets, deadlines, rows, work_s, kind, suit, kinds, list(known))
+
+
+def _level(mask: int, planner: Planner) -> int:
+    """Whether it holds few of the arms, or many."""
+    return 2 * mask.bit_count() // (len(planner.arms) + 1)
+
+
+def _kind(  # noqa: PLR0913, PLR0917 - all that a kind hangs on
+    mask: int,
+    values: Mapping[str, float],
+    first: Ticket,
+    waiting: int,
+    planner: Planner,
+    outlook: Outlook,
+) -> Kind:
+    slo_s, value = slo_between(first, first), values.get(first.slo_class, 1.0)
+    table = planner.costs(mask, slo_s)
+    work_s = planner.row_s(table, outlook) / outlook.workers
+    return Kind(mask, value, slo_s, table, work_s, planner.lag_s(table, waiting, outlook))
