@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from statistics import mean
 
 import pytest
 
@@ -26,7 +27,11 @@ ARMS = [
 
 @cache
 def served(
-    switch_s: float, follow: Follow = "measured", name: str = "adaptive", workers: int = WORKERS
+    switch_s: float,
+    follow: Follow = "measured",
+    name: str = "adaptive",
+    workers: int = WORKERS,
+    seed: int = 11,
 ) -> tuple[Outcomes, tuple[float, ...]]:
     """(what became of 10 s of requests, what a switch was believed to cost each time that the policy was told)."""
     believed: list[float] = []
@@ -35,9 +40,9 @@ def served(
         believed.append(arms[0].switch_s)
         return adaptive(arms) if name == "adaptive" else policy(name)(arms)
 
-    times_s = poisson(RATE_RPS * workers / WORKERS, 10.0, 11).tolist()
+    times_s = poisson(RATE_RPS * workers / WORKERS, 10.0, seed).tolist()
     switching = Switching(switch_s)
-    setup = Setup(SLO_S, workers, seed=11, follow=follow, switching=switching)
+    setup = Setup(SLO_S, workers, seed=seed, follow=follow, switching=switching)
     return simulate(ARMS, build, tickets_at(times_s, SLO_S), setup), tuple(believed)
 
 
@@ -49,9 +54,9 @@ def test_where_switches_cost_nothing_none_is_ever_believed_to(workers: int):
 
 
 def test_what_a_switch_costs_is_found_out():
-    _, believed = served(0.003)
+    found = [served(0.003, seed=seed)[1][-1] for seed in (11, 12, 13)]
 
-    assert believed[-1] == pytest.approx(0.003, rel=0.15)
+    assert mean(found) == pytest.approx(0.003, rel=0.15)
 
 
 def test_fewer_switches_are_made_where_they_cost_time_and_more_is_earned():

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cache
+from statistics import mean
 
 from server.policy.arms import quarantine
 from server.policy.arms.incidents import Ran
@@ -45,20 +46,24 @@ def tenant(
 
 
 @cache
-def beside(neighbour_load: float, follow: Follow = "measured") -> tuple[Outcomes, Ward]:
+def beside(
+    neighbour_load: float, follow: Follow = "measured", seed: int = 11
+) -> tuple[Outcomes, Ward]:
     """20 s of a family on one core, another busy beside it from the start until 12 s."""
     ward = Ward()
-    ours = tenant(1.4, 20.0, 11, follow=follow, ward=ward)
-    theirs = tenant(neighbour_load, 12.0, 12)
+    ours = tenant(1.4, 20.0, seed, follow=follow, ward=ward)
+    theirs = tenant(neighbour_load, 12.0, seed + 1)
     return simulate_together([ours, theirs], 1)[0], ward
 
 
 def test_a_family_follows_what_a_busy_neighbour_leaves_it():
-    follows, _ = beside(1.5)
-    believes, _ = beside(1.5, follow="profile")
+    seeds = (11, 21, 31)
+    follows = [beside(1.5, seed=seed)[0] for seed in seeds]
+    believes = [beside(1.5, follow="profile", seed=seed)[0] for seed in seeds]
+    gained = [a.awg(2.0, 12.0) - b.awg(2.0, 12.0) for a, b in zip(follows, believes, strict=True)]
 
-    assert follows.awg(2.0, 12.0) > believes.awg(2.0, 12.0) + 0.004
-    assert follows.attainment(2.0, 12.0) >= 0.98
+    assert mean(gained) > 0.004
+    assert min(one.attainment(2.0, 12.0) for one in follows) >= 0.98
 
 
 def test_when_the_neighbour_is_gone_all_is_as_before():

@@ -95,6 +95,8 @@ class Planner:
         if found is None:
             seen = [arm if arm.arm == last else switched(arm) for arm in self.arms]
             found = self._after[last] = Planner(seen, self.tuning, self._lasting)
+            found._costs, found._wait_value = self._costs, self._wait_value  # of the long run
+            found._clump_plans, found._joint = self._clump_plans, self._joint
         return found
 
     def mask(self, min_accuracy: float, variant: str | None) -> int:

@@ -27,7 +27,9 @@ NEARBY_SLOS = 0.3
 LEARNT_SHARE = 0.2
 """Share of that memory to be filled before rows are held to come at once."""
 REQUESTS_KEPT = 0.998
-"""Weight of the past at each request, for how many come at once: some five hundred are remembered."""
+"""Least weight of the past at each request, for how many come at once: some five hundred are remembered at least."""
+CLUMPS_AFTER = 8.0
+"""Windows to have seen before rows are held to come at once: a stream that begins looks like a clump."""
 
 
 class Windows(NamedTuple):
@@ -79,15 +81,16 @@ def observe(seen: Arrivals, rows: int, now_s: float) -> Arrivals:
         until_s += window_s * (1 + int((now_s - until_s) / window_s))
         window_rows = 0
     slow_s, fast_s = SLOW_SLOS * slo_s, FAST_SLOS * slo_s
+    steady = exp(-gap_s / slow_s)
     return Arrivals(
         slo_s,
         now_s,
-        slow_rps * exp(-gap_s / slow_s) + rows / slow_s,
+        slow_rps * steady + rows / slow_s,
         fast_rps * exp(-gap_s / fast_s) + rows / fast_s,
         until_s,
         window_rows + rows,
         windows,
-        _joined(company, gap_s / slo_s),
+        _joined(company, gap_s / slo_s, steady),
     )
 
 
@@ -108,7 +111,8 @@ def clump_rows(seen: Arrivals) -> float:
     function, 1976, against the local density).
     """
     company = seen.company
-    if company.requests * (1.0 - REQUESTS_KEPT) < LEARNT_SHARE:
+    few = company.requests * (1.0 - REQUESTS_KEPT) < LEARNT_SHARE
+    if few or seen.windows.windows < CLUMPS_AFTER:
         return 1.0
     return 1.0 + max(0.0, company.excess / company.requests) / (1.0 - AT_ONCE_SLOS / NEARBY_SLOS)
 
@@ -125,13 +129,17 @@ def burst_rows(seen: Arrivals) -> float:
     return max(1.0, 0.5 * (windows.change2 / windows.rows + 1.0))
 
 
-def _joined(company: Company, gap: float) -> Company:
-    """With one request more, `gap` latency bounds after the last."""
+def _joined(company: Company, gap: float, steady: float) -> Company:
+    """With one request more, `gap` latency bounds after the last; `steady` is what the steady estimate keeps of that.
+
+    What is remembered is the longer of the two: where many come within a bound, the first moments after a silence, in
+    which nothing tells a stream from a clump, must not be all that is known.
+    """
     near, nearby, seen, excess = company
     near *= exp(-gap / AT_ONCE_SLOS)
     nearby *= exp(-gap / NEARBY_SLOS)
     by_chance = nearby * (AT_ONCE_SLOS / NEARBY_SLOS)
-    kept = REQUESTS_KEPT
+    kept = max(REQUESTS_KEPT, steady)
     return Company(near + 1.0, nearby + 1.0, kept * seen + 1.0, kept * excess + near - by_chance)
 
 

@@ -3,7 +3,7 @@
 And beside the best fixed variant, which never switches. In the simulator, for `--switch-ms` of each batch on another
 arm than its worker's last. Loads are over what the most accurate variant carries.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/policies/switch_costs.py [--duration-s 60] [--seeds 11 12]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/policies/cases/switch_costs.py [--duration-s 60] [--seeds 11 12]
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks.policies import cells, traces
 from benchmarks.policies.policies_run import on_all_cores
@@ -24,7 +24,7 @@ from server.policy.registry import policy
 from server.simulator.engine import simulate, tickets_at
 from server.simulator.setup import Setup, Switching
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "switch_costs.md"
+RESULTS = Path(__file__).resolve().parents[2] / "results" / "switch_costs.md"
 LOADS = (0.5, 1.0, 1.5, 2.0)
 TRACES = ("poisson", "azure_conv")
 UNAWARE = "adaptive, unaware"

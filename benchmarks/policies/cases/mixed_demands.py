@@ -5,7 +5,7 @@ need an accuracy that only the best arms have; *weights*, halves of weight 4 and
 allows a third of the other's latency. *Haste*: as *weights*, with the light class's SLO cut to a third. Loads are over
 what the most accurate variant carries.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/policies/mixed_demands.py [--duration-s 20] [--seeds 11 12]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/policies/cases/mixed_demands.py [--duration-s 20] [--seeds 11 12]
 """
 
 import argparse
@@ -18,7 +18,7 @@ from itertools import product
 from pathlib import Path
 from statistics import mean, pstdev
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from benchmarks.policies import cells, traces
 from benchmarks.policies.cells import Machine
@@ -29,7 +29,7 @@ from server.simulator.engine import simulate
 from server.simulator.outcomes import Outcomes
 from server.simulator.setup import Setup
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "mixed_demands.md"
+RESULTS = Path(__file__).resolve().parents[2] / "results" / "mixed_demands.md"
 OURS = "adaptive"
 DEMANDING = 0.3
 """Share of the requests that need much accuracy, in `accuracy`."""
@@ -198,7 +198,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _head(options: argparse.Namespace) -> str:
     seeds, beside = " ".join(map(str, options.seeds)), " ".join(options.references)
-    command = f"`python benchmarks/policies/mixed_demands.py --duration-s {options.duration_s:g} --seeds {seeds}"
+    command = f"`python benchmarks/policies/cases/mixed_demands.py --duration-s {options.duration_s:g} --seeds {seeds}"
     command += f" --references {beside}`" if beside else "`"
     return f"{command}. Per cent, means over seeds and their standard deviation."
 
