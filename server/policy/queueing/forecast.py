@@ -132,14 +132,14 @@ def burst_rows(seen: Arrivals) -> float:
 def _joined(company: Company, gap: float, steady: float) -> Company:
     """With one request more, `gap` latency bounds after the last; `steady` is what the steady estimate keeps of that.
 
-    What is remembered is the longer of the two: where many come within a bound, the first moments after a silence, in
-    which nothing tells a stream from a clump, must not be all that is known.
+    What is remembered is the longer of REQUESTS_KEPT and half the steady estimate's memory: where many come within a
+    bound, the first moments after a silence, when a stream looks like a clump, must not be all that is known.
     """
     near, nearby, seen, excess = company
     near *= exp(-gap / AT_ONCE_SLOS)
     nearby *= exp(-gap / NEARBY_SLOS)
     by_chance = nearby * (AT_ONCE_SLOS / NEARBY_SLOS)
-    kept = max(REQUESTS_KEPT, steady)
+    kept = max(REQUESTS_KEPT, steady * steady)
     return Company(near + 1.0, nearby + 1.0, kept * seen + 1.0, kept * excess + near - by_chance)
 
 
