@@ -59,8 +59,9 @@ class Switches:
 def stayed(state: Switches, key: Hashable, error_s: float) -> Switches:
     """The state after a batch of arm `key` on a worker that ran it before, `error_s` (s) longer than foreseen."""
     arm = state.arms.get(key, Errors())
-    known = arm._replace(stayed_s=(*arm.stayed_s[1 - KEPT :], error_s))
-    return replace(state, arms={**state.arms, key: known})
+    stayed_s = (*arm.stayed_s[1 - KEPT :], error_s)
+    known = Errors(stayed_s, arm.switched_s, arm.excess_s, arm.certainty)
+    return Switches({**state.arms, key: known}, state.learnt_s, state.last_s, state.kept)
 
 
 def switched(

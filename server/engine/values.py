@@ -5,7 +5,7 @@ A front decodes its protocol into a Request and encodes an Answer; of protocols 
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,8 +156,7 @@ class Request:
     origin: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """How an answer was computed; one object for all answers of a batch that agree in it.
 
     Of a request that was split: the variant of least accuracy, and `variants` names all that took part; `batch_size`

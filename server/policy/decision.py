@@ -120,8 +120,7 @@ def drops(tickets: Iterable[Ticket], reason: str) -> list[Drop]:
     return list(map(_new_drop, zip(tickets, repeat(reason))))
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """On what terms a batch was chosen, for those who ask why.
 
     `waiting`: rows in the queue; `affordable_s`: worker time each could have; `price`: accuracy per second of worker

@@ -233,7 +233,7 @@ def switch_s(state: Known, arm: Arm, after: Arm | None) -> float:
 def _switches(state: Known, ran: LatencySample) -> tuple[switching.Switches, float]:
     """(what is known of switches after this batch, what was believed that it took longer (s) for one)."""
     switches, arm, after = state.switches, ran.arm, ran.after
-    if after is None or ran.shadow:
+    if after is None or ran.shadow or len(state.profiled) < 2:
         return switches, 0.0
     foreseen_s = predicted_s(state, arm, ran.rows)
     if after == arm:

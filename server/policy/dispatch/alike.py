@@ -51,7 +51,7 @@ def decide(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
     start = late + int(begin[best])
     end = start + int(menu.size[best])
     shed = queue[late:start]
-    dropped = [*drops(queue[:late], "late"), *drops(shed, "shed")]
+    dropped = [*drops(queue[:late], "late"), *drops(shed, "shed")] if start else ()
     reason = "overload" if shed else "drain" if end == len(queue) else "partial"
     terms = scene.pricing.terms(queue.rows - late, outlook)
     arm = menu.arms[menu.arm[best]]

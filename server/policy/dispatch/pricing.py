@@ -2,8 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import hypot, inf, log2
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,8 +33,7 @@ STEPS_PER_OCTAVE = 4
 """Tables are made per latency bound, rounded to a quarter of an octave above the least that a row takes, and kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pricing:
+class Pricing(NamedTuple):
     """The terms on which steps are compared.
 
     `stay` is what a waiting row is worth, `lost` what an unreachable one costs. A batch of mean latency L occupies

@@ -3,7 +3,7 @@
 from math import exp
 from typing import NamedTuple
 
-from server.policy.decision import Haste
+from server.policy.decision import NO_HASTE, Haste
 
 HASTY = 0.7
 """A request is in haste where it allows less than this share of the SLO's bound."""
@@ -32,7 +32,7 @@ def observe(seen: Hurry, rows: float, bound_s: float, now_s: float, slo_s: float
 def haste(seen: Hurry, now_s: float, slo_s: float) -> Haste:
     """What a policy is told."""
     if not seen.rate_rps:
-        return Haste()
+        return NO_HASTE
     return Haste(_faded(seen, now_s, FADING_SLOS * slo_s), seen.bound_s)
 
 

@@ -44,7 +44,7 @@ class Step:
     @property
     def bound_s(self) -> float:
         """What the most urgent of the jobs may take in all (s)."""
-        return min(job.deadline_s - job.arrival_s for job in self.jobs)
+        return min([job.deadline_s - job.arrival_s for job in self.jobs])
 
 
 @dataclass(frozen=True, slots=True)
