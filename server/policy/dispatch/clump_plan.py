@@ -11,7 +11,7 @@ from math import log2
 
 import numpy as np
 
-from server.policy.decision import ArmProfile
+from server.policy.decision import ArmProfile, Outlook
 from server.policy.dispatch.costs import LEAST
 from server.policy.dispatch.menu import Floats, Ints
 
@@ -22,6 +22,8 @@ TURNS = 8
 STEPS_PER_OCTAVE = 8
 MOST_PRICES = 32
 """Prices are rounded, and so many tables kept."""
+IN_STEP, AT_RANDOM = 0.5, 0.75
+"""Unevenness over a bound, as a share of the clumps' size, up to which they come in step, and from which at random."""
 LOAD_SHARE = 0.9
 """Share of the workers' time, between one clump and the next, that a plan may take."""
 
@@ -52,6 +54,15 @@ class ClumpPlan:
         used_s = np.arange(BUCKETS + 1) * (self._slo_s / BUCKETS)
         worth = self.accuracy * np.arange(len(self.accuracy))[:, None] - price * used_s
         return np.maximum.accumulate(worth, axis=1)
+
+
+def in_step(outlook: Outlook) -> float:
+    """How far, 0 to 1, clumps come in step and the policy may be bold: a plan for one counts so much.
+
+    Clumps that come at random make counts over a bound as uneven as they are large. Those in step do not.
+    """
+    at_random = outlook.burst_rows / outlook.clump_rows
+    return outlook.boldness * min(1.0, max(0.0, (AT_RANDOM - at_random) / (AT_RANDOM - IN_STEP)))
 
 
 @dataclass(frozen=True, slots=True)

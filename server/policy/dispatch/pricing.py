@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from server.policy.decision import Arm, ArmProfile, Outlook, Terms, Ticket
-from server.policy.dispatch.clump_plan import LOAD_SHARE, ClumpPlan, PlannedClump, clump_plan
+from server.policy.dispatch.clump_plan import (
+    LOAD_SHARE,
+    ClumpPlan,
+    PlannedClump,
+    clump_plan,
+    in_step,
+)
 from server.policy.dispatch.costs import Costs, costs, quickest
 from server.policy.dispatch.hull import Prices, joint
 from server.policy.dispatch.menu import Menu, latencies, menu
@@ -214,7 +220,8 @@ class Planner:
         self, mask: int, slo_s: float, table: Costs, outlook: Outlook
     ) -> PlannedClump | None:
         """The plan for a clump as a whole, at the costs of `table`; None where it does not count."""
-        if outlook.boldness <= 0.0 or outlook.clump_rows < self.tuning.clump_rows:
+        weight = in_step(outlook)
+        if weight <= 0.0 or outlook.clump_rows < self.tuning.clump_rows:
             return None
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
         found = self._clump_plans.get(key)
@@ -225,7 +232,7 @@ class Planner:
             self._clump_plans[key] = found
         workers = outlook.workers
         affordable_s = LOAD_SHARE * workers / outlook.rate_rps if outlook.rate_rps else inf
-        return PlannedClump(found, table.prices.at(affordable_s), workers, outlook.boldness)
+        return PlannedClump(found, table.prices.at(affordable_s), workers, weight)
 
     def menu(self, mask: int) -> Menu:
         """The steps that the arms of `mask` (not empty) offer."""

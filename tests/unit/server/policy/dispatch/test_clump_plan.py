@@ -5,7 +5,7 @@ import pytest
 
 from server.policy.decision import Outlook, Run
 from server.policy.dispatch.choose import adaptive
-from server.policy.dispatch.clump_plan import BUCKETS, PlannedClump, clump_plan
+from server.policy.dispatch.clump_plan import BUCKETS, PlannedClump, clump_plan, in_step
 from tests.support.builders import a_profile, tickets
 
 SLO_S = 0.064
@@ -74,3 +74,15 @@ def test_rows_in_step_are_served_by_a_plan_where_promises_were_kept_with_room() 
 
     assert isinstance(step, Run)
     assert (step.profile.arm.variant, step.rows) == ("good", 8)
+
+
+@pytest.mark.parametrize(
+    ("burst_rows", "boldness", "weight"),
+    [(3.0, 1.0, 1.0), (3.0, 0.5, 0.5), (5.0, 1.0, 0.5), (8.0, 1.0, 0.0), (3.0, 0.0, 0.0)],
+)
+def test_clumps_that_come_at_random_are_not_planned(
+    burst_rows: float, boldness: float, weight: float
+) -> None:
+    outlook = Outlook(100.0, clump_rows=8.0, burst_rows=burst_rows, boldness=boldness)
+
+    assert in_step(outlook) == pytest.approx(weight)
