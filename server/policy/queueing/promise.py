@@ -19,7 +19,7 @@ AIM = 0.7
 FADE = 0.9
 """Share of the caution that is left, each time it is looked at, where the promise cannot be kept."""
 LATELY = 200.0
-"""Rows over which it is seen whether what comes can be served."""
+"""Requests over which it is seen whether what comes can be served."""
 SPARE = 1.3
 """Time a row takes in practice, over what it takes at best."""
 ROOM = 0.7
@@ -49,7 +49,7 @@ class Promise(NamedTuple):
 
 class Reach(NamedTuple):
     """Whether a queue that is always served on the cheapest arm keeps up: its backlog (rows) as of `at_s`, and the
-    share of the last rows that it would have answered in time."""
+    share of the last requests that it would have answered in time."""
 
     at_s: float = 0.0
     backlog: float = 0.0
@@ -84,11 +84,11 @@ def idle(promise: Promise) -> Promise:
 
 
 def offered(reach: Reach, rows: int, now_s: float, slo_s: float, pace_s: float) -> Reach:
-    """The reach after `rows` more came: all workers take `pace_s` for a row at best (Lindley's recursion, 1952)."""
+    """The reach after a request of `rows` came, of which all workers do one in `pace_s` at best (Lindley, 1952)."""
     row_s = SPARE * pace_s
     if row_s <= 0.0:
         return reach
     backlog = max(0.0, reach.backlog - max(0.0, now_s - reach.at_s) / row_s)
     fits = (backlog + rows) * row_s <= ROOM * slo_s
-    share = reach.share + rows / (rows + LATELY) * (fits - reach.share)
+    share = reach.share + (fits - reach.share) / (1.0 + LATELY)
     return Reach(now_s, backlog + rows if fits else backlog, share)
