@@ -17,7 +17,7 @@ from server.policy.queueing.tickets import Demand, Queue
 RESERVE = 0.3
 """Share of its bound that a ticket is kept from its deadline where others are served that are worth far less."""
 FAR_DENSER = 3
-"""Of what is worth more for the time it takes, this power of the share that the other lacks is kept: little of little."""
+"""Of what is worth more for its time, this power of the share that the other lacks is kept: of little, little."""
 NEARLY_AS_DENSE = 0.8
 """Above this share nothing is worth keeping."""
 MOST_KINDS = 4
