@@ -25,7 +25,8 @@ SPARE = 1.3
 ROOM = 0.7
 """Share of the latency bound that a backlog may take where the promise can be kept."""
 IDLE_KEPT = 0.98
-"""Share of a class's caution that is left, each time others are looked at and it did not ask."""
+"""Share of a class's caution, and of what it lacks in boldness, that is left each time others are looked at and it did
+not ask."""
 BOLD_LOSS = 0.01
 """Share of requests that boldness may cost, however much a lax SLO allows: what is lost earns nothing."""
 NEARLY = 0.995
@@ -78,8 +79,8 @@ def observe(
 
 
 def idle(promise: Promise) -> Promise:
-    """The promise of a class that did not ask since the last look: what it took fades."""
-    caution, boldness = IDLE_KEPT * promise.caution, IDLE_KEPT * promise.boldness
+    """The promise of a class that did not ask since the last look: what it took fades, and it holds nobody back."""
+    caution, boldness = IDLE_KEPT * promise.caution, 1.0 - IDLE_KEPT * (1.0 - promise.boldness)
     return promise._replace(caution=caution, boldness=boldness)
 
 
