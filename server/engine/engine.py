@@ -69,6 +69,7 @@ class Engine:
         """By name; those that could not be loaded too."""
         self._tasks = WorkQueue()
         self._tuning = threading.Thread(target=self._tune, name="tuner", daemon=True)
+        self._reviving = threading.Thread(target=self._revive, name="reviver", daemon=True)
         self._log = _decision_log(self.families, config)
         self._intake = self.intake(_nowhere)
         self._on_failure: Callable[[str], None] = _log.error
@@ -113,6 +114,7 @@ class Engine:
         if self._log is not None:
             self._log.start()
         self._tuning.start()
+        self._reviving.start()
         self._machine.start()
 
     def infer(self, request: Request) -> "Future[Answer]":
@@ -172,6 +174,7 @@ class Engine:
         if self._tuning.ident is None:  # it was never started
             return
         self._tuning.join(self._config.server.drain_s)
+        self._reviving.join()
         for unit in self._families.units.values():
             unit.join()
 
@@ -201,6 +204,15 @@ class Engine:
             return
         self._changed()
         self._tasks.work(IDLE_LOOK_S, self._tick)
+
+    def _revive(self) -> None:
+        """Until stopped: a family is not to be kept out for as long as others, or its own new arms, are measured."""
+        while not self._stopping.wait(IDLE_LOOK_S):
+            for unit in self._families.served():
+                try:
+                    unit.revive()
+                except Exception:  # noqa: BLE001 - the other families, and the next time
+                    _log.exception("what was learnt could not be doubted; serving goes on with it")
 
     def _prepare(self, name: str, unit: Unit) -> str:
         """Make the family ready; why the engine is to end where it cannot be, empty where it goes on."""

@@ -104,10 +104,13 @@ class Unit:
         if shortfall := self._offers.shortfall():
             _log.warning("%s: %s", self.served.family.name, shortfall)
 
+    def revive(self) -> None:
+        """Believe less of what keeps everybody out: soon, whatever the tuner's thread is at. Any thread."""
+        self._knowledge.revive(time.monotonic())
+
     def tick(self) -> None:
         """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well, go on with candidates."""
         self._tuner.sweep()
-        self._knowledge.revive(time.monotonic())
         self._shadow.tick()
         self._candidates.tick()
         self._pool.tick()

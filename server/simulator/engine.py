@@ -18,7 +18,7 @@ from server.policy.decision import (
     Ticket,
     WaitUntil,
 )
-from server.policy.queueing.admission import Admit
+from server.policy.queueing.admission import HOPELESS, Admit
 from server.policy.queueing.forecast import (
     Arrivals,
     burst_rows,
@@ -194,15 +194,14 @@ class Simulation:
             if arrival_s >= event_s:
                 break
             at += 1
-            rows = ticket.rows
-            arrived += rows
-            seen = observe(seen, rows, arrival_s)
-            self._asked(ticket)
+            arrived += ticket.rows
             verdict = admit(ticket, queue.rows, arrival_s, deadlines)
+            if isinstance(verdict, Admit) or self._refused(ticket, verdict.reason):
+                seen = observe(seen, ticket.rows, arrival_s)
+                self._asked(ticket)
             if isinstance(verdict, Admit):
                 push(ticket)
             else:
-                self._refused(ticket, verdict.reason)
                 admit = self._in_force.admit
             if idle:
                 now_s = arrival_s
@@ -217,12 +216,15 @@ class Simulation:
         else:
             self._standing.asked(rows, ticket.deadline_s - at_s, ticket.slo_class, at_s)
 
-    def _refused(self, ticket: Ticket, reason: str) -> None:
+    def _refused(self, ticket: Ticket, reason: str) -> bool:
+        """Whether it counts: what nobody could serve says nothing, but for what the SLO promises."""
         self._outcomes.dropped[reason] += 1
         promised = ticket.rows == 1 and self._is_promised(ticket)
-        if reason not in {"too_large", "unservable"}:  # what no decision could have changed
+        counts = promised or reason not in HOPELESS
+        if counts and reason not in {"too_large", "unservable"}:
             self._standing.ended(ticket.slo_class, in_time=False, promised=promised)
         self._in_force.revive(ticket.arrival_s)
+        return counts
 
     def _ended(self, ticket: Ticket, *, in_time: bool) -> None:
         promised = self._is_promised(ticket)

@@ -51,3 +51,16 @@ def test_no_long_batch_bars_those_in_haste():
     classes = [SloClass("patient", 0.5, SLO_S), SloClass("hasty", 0.5, SLO_S / 3.0)]
 
     assert attained(served("adaptive", classes, 0.3), "hasty") > 0.97
+
+
+def test_those_who_take_long_cost_those_who_take_little_no_promise():
+    classes = [
+        SloClass("slow", 100.0, SLO_S, min_accuracy=0.776),
+        SloClass("quick", 0.4 * 2 * CAPACITY_RPS, SLO_S),
+    ]
+    load = sum(one.share for one in classes) / (2 * CAPACITY_RPS)
+
+    ours = served("adaptive", classes, load, 2)
+
+    assert attained(ours, "quick") > 0.99
+    assert attained(ours, "slow") > 0.7

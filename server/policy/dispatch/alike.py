@@ -78,7 +78,7 @@ def survey(queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: f
         pricing,
         menu,
         planner.wait_value(mask, slo_s),
-        risks(outlook, row_s, slo_s, planner),
+        risks(outlook, row_s, slo_s, planner, shed=first > 0),
         planner.planned_clump(mask, slo_s, table, outlook) if count > 1 else None,
         returning(menu.arms, table, pricing, slo_s) if planner.switches else None,
     )

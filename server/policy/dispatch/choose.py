@@ -78,7 +78,9 @@ def _differ(queue: Queue, outlook: Outlook) -> bool:
 
 
 def _crowded(queue: Queue, mask: int, planner: Planner, outlook: Outlook) -> bool:
-    """Whether those that wait take about as long as they may: then some may have to go."""
+    """Whether those that wait take about as long as they may: then some may have to go. Of none that no arm serves."""
+    if not mask:
+        return False
     slo_s = slo_between(queue[0], queue[-1])
     ahead_s = queue.rows * planner.costs(mask, slo_s).row_s / outlook.workers
     return ahead_s > CROWDED * slo_s

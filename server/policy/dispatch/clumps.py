@@ -43,20 +43,25 @@ class Clumping:
 
 @dataclass(frozen=True, slots=True)
 class Barred:
-    """Rows in haste come at `rate_rps`; each is in time if one of the `workers` is free within `room_s`."""
+    """Rows in haste come at `rate_rps`; each is in time if one of the `workers` is free within `room_s`.
+
+    `shortest_s`: a batch takes so long at least.
+    """
 
     rate_rps: float
     workers: int
     room_s: float
+    shortest_s: float
 
     def lost(self, batch_s: Floats) -> Floats:
         """Rows expected to be lost because a batch of each length is running on every worker when they come.
 
         Of workers that are so far from being free as chance has it, all take longer than the room with probability
-        (1 - room / length) to the power of their number.
+        (1 - room / length) to the power of their number. Who is barred by the shortest batches too is not lost by this.
         """
-        over = np.maximum(1.0 - self.room_s / batch_s, 0.0)
-        return self.rate_rps / self.workers * batch_s * over**self.workers
+        over = np.maximum(1.0 - self.room_s / batch_s, 0.0) ** self.workers
+        anyway = max(1.0 - self.room_s / self.shortest_s, 0.0) ** self.workers
+        return self.rate_rps / self.workers * batch_s * np.maximum(over - anyway, 0.0)
 
 
 Risk = Clumping | Barred
@@ -82,11 +87,17 @@ def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
     return until_s if until_s + 2.0 * needs_s <= first.deadline_s else -inf
 
 
-def risks(outlook: Outlook, row_s: float, slo_s: float, planner: Planner) -> tuple[Risk, ...]:
-    """What a long batch risks: rows in clumps, or in haste. `row_s`: what all workers need for one at best."""
+def risks(
+    outlook: Outlook, row_s: float, slo_s: float, planner: Planner, *, shed: bool = False
+) -> tuple[Risk, ...]:
+    """What a long batch risks: rows in clumps, or in haste. `row_s`: what all workers need for one at best.
+
+    Where some are `shed` and all are worth the same, those in haste go first, however long batches are.
+    """
     clumps = clumping(outlook, row_s, slo_s)
     found: tuple[Risk, ...] = () if clumps is None else (clumps,)
-    return (*found, barred(outlook, planner)) if outlook.haste.rate_rps else found
+    hurried = outlook.haste.rate_rps and not (shed and not outlook.values)
+    return (*found, barred(outlook, planner)) if hurried else found
 
 
 def clumping(outlook: Outlook, row_s: float, slo_s: float) -> Clumping | None:
@@ -102,4 +113,4 @@ def barred(outlook: Outlook, planner: Planner) -> Barred:
     (hasty_rps, bound_s), workers = outlook.haste, outlook.workers
     together = min(planner.most, 1 + int(0.5 * hasty_rps * bound_s / workers))
     needs_s = planner.quickest_s(planner.all, together)
-    return Barred(hasty_rps, workers, max(0.0, bound_s - needs_s))
+    return Barred(hasty_rps, workers, max(0.0, bound_s - needs_s), planner.least_s)

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import hypot, inf, log2
 from typing import NamedTuple
 
@@ -60,37 +60,50 @@ class Pricing(NamedTuple):
         return Terms(waiting, outlook.rate_rps, self.affordable_s, self.price, self.stay)
 
 
+@dataclass(frozen=True, slots=True)
+class LongRun:
+    """What `arms` cost in the long run, whatever a worker ran last, and the tables that follow from it alone."""
+
+    arms: Sequence[ArmProfile]
+    costs: dict[tuple[int, int], Costs] = field(default_factory=dict[tuple[int, int], Costs])
+    joint: dict[tuple[tuple[int, Costs], ...], Prices] = field(
+        default_factory=dict[tuple[tuple[int, Costs], ...], Prices]
+    )
+    wait_value: dict[tuple[int, int], WaitValue] = field(
+        default_factory=dict[tuple[int, int], WaitValue]
+    )
+    clump_plans: dict[tuple[int, int], ClumpPlan] = field(
+        default_factory=dict[tuple[int, int], ClumpPlan]
+    )
+
+
 class Planner:
     """The tables of one set of arms; they grow by use and never change a result. A mask has bit i set for arm i.
 
-    `lasting`: the same arms at what they cost in the long run, where `arms` is what the next batch costs.
+    `long_run`: tables of the same arms at what they cost in the long run, where `arms` is what the next batch costs.
     """
 
     def __init__(
-        self, arms: Sequence[ArmProfile], tuning: Tuning, lasting: Sequence[ArmProfile] = ()
+        self, arms: Sequence[ArmProfile], tuning: Tuning, long_run: LongRun | None = None
     ) -> None:
         self.arms = list(arms)
         self.tuning = tuning
         self.switches = any(arm.switch_s for arm in arms)
         """Whether it makes a difference which arm a worker ran last."""
-        self._lasting = list(lasting) or self.arms
+        self._long_run = LongRun(self.arms) if long_run is None else long_run
         self._after: dict[Arm, Planner] = {}
         self.most = max(arm.max_batch for arm in arms)
         self.look = max(LOOK_AHEAD, 2 * self.most)
         self.ordinals = np.arange(1.0, self.look + 1.0)
         self.tables = latencies(self.arms)
-        self.least_s = min(arm.mean_s[1] for arm in self._lasting)
+        self.least_s = min(arm.mean_s[1] for arm in self._long_run.arms)
         """The least time (s) that one row takes."""
         self.all = (1 << len(self.arms)) - 1
         self._floors = sorted({arm.accuracy for arm in arms})
         self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
         self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}
-        self._costs: dict[tuple[int, int], Costs] = {}
         self._suits: dict[Demand, tuple[int, float]] = {}
-        self._joint: dict[tuple[tuple[int, Costs], ...], Prices] = {}
         self._menus: dict[int, Menu] = {}
-        self._wait_value: dict[tuple[int, int], WaitValue] = {}
-        self._clump_plans: dict[tuple[int, int], ClumpPlan] = {}
         self._quickest: dict[int, list[float]] = {}
 
     def after(self, last: Arm | None) -> "Planner":
@@ -100,9 +113,7 @@ class Planner:
         found = self._after.get(last)
         if found is None:
             seen = [arm if arm.arm == last else switched(arm) for arm in self.arms]
-            found = self._after[last] = Planner(seen, self.tuning, self._lasting)
-            found._costs, found._wait_value = self._costs, self._wait_value  # of the long run
-            found._clump_plans, found._joint = self._clump_plans, self._joint
+            found = self._after[last] = Planner(seen, self.tuning, self._long_run)
         return found
 
     def mask(self, min_accuracy: float, variant: str | None) -> int:
@@ -189,31 +200,33 @@ class Planner:
     def costs(self, mask: int, slo_s: float) -> Costs:
         """The table for the arms of `mask` (not empty) under about `slo_s`."""
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
-        found = self._costs.get(key)
+        found = self._long_run.costs.get(key)
         if found is None:
-            arms = self._subset(mask, self._lasting)
+            arms = self._subset(mask, self._long_run.arms)
             found = costs(arms, self._planned_s(key[1]), self.tuning.batch_share)
-            self._costs[key] = found
+            self._long_run.costs[key] = found
         return found
 
     def joint(self, parts: tuple[tuple[int, Costs], ...]) -> Prices:
         """The price curve of rows that differ: so many SHARES of them at the costs of each table."""
-        found = self._joint.get(parts)
+        found = self._long_run.joint.get(parts)
         if found is None:
-            if len(self._joint) >= MOST_KEPT:
-                self._joint.clear()
+            if len(self._long_run.joint) >= MOST_KEPT:
+                self._long_run.joint.clear()
             total = sum(share for share, _ in parts)
-            found = self._joint[parts] = joint([(share / total, t.prices) for share, t in parts])
+            found = self._long_run.joint[parts] = joint(
+                [(share / total, t.prices) for share, t in parts]
+            )
         return found
 
     def wait_value(self, mask: int, slo_s: float) -> WaitValue:
         """What waiting tickets that accept the arms of `mask` (not empty) can still get under about `slo_s`."""
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
-        found = self._wait_value.get(key)
+        found = self._long_run.wait_value.get(key)
         if found is None:
-            arms = self._subset(mask, self._lasting)
+            arms = self._subset(mask, self._long_run.arms)
             found = wait_value(arms, self._planned_s(key[1]), self.tuning.batch_share)
-            self._wait_value[key] = found
+            self._long_run.wait_value[key] = found
         return found
 
     def planned_clump(
@@ -224,12 +237,12 @@ class Planner:
         if weight <= 0.0 or outlook.clump_rows < self.tuning.clump_rows:
             return None
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
-        found = self._clump_plans.get(key)
+        found = self._long_run.clump_plans.get(key)
         if found is None:
             found = clump_plan(
-                self._subset(mask, self._lasting), self._planned_s(key[1]), self.look
+                self._subset(mask, self._long_run.arms), self._planned_s(key[1]), self.look
             )
-            self._clump_plans[key] = found
+            self._long_run.clump_plans[key] = found
         workers = outlook.workers
         affordable_s = LOAD_SHARE * workers / outlook.rate_rps if outlook.rate_rps else inf
         return PlannedClump(found, table.prices.at(affordable_s), workers, weight)

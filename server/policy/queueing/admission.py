@@ -15,6 +15,9 @@ At 1 no schedule serves them all; but a policy that sheds may serve the newcomer
 worker has kept waiting too long. Twice as much leaves enough of those that are still in time.
 """
 
+HOPELESS = frozenset({"late", "too_large", "unservable"})
+"""Reasons of refusals for what no schedule could answer, were the queue empty: it takes no time from anybody."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admit:

@@ -19,13 +19,14 @@ AIM = 0.7
 FADE = 0.9
 """Share of the caution that is left, each time it is looked at, where the promise cannot be kept."""
 LATELY = 200.0
-"""Rows over which it is seen whether what comes can be served."""
+"""Requests over which it is seen whether what comes can be served."""
 SPARE = 1.3
 """Time a row takes in practice, over what it takes at best."""
 ROOM = 0.7
 """Share of the latency bound that a backlog may take where the promise can be kept."""
 IDLE_KEPT = 0.98
-"""Share of a class's caution that is left, each time others are looked at and it did not ask."""
+"""Share of a class's caution, and of what it lacks in boldness, that is left each time others are looked at and it did
+not ask."""
 BOLD_LOSS = 0.01
 """Share of requests that boldness may cost, however much a lax SLO allows: what is lost earns nothing."""
 NEARLY = 0.995
@@ -49,7 +50,7 @@ class Promise(NamedTuple):
 
 class Reach(NamedTuple):
     """Whether a queue that is always served on the cheapest arm keeps up: its backlog (rows) as of `at_s`, and the
-    share of the last rows that it would have answered in time."""
+    share of the last requests that it would have answered in time."""
 
     at_s: float = 0.0
     backlog: float = 0.0
@@ -78,17 +79,17 @@ def observe(
 
 
 def idle(promise: Promise) -> Promise:
-    """The promise of a class that did not ask since the last look: what it took fades."""
-    caution, boldness = IDLE_KEPT * promise.caution, IDLE_KEPT * promise.boldness
+    """The promise of a class that did not ask since the last look: what it took fades, and it holds nobody back."""
+    caution, boldness = IDLE_KEPT * promise.caution, 1.0 - IDLE_KEPT * (1.0 - promise.boldness)
     return promise._replace(caution=caution, boldness=boldness)
 
 
 def offered(reach: Reach, rows: int, now_s: float, slo_s: float, pace_s: float) -> Reach:
-    """The reach after `rows` more came: all workers take `pace_s` for a row at best (Lindley's recursion, 1952)."""
+    """The reach after a request of `rows` came, of which all workers do one in `pace_s` at best (Lindley, 1952)."""
     row_s = SPARE * pace_s
     if row_s <= 0.0:
         return reach
     backlog = max(0.0, reach.backlog - max(0.0, now_s - reach.at_s) / row_s)
     fits = (backlog + rows) * row_s <= ROOM * slo_s
-    share = reach.share + rows / (rows + LATELY) * (fits - reach.share)
+    share = reach.share + (fits - reach.share) / (1.0 + LATELY)
     return Reach(now_s, backlog + rows if fits else backlog, share)

@@ -56,7 +56,7 @@ class Standing:
         return enough and variant is None
 
     def offered(self, rows: int, now_s: float, pace_s: float) -> None:
-        """So many rows came that were promised, and all workers take `pace_s` for one at best."""
+        """A request of so many rows came that was promised, and all workers take `pace_s` for one at best."""
         self._reach = promise.offered(self._reach, rows, now_s, self._slo_s, pace_s)
 
     def asked(self, rows: int, bound_s: float, slo_class: str, now_s: float) -> None:

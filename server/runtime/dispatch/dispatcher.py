@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from server.errors import NotReady, RequestError
+from server.errors import NotReady, Overloaded, RequestError
 from server.metrics import FamilyMetrics
 from server.policy.arms import retune
 from server.policy.arms.probing import Slack
@@ -250,10 +250,12 @@ class Dispatcher:
             return NotReady("the server is stopping; try another replica")
         if not self._waiting.arms:
             return NotReady(f"model '{self.name}' is loading; try again shortly")
-        self._traffic.came(job, now_s, self._waiting.tables.pace_s)
         ticket = self._waiting.ticket(job)
         self._listeners.seen(ticket)
-        return self._waiting.admit(job, ticket, now_s)
+        error = self._waiting.admit(job, ticket, now_s)
+        hopeless = error is not None and not isinstance(error, Overloaded)
+        self._traffic.came(job, now_s, self._waiting.tables.pace_s, hopeless=hopeless)
+        return error
 
     def _return(self, jobs: Sequence[Job]) -> None:
         now_s = time.monotonic()

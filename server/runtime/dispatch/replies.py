@@ -6,7 +6,7 @@ from server.metrics import FamilyMetrics, Served
 from server.policy.queueing.standing import Standing
 from server.runtime.dispatch import outcomes
 from server.runtime.dispatch.jobs import Deliver, Job, JobAnswer
-from server.runtime.dispatch.traffic import is_promised
+from server.runtime.dispatch.traffic import is_promised, says_something
 
 _SAYS_NOTHING = frozenset({"invalid", "not_ready"})
 """Ends that no decision could have changed: they say nothing of how a class fares."""
@@ -81,7 +81,8 @@ class Replies:
     def _count_unrun(self, answers: Sequence[JobAnswer], *, refused: bool = False) -> None:
         for answer in answers:
             job, outcome = answer.job, outcomes.outcome(answer.error)
-            if outcome not in _SAYS_NOTHING:
+            hopeless = refused and outcome == "expired" and not says_something(self._standing, job)
+            if outcome not in _SAYS_NOTHING and not hopeless:
                 promised = not (refused and job.rows > 1) and is_promised(self._standing, job)
                 self._standing.ended(job.slo_class, in_time=False, promised=promised)
             self._metrics.unrun(job.slo_class, outcome, job.deadline_s - job.arrival_s)

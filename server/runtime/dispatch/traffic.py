@@ -19,15 +19,20 @@ class Traffic:
         self.workers = limits.workers
         self._arrivals = forecast.Arrivals(limits.slo_s)
 
-    def came(self, job: Job, now_s: float, pace_s: float) -> None:
-        """A request was offered; all workers do a row in `pace_s` (s) at best."""
+    def came(self, job: Job, now_s: float, pace_s: float, *, hopeless: bool = False) -> None:
+        """A request was offered; all workers do a row in `pace_s` (s) at best.
+
+        What is `hopeless`, nobody could serve: unless it is promised, it takes nobody's time and says nothing.
+        """
         rows = job.rows
+        self.arrived += rows
+        if hopeless and not says_something(self.standing, job):
+            return
         if is_promised(self.standing, job):
             self.standing.offered(rows, now_s, pace_s)
         else:
             self.standing.asked(rows, job.deadline_s - job.arrival_s, job.slo_class, now_s)
         self._arrivals = forecast.observe(self._arrivals, rows, now_s)
-        self.arrived += rows
 
     def rate_rps(self, now_s: float) -> float:
         """Rows a second expected soon."""
@@ -50,6 +55,11 @@ class Traffic:
             last,
             self.standing.haste(now_s),
         )
+
+
+def says_something(standing: Standing, job: Job) -> bool:
+    """Whether it counts that a job was refused which nobody could serve: it asks for what the SLO says, and one row."""
+    return job.rows == 1 and is_promised(standing, job)
 
 
 def is_promised(standing: Standing, job: Job) -> bool:

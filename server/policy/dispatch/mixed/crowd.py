@@ -16,6 +16,10 @@ from server.policy.queueing.tickets import Demand, Queue
 
 RESERVE = 0.3
 """Share of its bound that a ticket is kept from its deadline where others are served that are worth far less."""
+FAR_DENSER = 3
+"""Of what is worth more for its time, this power of the share that the other lacks is kept: of little, little."""
+NEARLY_AS_DENSE = 0.8
+"""Above this share nothing is worth keeping."""
 MOST_KINDS = 4
 """Where tickets differ in more ways, those that accept about as many arms are priced alike."""
 
@@ -123,14 +127,16 @@ def within_reach(crowd: Crowd, now_s: float) -> Bools | None:
 def reserve_s(kinds: Sequence[Kind]) -> Floats | None:
     """How far (s) a ticket of kind j is kept from its deadline where one of kind i is served beside it: (i, j).
 
-    None where nobody is worth more than others.
+    That is where answers to kind j are worth far more, or as much in far less time. None where nobody is worth more.
     """
-    values = [kind.value for kind in kinds]
-    if min(values) == max(values):
+    values, dense = [kind.value for kind in kinds], [kind.density for kind in kinds]
+    if min(values) == max(values) and min(dense) >= NEARLY_AS_DENSE * max(dense):
         return None
-    worth = np.array(values)
+    worth, density = np.array(values), np.array(dense)
     slo_s = np.array([kind.slo_s for kind in kinds])
-    return RESERVE * slo_s * np.maximum(0.0, 1.0 - worth[:, None] / worth)
+    more = 1.0 - worth[:, None] / worth
+    denser = np.maximum(0.0, 1.0 - density[:, None] / density) ** FAR_DENSER
+    return RESERVE * slo_s * np.maximum(more, denser)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def survey(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Mi
         crowd = crowd.only(kept)
     shed_some = bool(dropped) and dropped[-1].reason == "shed"
     pricing, value, stay = _terms(crowd, planner, outlook, now_s, shed_some)
-    risk = risks(outlook, pricing.row_s, crowd.kinds[0].slo_s, planner)
+    risk = risks(outlook, pricing.row_s, crowd.kinds[0].slo_s, planner, shed=shed_some)
     return MixedScene(crowd, pricing, value, stay, risk, tuple(dropped))
 
 

@@ -21,6 +21,7 @@ from server.config import (
     SharingSection,
 )
 from server.engine import Buffer, Engine, Request, Tensor, Values
+from server.engine.unit import Unit
 from server.errors import BadConfiguration, BadInput, NotReady, UnknownModel
 from tests.support.serving.families import ECHO, SLOW, WIDTH, expected_echo, publish_scripted, rows
 from tests.support.serving.server import ROOT, equal, eventually
@@ -290,3 +291,24 @@ def test_who_waits_for_many_hears_of_those_cancelled(engine: Engine):
     assert second.cancel()
 
     assert not wait([first, second], PATIENCE_S).not_done
+
+
+def test_what_keeps_a_family_out_is_doubted_while_families_are_made_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    doubted, over = threading.Event(), threading.Event()
+
+    def prepare(_unit: Unit) -> None:
+        over.wait(PATIENCE_S)
+
+    def revive(_unit: Unit) -> None:
+        doubted.set()
+
+    monkeypatch.setattr(Unit, "prepare", prepare)
+    monkeypatch.setattr(Unit, "revive", revive)
+
+    with an_engine(tmp_path):
+        try:
+            assert doubted.wait(PATIENCE_S)
+        finally:
+            over.set()

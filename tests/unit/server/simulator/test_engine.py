@@ -1,6 +1,8 @@
 """The simulator's shell: what it tells the policy, what changing arms costs, whose speed is followed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -176,14 +178,41 @@ def test_a_batch_takes_its_true_time_whatever_the_policy_believes():
 
 def test_weights_make_values_once_classes_fare_differently():
     seen: list[Outlook] = []
-    tickets = [
-        Ticket(i, 0.2 * i, 0.2 * i + (1.0 if i % 2 else 0.001), slo_class="ab"[i % 2])
-        for i in range(50)
+    firsts = [0.2 * i for i in range(1, 26)]
+    patient = [Ticket(2 * i, at_s, at_s + 1.0, slo_class="b") for i, at_s in enumerate(firsts)]
+    kept_waiting = [
+        Ticket(2 * i + 1, at_s + 0.001, at_s + 0.016, slo_class="a")
+        for i, at_s in enumerate(firsts)
     ]
+    tickets = sorted([*patient, *kept_waiting], key=lambda ticket: ticket.arrival_s)
 
     simulate([A], noting(seen), tickets, Setup(1.0, noise=QUIET, weights={"a": 1.0, "b": 1.0}))
 
     assert seen[-1].values["a"] > seen[-1].values["b"]
+
+
+@pytest.mark.parametrize(
+    "hopeless",
+    [{"deadline_s": 0.0001}, {"rows": 4096}, {"min_accuracy": 0.99}, {"variant": "gone"}],
+    ids=str,
+)
+def test_what_nobody_could_serve_says_nothing_of_what_comes(hopeless: dict[str, Any]):
+    told: list[list[Outlook]] = []
+    plain = tickets_at([0.1 * i for i in range(1, 40)], 0.1)
+    for more in ([], [0.01 * i for i in range(1, 400)]):
+        seen: list[Outlook] = []
+        others = [
+            replace(ticket, **hopeless | {"deadline_s": at_s + hopeless.get("deadline_s", 0.1)})
+            for at_s, ticket in zip(more, tickets_at(more, 0.1), strict=True)
+        ]
+        both = sorted([*plain, *others], key=lambda ticket: ticket.arrival_s)
+        tickets = [replace(ticket, id=i) for i, ticket in enumerate(both)]
+        simulate([A], noting(seen), tickets, Setup(0.1, noise=QUIET, weights={"default": 1.0}))
+        told.append(seen)
+
+    alone, beside = ([replace(one, arrived=0) for one in seen] for seen in told)
+    assert alone == beside
+    assert told[1][-1].arrived > told[0][-1].arrived
 
 
 @pytest.mark.parametrize("lazy", [Idle(), WaitUntil(0.0)])

@@ -1,8 +1,10 @@
 """The adaptive policy, one decision at a time."""
 
+from dataclasses import replace
+
 import pytest
 
-from server.policy.decision import Idle, Run
+from server.policy.decision import Haste, Idle, Outlook, Run
 from server.policy.dispatch.choose import adaptive
 from tests.support.builders import a_profile, a_ticket, an_outlook, three_arms, tickets
 
@@ -99,6 +101,19 @@ def test_more_rows_than_any_arm_holds_are_dropped_not_waited_on():
 
     assert isinstance(step, Idle)
     assert step.dropped[0].reason == "late"
+
+
+def test_classes_that_no_arm_serves_are_dropped_as_late():
+    queue = [replace(a_ticket(id=i, min_accuracy=0.99), slo_class="ab"[i]) for i in range(2)]
+    told = Outlook(100.0, values={"a": 2.0, "b": 0.5}, haste=Haste(50.0, 0.01))
+
+    decision = adaptive(three_arms())(queue, told, 0.0)
+
+    assert isinstance(decision, Idle)
+    assert [(drop.ticket.id, drop.reason) for drop in decision.dropped] == [
+        (0, "late"),
+        (1, "late"),
+    ]
 
 
 def test_a_batch_that_costs_no_more_takes_all_that_waits():

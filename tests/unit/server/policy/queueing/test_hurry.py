@@ -3,7 +3,7 @@
 import pytest
 
 from server.policy.decision import Haste, Outlook
-from server.policy.dispatch.clumps import barred
+from server.policy.dispatch.clumps import barred, risks
 from server.policy.dispatch.pricing import Planner
 from server.policy.dispatch.tuning import DEFAULT
 from server.policy.queueing.hurry import Hurry, haste, observe
@@ -46,3 +46,19 @@ def test_a_batch_within_their_room_bars_nobody_and_more_workers_bar_fewer():
 
     assert one.lost(lengths_s * 0.1).max() == 0.0
     assert one.lost(lengths_s)[-1] > four.lost(lengths_s)[-1] * 4.0
+
+
+def test_who_is_barred_by_the_shortest_batch_too_is_no_reason_for_short_ones():
+    planner = Planner(three_arms(), DEFAULT)
+    hopeless = barred(Outlook(100.0, haste=Haste(1000.0, 0.0001)), planner)
+
+    assert hopeless.lost(planner.tables[0][2][1:]).max() == 0.0
+
+
+def test_where_some_are_shed_who_is_in_haste_counts_only_where_some_are_worth_more():
+    planner = Planner(three_arms(), DEFAULT)
+    alike = Outlook(100.0, haste=Haste(50.0, 0.02))
+    unlike = Outlook(100.0, values={"a": 2.0, "b": 0.5}, haste=Haste(50.0, 0.02))
+
+    assert risks(alike, 0.003, 0.05, planner) == risks(unlike, 0.003, 0.05, planner, shed=True)
+    assert risks(alike, 0.003, 0.05, planner, shed=True) == ()

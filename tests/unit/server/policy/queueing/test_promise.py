@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.policy.queueing.promise import AIM, Promise, Reach, observe, offered
+from server.policy.queueing.promise import AIM, Promise, Reach, idle, observe, offered
 
 
 def after(promise: Promise, ended: int, in_time: float, reach: Reach = Reach()) -> Promise:  # noqa: B008 - frozen
@@ -71,3 +71,18 @@ def test_a_lax_percentile_makes_nobody_lose_much_for_boldness():
 
 def test_boldness_takes_losses_that_nobody_could_have_avoided_as_losses():
     assert after(Promise(boldness=1.0), 2_000, 0.9, Reach(share=0.8)).boldness == 0.0
+
+
+def test_one_large_request_says_no_more_than_a_small_one_of_what_can_be_kept():
+    large, small = (offered(Reach(), rows, 1.0, 0.05, 0.1) for rows in (4096, 1))
+
+    assert large.share == small.share > 0.99
+
+
+def test_a_class_that_does_not_ask_holds_nobody_back():
+    asked_once = Promise(caution=0.5)
+    for _ in range(300):
+        asked_once = idle(asked_once)
+
+    assert asked_once.boldness > 0.99
+    assert asked_once.caution < 0.01

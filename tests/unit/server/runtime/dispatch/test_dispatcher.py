@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,7 @@ from server.policy.dispatch.choose import adaptive
 from server.runtime.dispatch.dispatcher import Limits, Step
 from server.runtime.dispatch.jobs import Batch, JobAnswer
 from tests.support.builders import a_profile, three_arms
-from tests.support.desk import Desk, a_job, asleep, finish, watched
+from tests.support.desk import Desk, a_job, asleep, finish, taken, watched
 
 
 def test_jobs_that_wait_go_into_one_step_in_the_order_of_their_deadlines():
@@ -376,3 +377,20 @@ def test_the_policy_is_told_what_the_asking_worker_ran_last_and_the_step_remembe
     assert [outlook.last for outlook in told] == [last]
     assert isinstance(step, Step)
     assert step.after == last
+
+
+def test_what_nobody_could_serve_says_nothing_of_what_comes_or_of_how_a_class_fares():
+    desk = Desk(Limits(slo_s=0.1, weights={"default": 1.0, "other": 1.0}))
+    demanding = replace(a_job(0.1), min_accuracy=0.99)
+
+    desk.submit(replace(a_job(0.0001), slo_class="other"), demanding, a_job(0.1, variant="gone"))
+    standing = desk.dispatcher.standing
+    assert len(desk.answers) == 3
+    assert desk.dispatcher.load().rate_rps == 0.0
+    assert standing.haste(time.monotonic()).rate_rps == 0.0
+
+    desk.submit(a_job(0.1))
+    finish(desk, taken(desk))
+    assert desk.dispatcher.load().rate_rps > 0.0
+    assert not standing.values(time.monotonic())  # one class is known
+    assert standing.attainment("default") == 1.0
