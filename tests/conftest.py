@@ -30,6 +30,8 @@ NIGHTLY = (
     "test_candidates.py::test_a_restart_remembers",
     "test_interrupted_packages.py::test_a_kill_at_any_step_leaves_the_old_package_or_the_new[publish-cb]",
     "test_interrupted_packages.py::test_a_kill_at_any_step_leaves_the_old_package_or_the_new[add-acb]",
+    "test_interrupted_packages.py::test_a_kill_at_any_step_leaves_the_old_package_or_the_new[beside-acb]",
+    "test_interrupted_packages.py::test_a_kill_at_any_step_leaves_the_old_package_or_the_new[instead-cb]",
     "test_lasting.py::test_ten_minutes_of_surges",
     "test_lasting.py::test_ten_minutes_with_stalls_cost_no_more_than_the_stalls[1.5",
     "test_odd_starts.py::test_paths_and_locales_need_not_be_utf8[locale1]",
