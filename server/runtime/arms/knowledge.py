@@ -56,10 +56,8 @@ class Knowledge:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._revival_said_s = -inf
-        self._ran_s, self._arrived = (
-            -inf,
-            0,
-        )  # when anything last ran, and rows that had been offered by then
+        self._ran_s = -inf  # when anything last ran
+        self._arrived = 0  # rows that had been offered by then
         self._before: dict[str, retune.Known] = {}  # what was known, by fingerprint
 
     @property
