@@ -200,7 +200,8 @@ class Dispatcher:
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """Answer every job that still waits, or whose worker was given up: the drain's time is up."""
+        """Answer every job that still waits, for a worker or for its worker's turn, or whose worker was given up: the
+        drain's time is up."""
         text = "the server stopped before this request was run"
         with self._changed:
             jobs = [*self._waiting.clear(), *self._running.abandon()]

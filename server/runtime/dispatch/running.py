@@ -13,16 +13,17 @@ MOST_ENDED = 64
 """Finished batches kept for a policy that is not asked for a while."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Step:
     """What a worker does next: run these jobs together on this arm. `begun_s` is when it began to ask, `after` what it
-    ran before."""
+    ran before; `entered`: it has its turn on the core, for which it may have to wait while something is measured."""
 
     profile: ArmProfile
     jobs: tuple[Job, ...]
     rows: int
     begun_s: float
     after: Arm | None = None
+    entered: bool = False
 
     @property
     def retried(self) -> bool:
@@ -111,10 +112,11 @@ class Running:
             return taken
 
     def abandon(self) -> list[Job]:
-        """The jobs that steps which were given up still owe; from now on they owe none."""
+        """The jobs still owed by steps that were given up, or still wait for their turn; from now on they owe none."""
         with self._lock:
-            given_up, self._given_up = self._given_up, set()
-            return [job for step in given_up for job in self._owed.pop(step, ())]
+            left = self._given_up | {step for step in self._owed if not step.entered}
+            self._given_up = set()
+            return [job for step in left for job in self._owed.pop(step, ())]
 
     def now(self, at_s: float) -> tuple[retune.RunningBatch, ...]:
         """What workers are at as of `at_s`, and for how long."""

@@ -93,6 +93,7 @@ class Worker(threading.Thread):
 
     def _serve(self, step: Step) -> None:
         with self._turn():
+            step.entered = True
             answers = self._answers(step)
         if answers is None:
             self._dispatcher.requeue(step)
