@@ -145,21 +145,6 @@ def test_a_closed_dispatcher_refuses_new_jobs_drains_and_ends():
     assert [type(answer.error) for answer in desk.answers] == [NotReady]
 
 
-@pytest.mark.parametrize("entered", [False, True])
-def test_abandoning_answers_whose_worker_still_waits_for_its_turn(entered: bool):
-    desk = Desk()
-    desk.submit(a_job())
-    step = taken(desk)
-    step.entered = entered
-
-    desk.dispatcher.abandon()
-
-    assert [type(answer.error) for answer in desk.answers] == ([] if entered else [NotReady])
-    finish(desk, step)
-    assert len(desk.answers) == 1
-    assert (desk.answers[0].error is None) == entered
-
-
 def test_abandoning_answers_every_job_that_still_waits():
     desk = Desk()
     jobs = [a_job() for _ in range(3)]
