@@ -38,7 +38,7 @@ NIGHTLY = (
     "test_odd_starts.py::test_paths_and_locales_need_not_be_utf8[locale2]",
     "test_candidates.py::test_a_candidate_that_is_withdrawn",
     "test_candidates.py::test_a_damaged_artefact_leaves_the_server_as_it_is",
-    "test_neighbours.py::test_a_neighbour_is_served_while_another_client_misbehaves[unread_by_many]",  # beyond any limit
+    "test_neighbours.py::test_a_neighbour_is_served_while_another_client_misbehaves[unread_by_many]",  # beyond limits
     "test_odd_starts.py::test_a_runtime_that_cannot_be_imported_is_left_out_with_one_line[onnxruntime-exit",
     "test_odd_starts.py::test_a_runtime_that_cannot_be_imported_is_left_out_with_one_line[onnxruntime-nothing",
     "test_odd_starts.py::test_a_runtime_that_cannot_be_imported_is_left_out_with_one_line[onnxruntime-two",
