@@ -13,7 +13,8 @@ def as_text(title: str, found: Report) -> str:
     return (
         f"{title}: {found['offered']} offered, attainment {found['attainment']:.2%}, "
         f"effective accuracy {found['effective_accuracy']:.2%}, awg {found['awg']:.2%}{bound}\n"
-        f"not run: {found['dropped_by_reason'] or 'none'}; answered late: {found['late']}\n"
+        f"not run: {found['dropped_by_reason'] or 'none'}; answered late: {found['late']}; "
+        f"switches of arms: {found['switches']}\n"
         f"answers in time by variant: {found['variants']}\n"
         f"decision time: p50 {found['decision_us_p50']:.0f} us, p99 {found['decision_us_p99']:.0f} us"
     )
@@ -29,7 +30,9 @@ def as_markdown(title: str, found: Report) -> str:
     rows = [(name, f"{found[key]:.2%}") for name, key in whole]
     if _bounded(found):
         rows.append(("clairvoyant bound on awg", f"{found['bound_awg']:.2%}"))
-    rows += [(name, str(found[name])) for name in ("offered", "dropped", "late", "rebuilt")]
+    rows += [
+        (name, str(found[name])) for name in ("offered", "dropped", "late", "rebuilt", "switches")
+    ]
     rows += [(f"dropped: {why}", str(n)) for why, n in found["dropped_by_reason"].items()]
     rows += [(f"decision {q} (us)", f"{found[f'decision_us_{q}']:.0f}") for q in ("p50", "p99")]
     parts = [f"# {title}", _table(("figure", "value"), rows)]
