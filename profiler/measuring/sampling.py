@@ -40,11 +40,12 @@ __all__ = [
 
 VISIT_S = 0.04
 """A turn's length: short, so that turns of all arms mix within a second, long enough for a few runs of a lone row."""
-MOST_RUNS = 64  # in one turn
-FIRST_RUNS = (
-    2  # at least, in a batch size's first turn: the first of all (not a sample) costs as much again
-)
-LONE_RUNS = 3  # the same for batch 1, whose length is not known yet
+MOST_RUNS = 64
+"""In one turn."""
+FIRST_RUNS = 2
+"""At least, in a batch size's first turn: the first of all (not a sample) costs as much again."""
+LONE_RUNS = 3
+"""The same for batch 1, whose length is not known yet."""
 COVERED = 1.5
 """The large batch is large enough when it takes more than the bound over this."""
 LEAST_TURNS = 4
