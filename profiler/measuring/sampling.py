@@ -20,7 +20,7 @@ from itertools import pairwise
 from math import hypot, inf, sqrt
 
 from profiler.measuring.dominance import Contender, dominated
-from profiler.measuring.stakes import Cell, stakes
+from profiler.measuring.stakes import ArmPoint, stakes
 from profiler.measuring.terms import GRID, Done, Next, Ran, Sampled, Seen, Terms
 
 __all__ = [
@@ -178,7 +178,7 @@ def _repeats(
 ) -> Iterator[tuple[Sampled, int, int]]:
     """Wide intervals, first where a turn promises most; where none promises anything, the one with the fewest turns."""
     known = [(arm, seen) for arm in arms for seen in arm.seen]
-    at_stake = stakes([_cell(arm, seen) for arm, seen in known])
+    at_stake = stakes([_point(arm, seen) for arm, seen in known])
     rows = [
         (-_gain(stake, seen), seen.turns, -seen.half_width, arm, seen.batch)
         for (arm, seen), stake in zip(known, at_stake, strict=True)
@@ -195,8 +195,8 @@ def _gain(stake: float, seen: Seen) -> float:
     return stake / (seen.turns + 1) / max(1.0, seen.p50_s / VISIT_S)
 
 
-def _cell(arm: Sampled, seen: Seen) -> Cell:
-    return Cell(arm.name, arm.accuracy, seen.batch, seen.low_s, seen.p50_s, seen.high_s)
+def _point(arm: Sampled, seen: Seen) -> ArmPoint:
+    return ArmPoint(arm.name, arm.accuracy, seen.batch, seen.low_s, seen.p50_s, seen.high_s)
 
 
 def _turn(arm: Sampled, batch: int, least: int) -> Next:
