@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = " ".join(map(str, seeds))
     costs = " ".join(f"{ms:g}" for ms in options.switch_ms)
     command = f"switch_costs.py --duration-s {duration_s:g} --seeds {given} --switch-ms {costs}"
-    text = _text(f"`python benchmarks/policies/{command}`", ours, results)
+    text = _text(f"`python benchmarks/policies/cases/{command}`", ours, results)
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
     return 0
