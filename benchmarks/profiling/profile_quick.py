@@ -34,8 +34,9 @@ from profiler.hardware.fingerprint import detect
 from profiler.measuring import measure
 from profiler.measuring.dominance import PAYS_NOT, noted
 from profiler.measuring.measurements import OWN_LEAST
-from profiler.measuring.sampling import GRID, VISIT_S, Terms
+from profiler.measuring.sampling import VISIT_S
 from profiler.measuring.summary import Pool, points_of
+from profiler.measuring.terms import GRID, Terms
 from profiler.profiles import Profile
 from server.policy.decision import Arm, ArmProfile
 from server.policy.registry import policy

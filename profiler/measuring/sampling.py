@@ -21,22 +21,7 @@ from math import hypot, inf, sqrt
 
 from profiler.measuring.dominance import Contender, dominated
 from profiler.measuring.stakes import ArmPoint, stakes
-from profiler.measuring.terms import GRID, Done, Next, Ran, Sampled, Seen, Terms
-
-__all__ = [
-    "GRID",
-    "Done",
-    "Next",
-    "Sampled",
-    "Seen",
-    "Terms",
-    "beaten_of",
-    "contender_of",
-    "first",
-    "grid_of",
-    "is_usable",
-    "plan",
-]
+from profiler.measuring.terms import Done, Next, Ran, Sampled, Seen, Terms
 
 VISIT_S = 0.04
 """A turn's length: short, so that turns of all arms mix within a second, long enough for a few runs of a lone row."""
@@ -98,21 +83,12 @@ def is_usable(arm: Sampled, terms: Terms, *, beaten: bool = False) -> bool:
 
 def beaten_of(arms: Sequence[Sampled]) -> Collection[str]:
     """The arms that others certainly beat at every batch size seen so far."""
-    return dominated([contender_of(arm) for arm in arms if arm.seen]).keys()
+    return dominated([_contender(arm) for arm in arms if arm.seen]).keys()
 
 
 def grid_of(terms: Terms, ceiling: int) -> tuple[int, ...]:
     """The batch sizes up to `ceiling`, that one included, ascending."""
     return tuple(sorted({b for b in terms.grid if 1 <= b < ceiling} | {ceiling}))
-
-
-def contender_of(arm: Sampled) -> Contender:
-    """The arm as `profiler.measuring.dominance` compares it."""
-    seen = arm.seen
-    low, p50, high = (
-        tuple(getattr(s, name) for s in seen) for name in ("low_s", "p50_s", "high_s")
-    )
-    return Contender(arm.name, arm.accuracy, tuple(s.batch for s in seen), low, p50, high)
 
 
 def _wanted(
@@ -131,6 +107,15 @@ def _wanted(
     probes = [(arm, batch, FIRST_RUNS) for arm in racing for batch in _probes(arm, terms)]
     yield from sorted(probes, key=lambda p: len(p[0].seen))
     yield from _repeats(racing, terms, lately)
+
+
+def _contender(arm: Sampled) -> Contender:
+    """The arm as `profiler.measuring.dominance` compares it."""
+    seen = arm.seen
+    low, p50, high = (
+        tuple(getattr(s, name) for s in seen) for name in ("low_s", "p50_s", "high_s")
+    )
+    return Contender(arm.name, arm.accuracy, tuple(s.batch for s in seen), low, p50, high)
 
 
 def _reach(terms: Terms, beaten: bool) -> Terms:
