@@ -41,6 +41,7 @@ class MixedScene:
 
 
 _NO_TERMS = Pricing(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
+"""Of a scene in which nobody is left to weigh a step for."""
 
 
 def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
