@@ -41,7 +41,7 @@ class Took(TypedDict):
 
 
 def measure(names: Sequence[str], on: Machine) -> list[Took]:
-    """Every policy over both queues, in a process pinned to one core."""
+    """Every policy over both queues of every mix, in a process pinned to one core."""
     arms = interpolated(on.arms, ARMS)
     fast = min(arm.mean_s[arm.max_batch] / arm.max_batch for arm in arms)
     enough = max(1, round(1.3 * QUEUED * fast / on.slo_s))
@@ -78,7 +78,7 @@ def _between(at: np.ndarray, tables: Sequence[Sequence[float]]) -> list[list[flo
 
 
 def _demand(mix: str, arms: Sequence[ArmProfile], rng: np.random.Generator) -> Ticket:
-    """A ticket that asks for what one of the mix does; its times are not set."""
+    """A ticket that asks for what one of the mix does; its times (s) are not set."""
     floors = sorted(arm.accuracy for arm in arms)
     match mix:
         case "two demands":

@@ -11,6 +11,7 @@ from math import sqrt
 from statistics import mean, stdev
 from typing import Any, TypedDict
 
+from benchmarks import tables
 from benchmarks.policies import cells
 from benchmarks.policies.cells import Cell, Machine, Sources
 from benchmarks.policies.policies_run import OURS
@@ -146,8 +147,7 @@ def markdown(rows: Sequence[Beside]) -> list[str]:
         lines += [f"## {_TITLES[table]}\n"]
         body = [_line(list(group), after) for group in _by_cell(of_table)]
         head = [*_HEAD, *(_AFTER if after else [])]
-        lines += ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *body)]
-        lines += [""]
+        lines += [*tables.lines(head, body), ""]
     return lines
 
 

@@ -45,7 +45,8 @@ def draw(told: Sequence[Told], path: Path) -> None:
         gaps = _map(left, mine, [shown(one) for one in mine], ("RdYlGn", -GAP_LIMIT, GAP_LIMIT))
         left.set_title(f"{profile}: awg ahead of the best rival that keeps the promise (points)")
         left.set_xlabel(
-            "load.  broken: a promise that others keep; *: nobody keeps it, all compared"
+            "load.  broken: a promise that others keep; *: nobody keeps it, all compared\n"
+            "alone: nobody else keeps it; !: a fixed variant that keeps it is more accurate"
         )
         shares = [(one["percent_of_bound"], f"{one['percent_of_bound']:.1f}") for one in mine]
         bound = _map(right, mine, shares, ("viridis", 88, 100))

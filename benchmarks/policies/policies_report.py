@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks import tables
 from benchmarks.policies import policies_oracle, policies_slow
 from benchmarks.policies.policies_table import NOISE_POINTS
 from benchmarks.policies.promise import PERCENTILE, SHORT
 
-Table = Sequence[Sequence[str]]
 Told = Mapping[str, Any]
 
 
@@ -45,7 +45,7 @@ def _in_short(summary: Told) -> list[str]:
         "",
         f"The promise is {100 * PERCENTILE:g} % in time; a policy keeps it down to {100 * SHORT:g} points less. Where "
         "any policy keeps it, ours is compared with those that do, by awg; where none does, with all.\n",
-        *_table(
+        *tables.lines(
             ["cells", *_HEADS],
             [
                 ["all", *_group(summary)],
@@ -65,7 +65,7 @@ def _in_short(summary: Told) -> list[str]:
             [_leaders(*item) for item in summary["cells_with_a_reference_ahead"].items()],
         ),
         "## By trace\n",
-        *_table(
+        *tables.lines(
             ["trace", *_HEADS],
             [[name, *_group(own)] for name, own in summary["by_trace"].items()],
         ),
@@ -129,7 +129,11 @@ def _references(summary: Told) -> list[str]:
         for name, g in summary["mean_gap_by_reference"].items()
     ]
     head = ["reference", "awg of ours less its, mean", "worst cell", "cells run in full"]
-    return ["## References\n", *_table([*head, "of these it keeps the promise in"], table), ""]
+    return [
+        "## References\n",
+        *tables.lines([*head, "of these it keeps the promise in"], table),
+        "",
+    ]
 
 
 def _grid(profile: str, result: Told) -> list[str]:
@@ -140,7 +144,7 @@ def _grid(profile: str, result: Told) -> list[str]:
         *("best rival", "its awg (attainment)", "gap"),
     ]
     slo_ms = result["profiles"][profile]["slo_ms"]
-    return [f"## Profile {profile}, SLO {slo_ms:.1f} ms\n", *_table(head, table), ""]
+    return [f"## Profile {profile}, SLO {slo_ms:.1f} ms\n", *tables.lines(head, table), ""]
 
 
 def _cells(told: Told) -> list[str]:
@@ -181,7 +185,7 @@ def _decision_time(times: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         "## Time of one decision: 24 arms, 1,000 queued, one core",
         "",
-        *_table(head, table),
+        *tables.lines(head, table),
         "",
     ]
 
@@ -206,7 +210,3 @@ def _reading() -> list[str]:
         "- Tuned on seeds 1 to 3 of azure_conv, twitter and the made traces. The seeds above, mooncake's arrivals and "
         "twitter_held (days of twitter's counts that nothing was ever chosen on) are for reporting only.",
     ]
-
-
-def _table(head: Sequence[str], rows: Table) -> list[str]:
-    return ["| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *rows)]

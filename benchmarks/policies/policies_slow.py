@@ -6,6 +6,7 @@ from itertools import product
 from statistics import mean
 from typing import Any, TypedDict
 
+from benchmarks import tables
 from benchmarks.policies import cells
 from benchmarks.policies.cells import QUIET, Cell, Sources
 from benchmarks.policies.policies_run import OURS
@@ -118,7 +119,7 @@ def markdown(slow: Mapping[str, Any]) -> list[str]:
         groups.setdefault((window["cell"], window["factor"]), []).append(window)
     if not groups:
         return []
-    table = [[cell, f"{factor:g}x", *_slowed(found)] for (cell, factor), found in groups.items()]
+    rows = [[cell, f"{factor:g}x", *_slowed(found)] for (cell, factor), found in groups.items()]
     head = [
         "cell",
         "slower",
@@ -135,7 +136,7 @@ def markdown(slow: Mapping[str, Any]) -> list[str]:
         f"Every batch takes longer from {slow['from_s']:g} to {slow['until_s']:g} s; figures are of what arrives then. "
         "The oracle is ours, told the speed at once. References: awg (attainment) with the speed measured as ours has "
         "it, and with the profile never corrected. 1x: the same window without a slow-down.\n",
-        *("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *table)),
+        *tables.lines(head, rows),
         "",
     ]
 

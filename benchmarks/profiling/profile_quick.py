@@ -33,8 +33,10 @@ from profiler.hardware.cpu_waits import waited_s
 from profiler.hardware.fingerprint import detect
 from profiler.measuring import measure
 from profiler.measuring.dominance import PAYS_NOT, noted
-from profiler.measuring.sampling import GRID, VISIT_S, Terms
+from profiler.measuring.measurements import OWN_LEAST
+from profiler.measuring.sampling import VISIT_S
 from profiler.measuring.summary import Pool, points_of
+from profiler.measuring.terms import GRID, Terms
 from profiler.profiles import Profile
 from server.policy.decision import Arm, ArmProfile
 from server.policy.registry import policy
@@ -43,9 +45,8 @@ from server.simulator.setup import Follow, Setup
 
 TRACES = ("azure_conv", "twitter", "gamma")
 LOADS = (0.3, 0.6, 0.9, 1.2)
-FOLLOW: tuple[Follow, ...] = ("measured", "profile")
 """Of what the fastest arm carries in its best batch, on one worker."""
-
+FOLLOW: tuple[Follow, ...] = ("measured", "profile")
 SPREAD_AT = (1, 4)
 """Batch sizes at which the quick profiles are compared with each other."""
 SPELLS_S = (0.2, 2.0)
@@ -174,7 +175,7 @@ def _turn(backend: Backend, rows: Tensors) -> list[OneRun]:
         waited, start_s = waited_s(), time.perf_counter()
         backend.run(rows)
         took_s = time.perf_counter() - start_s
-        own_s = max(took_s - (waited_s() - waited), 0.05 * took_s)
+        own_s = max(took_s - (waited_s() - waited), OWN_LEAST * took_s)
         found.append(OneRun(own_s, took_s / own_s))
     return found[1:]
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import surroundings  # noqa: F401 - before any library that it keeps quiet
 from benchmarks import rig
-from benchmarks.policies.promise import LESS, PERCENTILE, SHORT
+from benchmarks.policies.promise import LESS, PERCENTILE, keeps
 
 OURS = "adaptive"
 LEAST = 0.85
@@ -23,16 +23,11 @@ Point = Mapping[str, Any]
 """One load: `rate_rps`, and by choice what it delivered."""
 
 
-def kept(point: Point, name: str) -> bool:
-    """Whether this choice kept the promise at this load."""
-    return point[name]["attainment"] >= PERCENTILE - SHORT
-
-
 def promises(points: Sequence[Point], statics: Sequence[str]) -> dict[str, int]:
     """At how many loads a static choice keeps the percentile, ours too, and with at least its accuracy."""
     theirs = {i: _fixed(point, statics) for i, point in enumerate(points)}
     found = [(points[i], fixed) for i, fixed in theirs.items() if fixed]
-    both = [(point, fixed) for point, fixed in found if kept(point, OURS)]
+    both = [(point, fixed) for point, fixed in found if keeps(point[OURS])]
     key = "effective_accuracy"
     accurate = [p for p, fixed in both if p[OURS][key] >= p[fixed][key] - LESS]
     return {
@@ -79,7 +74,7 @@ def _line(axis: Any, points: Sequence[Point], what: tuple[str, str], style: dict
     rates, values = [p["rate_rps"] for p in points], [p[name][key] for p in points]
     (line,) = axis.plot(rates, values, label=name if name == OURS else f"static {name}", **style)
     for rate, value, point in zip(rates, values, points, strict=True):
-        face = line.get_color() if kept(point, name) else "white"
+        face = line.get_color() if keeps(point[name]) else "white"
         axis.plot(rate, value, "o", ms=6, color=line.get_color(), mfc=face)
 
 

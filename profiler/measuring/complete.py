@@ -23,7 +23,7 @@ from profiler.measuring.conformance import Conformance
 from profiler.measuring.dominance import noted
 from profiler.measuring.room import MESSAGE_MIB, Room
 from profiler.measuring.rows import SampleRows, sample_rows
-from profiler.measuring.sampling import Terms
+from profiler.measuring.terms import Terms
 from profiler.profiles import MachineProfile, label_of
 
 

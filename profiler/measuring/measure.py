@@ -18,7 +18,7 @@ from models.backends.base import Backend, BackendError, Slot, Tensors
 from models.catalog import Family, Variant
 from profiler.measuring.measurements import Measurements
 from profiler.measuring.rows import RANGES, SampleRows, made
-from profiler.measuring.sampling import GRID, Done, Next, Terms
+from profiler.measuring.terms import GRID, Done, Next, Terms
 from profiler.profiles import UNVETTED, Profile, Vetted
 
 __all__ = [

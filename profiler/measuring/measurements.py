@@ -11,19 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from profiler.measuring.dominance import noted
 from profiler.measuring.pace import Speed, Turn, speeds
-from profiler.measuring.sampling import (
-    LONE_RUNS,
-    Done,
-    Next,
-    Sampled,
-    Seen,
-    Terms,
-    beaten_of,
-    first,
-    is_usable,
-    plan,
-)
+from profiler.measuring.sampling import LONE_RUNS, beaten_of, first, is_usable, plan
 from profiler.measuring.summary import Pool, medians_of, points_of, ratios_of
+from profiler.measuring.terms import Done, Next, Sampled, Seen, Terms
 from profiler.profiles import Profile
 
 EVERY = 8

@@ -20,31 +20,17 @@ from itertools import pairwise
 from math import hypot, inf, sqrt
 
 from profiler.measuring.dominance import Contender, dominated
-from profiler.measuring.stakes import Cell, stakes
-from profiler.measuring.terms import GRID, Done, Next, Ran, Sampled, Seen, Terms
-
-__all__ = [
-    "GRID",
-    "Done",
-    "Next",
-    "Sampled",
-    "Seen",
-    "Terms",
-    "beaten_of",
-    "contender_of",
-    "first",
-    "grid_of",
-    "is_usable",
-    "plan",
-]
+from profiler.measuring.stakes import ArmPoint, stakes
+from profiler.measuring.terms import Done, Next, Ran, Sampled, Seen, Terms
 
 VISIT_S = 0.04
 """A turn's length: short, so that turns of all arms mix within a second, long enough for a few runs of a lone row."""
-MOST_RUNS = 64  # in one turn
-FIRST_RUNS = (
-    2  # at least, in a batch size's first turn: the first of all (not a sample) costs as much again
-)
-LONE_RUNS = 3  # the same for batch 1, whose length is not known yet
+MOST_RUNS = 64
+"""In one turn."""
+FIRST_RUNS = 2
+"""At least, in a batch size's first turn: the first of all (not a sample) costs as much again."""
+LONE_RUNS = 3
+"""The same for batch 1, whose length is not known yet."""
 COVERED = 1.5
 """The large batch is large enough when it takes more than the bound over this."""
 LEAST_TURNS = 4
@@ -97,21 +83,12 @@ def is_usable(arm: Sampled, terms: Terms, *, beaten: bool = False) -> bool:
 
 def beaten_of(arms: Sequence[Sampled]) -> Collection[str]:
     """The arms that others certainly beat at every batch size seen so far."""
-    return dominated([contender_of(arm) for arm in arms if arm.seen]).keys()
+    return dominated([_contender(arm) for arm in arms if arm.seen]).keys()
 
 
 def grid_of(terms: Terms, ceiling: int) -> tuple[int, ...]:
     """The batch sizes up to `ceiling`, that one included, ascending."""
     return tuple(sorted({b for b in terms.grid if 1 <= b < ceiling} | {ceiling}))
-
-
-def contender_of(arm: Sampled) -> Contender:
-    """The arm as `profiler.measuring.dominance` compares it."""
-    seen = arm.seen
-    low, p50, high = (
-        tuple(getattr(s, name) for s in seen) for name in ("low_s", "p50_s", "high_s")
-    )
-    return Contender(arm.name, arm.accuracy, tuple(s.batch for s in seen), low, p50, high)
 
 
 def _wanted(
@@ -130,6 +107,15 @@ def _wanted(
     probes = [(arm, batch, FIRST_RUNS) for arm in racing for batch in _probes(arm, terms)]
     yield from sorted(probes, key=lambda p: len(p[0].seen))
     yield from _repeats(racing, terms, lately)
+
+
+def _contender(arm: Sampled) -> Contender:
+    """The arm as `profiler.measuring.dominance` compares it."""
+    seen = arm.seen
+    low, p50, high = (
+        tuple(getattr(s, name) for s in seen) for name in ("low_s", "p50_s", "high_s")
+    )
+    return Contender(arm.name, arm.accuracy, tuple(s.batch for s in seen), low, p50, high)
 
 
 def _reach(terms: Terms, beaten: bool) -> Terms:
@@ -177,7 +163,7 @@ def _repeats(
 ) -> Iterator[tuple[Sampled, int, int]]:
     """Wide intervals, first where a turn promises most; where none promises anything, the one with the fewest turns."""
     known = [(arm, seen) for arm in arms for seen in arm.seen]
-    at_stake = stakes([_cell(arm, seen) for arm, seen in known])
+    at_stake = stakes([_point(arm, seen) for arm, seen in known])
     rows = [
         (-_gain(stake, seen), seen.turns, -seen.half_width, arm, seen.batch)
         for (arm, seen), stake in zip(known, at_stake, strict=True)
@@ -194,8 +180,8 @@ def _gain(stake: float, seen: Seen) -> float:
     return stake / (seen.turns + 1) / max(1.0, seen.p50_s / VISIT_S)
 
 
-def _cell(arm: Sampled, seen: Seen) -> Cell:
-    return Cell(arm.name, arm.accuracy, seen.batch, seen.low_s, seen.p50_s, seen.high_s)
+def _point(arm: Sampled, seen: Seen) -> ArmPoint:
+    return ArmPoint(arm.name, arm.accuracy, seen.batch, seen.low_s, seen.p50_s, seen.high_s)
 
 
 def _turn(arm: Sampled, batch: int, least: int) -> Next:

@@ -17,7 +17,7 @@ BESIDE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class ArmPoint:
     """One batch size of one arm: its accuracy, and the interval of its median (s)."""
 
     name: str
@@ -28,24 +28,25 @@ class Cell:
     high_s: float
 
 
-def stakes(cells: Sequence[Cell]) -> list[float]:
-    """For each cell by how much the hull moves, relative, between its interval's ends; 0: no decision hangs on it."""
-    found = [_stake(cell, cells) for cell in cells]
-    playing = {cell.name for cell, stake in zip(cells, found, strict=True) if stake > 0}
+def stakes(points: Sequence[ArmPoint]) -> list[float]:
+    """For each point by how much the hull moves, relative, between its interval's ends; 0: no decision hangs on it."""
+    found = [_stake(point, points) for point in points]
+    playing = {point.name for point, stake in zip(points, found, strict=True) if stake > 0}
     return [
-        max(stake, BESIDE * log(c.high_s / c.low_s)) if c.name in playing else stake
-        for c, stake in zip(cells, found, strict=True)
+        max(stake, BESIDE * log(p.high_s / p.low_s)) if p.name in playing else stake
+        for p, stake in zip(points, found, strict=True)
     ]
 
 
-def _stake(cell: Cell, cells: Iterable[Cell]) -> float:
+def _stake(point: ArmPoint, points: Iterable[ArmPoint]) -> float:
     """So many rows can also be run as smaller batches, and on other arms: what they cost there is what it is up to."""
-    rivals = ((c.p50_s / c.batch, c.accuracy) for c in cells if c.batch <= cell.batch and c != cell)
-    else_s = cost_of(cell.accuracy, rivals) * cell.batch
-    if else_s <= cell.low_s:
+    others = [p for p in points if p.batch <= point.batch and p != point]
+    rivals = ((p.p50_s / p.batch, p.accuracy) for p in others)
+    else_s = cost_of(point.accuracy, rivals) * point.batch
+    if else_s <= point.low_s:
         return 0.0
-    moved = log(min(cell.high_s, else_s) / cell.low_s)
-    return moved * CONTESTED if else_s < cell.high_s else moved
+    moved = log(min(point.high_s, else_s) / point.low_s)
+    return moved * CONTESTED if else_s < point.high_s else moved
 
 
 def cost_of(accuracy: float, points: Iterable[tuple[float, float]]) -> float:

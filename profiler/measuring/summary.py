@@ -97,8 +97,7 @@ def medians_of(
     doubts: Mapping[int, float] = CERTAIN,
 ) -> tuple[MedianSeen, ...]:
     """The medians alone, ascending by batch and not repaired: a planner looks for the bends."""
-    own = ratios_of(took_s)
-    ratios = np.asarray([*own, *(pool.ratios if len(own) < OWN_RATIOS else ())])
+    ratios = _scatter(ratios_of(took_s), pool)
     enough = len(ratios) >= LEAST_ORDERED
     spread = max(LEAST_SPREAD, _spread(ratios)) if enough else UNKNOWN_SPREAD
     return tuple(

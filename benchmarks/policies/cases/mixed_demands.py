@@ -20,6 +20,7 @@ from statistics import mean, pstdev
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from benchmarks import tables
 from benchmarks.policies import cells, traces
 from benchmarks.policies.cells import Machine
 from benchmarks.policies.policies_run import on_all_cores
@@ -239,7 +240,7 @@ def _compared(chosen: Chosen, results: dict[Run, Fared]) -> str:
         + f"{100 * WITHIN:g} ({said}); {mean(ratios):.2%} of it on average"
     )
     head = ("cell", "ours: weighted awg", "in time", "best reference", "in time", "ahead by")
-    return f"{title}\n\n{_table(head, rows)}"
+    return "\n".join((f"{title}\n", *tables.lines(head, rows)))
 
 
 def _hasty(runs: Sequence[Run], results: dict[Run, Fared]) -> str:
@@ -259,11 +260,7 @@ def _hasty(runs: Sequence[Run], results: dict[Run, Fared]) -> str:
             )
         )
     head = ("cell", "heavy", "light", "heavy, light in haste", "light in haste", "costs heavy")
-    return f"## The light class in haste\n\n{_table(head, rows)}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
+    return "\n".join(("## The light class in haste\n", *tables.lines(head, rows)))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from benchmarks import tables
 from benchmarks.policies import cells, traces
 from benchmarks.policies.policies_run import on_all_cores
 from server.policy.decision import ArmProfile, Policy
@@ -109,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = " ".join(map(str, seeds))
     costs = " ".join(f"{ms:g}" for ms in options.switch_ms)
     command = f"switch_costs.py --duration-s {duration_s:g} --seeds {given} --switch-ms {costs}"
-    text = _table(f"`python benchmarks/policies/{command}`", ours, results)
+    text = _text(f"`python benchmarks/policies/cases/{command}`", ours, results)
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
     return 0
@@ -138,8 +139,8 @@ def _variants(profile: str) -> list[str]:
     return [arm.arm.variant for arm in arms]
 
 
-def _table(command: str, ours: Sequence[Run], results: dict[Run, Figures]) -> str:
-    rows: list[str] = []
+def _text(command: str, ours: Sequence[Run], results: dict[Run, Figures]) -> str:
+    rows: list[Sequence[str]] = []
     behind = more = 0
     for run in ours:
         best = max((results[one] for one in _fixed(run)), key=lambda f: f.awg)
@@ -147,17 +148,15 @@ def _table(command: str, ours: Sequence[Run], results: dict[Run, Figures]) -> st
         behind += found.awg < best.awg - BEHIND
         more += found.switches > unaware.switches
         ahead = 100.0 * (found.awg - best.awg)
-        rows.append(
-            f"| {run} | {found} | {unaware} | {best.awg:.2%}, {best.attainment:.1%} | {ahead:+.2f} |"
-        )
-    head = [
+        theirs = f"{best.awg:.2%}, {best.attainment:.1%}"
+        rows.append((str(run), str(found), str(unaware), theirs, f"{ahead:+.2f}"))
+    said = [
         f"# Switches that cost something\n\n{command}. Awg, attainment and switches a second and worker.",
         f"Of {len(ours)} cells the best fixed variant is ahead by more than {100 * BEHIND:.1f} in {behind}; "
         f"in {more} there are more switches than without knowing of their cost.\n",
-        "| cell | ours | ours, not knowing | best fixed | ahead |",
-        "| --- | --- | --- | --- | --- |",
     ]
-    return "\n".join([*head, *rows]) + "\n"
+    head = ("cell", "ours", "ours, not knowing", "best fixed", "ahead")
+    return "\n".join([*said, *tables.lines(head, rows)]) + "\n"
 
 
 if __name__ == "__main__":

@@ -72,7 +72,6 @@ class Known:
     """
 
     slo_s: float = 0.05
-
     profiled: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
     estimated: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])
     effective: Mapping[Arm, ArmProfile] = field(default_factory=dict[Arm, ArmProfile])

@@ -9,7 +9,7 @@ from server.policy.dispatch import alike
 from server.policy.dispatch.choose import common_mask
 from server.policy.dispatch.menu import Floats
 from server.policy.dispatch.mixed import step as mixed
-from server.policy.dispatch.mixed.companies import offered
+from server.policy.dispatch.mixed.groups import offered
 from server.policy.dispatch.pricing import Planner
 from server.policy.dispatch.tuning import DEFAULT, Tuning
 from server.policy.queueing.tickets import Queue

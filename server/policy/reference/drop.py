@@ -16,6 +16,7 @@ from server.policy.decision import (
     Policy,
     PolicyFactory,
     Ticket,
+    drops,
 )
 from server.policy.queueing.tickets import Queue
 from server.policy.reference.head import by_demand
@@ -39,8 +40,7 @@ def with_early_drop(factory: PolicyFactory) -> PolicyFactory:
             if not gone:
                 return inner(tickets, outlook, now_s)
             decision = inner(_without(tickets, gone), outlook, now_s)
-            drops = [Drop(ticket, "late") for ticket in gone]
-            return replace(decision, dropped=(*drops, *decision.dropped))
+            return replace(decision, dropped=(*drops(gone, "late"), *decision.dropped))
 
         return decide
 
@@ -97,12 +97,12 @@ def with_nexus_drop(factory: PolicyFactory) -> PolicyFactory:
         inner, gone_of = factory(arms), _gone(arms)
 
         def decide(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
-            drops = gone_of(tickets, now_s)
-            if not drops:
+            gone = gone_of(tickets, now_s)
+            if not gone:
                 return inner(tickets, outlook, now_s)
-            left = _without(tickets, [drop.ticket for drop in drops])
+            left = _without(tickets, [drop.ticket for drop in gone])
             decision = inner(left, outlook, now_s)
-            return replace(decision, dropped=(*drops, *decision.dropped))
+            return replace(decision, dropped=(*gone, *decision.dropped))
 
         return decide
 
@@ -113,12 +113,12 @@ def _gone(arms: Sequence[ArmProfile]) -> Callable[[Sequence[Ticket], float], Seq
     late, table_of = _late_by(arms), by_demand(arms, _rising_s)
 
     def gone(tickets: Sequence[Ticket], now_s: float) -> Sequence[Drop]:
-        drops = [Drop(ticket, "late") for ticket in late(tickets, now_s)]
+        found = drops(late(tickets, now_s), "late")
         least_s = table_of(tickets[0]) if tickets else None
         if least_s is None or not isinstance(tickets, Queue) or len(tickets.demands) != 1:
-            return drops
+            return found
         start = _start(tickets, least_s, now_s)
-        return drops + [Drop(ticket, "shed") for ticket in tickets[len(drops) : start]]
+        return found + drops(tickets[len(found) : start], "shed")
 
     return gone
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from models.catalog import Family
 from profiler.hardware.cpu_waits import waited_s
 from profiler.measuring.measure import BOUND_SLOS, Effort, Instruments
-from profiler.measuring.sampling import Terms
+from profiler.measuring.terms import Terms
 from server.runtime.dispatch.dispatcher import Dispatcher
 
 BUSY_RPS = 1.0

@@ -1,1 +1,1 @@
-"""The decision where tickets differ: who is there (`crowd`), who may share a batch (`companies`), the step."""
+"""The decision where tickets differ: who is there (`crowd`), who may share a batch (`groups`), the step."""

@@ -1,7 +1,7 @@
 """Who waits where tickets differ: which demands they make, who is late, and who must go where not all can be served."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -22,7 +22,6 @@ NEARLY_AS_DENSE = 0.8
 """Above this share nothing is worth keeping."""
 MOST_KINDS = 4
 """Where tickets differ in more ways, those that accept about as many arms are priced alike."""
-
 MOST_RANKS = 4
 """Those that must go are told apart in so many steps of what they are worth for their time."""
 
@@ -151,6 +150,10 @@ class _Asked:
 def _crowd(
     tickets: Sequence[Ticket], deadlines: Floats, asked: _Asked, planner: Planner, outlook: Outlook
 ) -> Crowd:
+    """Sorted into kinds by the arms they accept and their class, or by whether these are few; the first stands for all.
+
+    A kind's bound is that of the first ticket of it.
+    """
     demands, masks, code = asked.demands, asked.masks, asked.code
     coded = code.tolist()
     first = dict(zip(reversed(coded), range(len(coded) - 1, -1, -1), strict=True))
@@ -165,10 +168,7 @@ def _crowd(
             leads.append(at)
     rows = np.array([float(demand[0]) for demand in demands])[code]
     waiting = int(rows.sum())
-    kinds = [
-        _kind(masks[int(code[at])], outlook.values, tickets[at], waiting, planner, outlook)
-        for at in leads
-    ]
+    kinds = [_kind(masks[int(code[at])], tickets[at], waiting, planner, outlook) for at in leads]
     known = {mask: i for i, mask in enumerate(dict.fromkeys(masks))}
     kind, suit = np.array([kind_of, [known[mask] for mask in masks]])[:, code]
     work_s = rows * np.array([one.work_s for one in kinds])[kind]
@@ -180,15 +180,9 @@ def _level(mask: int, planner: Planner) -> int:
     return 2 * mask.bit_count() // (len(planner.arms) + 1)
 
 
-def _kind(  # noqa: PLR0913, PLR0917 - all that a kind hangs on
-    mask: int,
-    values: Mapping[str, float],
-    first: Ticket,
-    waiting: int,
-    planner: Planner,
-    outlook: Outlook,
-) -> Kind:
-    slo_s, value = slo_between(first, first), values.get(first.slo_class, 1.0)
+def _kind(mask: int, first: Ticket, waiting: int, planner: Planner, outlook: Outlook) -> Kind:
+    """Of the ticket that stands for it, where `waiting` rows wait in all."""
+    slo_s, value = slo_between(first, first), outlook.values.get(first.slo_class, 1.0)
     table = planner.costs(mask, slo_s)
     work_s = planner.row_s(table, outlook) / outlook.workers
     return Kind(mask, value, slo_s, table, work_s, planner.lag_s(table, waiting, outlook))

@@ -19,8 +19,8 @@ from server.policy.decision import (
 from server.policy.dispatch.clumps import Risk, risks
 from server.policy.dispatch.hull import Point
 from server.policy.dispatch.menu import Floats, Ints
-from server.policy.dispatch.mixed.companies import Batches, Lines, Rest, offered, rest
 from server.policy.dispatch.mixed.crowd import NOBODY, Crowd, gathered, within_reach
+from server.policy.dispatch.mixed.groups import Batches, Lines, Rest, offered, rest
 from server.policy.dispatch.pricing import SHARES, Planner, Pricing
 from server.policy.queueing.tickets import Queue
 
@@ -41,6 +41,7 @@ class MixedScene:
 
 
 _NO_TERMS = Pricing(0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)
+"""Of a scene in which nobody is left to weigh a step for."""
 
 
 def decide(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Decision:
@@ -168,15 +169,15 @@ def _take_waiting(
     alike: dict[tuple[int, float, float], list[bool]] = {}
     for k in batches.lines.kinds:
         kind = crowd.kinds[k]
-        group = alike.setdefault(
+        those = alike.setdefault(
             (kind.mask, kind.slo_s, scene.value[k]), [False] * len(crowd.kinds)
         )
-        group[k] = True
-    for (mask, slo_s, value), group in alike.items():
-        stay, could = scene.stay[group.index(True)], planner.wait_value(mask, slo_s)
+        those[k] = True
+    for (mask, slo_s, value), those in alike.items():
+        stay, could = scene.stay[those.index(True)], planner.wait_value(mask, slo_s)
         if stay <= value * could.least:
             continue
-        mine = np.array(group)[crowd.kind].nonzero()[0]
+        mine = np.array(those)[crowd.kind].nonzero()[0]
         behind = mine.searchsorted(last, side="right") * batches.lines.joins[:, mine[0]][whom]
         rows = np.zeros(len(mine) + 1)
         rows[:-1] = crowd.rows[mine][::-1].cumsum()[::-1]

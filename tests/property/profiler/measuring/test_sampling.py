@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.measuring.measurements import Measurements
-from profiler.measuring.sampling import Next, Terms
+from profiler.measuring.terms import Next, Terms
 from profiler.profiles import Profile
 
 WARMUP = 1

@@ -19,7 +19,7 @@ from profiler.measuring.measure import (
     Step,
     sample_inputs,
 )
-from profiler.measuring.sampling import Terms
+from profiler.measuring.terms import Terms
 from profiler.profiles import Profile
 
 VARIANT = Variant("tiny", "fp32", "tiny.scripted", "", Accuracy(0.5, "invented"))

@@ -8,7 +8,7 @@ import pytest
 from models.backends.scripted import Script, ScriptedBackend
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from profiler.measuring.measure import Bench, Effort, Instruments, Loaded, Step
-from profiler.measuring.sampling import Terms
+from profiler.measuring.terms import Terms
 from profiler.profiles import Profile
 
 FAMILY = Family(

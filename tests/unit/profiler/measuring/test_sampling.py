@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from profiler.measuring.sampling import Done, Next, Sampled, Seen, Terms, is_usable, plan
+from profiler.measuring.sampling import is_usable, plan
+from profiler.measuring.terms import Done, Next, Sampled, Seen, Terms
 
 TERMS = Terms(bound_s=0.1)
 

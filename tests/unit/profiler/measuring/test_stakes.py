@@ -4,11 +4,13 @@ from math import inf, log
 
 import pytest
 
-from profiler.measuring.stakes import CONTESTED, Cell, cost_of, stakes
+from profiler.measuring.stakes import CONTESTED, ArmPoint, cost_of, stakes
 
 
-def a_cell(name: str, p50_s: float, accuracy: float, half: float = 0.1, batch: int = 1) -> Cell:
-    return Cell(name, accuracy, batch, p50_s * (1 - half), p50_s, p50_s * (1 + half))
+def a_point(
+    name: str, p50_s: float, accuracy: float, half: float = 0.1, batch: int = 1
+) -> ArmPoint:
+    return ArmPoint(name, accuracy, batch, p50_s * (1 - half), p50_s, p50_s * (1 + half))
 
 
 WIDTH = log(1.1 / 0.9)
@@ -27,15 +29,15 @@ def test_an_arm_below_the_hull_is_no_way_to_buy_accuracy():
 
 
 def test_no_decision_hangs_on_an_arm_that_is_off_the_hull_at_its_best():
-    found = stakes([a_cell("fast", 0.002, 0.7), a_cell("slow", 0.005, 0.7)])
+    found = stakes([a_point("fast", 0.002, 0.7), a_point("slow", 0.005, 0.7)])
 
     assert found == [pytest.approx(WIDTH), 0.0]
 
 
 def test_a_close_race_counts_more_than_a_cost_that_is_certain_to_be_paid():
-    close = [a_cell("x", 0.0050, 0.8), a_cell("y", 0.0051, 0.8)]
+    close = [a_point("x", 0.0050, 0.8), a_point("y", 0.0051, 0.8)]
 
-    cheap, x, y = stakes([a_cell("cheap", 0.001, 0.7), *close])
+    cheap, x, y = stakes([a_point("cheap", 0.001, 0.7), *close])
 
     assert cheap == pytest.approx(WIDTH)
     assert x == pytest.approx(CONTESTED * log(0.0051 / 0.0045))
@@ -43,12 +45,12 @@ def test_a_close_race_counts_more_than_a_cost_that_is_certain_to_be_paid():
 
 
 def test_a_batch_that_gains_nothing_counts_only_for_what_fits():
-    cells = [a_cell("a", 0.005, 0.7), a_cell("a", 0.060, 0.7, batch=8)]
+    points = [a_point("a", 0.005, 0.7), a_point("a", 0.060, 0.7, batch=8)]
 
-    one, eight = stakes(cells)
+    one, eight = stakes(points)
 
     assert 0 < eight < one
 
 
 def test_what_is_known_exactly_is_at_stake_no_more():
-    assert stakes([a_cell("a", 0.005, 0.7, half=0.0)]) == [0.0]
+    assert stakes([a_point("a", 0.005, 0.7, half=0.0)]) == [0.0]

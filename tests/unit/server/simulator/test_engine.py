@@ -36,13 +36,20 @@ def alternating(arms: Sequence[ArmProfile]) -> Policy:
     return decide
 
 
-def noting(seen: list[Outlook]) -> PolicyFactory:
-    """All tickets on the first arm; what it was told goes to `seen`."""
+def at_once(arms: Sequence[ArmProfile]) -> Policy:
+    """All tickets on the first arm."""
+    return lambda tickets, _outlook, _now_s: Run(arms[0], tuple(tickets), "all")
+
+
+def noting(seen: list[Outlook], factory: PolicyFactory = at_once) -> PolicyFactory:
+    """The policy of `factory`; what it was told goes to `seen`."""
 
     def build(arms: Sequence[ArmProfile]) -> Policy:
-        def decide(tickets: Sequence[Ticket], outlook: Outlook, _now_s: float) -> Decision:
+        policy = factory(arms)
+
+        def decide(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
             seen.append(outlook)
-            return Run(arms[0], tuple(tickets), "all")
+            return policy(tickets, outlook, now_s)
 
         return decide
 
@@ -83,18 +90,8 @@ def test_refused_rows_count_as_arrived():
 def last_end_s(switching: Switching, workers: int = 1) -> float:
     """How long the second of two batches on different arms is busy."""
     seen: list[Outlook] = []
-
-    def build(arms: Sequence[ArmProfile]) -> Policy:
-        alternate = alternating(arms)
-
-        def decide(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
-            seen.append(outlook)
-            return alternate(tickets, outlook, now_s)
-
-        return decide
-
     setup = Setup(9.0, workers, noise=QUIET, follow="profile", switching=switching)
-    simulate([A, B], build, tickets_at([0.0, 1.0, 2.0, 3.0], 9.0), setup)
+    simulate([A, B], noting(seen, alternating), tickets_at([0.0, 1.0, 2.0, 3.0], 9.0), setup)
     return seen[-1].finished[0].latency_s
 
 
@@ -108,21 +105,12 @@ def test_a_worker_that_ran_the_arm_last_is_preferred():
 
 
 def test_the_policy_is_told_which_arm_the_worker_ran_last():
-    told: list[Outlook] = []
-
-    def build(arms: Sequence[ArmProfile]) -> Policy:
-        alternate = alternating(arms)
-
-        def decide(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
-            told.append(outlook)
-            return alternate(tickets, outlook, now_s)
-
-        return decide
-
+    seen: list[Outlook] = []
     setup = Setup(9.0, noise=QUIET, follow="profile")
-    outcomes = simulate([A, B], build, tickets_at([0.0, 1.0, 2.0], 9.0), setup)
 
-    assert [outlook.last for outlook in told] == [None, A.arm, B.arm]
+    outcomes = simulate([A, B], noting(seen, alternating), tickets_at([0.0, 1.0, 2.0], 9.0), setup)
+
+    assert [outlook.last for outlook in seen] == [None, A.arm, B.arm]
     assert outcomes.switches == 2
 
 

@@ -2,24 +2,13 @@
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from server.errors import DeadlineMissed, NotReady, Overloaded
 from server.policy.arms.incidents import Failed
-from server.policy.decision import (
-    Arm,
-    ArmProfile,
-    Decision,
-    Outlook,
-    Policy,
-    Run,
-    Ticket,
-    WaitUntil,
-)
-from server.policy.dispatch.choose import adaptive
+from server.policy.decision import Arm, Outlook, Run, WaitUntil
 from server.runtime.dispatch.dispatcher import Limits, Step
 from server.runtime.dispatch.jobs import Batch, JobAnswer
 from tests.support.builders import a_profile, three_arms
@@ -359,17 +348,7 @@ def test_a_drain_is_over_when_the_pieces_of_a_job_that_failed_leave():
 
 def test_the_policy_is_told_what_the_asking_worker_ran_last_and_the_step_remembers_it():
     told: list[Outlook] = []
-
-    def noting(arms: Sequence[ArmProfile]) -> Policy:
-        decide = adaptive(arms)
-
-        def noted(queue: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
-            told.append(outlook)
-            return decide(queue, outlook, now_s)
-
-        return noted
-
-    desk, last = Desk(factory=noting), Arm("other", "scripted")
+    desk, last = Desk(factory=lambda arms: watched(arms, told)), Arm("other", "scripted")
     desk.submit(a_job())
 
     step = desk.dispatcher.next_step(last)

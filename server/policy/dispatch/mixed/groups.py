@@ -17,10 +17,10 @@ LEVELS = 2
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The members of C companies one after the other (m in all), out of n tickets.
+    """The members of C groups one after the other (m in all), out of n tickets.
 
-    Company c runs on the arms of `masks[c]`. `joins[c, i]`: whether ticket i is in it. `at[j]` is the crowd's index of
-    entry j; those of company c are from `first[c]` to `first[c + 1]`. `kinds`: those of which somebody is there, in
+    Group c runs on the arms of `masks[c]`. `joins[c, i]`: whether ticket i is in it. `at[j]` is the crowd's index of
+    entry j; those of group c are from `first[c]` to `first[c + 1]`. `kinds`: those of which somebody is there, in
     order of their first deadlines.
     """
 
@@ -33,7 +33,7 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What is left where company c runs up to ticket q, by level, worth least for its time first.
+    """What is left where group c runs up to ticket q, by level, worth least for its time first.
 
     `latest_s[level, c, q]`: the latest clock time (s) to go on then; `work_s[level, c, q]`: the work left;
     `density[level]`: what it is worth per second of it.
@@ -46,7 +46,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """Batch i runs entries `begin[i]` to `end[i]` of `lines`, company `whom[i]`, as `entry[i]` of its menu says.
+    """Batch i runs entries `begin[i]` to `end[i]` of `lines`, group `whom[i]`, as `entry[i]` of its menu says.
 
     Only those that can be filled, in time. `rows[i]` of them in `mean_s[i]`, each with `accuracy[i]`.
     """
@@ -102,7 +102,7 @@ def _leading(crowd: Crowd, kinds: Sequence[int]) -> Sequence[int]:
 
 
 def offered(crowd: Crowd, value: Sequence[float], planner: Planner, pricing: Pricing) -> Batches:
-    """The batches that companies can fill, in time. `value`: what accuracy counts, by kind."""
+    """The batches that groups can fill, in time. `value`: what accuracy counts, by kind."""
     formed = lines(crowd, value)
     menus = [planner.menu(mask) for mask in formed.masks]
     first = formed.first
@@ -131,7 +131,7 @@ def offered(crowd: Crowd, value: Sequence[float], planner: Planner, pricing: Pri
 
 
 def _first_in_time(deadlines: Floats, needed_s: Floats, first: Ints, whom: Ints) -> Ints:
-    """The first entry of its company's that leaves each batch the time it needs; the company's end where none does."""
+    """The first entry of its group's that leaves each batch the time it needs; the group's end where none does."""
     starts = first.tolist()
     if needed_s.max() <= min([deadlines[at] for at in starts[:-1]]):
         return first[whom]
