@@ -20,6 +20,7 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from benchmarks import tables
 from benchmarks.policies import cells, traces
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -101,8 +102,11 @@ def table(
     below = sum(ours[0] < theirs[0] - BELOW for ours, theirs in kept)
     gained = mean([ours[0] - theirs[0] for _, ours, theirs in pairs])
     rows = [
-        f"| {profile} {trace} {load:g}x W{workers} | {100 * (ours[0] - theirs[0]):+.2f} | {ours[0]:.2%} | "
-        f"{ours[1]:.1%} | {theirs[0]:.2%} | {theirs[1]:.1%} |"
+        (
+            f"{profile} {trace} {load:g}x W{workers}",
+            f"{100 * (ours[0] - theirs[0]):+.2f}",
+            *(f"{awg:.2%}, {attainment:.1%}" for awg, attainment in (ours, theirs)),
+        )
         for (profile, trace, load, workers), ours, theirs in pairs
     ]
     return "\n".join(
@@ -110,9 +114,7 @@ def table(
             f"# Against the policy of before\n\n{command}. {len(pairs)} cells, awg {100 * gained:+.2f} on average.",
             f"It kept the promise in {len(kept)}; there ours keeps it in {still}, and is more than "
             f"{100 * BELOW:g} awg below it in {below}.\n",
-            "| cell | gain, awg | awg | in time | awg before | in time before |",
-            "| --- | --- | --- | --- | --- | --- |",
-            *rows,
+            *tables.lines(("cell", "gain, awg", "awg, in time", "before"), rows),
             "",
         ]
     )

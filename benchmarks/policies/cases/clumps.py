@@ -18,6 +18,7 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+from benchmarks import tables
 from benchmarks.policies import cells, traces
 from benchmarks.policies.policies_run import on_all_cores
 from server.policy.registry import policy
@@ -97,7 +98,7 @@ def table(
     ours: Sequence[Clumped], results: dict[Clumped, Figures], variants: Sequence[str], command: str
 ) -> str:
     """In Markdown: what ours delivers, and by how many awg it is ahead of the best variant in each form."""
-    rows: list[str] = []
+    rows: list[list[str]] = []
     behind = dict.fromkeys(RIVALS, 0)
     for one in ours:
         awg, attainment = results[one]
@@ -106,15 +107,13 @@ def table(
             best, kept = max(results[replace(one, policy=form.format(v))] for v in variants)
             behind[name] += best > awg + BEHIND
             ahead.append(f"{100 * (awg - best):+.2f} ({kept:.1%})")
-        rows.append(f"| {one} | {awg:.2%} | {attainment:.1%} | {' | '.join(ahead)} |")
+        rows.append([str(one), f"{awg:.2%}", f"{attainment:.1%}", *ahead])
     short = ", ".join(f"{name} {n}" for name, n in behind.items())
     return "\n".join(
         [
             f"# Clumps\n\n{command}. Ahead of the best fixed variant by so many awg (its attainment).",
             f"Of {len(ours)} cells one is ahead of ours by more than {100 * BEHIND:g}: {short}.\n",
-            f"| cell | awg | in time | {' | '.join(RIVALS)} |",
-            "| --- | --- | --- | --- | --- | --- |",
-            *rows,
+            *tables.lines(("cell", "awg", "in time", *RIVALS), rows),
             "",
         ]
     )
