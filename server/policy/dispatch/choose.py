@@ -41,15 +41,22 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
         at_s = company_until(queue, planner, outlook)
         if at_s > now_s:
             return WaitUntil(at_s)
-        mask = common_mask(queue, planner)
-        if mask is None or (_differ(queue, outlook) and _crowded(queue, mask, planner, outlook)):
-            return mixed.decide(queue, planner, outlook, now_s)
-        step = alike.decide(queue, mask, planner, outlook, now_s)
-        if _sheds(step) and _differ(queue, outlook):
-            return mixed.decide(queue, planner, outlook, now_s)
-        return step
+        step = as_alike(queue, planner, outlook, now_s)
+        return mixed.decide(queue, planner, outlook, now_s) if step is None else step
 
     return decide
+
+
+def as_alike(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Decision | None:
+    """The step where all that wait (one at least) are as good as alike; None where it matters who goes."""
+    mask = common_mask(queue, planner)
+    if mask is None:
+        return None
+    differ = _differ(queue, outlook)
+    if differ and _crowded(queue, mask, planner, outlook):
+        return None
+    step = alike.decide(queue, mask, planner, outlook, now_s)
+    return None if differ and _sheds(step) else step
 
 
 def common_mask(queue: Queue, planner: Planner) -> int | None:

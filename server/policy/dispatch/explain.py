@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from server.policy.decision import ArmProfile, Outlook, Ticket
+from server.policy.decision import ArmProfile, Idle, Outlook, Run, Ticket
 from server.policy.dispatch import alike
-from server.policy.dispatch.choose import common_mask
+from server.policy.dispatch.choose import as_alike, common_mask
 from server.policy.dispatch.menu import Floats
 from server.policy.dispatch.mixed import step as mixed
 from server.policy.dispatch.mixed.groups import offered
@@ -38,19 +38,18 @@ def alternatives(
 ) -> tuple[Alternative, ...]:
     """Every step weighed for `tickets` (earliest deadline first) at `now_s`, best first; none where all are late."""
     queue, planner = Queue.of(tickets), Planner(arms, tuning).after(outlook.last)
-    mask = common_mask(queue, planner)
-    if mask is None:
+    step = as_alike(queue, planner, outlook, now_s) if tickets else Idle()
+    if step is None:
         found = _mixed(queue, planner, outlook, now_s)
-    elif queue.deadlines and queue.deadlines[-1] >= now_s + planner.quickest_s(mask, 1):
-        found = _alike(queue, mask, planner, outlook, now_s)
+    elif isinstance(step, Run):
+        found = _alike(queue, planner, outlook, now_s)
     else:
         found = ()
     return tuple(sorted(found, key=lambda c: (not c.in_time, -c.worth, c.latency_s)))
 
 
-def _alike(
-    queue: Queue, mask: int, planner: Planner, outlook: Outlook, now_s: float
-) -> Iterator[Alternative]:
+def _alike(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Iterator[Alternative]:
+    mask = common_mask(queue, planner) or 0
     scene = alike.survey(queue, mask, planner, outlook, now_s)
     worth, begin = alike.weighed(scene)
     menu = scene.menu

@@ -1,5 +1,6 @@
 """The steps on offer, as arrays: every (arm, batch size) worth weighing, smallest batch first. Made once per table."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,8 +24,9 @@ class Menu:
     """Entry i runs `size[i]` rows on `arms[arm[i]]` in `mean_s[i]`, nearly always below `upper_s[i]`.
 
     `accuracy[i]` is what the whole batch then earns, `each[i]` what a row of it does; `every[i]` is i. The entries
-    of at most r rows are the first `count[r]`, the slowest of them takes `slowest_s[r]` by the upper estimate; `most`
-    is the largest batch, entry `alone` the fastest for one row.
+    of at most r rows are the first `count[r]`, the slowest of them takes `slowest_s[r]` by the upper estimate; the
+    first `holding[r]` reach up to the least size that holds r rows. `most` is the largest batch, entry `alone` the
+    fastest for one row.
     """
 
     arms: Sequence[ArmProfile]
@@ -36,6 +38,7 @@ class Menu:
     mean_s: Floats
     upper_s: Floats
     count: list[int]
+    holding: list[int]
     slowest_s: list[float]
     most: int
     alone: int
@@ -44,7 +47,8 @@ class Menu:
 def menu(arms: Sequence[ArmProfile]) -> Menu:
     """The menu of `arms` (at least one): of each size the arms that no other matches in accuracy and time."""
     most = max(arm.max_batch for arm in arms)
-    offered = [(b, i) for b in sizes(most) for i in _undominated(arms, b)]
+    tried = sizes(most)
+    offered = [(b, i) for b in tried for i in _undominated(arms, b)]
     size, arm = (np.array(column, dtype=np.intp) for column in zip(*offered, strict=True))
     upper_s = np.array([arms[i].upper_s[b] for b, i in offered])
     accuracy = [b * max(arms[i].accuracy, LEAST) for b, i in offered]
@@ -61,6 +65,7 @@ def menu(arms: Sequence[ArmProfile]) -> Menu:
         mean_s=np.array(mean_s),
         upper_s=upper_s,
         count=count,
+        holding=[count[tried[bisect_left(tried, rows)]] for rows in range(most + 1)],
         slowest_s=[float(slowest[c - 1]) if c else 0.0 for c in count],
         most=most,
         alone=int(upper_s[: count[1]].argmin()),

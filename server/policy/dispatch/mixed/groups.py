@@ -109,7 +109,7 @@ def offered(crowd: Crowd, value: Sequence[float], planner: Planner, pricing: Pri
     rows = np.zeros(len(formed.at) + 1)
     np.cumsum(crowd.rows[formed.at], out=rows[1:])
     waiting = np.diff(rows[first]).astype(np.intp).tolist()
-    counts = [m.count[min(w, m.most)] for m, w in zip(menus, waiting, strict=True)]
+    counts = [m.holding[min(w, m.most)] for m, w in zip(menus, waiting, strict=True)]
     whom = np.repeat(np.arange(len(menus)), counts)
     entry = np.concatenate([menu.every[:n] for menu, n in zip(menus, counts, strict=True)])
     size = np.concatenate([m.size[:n] for m, n in zip(menus, counts, strict=True)])

@@ -1,6 +1,8 @@
 """The steps a decision weighed, made again."""
 
-from server.policy.decision import Run
+from dataclasses import replace
+
+from server.policy.decision import Outlook, Run
 from server.policy.dispatch.choose import adaptive
 from server.policy.dispatch.explain import alternatives
 from tests.support.builders import a_ticket, an_outlook, three_arms, tickets
@@ -23,6 +25,19 @@ def test_it_is_so_among_tickets_that_differ_too():
     best = alternatives(three_arms(), waiting, an_outlook(), 0.0)[0]
 
     assert isinstance(step, Run)
+    assert (best.variant, best.rows) == (step.profile.arm.variant, step.rows)
+
+
+def test_it_is_so_where_not_all_can_be_served_and_some_are_worth_more():
+    waiting = [a_ticket(i, slo_s=0.03 + i * 1e-4) for i in range(20)]
+    waiting[::2] = [replace(ticket, slo_class="gold") for ticket in waiting[::2]]
+    outlook = Outlook(1000.0, 1, values={"gold": 4.0, "default": 1.0})
+
+    step = adaptive(three_arms())(waiting, outlook, 0.0)
+    best = alternatives(three_arms(), waiting, outlook, 0.0)[0]
+
+    assert isinstance(step, Run)
+    assert step.reason == "overload"
     assert (best.variant, best.rows) == (step.profile.arm.variant, step.rows)
 
 

@@ -66,3 +66,13 @@ def test_where_there_is_time_for_all_many_undemanding_go_before_a_demanding_firs
     assert {t.id for t in step.tickets} == set(range(1, 12))
     assert step.profile.arm.variant == "small"
     assert not step.dropped
+
+
+def test_a_request_of_any_number_of_rows_gets_the_best_arm_that_there_is_time_for():
+    coarse = a_profile("coarse", 0.6, 0.001, 0.0001, max_batch=40)
+    policy = adaptive([coarse, a_profile("fine", 0.9, 0.002, 0.0002, max_batch=40)])
+
+    steps = [policy([a_ticket(rows=rows, slo_s=1.0)], Outlook(), 0.0) for rows in range(1, 41)]
+
+    chosen = [step.profile.arm.variant for step in steps if isinstance(step, Run)]
+    assert chosen == ["fine"] * 40
