@@ -47,7 +47,10 @@ class Menu:
 def menu(arms: Sequence[ArmProfile]) -> Menu:
     """The menu of `arms` (at least one): of each size the arms that no other matches in accuracy and time."""
     most = max(arm.max_batch for arm in arms)
-    tried = sizes(most)
+    own = [
+        arm.max_batch for arm in arms
+    ]  # else a request of that size would miss an arm that just holds it
+    tried = sorted({*sizes(most), *own})
     offered = [(b, i) for b in tried for i in _undominated(arms, b)]
     size, arm = (np.array(column, dtype=np.intp) for column in zip(*offered, strict=True))
     upper_s = np.array([arms[i].upper_s[b] for b, i in offered])

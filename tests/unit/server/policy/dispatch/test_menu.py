@@ -41,3 +41,18 @@ def test_the_entries_of_at_most_some_rows_come_first():
         assert (offered.size[:count] <= rows).all()
         assert (offered.size[count:] > rows).all()
         assert offered.slowest_s[rows] == max(offered.upper_s[:count], default=0.0)
+
+
+def test_an_arms_own_largest_batch_is_tried_where_others_hold_more():
+    small, large = (
+        a_profile("small", 0.9, max_batch=19),
+        a_profile("large", 0.7, 0.001, max_batch=32),
+    )
+    offered = menu([small, large])
+    entries = offered.size[offered.holding[18] : offered.holding[19]]
+
+    assert set(entries.tolist()) == {19}
+    assert {offered.arms[i].arm.variant for i in offered.arm[offered.size == 19]} == {
+        "small",
+        "large",
+    }
