@@ -44,7 +44,7 @@ def alternatives(
     elif isinstance(step, Run):
         found = _alike(queue, planner, outlook, now_s)
     else:
-        found = ()
+        found = iter(())
     return tuple(sorted(found, key=lambda c: (not c.in_time, -c.worth, c.latency_s)))
 
 

@@ -1,7 +1,7 @@
 """What time is worth now: how much of it each row can have until the deadlines, and the price that follows from it."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import hypot, inf, log2
 from typing import NamedTuple
@@ -100,8 +100,8 @@ class Planner:
         """The least time (s) that one row takes."""
         self.all = (1 << len(self.arms)) - 1
         self._floors = sorted({arm.accuracy for arm in arms})
-        self._above = [_mask(arms, lambda a, f=f: a.accuracy >= f) for f in self._floors] + [0]
-        self._pinned = {v: _mask(arms, lambda a, v=v: a.arm.variant == v) for v in _variants(arms)}
+        self._above = [_mask(a.accuracy >= f for a in arms) for f in self._floors] + [0]
+        self._pinned = {v: _mask(a.arm.variant == v for a in arms) for v in _variants(arms)}
         self._suits: dict[Demand, tuple[int, float]] = {}
         self._menus: dict[int, Menu] = {}
         self._quickest: dict[int, list[float]] = {}
@@ -284,8 +284,9 @@ def slo_between(first: Ticket, last: Ticket) -> float:
     return min(max(0.5 * spans, SLO_RANGE_S[0]), SLO_RANGE_S[1])
 
 
-def _mask(arms: Sequence[ArmProfile], holds: Callable[[ArmProfile], bool]) -> int:
-    return sum(1 << i for i, arm in enumerate(arms) if holds(arm))
+def _mask(holds: Iterable[bool]) -> int:
+    """Bit i of the mask: whether it holds for arm i."""
+    return sum(1 << i for i, is_so in enumerate(holds) if is_so)
 
 
 def _variants(arms: Sequence[ArmProfile]) -> set[str]:
