@@ -37,11 +37,13 @@ from profiler.speed.state import (
     LoneClaim,
     Scatter,
     SpeedScale,
+    Stalled,
     adjusted,
     arm_of,
     evidence,
     factors,
     scale,
+    stalls,
     upper_factor,
 )
 
@@ -56,6 +58,7 @@ __all__ = [
     "overdue",
     "resting",
     "scale",
+    "stalls",
     "suspecting",
     "upper_factor",
     "widened",
@@ -81,6 +84,10 @@ CHANCE = 7e-5
 HICCUP_GAIN = 0.002
 HICCUP_START = 0.004
 """Memory of their share: some hundreds of batches; of the first few each counts for more."""
+STALL_START = 0.02
+"""The same for the slow ones, by which the policy goes: it is better to be careful early."""
+STALL_GAIN = 0.1
+"""Memory of how far off they are."""
 CLAIM_LEAST = 0.05
 """What the level moved by on one arm's word is not worth giving back below this (log)."""
 CLAIM_BATCHES = 3
@@ -221,6 +228,7 @@ def _followed(
         now,
         state.claim,
         _hiccups(state, doubt),
+        _stalled(state, doubt, error),
     )
 
 
@@ -236,6 +244,17 @@ def _hiccups(state: SpeedScale, doubt: Doubt) -> float:
     """The share of batches that are far off for once, with one more batch; those that `doubt` ends in were such."""
     gain = max(HICCUP_GAIN, 1.0 / (state.seen + 1.0 / HICCUP_START))
     return state.hiccups + gain * (float(doubt.batches > 0) - state.hiccups)
+
+
+def _stalled(state: SpeedScale, doubt: Doubt, error: float) -> Stalled:
+    """What is known of slow batches that mean nothing, with one batch more; it is one where there is a `doubt`."""
+    share, known = state.stalled
+    gain, slow = max(HICCUP_GAIN, 1.0 / (state.seen + 1.0 / STALL_START)), error > 0.0
+    if not (doubt.batches and slow):
+        return Stalled(share * (1.0 - gain), known)
+    return Stalled(
+        share + gain * (1.0 - share), known + STALL_GAIN * (error - known) if known else error
+    )
 
 
 def _scattered(scatter: Scatter, error: float, most: float) -> Scatter:

@@ -22,6 +22,10 @@ from profiler.speed.arm_speed import (
 
 TRUSTED_AFTER = 50
 """Batches after which the margin seen here replaces the profile's own upper quantile."""
+SELDOM = 0.005
+"""Less than this share of the batches being far off is not told: one in hundreds is no rule."""
+STALL_LEAST = log(2.0)
+"""Nor are batches that take less than twice as long: upper estimates and guards are for them."""
 
 
 class Scatter(NamedTuple):
@@ -45,12 +49,23 @@ class LoneClaim(NamedTuple):
     given: float = 0.0
 
 
+class Stalled(NamedTuple):
+    """The share of batches that took far longer for once, and how far off they were."""
+
+    share: float = 0.0
+    error: float = 0.0
+
+
+NO_STALLS = Stalled()
+
+
 @dataclass(frozen=True, slots=True)
 class SpeedScale:
     """Present speed, in logarithms: the machine's `level`, and by arm what it has beside that.
 
     `sums` is the machine's CUSUM, `doubt` the last batches if they were far off, `hiccups` the share of batches that
-    were and meant nothing; `seen` counts the batches; `claim` is set while one arm alone has told of a change.
+    were and meant nothing, `stalled` tells of the slow ones; `seen` counts the batches; `claim` is set while one arm
+    alone has told of a change.
     """
 
     level: float = 0.0
@@ -62,6 +77,7 @@ class SpeedScale:
     seen: int = 0
     claim: LoneClaim | None = None
     hiccups: float = 0.0
+    stalled: Stalled = NO_STALLS
 
 
 def scale(state: SpeedScale, key: Hashable, rows: int | None = None) -> float:
@@ -72,6 +88,12 @@ def scale(state: SpeedScale, key: Hashable, rows: int | None = None) -> float:
     arm = eased(arm)
     bend = 0.0 if rows is None else curve.bend(arm.curve, rows)
     return exp(state.level + arm.offset + bend)
+
+
+def stalls(state: SpeedScale) -> tuple[float, float]:
+    """(share of the batches that take far longer for once, how many times as long they take); none: (0, 1)."""
+    share, error = state.stalled
+    return (share, exp(error)) if share >= SELDOM and error >= STALL_LEAST else (0.0, 1.0)
 
 
 def evidence(state: SpeedScale, key: Hashable, rows: int) -> float:

@@ -32,6 +32,16 @@ class Ticket:
         return arm.accuracy >= self.min_accuracy and self.variant in (None, arm.arm.variant)
 
 
+class StallRisk(NamedTuple):
+    """This share of the batches takes `factor` times as long as foreseen, each for itself: no news of the speed."""
+
+    share: float = 0.0
+    factor: float = 1.0
+
+
+NO_STALLS = StallRisk()
+
+
 @dataclass(frozen=True, slots=True)
 class ArmProfile:
     """What an arm costs at the present speed. `mean_s[b]` and `upper_s[b]` are the batch latency (s) of b rows.
@@ -39,7 +49,7 @@ class ArmProfile:
     Index 0 is unused (0.0); `upper_s` is the estimate that nearly all batches stay below. The largest batch is
     `len(mean_s) - 1` rows. `separable`: a row's answer is known not to hang on others of its request, so that several
     batches may answer one. `switch_s`: what the first batch takes longer (s) on a worker that ran another arm before; 0
-    where that is not known to be anything.
+    where that is not known to be anything. `stalls`: how often a batch takes far longer.
     """
 
     arm: Arm
@@ -48,6 +58,7 @@ class ArmProfile:
     upper_s: tuple[float, ...]
     separable: bool = True
     switch_s: float = 0.0
+    stalls: StallRisk = NO_STALLS
 
     @property
     def max_batch(self) -> int:

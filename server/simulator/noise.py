@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log, sqrt
+from math import exp, log, sqrt
 from typing import NamedTuple
 
 import numpy as np
+
+from server.policy.decision import NO_STALLS, StallRisk
 
 DRAWS = 1 << 14
 """Scatter is drawn in blocks of this many batches: a draw at a time would cost more than a decision."""
@@ -49,6 +51,14 @@ def slowed_at(spell: Spell, at_s: float, variant: str) -> float:
 def turns(spell: Spell) -> tuple[float, ...]:
     """When (s) the speed changes."""
     return (spell.from_s, spell.until_s) if spell.from_s < spell.until_s else ()
+
+
+def stalls_of(noise: Noise) -> StallRisk:
+    """How often batches take far longer, and how many times as long, on (geometric) average."""
+    slow = [(s.share, s.factor) for s in noise.stalls]
+    slow += [(noise.outlier_share, noise.outlier_factor)]
+    share = sum(s for s, _ in slow)
+    return StallRisk(share, exp(sum(s * log(f) for s, f in slow) / share)) if share else NO_STALLS
 
 
 Stretch = Callable[[float, float, str], float]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from server.policy.arms import retune
 from server.policy.decision import ArmProfile, PolicyFactory
 from server.policy.queueing.admission import admission, row_s
-from server.simulator.noise import slowed_at, turns
+from server.simulator.noise import slowed_at, stalls_of, turns
 from server.simulator.setup import Setup
 
 FOREVER_S = float("inf")
@@ -45,7 +45,7 @@ class PolicyInForce:
         self._apply(
             [
                 _scaled(
-                    replace(arm, switch_s=self._setup.switching.change_s),
+                    replace(arm, switch_s=self._setup.switching.change_s, stalls=stalls_of(noise)),
                     noise.scale * slowed_at(spell, now_s, arm.arm.variant),
                     noise.overhead_s,
                 )

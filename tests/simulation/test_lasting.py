@@ -47,6 +47,13 @@ def served(
     return simulate(cpu_arms(), policy("adaptive"), tickets, setup)
 
 
+def test_where_batches_stall_the_promise_is_kept_by_the_arm_that_can():
+    """The most accurate arm's stalls take longer than the bound: by itself it keeps 98.5 %."""
+    ours = served(0.5, 1, 120.0, follow="measured", noise=STALLING)
+
+    assert ours.attainment() >= 0.99
+
+
 @pytest.mark.parametrize(("load", "workers"), [(0.75, 1), (1.5, 4)])
 def test_ten_minutes_with_stalls_cost_no_more_than_the_stalls(load: float, workers: int):
     ours = served(load, workers, 600.0, follow="measured", noise=STALLING)

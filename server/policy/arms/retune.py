@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from profiler.speed import curve, drift, switching
 from profiler.speed import overhead as serving
-from server.policy.decision import Arm, ArmProfile
+from server.policy.decision import Arm, ArmProfile, StallRisk
 
 NEWS = 0.05
 """Relative change of an arm's cost that is worth new tables: about what repeated batches differ by."""
+STALLS_NEWS = 0.3
+"""Relative change of how often batches stall, or of how long they then take, that is news."""
 URGENT = 0.2
 """A change that is not made to wait for REST_SLOS."""
 IDLE_SLOS = 25.0
@@ -288,7 +290,17 @@ def _moved(state: Known, speed: drift.SpeedScale, ran: LatencySample) -> float:
     mean, upper = _cost_ratios(state, speed, ran.arm, ran.rows)
     switch = abs(state.switches.cost_s - state.estimated[ran.arm].switch_s)
     switch /= state.estimated[ran.arm].mean_s[1]
-    return max(abs(mean - 1.0), abs(upper - 1.0), switch)
+    stalls = NEWS / STALLS_NEWS * _stalls_moved(state.estimated[ran.arm].stalls, speed)
+    return max(abs(mean - 1.0), abs(upper - 1.0), switch, stalls)
+
+
+def _stalls_moved(before: StallRisk, speed: drift.SpeedScale) -> float:
+    """How far (relative, 1 at most) stalls are from those told `before`; a batch that is in doubt is none yet."""
+    share, factor = drift.stalls(speed)
+    if speed.doubt.batches or share == before.share:
+        return 0.0
+    by_share = abs(share - before.share) / max(share, before.share)
+    return max(by_share, abs(factor - before.factor) / max(factor, before.factor))
 
 
 def _cost_ratios(state: Known, speed: drift.SpeedScale, arm: Arm, rows: int) -> tuple[float, float]:
@@ -307,9 +319,9 @@ def _cost_ratios(state: Known, speed: drift.SpeedScale, arm: Arm, rows: int) -> 
 def _telling(state: Known, speed: drift.SpeedScale) -> Known:
     """The state in which the policy is told of all arms at this speed."""
     line = serving.line(state.overhead)
-    cost_s = state.switches.cost_s
+    cost_s, stalls = state.switches.cost_s, StallRisk(*drift.stalls(speed))
     estimated = {
-        arm: replace(_now(profile, speed, line), switch_s=cost_s)
+        arm: replace(_now(profile, speed, line), switch_s=cost_s, stalls=stalls)
         for arm, profile in state.profiled.items()
     }
     effective = {arm: _risen(profile) for arm, profile in estimated.items()}

@@ -7,10 +7,10 @@ import numpy as np
 
 from server.policy.decision import Decision, Idle, Outlook, Run, drops
 from server.policy.dispatch.clump_plan import PlannedClump
-from server.policy.dispatch.clumps import Risk, risks
 from server.policy.dispatch.menu import Floats, Ints, Menu
 from server.policy.dispatch.pricing import Planner, Pricing, slo_between
 from server.policy.dispatch.returning import returning
+from server.policy.dispatch.risks import Risk, risks
 from server.policy.dispatch.shed import spare
 from server.policy.dispatch.wait_value import WaitValue
 from server.policy.queueing.tickets import Queue

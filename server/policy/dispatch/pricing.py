@@ -90,6 +90,7 @@ class Planner:
         self.tuning = tuning
         self.switches = any(arm.switch_s for arm in arms)
         """Whether it makes a difference which arm a worker ran last."""
+        self.stalls = max(arm.stalls for arm in arms)
         self._long_run = LongRun(self.arms) if long_run is None else long_run
         self._after: dict[Arm, Planner] = {}
         self.most = max(arm.max_batch for arm in arms)

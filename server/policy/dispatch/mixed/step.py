@@ -16,12 +16,12 @@ from server.policy.decision import (
     Ticket,
     drops,
 )
-from server.policy.dispatch.clumps import Risk, risks
 from server.policy.dispatch.hull import Point
 from server.policy.dispatch.menu import Floats, Ints
 from server.policy.dispatch.mixed.crowd import NOBODY, Crowd, gathered, within_reach
 from server.policy.dispatch.mixed.groups import Batches, Lines, Rest, offered, rest
 from server.policy.dispatch.pricing import SHARES, Planner, Pricing
+from server.policy.dispatch.risks import Risk, risks
 from server.policy.queueing.tickets import Queue
 
 LEAST_VALUE = 0.9

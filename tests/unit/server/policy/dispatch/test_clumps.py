@@ -1,40 +1,8 @@
-"""What a long batch risks where rows come in clumps."""
-
-from itertools import pairwise
-
-import numpy as np
+"""Where rows come at once, the first waits a moment for the rest."""
 
 from server.policy.decision import Outlook, Run, WaitUntil
 from server.policy.dispatch.choose import adaptive
-from server.policy.dispatch.clumps import clumping
 from tests.support.builders import a_profile, a_ticket, three_arms, tickets
-
-LENGTHS_S = np.array([0.0, 0.005, 0.02, 0.05])
-
-
-def lost(rows: float, rate_rps: float = 100.0, workers: int = 1) -> list[float]:
-    found = clumping(Outlook(rate_rps, workers, clump_rows=rows), 0.002 / workers, 0.05)
-    return [] if found is None else found.lost(LENGTHS_S).tolist()
-
-
-def test_independent_arrivals_risk_nothing():
-    assert lost(1.0) == []
-
-
-def test_a_longer_batch_risks_more_and_none_risks_nothing():
-    risks = lost(5.0)
-
-    assert risks[0] == 0.0
-    assert all(a < b for a, b in pairwise(risks))
-
-
-def test_larger_clumps_and_more_of_them_risk_more():
-    assert lost(10.0)[2] > lost(3.0)[2]
-    assert lost(5.0, rate_rps=200.0)[2] == 2.0 * lost(5.0, rate_rps=100.0)[2]
-
-
-def test_more_workers_risk_less_each():
-    assert lost(5.0, workers=4)[2] < lost(5.0)[2] / 4
 
 
 def test_the_first_of_a_clump_waits_a_moment_for_the_rest():

@@ -3,8 +3,8 @@
 import pytest
 
 from server.policy.decision import Haste, Outlook
-from server.policy.dispatch.clumps import barred, risks
 from server.policy.dispatch.pricing import Planner
+from server.policy.dispatch.risks import barred, risks
 from server.policy.dispatch.tuning import DEFAULT
 from server.policy.queueing.hurry import Hurry, haste, observe
 from server.policy.queueing.standing import Standing
