@@ -49,6 +49,41 @@ class Prices:
         return self.dearest * exp(prices[i - 1] + share * (prices[i] - prices[i - 1]))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class JointPrices:
+    """The price where rows differ: at each price, all spend the knot's time on average. Equal to itself alone.
+
+    `costs_s[k, j]`: what a row of kind k spends at the j-th of `log_prices`, dearest first. Never above the cap of any:
+    all are to be served. Where there is more time than all would spend, it is worth less in proportion, but not less
+    than FLOOR of it, the last of `log_prices`.
+    """
+
+    costs_s: Sequence[Sequence[float]]
+    log_prices: Sequence[float]
+    dearest: float
+
+    def at(self, shares: Sequence[float], affordable_s: float) -> float:
+        """The price when `affordable_s` of worker time can be spent on each row, of which kind k is `shares[k]`."""
+        parts, logs = list(zip(shares, self.costs_s, strict=True)), self.log_prices
+        low, high = 0, len(logs) - 2
+        low_s, high_s = (sum([s * own_s[j] for s, own_s in parts]) for j in (low, high))
+        if affordable_s <= low_s:
+            return self.dearest * exp(logs[low])
+        if affordable_s >= high_s:
+            low, low_s, high, high_s = high, high_s, high + 1, high_s / FLOOR
+            if affordable_s >= high_s:
+                return self.dearest * exp(logs[high])
+        while high - low > 1:
+            middle = (low + high) // 2
+            middle_s = sum([s * own_s[middle] for s, own_s in parts])
+            if middle_s <= affordable_s:
+                low, low_s = middle, middle_s
+            else:
+                high, high_s = middle, middle_s
+        share = (affordable_s - low_s) / (high_s - low_s)
+        return self.dearest * exp(logs[low] + share * (logs[high] - logs[low]))
+
+
 def hull(points: Iterable[Point]) -> tuple[Point, ...]:
     """The vertices of the upper concave hull of `points` and the origin (dropping), cheapest first, origin left out."""
     kept = [Point(0.0, 0.0)]
@@ -76,22 +111,15 @@ def prices(vertices: Sequence[Point]) -> Prices:
     return Prices(tuple(knots), tuple(logs), dearest)
 
 
-def joint(parts: Sequence[tuple[float, Prices]]) -> Prices:
-    """The price curve where rows differ: at each price, all spend the knot's time on average.
-
-    `parts`: share of the rows and price curve of each kind. Never above the cap of any: all are to be served. Where
-    there is more time than all would spend, it is worth less in proportion, but not less than FLOOR of it.
-    """
-    dearest = max(prices.dearest for _, prices in parts)
-    scaled = [(share, np.log(p.dearest / dearest) + p.log_prices, p) for share, p in parts]
-    logs = np.unique(np.concatenate([own for _, own, _ in scaled]))
-    costs_s = np.zeros(len(logs))
-    for share, own, prices in scaled:
-        costs_s += share * np.interp(logs, own[::-1], prices.knots_s[::-1])
-    cap = min(own[0] for _, own, _ in scaled)
-    knots_s = (*costs_s[::-1].tolist(), float(costs_s[0]) / FLOOR)
-    capped = (*np.minimum(logs, cap)[::-1].tolist(), float(logs[0]) + log(FLOOR))
-    return Prices(knots_s, capped, dearest)
+def joint(parts: Sequence[Prices]) -> JointPrices:
+    """The price curves of kinds of rows that differ, to be added up in any shares."""
+    dearest = max(prices.dearest for prices in parts)
+    scaled = [(np.log(p.dearest / dearest) + p.log_prices, p.knots_s) for p in parts]
+    logs = np.unique(np.concatenate([own for own, _ in scaled]))[::-1]
+    costs_s = [np.interp(logs, own[::-1], knots_s[::-1]).tolist() for own, knots_s in scaled]
+    cap = min(own[0] for own, _ in scaled)
+    capped = (*np.minimum(logs, cap).tolist(), float(logs[-1]) + log(FLOOR))
+    return JointPrices(costs_s, capped, dearest)
 
 
 def _slope(a: Point, b: Point) -> float:

@@ -23,17 +23,15 @@ EVERY = 16
 class Menu:
     """Entry i runs `size[i]` rows on `arms[arm[i]]` in `mean_s[i]`, nearly always below `upper_s[i]`.
 
-    `accuracy[i]` is what the whole batch then earns, `each[i]` what a row of it does; `every[i]` is i. The entries
+    `accuracy[i]` is what the whole batch then earns, `each[i]` what a row of it does. The entries
     of at most r rows are the first `count[r]`, the slowest of them takes `slowest_s[r]` by the upper estimate; the
     first `holding[r]` reach up to the least size that holds r rows. `most` is the largest batch, entry `alone` the
-    fastest for one row.
+    fastest for one row. `whole` are the rows (`every`, `size`), `real` the rows (`upper_s`, `mean_s`, `each`).
     """
 
     arms: Sequence[ArmProfile]
     arm: Ints
     size: Ints
-    every: Ints
-    each: Floats
     accuracy: Floats
     mean_s: Floats
     upper_s: Floats
@@ -42,6 +40,8 @@ class Menu:
     slowest_s: list[float]
     most: int
     alone: int
+    whole: Ints
+    real: Floats
 
 
 def menu(arms: Sequence[ArmProfile]) -> Menu:
@@ -56,14 +56,13 @@ def menu(arms: Sequence[ArmProfile]) -> Menu:
     upper_s = np.array([arms[i].upper_s[b] for b, i in offered])
     accuracy = [b * max(arms[i].accuracy, LEAST) for b, i in offered]
     mean_s = [arms[i].mean_s[b] for b, i in offered]
+    each = [max(arms[i].accuracy, LEAST) for _, i in offered]
     count = np.searchsorted(size, np.arange(most + 1), side="right").tolist()
     slowest = np.maximum.accumulate(upper_s)
     return Menu(
         arms=arms,
         arm=arm,
         size=size,
-        every=np.arange(len(size)),
-        each=np.array([max(arms[i].accuracy, LEAST) for _, i in offered]),
         accuracy=np.array(accuracy),
         mean_s=np.array(mean_s),
         upper_s=upper_s,
@@ -72,6 +71,8 @@ def menu(arms: Sequence[ArmProfile]) -> Menu:
         slowest_s=[float(slowest[c - 1]) if c else 0.0 for c in count],
         most=most,
         alone=int(upper_s[: count[1]].argmin()),
+        whole=np.array([np.arange(len(size)), size]),
+        real=np.array([upper_s, mean_s, each]),
     )
 
 

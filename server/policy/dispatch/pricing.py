@@ -17,7 +17,7 @@ from server.policy.dispatch.clump_plan import (
     in_step,
 )
 from server.policy.dispatch.costs import Costs, costs, quickest
-from server.policy.dispatch.hull import Prices, joint
+from server.policy.dispatch.hull import JointPrices, joint
 from server.policy.dispatch.menu import Menu, latencies, menu
 from server.policy.dispatch.tuning import Tuning
 from server.policy.dispatch.wait_value import WaitValue, wait_value
@@ -31,10 +31,8 @@ LOOK_AHEAD = 128
 
 What lies behind them is met as the queue moves.
 """
-SHARES = 16
-"""Shares that kinds have of the waiting rows are told apart in so many steps."""
 MOST_KEPT = 1024
-"""Price curves of mixes that are kept, and arms that suit a demand."""
+"""Mixes whose price curves are kept, and demands."""
 STEPS_PER_OCTAVE = 4
 """Tables are made per latency bound, rounded to a quarter of an octave above the least that a row takes, and kept."""
 
@@ -60,14 +58,27 @@ class Pricing(NamedTuple):
         return Terms(waiting, outlook.rate_rps, self.affordable_s, self.price, self.stay)
 
 
+class Suits(NamedTuple):
+    """The arms of `mask` meet a demand, one within `quick_s` (upper estimate) at best.
+
+    Those demands are priced alike whose `like` is the same; where these are many, those whose `nearly` is: of the same
+    class, and few or many arms meet them.
+    """
+
+    mask: int
+    quick_s: float
+    like: tuple[int, str]
+    nearly: tuple[int, str]
+
+
 @dataclass(frozen=True, slots=True)
 class LongRun:
     """What `arms` cost in the long run, whatever a worker ran last, and the tables that follow from it alone."""
 
     arms: Sequence[ArmProfile]
     costs: dict[tuple[int, int], Costs] = field(default_factory=dict[tuple[int, int], Costs])
-    joint: dict[tuple[tuple[int, Costs], ...], Prices] = field(
-        default_factory=dict[tuple[tuple[int, Costs], ...], Prices]
+    joint: dict[tuple[Costs, ...], JointPrices] = field(
+        default_factory=dict[tuple[Costs, ...], JointPrices]
     )
     wait_value: dict[tuple[int, int], WaitValue] = field(
         default_factory=dict[tuple[int, int], WaitValue]
@@ -103,7 +114,7 @@ class Planner:
         self._floors = sorted({arm.accuracy for arm in arms})
         self._above = [_mask(a.accuracy >= f for a in arms) for f in self._floors] + [0]
         self._pinned = {v: _mask(a.arm.variant == v for a in arms) for v in _variants(arms)}
-        self._suits: dict[Demand, tuple[int, float]] = {}
+        self._suits: dict[Demand, Suits] = {}
         self._menus: dict[int, Menu] = {}
         self._quickest: dict[int, list[float]] = {}
 
@@ -122,14 +133,17 @@ class Planner:
         found = self._above[bisect_left(self._floors, min_accuracy)]
         return found if variant is None else found & self._pinned.get(variant, 0)
 
-    def suits(self, demand: Demand) -> tuple[int, float]:
-        """The arms that meet a demand, and the least time (s, upper estimate) in which one answers it."""
+    def suits(self, demand: Demand) -> Suits:
+        """What answers a demand."""
         found = self._suits.get(demand)
         if found is None:
             if len(self._suits) >= MOST_KEPT:
                 self._suits.clear()
-            mask = self.mask(demand[1], demand[2])
-            found = self._suits[demand] = mask, self.quickest_s(mask, demand[0])
+            mask, few = self.mask(demand[1], demand[2]), len(self.arms) + 1
+            like, nearly = (mask, demand[3]), (2 * mask.bit_count() // few, demand[3])
+            found = self._suits[demand] = Suits(
+                mask, self.quickest_s(mask, demand[0]), like, nearly
+            )
         return found
 
     def pricing(  # noqa: PLR0913, PLR0917 - all that terms hang on
@@ -208,16 +222,13 @@ class Planner:
             self._long_run.costs[key] = found
         return found
 
-    def joint(self, parts: tuple[tuple[int, Costs], ...]) -> Prices:
-        """The price curve of rows that differ: so many SHARES of them at the costs of each table."""
-        found = self._long_run.joint.get(parts)
+    def joint(self, tables: tuple[Costs, ...]) -> JointPrices:
+        """The price curves of rows that differ, at the costs of each table."""
+        found = self._long_run.joint.get(tables)
         if found is None:
             if len(self._long_run.joint) >= MOST_KEPT:
                 self._long_run.joint.clear()
-            total = sum(share for share, _ in parts)
-            found = self._long_run.joint[parts] = joint(
-                [(share / total, t.prices) for share, t in parts]
-            )
+            found = self._long_run.joint[tables] = joint([table.prices for table in tables])
         return found
 
     def wait_value(self, mask: int, slo_s: float) -> WaitValue:

@@ -2,15 +2,15 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 
 from server.policy.decision import Outlook, Ticket
 from server.policy.dispatch.costs import Costs
 from server.policy.dispatch.menu import Floats, Ints
-from server.policy.dispatch.pricing import Planner, slo_between
+from server.policy.dispatch.pricing import Planner, Suits, slo_between
 from server.policy.dispatch.shed import Bools, kept
 from server.policy.queueing.tickets import Demand, Queue
 
@@ -26,8 +26,7 @@ MOST_RANKS = 4
 """Those that must go are told apart in so many steps of what they are worth for their time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """Tickets that are priced alike: by the arms of `mask`, their answers being worth `value`.
 
     `work_s` is the time all workers need for one row of it at best, `lag_s` how much later than that it is done.
@@ -51,8 +50,7 @@ class Kind:
         return self.value * self.least / self.work_s
 
 
-@dataclass(frozen=True, slots=True)
-class Crowd:
+class Crowd(NamedTuple):
     """Tickets that can each be in time alone, earliest deadline first. Arrays have one entry per ticket.
 
     `kind[i]` indexes `kinds`, `suit[i]` indexes `masks`: the arms that ticket i accepts. `work_s[i]` is the time all
@@ -98,12 +96,12 @@ def gathered(
         known = {demand: i for i, demand in enumerate(dict.fromkeys(demands))}
         code = np.fromiter(map(known.__getitem__, demands), np.intp, len(demands))
         suits = [planner.suits(demand) for demand in known]
-        fit = deadlines >= np.array([now_s + quick_s for _, quick_s in suits])[code]
+        fit = deadlines >= np.array([now_s + one.quick_s for one in suits])[code]
         if not fit.all():
             late += compress(head, ~fit)
             head, deadlines, code = list(compress(head, fit)), deadlines[fit], code[fit]
         if head:
-            asked = _Asked(list(known), [mask for mask, _ in suits], code)
+            asked = _Asked(list(known), suits, code)
             return _crowd(head, deadlines, asked, planner, outlook), late
         start, stop = stop, stop + planner.look
     return NOBODY, late
@@ -138,12 +136,11 @@ def reserve_s(kinds: Sequence[Kind]) -> Floats | None:
     return RESERVE * slo_s * np.maximum(more, denser)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """`code[i]` is the index of what ticket i asks for in `demands` and, the arms, `masks`. Some nobody may ask for."""
+class _Asked(NamedTuple):
+    """`code[i]` is the index of what ticket i asks for in `demands` and `suits`. Some nobody may ask for."""
 
     demands: Sequence[Demand]
-    masks: Sequence[int]
+    suits: Sequence[Suits]
     code: Ints
 
 
@@ -154,12 +151,13 @@ def _crowd(
 
     A kind's bound is that of the first ticket of it.
     """
-    demands, masks, code = asked.demands, asked.masks, asked.code
+    demands, suits, code = asked
+    masks = [one.mask for one in suits]
     coded = code.tolist()
     first = dict(zip(reversed(coded), range(len(coded) - 1, -1, -1), strict=True))
-    keys = [(mask, demand[3]) for mask, demand in zip(masks, demands, strict=True)]
+    keys = [one.like for one in suits]
     if len(set(keys)) > MOST_KINDS:
-        keys = [(_level(mask, planner), name) for mask, name in keys]
+        keys = [one.nearly for one in suits]
     number: dict[tuple[int, str], int] = {}
     kind_of, leads = [0] * len(demands), list[int]()
     for i, at in first.items():
@@ -173,11 +171,6 @@ def _crowd(
     kind, suit = np.array([kind_of, [known[mask] for mask in masks]])[:, code]
     work_s = rows * np.array([one.work_s for one in kinds])[kind]
     return Crowd(tickets, deadlines, rows, work_s, kind, suit, kinds, list(known))
-
-
-def _level(mask: int, planner: Planner) -> int:
-    """Whether it holds few of the arms, or many."""
-    return 2 * mask.bit_count() // (len(planner.arms) + 1)
 
 
 def _kind(mask: int, first: Ticket, waiting: int, planner: Planner, outlook: Outlook) -> Kind:

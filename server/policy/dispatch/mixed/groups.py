@@ -1,7 +1,7 @@
 """Who may share a batch where tickets differ, and what is left of the rest once some of them run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,7 @@ LEVELS = 2
 """Kinds are told apart in so many steps of what they are worth for their time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(NamedTuple):
     """The members of C groups one after the other (m in all), out of n tickets.
 
     Group c runs on the arms of `masks[c]`. `joins[c, i]`: whether ticket i is in it. `at[j]` is the crowd's index of
@@ -31,8 +30,7 @@ class Lines:
     kinds: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(NamedTuple):
     """What is left where group c runs up to ticket q, by level, worth least for its time first.
 
     `latest_s[level, c, q]`: the latest clock time (s) to go on then; `work_s[level, c, q]`: the work left;
@@ -44,8 +42,7 @@ class Rest:
     density: Sequence[float]
 
 
-@dataclass(frozen=True, slots=True)
-class Batches:
+class Batches(NamedTuple):
     """Batch i runs entries `begin[i]` to `end[i]` of `lines`, group `whom[i]`, as `entry[i]` of its menu says.
 
     Only those that can be filled, in time. `rows[i]` of them in `mean_s[i]`, each with `accuracy[i]`.
@@ -111,9 +108,10 @@ def offered(crowd: Crowd, value: Sequence[float], planner: Planner, pricing: Pri
     waiting = np.diff(rows[first]).astype(np.intp).tolist()
     counts = [m.holding[min(w, m.most)] for m, w in zip(menus, waiting, strict=True)]
     whom = np.repeat(np.arange(len(menus)), counts)
-    entry = np.concatenate([menu.every[:n] for menu, n in zip(menus, counts, strict=True)])
-    size = np.concatenate([m.size[:n] for m, n in zip(menus, counts, strict=True)])
-    upper_s = np.concatenate([m.upper_s[:n] for m, n in zip(menus, counts, strict=True)])
+    known = [(m.whole[:, :n], m.real[:, :n]) for m, n in zip(menus, counts, strict=True)]
+    (entry, size), (upper_s, mean_s, accuracy) = (
+        np.concatenate(parts, axis=1) for parts in zip(*known, strict=True)
+    )
     needed_s = upper_s + (pricing.now_s + pricing.guard_s)
     begin = _first_in_time(crowd.deadlines[formed.at], needed_s, first, whom)
     stop = first[1:][whom]
@@ -124,10 +122,11 @@ def offered(crowd: Crowd, value: Sequence[float], planner: Planner, pricing: Pri
         end = np.minimum(rows.searchsorted(rows[begin] + size, side="right") - 1, stop)
         fill = (rows[end] - rows[begin]).astype(np.intp)
         can = np.flatnonzero(fill)
-    mean_s = np.concatenate([m.mean_s[:n] for m, n in zip(menus, counts, strict=True)])
-    accuracy = np.concatenate([m.each[:n] for m, n in zip(menus, counts, strict=True)])
-    whom, entry, begin, end, fill = (part[can] for part in (whom, entry, begin, end, fill))
-    return Batches(formed, menus, whom, entry, begin, end, fill, mean_s[can], accuracy[can])
+    if len(can) < len(whom):
+        whom, entry, begin, end, fill, mean_s, accuracy = (
+            part[can] for part in (whom, entry, begin, end, fill, mean_s, accuracy)
+        )
+    return Batches(formed, menus, whom, entry, begin, end, fill, mean_s, accuracy)
 
 
 def _first_in_time(deadlines: Floats, needed_s: Floats, first: Ints, whom: Ints) -> Ints:

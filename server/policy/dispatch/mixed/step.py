@@ -1,8 +1,8 @@
 """The decision where tickets differ: in rows, in the arms they accept, or in what an answer to their class is worth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from server.policy.dispatch.hull import Point
 from server.policy.dispatch.menu import Floats, Ints
 from server.policy.dispatch.mixed.crowd import NOBODY, Crowd, gathered, within_reach
 from server.policy.dispatch.mixed.groups import Batches, Lines, Rest, offered, rest
-from server.policy.dispatch.pricing import SHARES, Planner, Pricing
+from server.policy.dispatch.pricing import Planner, Pricing
 from server.policy.dispatch.risks import Risk, risks
 from server.policy.queueing.tickets import Queue
 
@@ -28,8 +28,7 @@ LEAST_VALUE = 0.9
 """Where time is scarce, an answer counts at least so much: what a batch has room for is taken along."""
 
 
-@dataclass(frozen=True, slots=True)
-class MixedScene:
+class MixedScene(NamedTuple):
     """All that steps are weighed by. By kind: `value`, what accuracy counts; `stay`, what a waiting row is worth."""
 
     crowd: Crowd
@@ -93,10 +92,10 @@ def _terms(
     affordable_s = 0.0 if shed_some else planner.affordable_s(int(total), slo_s, outlook)
     if outlook.caution:
         affordable_s = sum(s * k.table.careful_s(affordable_s, outlook.caution) for s, k in there)
-    curve = planner.joint(tuple((max(1, round(SHARES * s)), k.table) for s, k in there))
     scarce = affordable_s <= sum(share * kind.table.vertices[0].cost_s for share, kind in there)
     value = [max(kind.value, LEAST_VALUE) if scarce else 1.0 for kind in crowd.kinds]
-    price = curve.at(affordable_s)
+    curve = planner.joint(tuple([kind.table for _, kind in there]))
+    price = curve.at([share for share, _ in there], affordable_s)
     stay = [_stay(v, price, k.table.vertices) for v, k in zip(value, crowd.kinds, strict=True)]
     pricing = Pricing(
         now_s=now_s,
