@@ -190,6 +190,11 @@ class FamilyMetrics:
         """A worker's first batch on another arm is believed to take so much longer (s)."""
         self._all.switch_cost_s.labels(self._name).set(cost_s)
 
+    def stalls(self, share: float, factor: float) -> None:
+        """This share of the batches is believed to take `factor` times as long as foreseen, each for itself."""
+        self._all.stall_share.labels(self._name).set(share)
+        self._all.stall_factor.labels(self._name).set(factor)
+
     def speed(self, arm: Arm, scale: float) -> None:
         """Latency of `arm` now over its stored profile."""
         self._speeds[arm] = scale

@@ -132,6 +132,16 @@ class Series:
             "What such a batch is believed to take longer for that; 0 while nothing stands out of the noise",
             _FAMILY,
         )
+        self.stall_share = gauge(
+            "gearshift_stall_share_ratio",
+            "Share of the batches that take at least twice as long as foreseen, for once; 0 while that is rare",
+            _FAMILY,
+        )
+        self.stall_factor = gauge(
+            "gearshift_stall_length_ratio",
+            "How many times as long as foreseen those batches take; 1 while they are rare",
+            _FAMILY,
+        )
         self.shadows = counter(
             "gearshift_shadow_runs_total", "Runs in idle moments that answered nobody", _FAMILY
         )

@@ -12,6 +12,7 @@ from models.catalog import Family
 from profiler.hardware.fingerprint import Hardware
 from profiler.measuring.rulings import believed
 from profiler.profiles import Profile
+from profiler.speed import drift
 from server.metrics import FamilyMetrics, RanBatch
 from server.policy.arms import retune
 from server.policy.arms.probing import Probe
@@ -255,3 +256,4 @@ class Knowledge:
             arm = profile.arm
             self._metrics.speed(arm, retune.scale(self.known, arm))
         self._metrics.switch_costs(self.known.switches.cost_s)
+        self._metrics.stalls(*drift.stalls(self.known.speed))

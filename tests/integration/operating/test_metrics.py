@@ -99,7 +99,10 @@ def test_switches_of_arms_are_counted_and_their_cost_is_told(counted: Server):
         assert rises(before, scrape(counted), "gearshift_switches_total", **OF) >= 5
 
     eventually(counted_up)
-    assert total(scrape(counted), "gearshift_switch_cost_seconds", **OF) < 0.1
+    now = scrape(counted)
+    assert total(now, "gearshift_switch_cost_seconds", **OF) < 0.1
+    assert 0.0 <= total(now, "gearshift_stall_share_ratio", **OF) < 1.0
+    assert total(now, "gearshift_stall_length_ratio", **OF) >= 1.0
 
 
 def test_histograms_count_every_answer_and_have_the_slo_as_an_edge(counted: Server):

@@ -14,11 +14,12 @@ from server.policy.decision import (
     Policy,
     PolicyFactory,
     Run,
+    StallRisk,
     Ticket,
     WaitUntil,
 )
 from server.simulator.engine import simulate, tickets_at
-from server.simulator.noise import Noise, Spell
+from server.simulator.noise import Noise, Spell, Stall
 from server.simulator.setup import Setup, Switching
 from tests.support.builders import a_profile
 
@@ -125,6 +126,21 @@ def test_who_is_told_the_truth_is_told_what_a_switch_costs():
     simulate([A, B], build, tickets_at([0.0], 9.0), setup)
 
     assert told == [0.005, 0.005]
+
+
+def test_who_is_told_the_truth_is_told_of_stalls():
+    told: list[StallRisk] = []
+
+    def build(arms: Sequence[ArmProfile]) -> Policy:
+        told.extend(arm.stalls for arm in arms)
+        return alternating(arms)
+
+    noise = Noise(cv=0.0, outlier_share=0.0, stalls=(Stall(0.01, 2.0), Stall(0.03, 4.0)))
+    simulate([A, B], build, tickets_at([0.0], 9.0), Setup(9.0, noise=noise, follow="told"))
+
+    assert len(told) == 2
+    for one in told:
+        assert one == (pytest.approx(0.04), pytest.approx(2.0**1.75))
 
 
 def test_an_arm_is_loaded_once():

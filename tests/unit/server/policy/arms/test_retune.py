@@ -344,6 +344,17 @@ def test_what_a_switch_costs_is_news():
     assert told[-1] == pytest.approx(0.001, rel=0.25)
 
 
+def test_that_batches_stall_is_news_once_it_is_known_that_the_machine_is_no_slower():
+    state, told, taken = with_arms(Known(), [LARGE]), [], [1.0] * 100 + ([5.0] + [1.0] * 39) * 4
+    for i, factor in enumerate(taken):
+        state, arms = observe(state, ran(factor, at_s=0.1 * i))
+        told += [(i, arms[0].stalls.share)] if arms and arms[0].stalls.share else []
+
+    assert told[0][0] == 101  # the batch after the first that took too long
+    assert 0.01 < told[-1][1] < 0.03
+    assert arms_now(state)[0].stalls.factor == pytest.approx(5.0, rel=0.1)
+
+
 def test_what_a_switch_cost_fades_while_nobody_switches():
     state = alternating(0.003)
     before_s = switch_s(state, LARGE.arm, SMALL.arm)
