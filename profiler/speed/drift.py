@@ -34,6 +34,8 @@ from profiler.speed.arm_speed import (
     watched,
 )
 from profiler.speed.state import (
+    SELDOM,
+    STALL_LEAST,
     LoneClaim,
     Scatter,
     SpeedScale,
@@ -228,7 +230,7 @@ def _followed(
         now,
         state.claim,
         _hiccups(state, doubt),
-        _stalled(state, doubt, error),
+        _stalled(state, key, doubt, error),
     )
 
 
@@ -246,15 +248,18 @@ def _hiccups(state: SpeedScale, doubt: Doubt) -> float:
     return state.hiccups + gain * (float(doubt.batches > 0) - state.hiccups)
 
 
-def _stalled(state: SpeedScale, doubt: Doubt, error: float) -> Stalled:
-    """What is known of slow batches that mean nothing, with one batch more; it is one where there is a `doubt`."""
+def _stalled(state: SpeedScale, key: Hashable, doubt: Doubt, error: float) -> Stalled:
+    """What is known of stalls with one batch more, which is one where there is a `doubt` and it took long enough.
+
+    The first batch of an arm, whose caches are cold, is none. The first one of a lasting slow-down is one: slow spells
+    that come and go are stalls, too.
+    """
     share, known = state.stalled
-    gain, slow = max(HICCUP_GAIN, 1.0 / (state.seen + 1.0 / STALL_START)), error > 0.0
-    if not (doubt.batches and slow):
+    gain = max(HICCUP_GAIN, 1.0 / (state.seen + 1.0 / STALL_START))
+    if not doubt.batches or error < STALL_LEAST or key not in state.arms:
         return Stalled(share * (1.0 - gain), known)
-    return Stalled(
-        share + gain * (1.0 - share), known + STALL_GAIN * (error - known) if known else error
-    )
+    known = known + STALL_GAIN * (error - known) if share >= SELDOM else error
+    return Stalled(share + gain * (1.0 - share), known)
 
 
 def _scattered(scatter: Scatter, error: float, most: float) -> Scatter:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from server.policy.decision import ArmProfile, PolicyFactory, Ticket
 from server.simulator.engine import simulate
-from server.simulator.noise import Noise
+from server.simulator.noise import Noise, Stall
 from server.simulator.setup import Setup
 
 
@@ -39,10 +39,16 @@ def replay(
         slo_s=tickets[0].deadline_s - tickets[0].arrival_s,
         workers=stage.workers,
         capacity_rows=stage.capacity_rows,
-        noise=Noise(cv=stage.cv),
+        noise=Noise(cv=stage.cv, stalls=_stalls(arms)),
         seed=stage.seed,
         follow="profile",
     )
     return {
         name: simulate(arms, factory, tickets, setup).awg() for name, factory in candidates.items()
     }
+
+
+def _stalls(arms: Sequence[ArmProfile]) -> tuple[Stall, ...]:
+    """Batches stall as the arms are known to."""
+    share, factor = max(arm.stalls for arm in arms)
+    return (Stall(share, factor),) if share else ()

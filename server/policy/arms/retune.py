@@ -295,7 +295,7 @@ def _moved(state: Known, speed: drift.SpeedScale, ran: LatencySample) -> float:
 
 
 def _stalls_moved(before: StallRisk, speed: drift.SpeedScale) -> float:
-    """How far (relative, 1 at most) stalls are from those told `before`; a batch that is in doubt is none yet."""
+    """How far (relative, 1 at most) stalls are from those told `before`; no news while a batch is in doubt."""
     share, factor = drift.stalls(speed)
     if speed.doubt.batches or share == before.share:
         return 0.0

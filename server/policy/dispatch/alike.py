@@ -10,7 +10,7 @@ from server.policy.dispatch.clump_plan import PlannedClump
 from server.policy.dispatch.menu import Floats, Ints, Menu
 from server.policy.dispatch.pricing import Planner, Pricing, slo_between
 from server.policy.dispatch.returning import returning
-from server.policy.dispatch.risks import Risk, risks
+from server.policy.dispatch.risks import Risk, Stalling, risks
 from server.policy.dispatch.shed import spare
 from server.policy.dispatch.wait_value import WaitValue
 from server.policy.queueing.tickets import Queue
@@ -100,7 +100,7 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     worth[end > count] = -np.inf
     end = np.minimum(end, count)
     left, done_s = count - end, pricing.now_s + pricing.busy_share * mean_s
-    stay: float | Floats = pricing.stay
+    stay: float | Floats = _waiting(scene)
     if stay > scene.wait_value.least:
         slack_s = line.deadlines[np.minimum(end, count - 1)] - (done_s + pricing.guard_s)
         stay = np.minimum(stay, scene.wait_value.at(left, slack_s))
@@ -115,6 +115,16 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
         as_one = planned.worth(menu.accuracy[: len(begin)], mean_s, left, left_s)
         worth += planned.weight * np.where(worth == -np.inf, 0.0, as_one - worth)
     return worth, begin
+
+
+def _waiting(scene: Scene) -> float:
+    """What a row left waiting is worth at best: its own batch may stall, too."""
+    stay, pricing, menu = scene.pricing.stay, scene.pricing, scene.menu
+    for risk in scene.risks:
+        if isinstance(risk, Stalling):
+            at_risk = pricing.price * menu.mean_s + pricing.lost * risk.lost(menu.mean_s)
+            stay = min(stay, float(((menu.accuracy - at_risk) / menu.size).max()))
+    return stay
 
 
 def _windows(line: Line, pricing: Pricing, menu: Menu) -> tuple[Ints, Ints]:

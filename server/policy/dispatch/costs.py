@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from math import inf
 
 from server.policy.decision import ArmProfile
-from server.policy.dispatch.hull import Point, Prices, hull, prices
+from server.policy.dispatch.hull import SCARCE, Point, Prices, hull, prices
 
 LEAST = 1e-3
 """An answer is worth at least this: a variant whose accuracy is not known is still to be served."""
-CAREFUL = 0.9
-"""Share of the cheapest arm's time per row that full caution reckons with: time is then as dear as it gets."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +27,7 @@ class Costs:
 
     def careful_s(self, affordable_s: float, caution: float) -> float:
         """The time (s) a row should take where it could have `affordable_s`: at full caution it has hardly any."""
-        least_s = CAREFUL * self.vertices[0].cost_s
+        least_s = SCARCE * self.vertices[0].cost_s
         most_s = min(affordable_s, 3.0 * self.vertices[-1].cost_s)
         return most_s if most_s <= least_s else least_s * (most_s / least_s) ** (1.0 - caution)
 

@@ -13,8 +13,6 @@ CALM_ROWS = 1.3
 """Clumps smaller than this are what independent arrivals look like: no risk is reckoned with."""
 ROOM = 0.9
 """Share of the SLO that a clump has where it meets an idle worker: the rest is kept for guard and a batch's end."""
-SELDOM = 1e-3
-"""Stalls of a smaller share of the batches are not reckoned with."""
 EARLIEST, LATEST = 0.8, 1.2
 """Shares of the bound: of rows whose answers take so long on average none, or all, are late."""
 
@@ -63,9 +61,9 @@ class Barred:
 
 @dataclass(frozen=True, slots=True)
 class Stalling:
-    """Rows come at `rate_rps` a worker; a `share` of the batches takes `factor` times as long, and while all workers
-    stall, which is `together` of the time, nobody is served. `slo_s`: the bound; who comes so long before the end of a
-    stall that less than `slo_s - room_s` is left is late."""
+    """Rows come at `rate_rps` a worker; a `share` of the batches takes `factor` times as long. `together`: the chance
+    that all others stall with it, so that nobody is served. `slo_s`: the bound; who waits longer than `room_s` is late.
+    """
 
     rate_rps: float
     workers: int
@@ -94,11 +92,12 @@ def risks(
 ) -> tuple[Risk, ...]:
     """What a long batch risks: rows in clumps, in haste, or behind a stall. `row_s`: what all workers need for one.
 
-    Where some are `shed` and all are worth the same, those in haste go first, however long batches are.
+    Where some are `shed`, others take the place of those that a stall makes late; and where all are worth the same,
+    those in haste go first, however long batches are.
     """
     clumps, stalls = clumping(outlook, row_s, slo_s), stalling(outlook, slo_s, planner)
     found: tuple[Risk, ...] = () if clumps is None else (clumps,)
-    if stalls is not None:
+    if stalls is not None and not shed:
         found = (*found, stalls)
     hurried = outlook.haste.rate_rps and not (shed and not outlook.values)
     return (*found, barred(outlook, planner)) if hurried else found
@@ -121,9 +120,9 @@ def barred(outlook: Outlook, planner: Planner) -> Barred:
 
 
 def stalling(outlook: Outlook, slo_s: float, planner: Planner) -> Stalling | None:
-    """What stalls put at risk; None where they are too rare to reckon with."""
+    """What stalls put at risk; None where there are none."""
     share, factor = planner.stalls
-    if share < SELDOM:
+    if not share:
         return None
     workers = outlook.workers
     room_s = max(0.0, slo_s - planner.quickest_s(planner.all, 1))

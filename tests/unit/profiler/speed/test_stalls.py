@@ -50,8 +50,30 @@ def test_one_alone_is_soon_forgotten():
     assert stalls(after(once, [1.0] * 200)) == (0.0, 1.0)
 
 
-def test_a_machine_that_became_slow_does_not_stall():
-    slow = after(SpeedScale(), [*[1.0] * 300, *[3.0] * 100])
+def test_a_machine_that_became_slow_does_not_stall_for_long():
+    """Its first batch counts as one: spells that come and go are stalls, too."""
+    slow = after(SpeedScale(), [*[1.0] * 100, *[3.0] * 300])
 
     assert scale(slow, "a") == pytest.approx(3.0, rel=0.05)
     assert stalls(slow) == (0.0, 1.0)
+
+
+def test_errors_that_are_slight_do_not_hide_true_stalls():
+    taken = ([1.0] * 24 + [1.4]) * 4
+    share, length = stalls(after(SpeedScale(), [*taken[:-1], 5.0] * 20))
+
+    assert share == pytest.approx(0.01, rel=0.4)
+    assert length == pytest.approx(5.0, rel=0.05)
+
+
+def test_the_first_batch_of_an_arm_is_none():
+    state = after(SpeedScale(), [1.0] * 20)
+
+    assert stalls(observe(state, "cold", PREDICTED_S, 5.0 * PREDICTED_S)) == (0.0, 1.0)
+    assert stalls(observe(state, "a", PREDICTED_S, 5.0 * PREDICTED_S))[0] > 0.0
+
+
+def test_how_long_they_take_is_learnt_anew_after_a_long_time_without():
+    long_ago = after(SpeedScale(), [*one_in(50, 20.0, 20), *[1.0] * 1500])
+
+    assert stalls(after(long_ago, one_in(50, 3.0, 6)))[1] == pytest.approx(3.0, rel=0.05)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from server.policy.decision import Outlook, Run, StallRisk
+from server.policy.dispatch import alike
 from server.policy.dispatch.choose import adaptive
 from server.policy.dispatch.pricing import Planner
-from server.policy.dispatch.risks import clumping, stalling
+from server.policy.dispatch.risks import clumping, risks, stalling
 from server.policy.dispatch.tuning import DEFAULT
+from server.policy.queueing.tickets import Queue
 from tests.support.builders import cpu_arms, three_arms, tickets
 
 LENGTHS_S = np.array([0.0, 0.005, 0.02, 0.05])
@@ -49,7 +51,6 @@ def behind(share: float, factor: float, workers: int = 1, rate_rps: float = 100.
 
 def test_where_batches_do_not_stall_nothing_is_reckoned_with():
     assert behind(0.0, 1.0) == []
-    assert behind(0.0005, 5.0) == []
 
 
 def test_a_batch_whose_stall_ends_in_time_risks_nothing_and_longer_ones_more():
@@ -81,3 +82,24 @@ def test_in_quiet_the_arm_is_chosen_whose_stall_is_still_in_time():
     assert isinstance(calm, Run)
     assert isinstance(wary, Run)
     assert calm.profile.mean_s[1] * 4.7 > 0.0472 > wary.profile.mean_s[1] * 4.7
+
+
+def test_rows_left_waiting_run_the_risk_of_a_stall_later():
+    arms, waiting, outlook = cpu_arms(), Queue.of(tickets(3, slo_s=0.0472)), Outlook(40.0)
+    wary = Planner([replace(arm, stalls=StallRisk(0.05, 20.0)) for arm in arms], DEFAULT)
+    scene = alike.survey(waiting, wary.all, wary, outlook, 0.0)
+
+    worth, _ = alike.weighed(scene)
+
+    without = alike.weighed(scene._replace(risks=()))[0]
+    ones = scene.menu.size[: len(worth)] == 1
+    kept = (without - worth)[ones].min()
+    own = 0.05 * scene.pricing.lost  # 20 times as long is late for all
+    assert kept > 2.0 * own  # those two that wait too
+
+
+def test_where_some_are_shed_stalls_cost_nothing():
+    planner = Planner([replace(arm, stalls=StallRisk(0.02, 4.0)) for arm in three_arms()], DEFAULT)
+
+    assert risks(Outlook(100.0), 0.002, 0.05, planner) != ()
+    assert risks(Outlook(100.0), 0.002, 0.05, planner, shed=True) == ()
