@@ -7,6 +7,7 @@ can be served. They include everything the server does.
 """
 
 import argparse
+import shlex
 import statistics
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def main() -> int:
         points = [_point(server, rate, slo_ms, statics, options) for rate in loads]
         steps = [_step(server, capacity[LARGEST], slo_ms, seed) for seed in range(options.steps)]
     result = {
+        "command": shlex.join(["python", *sys.argv]),
         "machine": rig.machine(),
         "slo_ms": slo_ms,
         "seconds_per_run": options.seconds,
@@ -93,7 +95,7 @@ def markdown(result: dict[str, Any]) -> str:
         "# Adaptive against static choices\n",
         f"{machine['cpu']}, server pinned to core {machine['server_core']}, client to core {machine['client_core']}; "
         f"SLO {result['slo_ms']:.1f} ms; {result['seconds_per_run']} s a run; {machine['date']}.",
-        "Command: `python benchmarks/serving/adaptive_vs_static.py`.\n",
+        f"Command: `{result['command']}`.\n",
         "Accuracy-weighted goodput x 100 (attainment %):\n",
         "| load (rps) | " + " | ".join(names) + " |",
         "|" + " --- |" * (len(names) + 1),
@@ -179,13 +181,15 @@ def _capacity(server: rig.Server, variant: str, slo_ms: float) -> float:
 
 
 def _worth_running(names: list[str], capacity: dict[str, float]) -> list[str]:
-    """Static choices that no other one beats in both accuracy and measured capacity; most accurate first."""
+    """Static choices that no other one beats in both accuracy and measured capacity, and those that the figures are
+    over; most accurate first."""
     accuracy = {v.name: v.accuracy.value for v in _family().variants}
 
     def beats(one: str, other: str) -> bool:
         return accuracy[one] >= accuracy[other] and capacity[one] > 1.02 * capacity[other]
 
-    kept = [n for n in names if not any(beats(m, n) for m in names if m != n)]
+    unbeaten = (n for n in names if not any(beats(m, n) for m in names if m != n))
+    kept = {*unbeaten, LARGEST, SMALLEST}
     return sorted(kept, key=lambda n: -accuracy[n])
 
 
