@@ -60,11 +60,14 @@ def test_what_a_switch_costs_is_found_out():
 
 
 def test_fewer_switches_are_made_where_they_cost_time_and_more_is_earned():
-    knowing, _ = served(0.003)
-    unaware, _ = served(0.003, "profile")
+    earned: list[float] = []
+    for seed in (11, 12, 13):  # of ten seconds each: what caution costs at the start differs
+        knowing, _ = served(0.003, seed=seed)
+        unaware, _ = served(0.003, "profile", seed=seed)
+        earned.append(knowing.awg(2.0) - unaware.awg(2.0))
 
-    assert knowing.switches < 0.5 * unaware.switches
-    assert knowing.awg(2.0) > unaware.awg(2.0) + 0.001
+        assert knowing.switches < 0.5 * unaware.switches
+    assert mean(earned) > 0.001
 
 
 @pytest.mark.parametrize("switch_s", [0.001, 0.003])
