@@ -82,7 +82,8 @@ def main() -> int:
     rows, screenings = _rows(scope, given)
     result = _result(scope, rows, screenings)
     result["slow_down"] = {"rows": []} if given.cells_only else _slow_down(scope, rows)
-    result["oracle"] = [] if given.cells_only else _oracle(scope)
+    result["oracle_seeds"] = list(given.oracle_seeds or scope.seeds)
+    result["oracle"] = [] if given.cells_only else _oracle(scope, result["oracle_seeds"])
     result["spent_s"] = time.monotonic() - began
     _write(result, given.output_dir)
     return 0
@@ -182,10 +183,10 @@ def _slow_down(scope: Scope, rows: Sequence[Row]) -> dict[str, Any]:
     return {"from_s": from_s, "until_s": until_s, "rows": windows}
 
 
-def _oracle(scope: Scope) -> list[policies_oracle.Beside]:
+def _oracle(scope: Scope, seeds: Sequence[int]) -> list[policies_oracle.Beside]:
     """On the GPU's profile where there is one: its arms lie furthest apart."""
     profiles = sorted({cell.profile for cell in scope.grid}, reverse=True)[:1]
-    jobs = policies_oracle.jobs(profiles, scope.seeds, scope.sources, scope.quicker)
+    jobs = policies_oracle.jobs(profiles, seeds, scope.sources, scope.quicker)
     return _all(jobs, "beside the oracle", scope, policies_oracle.beside)
 
 
@@ -206,6 +207,7 @@ def _parser() -> argparse.ArgumentParser:
     add, sources = parser.add_argument, cells.default_sources()
     add("--quick", action="store_true", help="a few cells of 20 s, two seeds")
     add("--seeds", type=int, nargs="+", default=list(traces.REPORTING_SEEDS))
+    add("--oracle-seeds", type=int, nargs="+", help="of the runs beside the oracle; default: all")
     add("--duration-s", type=float, default=WHOLE_S, help="of a cell of one worker (%(default)s)")
     add("--profiles", nargs="+", choices=("gpu", "cpu"), default=["gpu", "cpu"])
     add("--trace", dest="traces", nargs="+", choices=traces.TRACES, help="only these")
