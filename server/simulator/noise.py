@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from profiler.speed.state import STALL_LEAST
 from server.policy.decision import NO_STALLS, StallRisk
 
 DRAWS = 1 << 14
 """Scatter is drawn in blocks of this many batches: a draw at a time would cost more than a decision."""
-LONG = 2.0
-"""What takes fewer times as long is no stall to a policy that is told the truth, as it is none to one that measures."""
 
 
 class Stall(NamedTuple):
@@ -56,9 +55,14 @@ def turns(spell: Spell) -> tuple[float, ...]:
 
 
 def stalls_of(noise: Noise) -> StallRisk:
-    """How often batches take at least LONG times as long, and how many times, on (geometric) average."""
+    """What a policy is told that need not measure: how often batches take far longer, and how many times as long, on
+    (geometric) average. What takes less than STALL_LEAST longer (log) is none to one that measures either."""
     strays = [*noise.stalls, Stall(noise.outlier_share, noise.outlier_factor)]
-    slow = [(s.share, s.factor) for s in strays if s.share > 0.0 and s.factor >= LONG]
+    slow = [
+        (s.share, s.factor)
+        for s in strays
+        if s.share > 0.0 and s.factor > 0.0 and log(s.factor) >= STALL_LEAST
+    ]
     share = sum(s for s, _ in slow)
     return StallRisk(share, exp(sum(s * log(f) for s, f in slow) / share)) if share else NO_STALLS
 

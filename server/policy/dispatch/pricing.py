@@ -102,6 +102,7 @@ class Planner:
         self.switches = any(arm.switch_s for arm in arms)
         """Whether it makes a difference which arm a worker ran last."""
         self.stalls = max(arm.stalls for arm in arms)
+        """How batches stall; all arms are told the same."""
         self._long_run = LongRun(self.arms) if long_run is None else long_run
         self._after: dict[Arm, Planner] = {}
         self.most = max(arm.max_batch for arm in arms)
@@ -139,10 +140,11 @@ class Planner:
         if found is None:
             if len(self._suits) >= MOST_KEPT:
                 self._suits.clear()
-            mask, few = self.mask(demand[1], demand[2]), len(self.arms) + 1
-            like, nearly = (mask, demand[3]), (2 * mask.bit_count() // few, demand[3])
+            rows, min_accuracy, variant, slo_class = demand
+            mask = self.mask(min_accuracy, variant)
+            is_many = 2 * mask.bit_count() // (len(self.arms) + 1)
             found = self._suits[demand] = Suits(
-                mask, self.quickest_s(mask, demand[0]), like, nearly
+                mask, self.quickest_s(mask, rows), (mask, slo_class), (is_many, slo_class)
             )
         return found
 
