@@ -3,6 +3,7 @@
     python benchmarks/policies/policies.py                 # all cells; goes on where an earlier run was broken off
     python benchmarks/policies/policies.py --quick         # a few cells of 20 s, to try it out
     python benchmarks/policies/policies.py --keep-references  # after a change of ours alone
+    python benchmarks/policies/policies.py --references-from FILE  # ours alone, beside an earlier result
     python benchmarks/policies/policies.py --seeds 11 12 13 --trace bursts  # part of it
 
 Writes benchmarks/results/policies.{json,md,png}. Which traces and seeds may be used to tune: traces.py. Who is compared
@@ -15,7 +16,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -79,7 +80,11 @@ def main() -> int:
         print("no cell left: neither a profile nor a trace was found", file=sys.stderr)
         return 2
     began = time.monotonic()
-    rows, screenings = _rows(scope, given)
+    earlier = _earlier(given.references_from, scope)
+    if isinstance(earlier, str):
+        print(earlier, file=sys.stderr)
+        return 2
+    rows, screenings = _ours_anew(scope, given, earlier) if earlier else _rows(scope, given)
     result = _result(scope, rows, screenings)
     result["slow_down"] = {"rows": []} if given.cells_only else _slow_down(scope, rows)
     result["oracle_seeds"] = list(given.oracle_seeds or scope.seeds)
@@ -138,6 +143,38 @@ def _rows(scope: Scope, given: argparse.Namespace) -> tuple[list[Row], list[Scre
         for i, cell in enumerate(scope.grid)
     ]
     return rows, screenings
+
+
+def _earlier(path: Path | None, scope: Scope) -> dict[str, Any] | str | None:
+    """An earlier result of the same runs, or why it cannot be used."""
+    if path is None:
+        return None
+    earlier = json.loads(path.read_text())
+    if (earlier["seeds"], earlier["duration_s"]) != (list(scope.seeds), scope.duration_s):
+        return f"--references-from {path}: it is of other seeds or durations; run all instead"
+    known = {str(policies_table.read(told).cell) for told in earlier["cells"]}
+    missing = [str(cell) for cell in scope.grid if str(cell) not in known]
+    return f"--references-from {path}: it lacks {', '.join(missing)}" if missing else earlier
+
+
+def _ours_anew(
+    scope: Scope, given: argparse.Namespace, earlier: Mapping[str, Any]
+) -> tuple[list[Row], list[Screened]]:
+    """Run ours alone in full, beside the references of an earlier result: no code that they are made of has changed."""
+    kept = shelf(given.cache, scope.sources, keep_references=True)
+    known = {str(row.cell): row for row in map(policies_table.read, earlier["cells"])}
+    left = {told["cell"]: told["ahead_by"] for told in earlier["screened_out"]}
+    before = [known[str(cell)] for cell in scope.grid]
+    jobs = [
+        Job(c, seed, c.run_s(scope.duration_s), (OURS,), scope.sources, kept, bounded=False)
+        for c in scope.grid
+        for seed in scope.seeds
+    ]
+    runs, count = _all(jobs, "ours anew", scope, ran), len(scope.seeds)
+    rows = [
+        policies_table.anew(row, runs[i * count : (i + 1) * count]) for i, row in enumerate(before)
+    ]
+    return rows, [Screened(tuple(row.references), left[str(row.cell)]) for row in before]
 
 
 def _all(jobs: Sequence[T], label: str, scope: Scope, work: Callable[[T], R]) -> list[R]:
@@ -222,6 +259,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--cells-only", action="store_true", help="neither slow-downs nor ours beside the oracle")
     add("--keep-references", action="store_true", help="use references kept from older policy code")
+    add(
+        "--references-from", type=Path, help="a policies.json: run ours alone beside its references"
+    )
     add("--export-cpu-profile", action="store_true", help="write profiles/cpu.csv and stop")
     add("--output-dir", type=Path, default=rig.RESULTS)
     return parser

@@ -170,7 +170,8 @@ def _gap(told: Told) -> str:
     """Bold where behind; in brackets where ours broke the promise that the rival keeps."""
     if told["best"] is None:
         return ""
-    text = f"{told['gap']:+.2f} +- {told['gap_spreads'][told['best']]:.2f}"
+    spread = told["gap_spreads"].get(told["best"])
+    text = f"{told['gap']:+.2f}" if spread is None else f"{told['gap']:+.2f} +- {spread:.2f}"
     if told["verdict"] == "broken":
         return f"({text})"
     return f"**{text}**" if told["behind"] else text

@@ -64,7 +64,7 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A piece of work for one core."""
+    """A piece of work for one core. `bounded`: the clairvoyant bound is wanted, where it is no excerpt."""
 
     cell: Cell
     seed: int
@@ -73,6 +73,7 @@ class Job:
     sources: Sources
     shelf: Shelf
     excerpt: bool = False
+    bounded: bool = True
 
     @property
     def path(self) -> Path:
@@ -109,10 +110,14 @@ def ran(job: Job) -> Ran:
     if job.path.is_file():
         known = cast(Ran, json.loads(job.path.read_text()))
     missing = [name for name in job.policies if not job.shelf.holds(known, name)]
-    if missing or (known["bound"] is None and not job.excerpt):
+    if missing or (known["bound"] is None and _wants_bound(job)):
         known = _run(job, missing, known)
         _keep(job.path, known)
     return known
+
+
+def _wants_bound(job: Job) -> bool:
+    return job.bounded and not job.excerpt
 
 
 def _run(job: Job, names: Sequence[str], known: Ran) -> Ran:
@@ -121,7 +126,7 @@ def _run(job: Job, names: Sequence[str], known: Ran) -> Ran:
     if job.excerpt:
         times = traces.excerpt(times, job.cell.run_s(EXCERPT_S), EXCERPT_EVERY_S)
     bound = known["bound"]
-    if bound is None and not job.excerpt:
+    if bound is None and _wants_bound(job):
         bound = bound_awg(machine.arms, times, machine.slo_s, job.cell.workers)
     setup = cells.setup(job.cell, job.seed, job.sources)
     found = _served(machine, times, setup, names)

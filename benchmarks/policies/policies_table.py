@@ -5,9 +5,9 @@ Pure. Means over seeds; differences between policies are taken seed by seed, on 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import mean, stdev
-from typing import Literal
+from typing import Any, Literal
 
 from benchmarks.policies import promise
 from benchmarks.policies.cells import Cell
@@ -116,6 +116,29 @@ def row(cell: Cell, runs: Sequence[Ran], contenders: Sequence[str]) -> Row:
         {name: _average(found) for name, found in others.items()},
         {name: mean(found) for name, found in gaps.items()},
         {name: _spread(found) for name, found in gaps.items()},
+    )
+
+
+def read(told: Mapping[str, Any]) -> Row:
+    """The row that `told` was made of."""
+    return Row(**{**{f.name: told[f.name] for f in fields(Row)}, "cell": Cell(**told["cell"])})
+
+
+def anew(row: Row, runs: Sequence[Ran]) -> Row:
+    """The row with ours run anew under the same seeds, beside the references as they were.
+
+    Means are what they would be if all were run; how far the gaps spread over seeds is not known then.
+    """
+    ours = [run["policies"][OURS] for run in runs]
+    average, awg = _average(ours), [figures["awg"] for figures in ours]
+    gaps = {n: 100.0 * (average["awg"] - f["awg"]) for n, f in row.references.items()}
+    return replace(
+        row,
+        ours=average,
+        spread=_spread(awg),
+        percent_of_bound=100.0 * average["awg"] / row.bound,
+        gaps=gaps,
+        gap_spreads={},
     )
 
 

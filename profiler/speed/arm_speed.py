@@ -21,9 +21,9 @@ CUSUM_BAR = 8.0
 SPREAD_GAIN = 0.02
 SPREAD_FLOOR = 0.02
 """Two per cent: batches repeat no better than that."""
-UPPER_TAIL = 0.02
-"""Share of batches allowed above the upper estimate."""
-UPPER_STEP = 0.015
+UPPER_TAIL = 0.05
+"""Share of batches allowed above the upper estimate, as in profiles: what is more seldom is told of as stalls."""
+UPPER_STEP = 0.007
 """How far (log) a batch above the estimate lifts it; those below lower it, in balance (Robbins and Monro, 1951)."""
 OWN_SHARE = 0.3
 """Share of that step by which an arm's own part moves: with fewer batches to go by, more gently."""

@@ -141,10 +141,15 @@ def overdue(
 
 
 def suspecting(state: SpeedScale) -> SpeedScale:
-    """The state if the last batch, far too slow, is the beginning of more: to decide with, not to keep."""
+    """The state if the last batch, far too slow, is the beginning of more: to decide with, not to keep.
+
+    The less, the more hiccups there were before it: giving up on those who wait at each of them costs more than knowing
+    of a slow-down one batch earlier saves.
+    """
     if state.doubt.error <= 0.0:
         return state
-    hedge = HEDGE * min(1.0, (RARE / max(state.hiccups, RARE)) ** 2)
+    few = 2.0 * _hiccup_gain(state.seen)
+    hedge = HEDGE * (few / max(state.hiccups, few)) ** 2
     return replace(state, level=state.level + hedge * min(state.doubt.error, CLIP_JUMP))
 
 
@@ -244,8 +249,13 @@ def _needed(state: SpeedScale) -> int:
 
 def _hiccups(state: SpeedScale, doubt: Doubt) -> float:
     """The share of batches that are far off for once, with one more batch; those that `doubt` ends in were such."""
-    gain = max(HICCUP_GAIN, 1.0 / (state.seen + 1.0 / HICCUP_START))
+    gain = _hiccup_gain(state.seen)
     return state.hiccups + gain * (float(doubt.batches > 0) - state.hiccups)
+
+
+def _hiccup_gain(seen: int) -> float:
+    """What one hiccup adds to their share where so many batches were seen."""
+    return max(HICCUP_GAIN, 1.0 / (seen + 1.0 / HICCUP_START))
 
 
 def _stalled(state: SpeedScale, key: Hashable, doubt: Doubt, error: float) -> Stalled:

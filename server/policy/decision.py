@@ -46,7 +46,7 @@ NO_STALLS = StallRisk()
 class ArmProfile:
     """What an arm costs at the present speed. `mean_s[b]` and `upper_s[b]` are the batch latency (s) of b rows.
 
-    Index 0 is unused (0.0); `upper_s` is the estimate that nearly all batches stay below. The largest batch is
+    Index 0 is unused (0.0); `upper_s` is the estimate that 95 % of batches stay below. The largest batch is
     `len(mean_s) - 1` rows. `separable`: a row's answer is known not to hang on others of its request, so that several
     batches may answer one. `switch_s`: what the first batch takes longer (s) on a worker that ran another arm before; 0
     where that is not known to be anything. `stalls`: how often a batch takes far longer.
@@ -64,6 +64,10 @@ class ArmProfile:
     def max_batch(self) -> int:
         """The most rows one batch may have."""
         return len(self.mean_s) - 1
+
+    def left_s(self, rows: int, elapsed_s: float) -> float:
+        """How long (s) a batch of so many rows that began `elapsed_s` ago is expected to go on."""
+        return max(0.0, self.mean_s[rows] - elapsed_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,8 @@ class Outlook:
     on average; `burst_rows`: how uneven counts are over about a latency bound, as if rows came so many at once;
     `caution`: how careful to be, 0 to 1, for the SLO's percentile to be kept; `boldness`: how far it is kept with room
     to spare, 0 to 1; `last`: the arm that the worker ran last for which is decided, None where it ran none or that is
-    not known; `haste`: who will not wait for a long batch to end.
+    not known; `haste`: who will not wait for a long batch to end; `busy_s`: how long (s) the other workers' batches are
+    expected to go on, added up.
     """
 
     rate_rps: float = 0.0
@@ -109,6 +114,7 @@ class Outlook:
     boldness: float = 0.0
     last: Arm | None = None
     haste: Haste = NO_HASTE
+    busy_s: float = 0.0
 
     @property
     def uneven_rows(self) -> float:

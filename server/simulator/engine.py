@@ -290,7 +290,13 @@ class Simulation:
             self._standing.boldness,
             self._bench.last,
             self._standing.haste(now_s),
+            self._busy_s(now_s),
         )
+
+    def _busy_s(self, now_s: float) -> float:
+        """How long (s) the batches that run are expected to go on, added up."""
+        jobs = [job for _, _, job in self._running]
+        return sum([job.run.profile.left_s(job.rows, now_s - job.started_s) for job in jobs])
 
     def _drop(self, drops: Sequence[Drop]) -> None:
         gone = [drop.ticket for drop in drops]

@@ -10,7 +10,7 @@ from server.policy.dispatch.clump_plan import PlannedClump
 from server.policy.dispatch.menu import Floats, Ints, Menu
 from server.policy.dispatch.pricing import Planner, Pricing, slo_between
 from server.policy.dispatch.returning import returning
-from server.policy.dispatch.risks import Risk, Stalling, risks
+from server.policy.dispatch.risks import Barred, Risk, risks
 from server.policy.dispatch.shed import spare
 from server.policy.dispatch.wait_value import WaitValue
 from server.policy.queueing.tickets import Queue
@@ -118,10 +118,10 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
 
 
 def _waiting(scene: Scene) -> float:
-    """What a row left waiting is worth at best: its own batch may stall, too."""
+    """What a row left waiting is worth at best: its own batch may stall, too, or meet a clump."""
     stay, pricing, menu = scene.pricing.stay, scene.pricing, scene.menu
     for risk in scene.risks:
-        if isinstance(risk, Stalling):
+        if not isinstance(risk, Barred):
             at_risk = pricing.price * menu.mean_s + pricing.lost * risk.lost(menu.mean_s)
             stay = min(stay, float(((menu.accuracy - at_risk) / menu.size).max()))
     return stay

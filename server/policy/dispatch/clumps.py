@@ -12,23 +12,29 @@ COMPANY_SHARE = 0.03
 """Share of its bound that the first of a clump may wait for the rest."""
 COMPANY_OF_ROW = 0.25
 """And share of the time that a row takes at least: where nobody comes, no client is slowed by more."""
+SILENCE = 0.5
+"""Share of that moment without anybody, after which all are held to be there."""
+NEEDED = 1.3
+"""How many times what an arm needs for all must be left."""
 
 
 def company_until(queue: Queue, planner: Planner, outlook: Outlook) -> float:
     """Until when (s) those that wait should wait for more of their kind; in the past: not at all.
 
-    Where rows come in clumps, the first of one has nearly all its time left and nobody beside it. They run once as many
-    are there as a clump has that a row finds itself in, or the largest batch, or the oldest came a moment ago. Where
-    demands differ, or the first has not twice the time left that an arm it accepts needs for all, nobody waits.
+    Where rows come in clumps, the first of one has nearly all its time left and nobody beside it. How many will come
+    cannot be known beforehand, only that nobody has come for a while. Nobody waits where demands differ, where each
+    worker has its largest batch, or where the first has little more time left than workers need who share them.
     """
     if outlook.clump_rows < COMPANY_ROWS or len(queue.demands) > 1:
         return -inf
-    if queue.rows >= min(2.0 * outlook.clump_rows - 1.0, planner.most):
+    each = -(-queue.rows // outlook.workers)
+    if each >= planner.most:
         return -inf
     first = queue[0]
     moment_s = COMPANY_SHARE * (first.deadline_s - first.arrival_s)
     moment_s = min(moment_s, COMPANY_OF_ROW * planner.least_s)
-    until_s = min(ticket.arrival_s for ticket in queue) + moment_s
+    came_s = [ticket.arrival_s for ticket in queue]
+    until_s = min(min(came_s) + moment_s, max(came_s) + SILENCE * moment_s)
     mask = planner.mask(first.min_accuracy, first.variant)
-    needs_s = planner.quickest_s(mask, queue.rows) if mask else inf
-    return until_s if until_s + 2.0 * needs_s <= first.deadline_s else -inf
+    needs_s = planner.quickest_s(mask, each) if mask else inf
+    return until_s if until_s + NEEDED * needs_s <= first.deadline_s else -inf

@@ -181,7 +181,8 @@ class Planner:
         """Worker time (s) each row can have, be it for those waiting to be done within the SLO or for the pace to hold.
 
         The two needs add up as squares: well below its bound, a backlog hardly matters. Of a clump with silence behind
-        it the backlog is what the rate is made of, and the larger of the two needs counts, with a margin.
+        it the backlog is what the rate is made of, and the larger of the two needs counts, with a margin; and workers
+        that have begun on a large one are not there for the rest of it.
         """
         tuning, workers = self.tuning, outlook.workers
         streaming = self._streaming(outlook)
@@ -191,7 +192,11 @@ class Planner:
         backlog_rps, rate_rps = weight * (rows - 1) / slo_s, outlook.rate_rps / share
         larger_rps = (1.0 + tuning.clump_margin * (1.0 - streaming)) * max(backlog_rps, rate_rps)
         needed_rps = larger_rps + streaming * (hypot(backlog_rps, rate_rps) - larger_rps)
-        return workers / needed_rps if needed_rps else inf
+        if not needed_rps:
+            return inf
+        large = max(0.0, 1.0 - tuning.clump_rows * workers / outlook.clump_rows)
+        gone = large * tuning.begun * outlook.busy_s / slo_s
+        return max(workers - gone, 1.0) / needed_rps
 
     def row_s(self, table: Costs, outlook: Outlook) -> float:
         """The least worker time (s) per row, as the shed test plans with."""

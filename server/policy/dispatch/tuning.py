@@ -30,6 +30,11 @@ class Tuning:
     """Share of a batch by which its rows are answered later than their share of the work says."""
     clump_rows: float = 2.0
     """Where more rows than this come at once, the shed test's two allowances shrink in proportion."""
+    begun: float = 2.0
+    """Of a clump of more such rows a worker: how far the time for which other workers are busy is gone for the rest.
+
+    More than 1, as what a long batch leaves of the bound is too short for another.
+    """
     lost_weight: float = 1.0
     """What a ticket made unreachable costs, in accuracies of the cheapest arm worth using."""
     guard: float = 0.05

@@ -20,7 +20,7 @@ FADE = 0.9
 """Share of the caution that is left, each time it is looked at, where the promise cannot be kept."""
 LATELY = 200.0
 """Requests over which it is seen whether what comes can be served."""
-SPARE = 1.3
+SPARE = 1.1
 """Time a row takes in practice, over what it takes at best."""
 ROOM = 0.7
 """Share of the latency bound that a backlog may take where the promise can be kept."""

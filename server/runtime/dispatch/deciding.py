@@ -59,7 +59,8 @@ class Deciding:
         if not self._waiting or policy is None or crowded:
             return None, [], None
         now_s = time.monotonic()
-        outlook = self._traffic.outlook(self._running.take_ended(), now_s, last)
+        running = self._running
+        outlook = self._traffic.outlook(running.take_ended(), now_s, last, running.busy_s(now_s))
         try:
             decision = policy(queue, outlook, now_s)
             self._check(policy, decision, now_s)

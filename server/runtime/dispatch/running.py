@@ -126,6 +126,14 @@ class Running:
             [retune.RunningBatch(s.profile.arm, s.rows, max(at_s - s.begun_s, 1e-9)) for s in steps]
         )
 
+    def busy_s(self, at_s: float) -> float:
+        """How long (s) what workers are at as of `at_s` is expected to go on, added up."""
+        if not self._owed:
+            return 0.0
+        with self._lock:
+            steps = [step for step in self._owed if step not in self._given_up]
+        return sum([step.profile.left_s(step.rows, at_s - step.begun_s) for step in steps])
+
     def take_ended(self) -> tuple[Finished, ...]:
         """What ended since the last call."""
         ended = self._ended

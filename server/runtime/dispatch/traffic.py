@@ -39,9 +39,16 @@ class Traffic:
         return forecast.rate_rps(self._arrivals, now_s)
 
     def outlook(
-        self, finished: tuple[Finished, ...], now_s: float, last: Arm | None = None
+        self,
+        finished: tuple[Finished, ...],
+        now_s: float,
+        last: Arm | None = None,
+        busy_s: float = 0.0,
     ) -> Outlook:
-        """What the policy is told; `finished`: the batches since it was last asked, `last`: what its worker ran."""
+        """What the policy is told; `finished`: the batches since it was last asked, `last`: what its worker ran.
+
+        `busy_s`: how long (s) the batches that run are expected to go on, added up.
+        """
         return Outlook(
             self.rate_rps(now_s),
             self.workers,
@@ -54,6 +61,7 @@ class Traffic:
             self.standing.boldness,
             last,
             self.standing.haste(now_s),
+            busy_s,
         )
 
 

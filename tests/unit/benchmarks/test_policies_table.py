@@ -1,5 +1,6 @@
 """The policy benchmark's arithmetic: who runs in full, who is compared with whom, what a gap is, who is ahead."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,11 @@ from benchmarks.policies.policies_table import (
     MOST_CONTENDERS,
     Row,
     Screened,
+    anew,
     row,
     screened,
     summary,
+    told,
 )
 
 
@@ -74,6 +77,21 @@ def test_a_gap_is_the_mean_of_differences_on_the_same_arrivals_with_their_spread
     assert found.gap_spreads["other"] == pytest.approx(3.0)
     assert found.ours["awg"] == pytest.approx(0.70)
     assert found.spread == pytest.approx(0.10)
+
+
+def test_ours_run_anew_beside_earlier_references_has_the_same_means():
+    before = [a_run({"adaptive": 0.6, "other": 0.69}), a_run({"adaptive": 0.7, "other": 0.76})]
+    after = [a_run({"adaptive": 0.7, "other": 0.69}), a_run({"adaptive": 0.8, "other": 0.76})]
+    earlier = policies_table.read(json.loads(json.dumps(told(row(a_cell(), before, ["other"])))))
+
+    found = anew(earlier, [a_run({"adaptive": 0.7}), a_run({"adaptive": 0.8})])
+
+    whole = row(a_cell(), after, ["other"])
+    assert (found.cell, found.ours, found.references) == (whole.cell, whole.ours, whole.references)
+    assert found.gap == pytest.approx(whole.gap)
+    assert found.percent_of_bound == pytest.approx(whole.percent_of_bound)
+    assert found.spread == pytest.approx(whole.spread)
+    assert not found.gap_spreads
 
 
 def test_a_reference_that_breaks_the_promise_is_no_rival_of_ours_that_keeps_it():

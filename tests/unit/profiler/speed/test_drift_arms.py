@@ -155,7 +155,7 @@ def test_each_arm_is_covered_by_a_margin_of_its_own():
         state = observe(state, arm, 1.0, took_s)
 
     shares = {arm: n / (0.375 * count) for arm, n in above.items()}
-    assert shares == pytest.approx(dict.fromkeys(sigma, 0.02), abs=0.01)
+    assert shares == pytest.approx(dict.fromkeys(sigma, 0.05), abs=0.015)
     assert upper_factor(state, "steady") < 1.1
     assert upper_factor(state, "noisy") > 1.2
 

@@ -78,6 +78,15 @@ def test_the_policy_is_told_what_came_and_what_ended():
     assert (ended.arm, ended.rows, ended.latency_s) == (A.arm, 1, pytest.approx(0.010))
 
 
+def test_the_policy_is_told_how_long_the_other_workers_will_be_busy():
+    seen: list[Outlook] = []
+    setup = Setup(1.0, 3, noise=QUIET)
+
+    simulate([A], noting(seen), tickets_at([0.0, 0.004, 0.006], 1.0), setup)
+
+    assert [o.busy_s for o in seen] == pytest.approx([0.0, 0.006, 0.004 + 0.008])
+
+
 def test_refused_rows_count_as_arrived():
     seen: list[Outlook] = []
     tickets = [Ticket(0, 0.0, 0.001), Ticket(1, 0.5, 1.0)]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 import pytest
@@ -96,6 +97,22 @@ def test_rows_left_waiting_run_the_risk_of_a_stall_later():
     kept = (without - worth)[ones].min()
     own = 0.05 * scene.pricing.lost  # 20 times as long is late for all
     assert kept > 2.0 * own  # those two that wait too
+
+
+def test_rows_left_waiting_run_the_risk_of_a_clump_later():
+    arms, waiting = cpu_arms(), Queue.of(tickets(6, slo_s=0.0472))
+    outlook, planner = Outlook(200.0, clump_rows=30.0), Planner(arms, DEFAULT)
+    scene = alike.survey(waiting, planner.all, planner, outlook, 0.0)
+    (clumping,) = scene.risks
+
+    worth, _ = alike.weighed(scene)
+
+    without = alike.weighed(scene._replace(risks=()))[0]
+    size, mean_s = scene.menu.size[: len(worth)], scene.menu.mean_s[: len(worth)]
+    own = scene.pricing.lost * clumping.lost(mean_s)
+    all_of_them, one = ((size == n) & (worth > -inf) for n in (6, 1))
+    assert (without - own)[all_of_them] == pytest.approx(worth[all_of_them])
+    assert ((without - own)[one] > worth[one]).all()
 
 
 def test_where_some_are_shed_stalls_cost_nothing():
