@@ -1,6 +1,7 @@
 """One command, lazy subcommands: `gearshift serve` must not pay for importing the load generator's plots."""
 
 import importlib
+import importlib.metadata
 import sys
 
 from surroundings import console
@@ -24,13 +25,14 @@ _COMMANDS = {
         "trainer.tasks.__main__",
         "fine-tune tasks that share a network's first layers; publish them as a package",
     ),
-    "models": ("models.__main__", "build, list and verify the model repository"),
+    "models": ("models.__main__", "add a model of yours; build, list and verify the repository"),
 }
 
 
 def _usage() -> str:
     rows = "\n".join(f"  {name:<12} {what}" for name, (_, what) in _COMMANDS.items())
-    return f"usage: gearshift COMMAND [options]\n\n{rows}\n\n`gearshift COMMAND --help` tells each command's options."
+    more = "`gearshift COMMAND --help` tells each command's options, `gearshift --version` the version."
+    return f"usage: gearshift COMMAND [options]\n\n{rows}\n\n{more}"
 
 
 def main() -> int:
@@ -42,6 +44,9 @@ def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(_usage())
         return 0 if arguments else 2
+    if arguments == ["--version"]:
+        print(f"gearshift {importlib.metadata.version('gearshift')}")
+        return 0
     entry = _COMMANDS.get(arguments[0])
     if entry is None:
         print(f"gearshift: unknown command {arguments[0]!r}\n\n{_usage()}", file=sys.stderr)

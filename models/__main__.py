@@ -1,4 +1,4 @@
-"""`gearshift models`: build the embedded family, add precisions to one's own, list and verify a repository."""
+"""`gearshift models`: build the embedded family, add one's own, list and verify a repository."""
 
 import argparse
 import json
@@ -38,13 +38,9 @@ def main(argv: list[str]) -> int:
     root = Path()
     try:
         root = expanded(arguments.repository or default_repository()).absolute()
-        if arguments.action in ("build", "quantize"):
+        if arguments.action in ("add", "build", "quantize"):
             require("onnxruntime")
-        if arguments.action == "build":
-            return _build(root, force=arguments.force)
-        if arguments.action == "quantize":
-            return _quantize(root, arguments)
-        return _list(root) if arguments.action == "list" else _verify(root)
+        return _ACTIONS[arguments.action](root, arguments)
     except (ArtifactError, BackendError) as error:
         return _fail(str(error))
     except OSError as error:
@@ -59,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift models", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, what in (
+        ("add", "make a family of an ONNX graph, or of each model of a Triton repository"),
         ("build", "make the embedded default family from published weights (once; cached)"),
         ("quantize", "make int8, bf16 and fp16 variants of a family that has fp32 ones"),
         ("list", "families, variants, their accuracy and how it is known"),
@@ -70,11 +67,41 @@ def _parser() -> argparse.ArgumentParser:
             type=Path,
             help="folder (default: $GEARSHIFT__MODELS__REPOSITORY, else ~/.cache/gearshift/models)",
         )
+        if name == "add":
+            _add_add(action)
         if name == "build":
             action.add_argument("--force", action="store_true", help="build even if up to date")
         if name == "quantize":
             _add_quantize(action)
     return parser
+
+
+def _add_add(action: argparse.ArgumentParser) -> None:
+    option = action.add_argument
+    option("model", type=Path, help="an ONNX file, or a folder that holds one or several models")
+    option("--name", default="", help="of the family (default: the file's or folder's)")
+    option("--slo-ms", type=float, help="latency bound (default: 4 times one row, at least 10 ms)")
+    option("--accuracy", type=float, help="what is known of it, 0 to 1; with --source")
+    option("--source", default="", help="how that is known, in words")
+    option(
+        "--samples",
+        type=Path,
+        metavar="FILE.npz",
+        help="rows of every input under its name, 40 or more; with an array `labels` (class numbers) accuracy is "
+        "measured on half of them; other precisions are made with them",
+    )
+    option(
+        "--precisions",
+        default="int8,bf16,fp16",
+        help="to make where there are samples, comma-separated; empty: none (default: %(default)s)",
+    )
+    option(
+        "--shape",
+        action="append",
+        default=[],
+        metavar="INPUT=N,N",
+        help="sizes behind the rows to serve an input with whose graph leaves them free; may be repeated",
+    )
 
 
 def _add_quantize(action: argparse.ArgumentParser) -> None:
@@ -90,6 +117,21 @@ def _add_quantize(action: argparse.ArgumentParser) -> None:
     action.add_argument(
         "--precisions", default="int8,bf16,fp16", help="comma-separated (default: %(default)s)"
     )
+
+
+def _add(root: Path, arguments: argparse.Namespace) -> int:
+    from models.adding import command
+    from models.build.errors import BuildError
+
+    try:
+        found, made = command.run(root, arguments, print, _warn)
+    except BuildError as error:
+        return _fail(str(error))
+    for family in made:
+        print(_described(family))
+    if made:
+        print(f"serve with: gearshift serve --repository {root}")
+    return 0 if len(made) == found else 2
 
 
 def _quantize(root: Path, arguments: argparse.Namespace) -> int:
@@ -114,7 +156,7 @@ def _quantize(root: Path, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _build(root: Path, *, force: bool) -> int:
+def _build(root: Path, arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from models.build.errors import BuildError
@@ -122,7 +164,7 @@ def _build(root: Path, *, force: bool) -> int:
 
     try:
         with sole_builder(root) as work:
-            if not force and is_current(root):
+            if not arguments.force and is_current(root):
                 print(f"up to date: {root}")
                 return 0
             print(
@@ -140,7 +182,7 @@ def _build(root: Path, *, force: bool) -> int:
     return _list(root)
 
 
-def _list(root: Path) -> int:
+def _list(root: Path, _: argparse.Namespace | None = None) -> int:
     from models.stems import look_through_packages
 
     found, packages = look_through(root, verify=False), look_through_packages(root, verify=False)
@@ -149,8 +191,12 @@ def _list(root: Path) -> int:
         *map(_described_package, packages.packages.values()),
     ]
     if rows or not (found.bad or packages.bad):
-        print("\n".join(rows) or f"no families in {root}")
+        print("\n".join(rows) or _none(root))
     return _left_out({**found.bad, **packages.bad})
+
+
+def _none(root: Path) -> str:
+    return f"no families in {root}; add a model of yours with `gearshift models add FILE.onnx`"
 
 
 def _left_out(bad: Mapping[str, str]) -> int:
@@ -189,7 +235,7 @@ def _provenance(variant: Variant) -> str:
     return "; ".join(part for part in ("candidate" * variant.candidate, origins) if part)
 
 
-def _verify(root: Path) -> int:
+def _verify(root: Path, _: argparse.Namespace) -> int:
     from models.stems import look_through_packages
 
     found, packages = look_through(root, quiet=True), look_through_packages(root)
@@ -232,6 +278,15 @@ def _odd_labels(family: Family) -> str:
         f"key 'labels' has {known} labels, output {one.name!r} {list(one.shape)} has {one.shape[1]} values a row; "
         "if these are class scores, give as many labels, in their order"
     )
+
+
+_ACTIONS = {
+    "add": _add,
+    "build": _build,
+    "quantize": _quantize,
+    "list": _list,
+    "verify": _verify,
+}
 
 
 def _warn(message: str) -> None:

@@ -113,7 +113,8 @@ def found_for(config: Config) -> Found:
         wanted = ", ".join(missing) or "any family"
         raise BadConfiguration(
             f"model repository {root} does not hold {wanted} (it has: {', '.join(known) or 'nothing'}); "
-            "build the embedded one with `gearshift models build`, or set --repository"
+            "add a model of yours with `gearshift models add FILE.onnx`, build the embedded one with "
+            "`gearshift models build`, or set --repository"
         )
     chosen = config.models.families or tuple(found.families)
     families = {

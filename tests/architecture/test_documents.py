@@ -127,7 +127,7 @@ def a_network(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("document", ["README.md", OWN])
+@pytest.mark.parametrize("document", [OWN])
 def test_the_family_in_a_document_loads_verifies_and_answers(
     document: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -1,0 +1,1 @@
+"""A stranger's models made families: found, read, tried and published."""

@@ -1,0 +1,93 @@
+"""What `gearshift models add` does with its arguments: one model or several, then their other precisions."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from models.adding.adding import Added, Asked, add
+from models.adding.found import FoundModel, models_in
+from models.artifacts import ArtifactError
+from models.build.errors import BuildError
+from models.build.narrowing.narrower import Job, add_precisions
+from models.build.narrowing.precisions import PRECISIONS
+from models.build.recipe import sole_builder
+from models.catalog import Family
+
+Say = Callable[[str], None]
+
+
+def run(root: Path, given: argparse.Namespace, say: Say, warn: Say) -> tuple[int, list[Family]]:
+    """Add what is asked for; what cannot be added is said, the rest goes on. (models found, families made).
+
+    Raises BuildError where nothing can be tried, ArtifactError or OSError where there is but one model and it fails.
+    """
+    asked, precisions = _asked(root, given), _precisions(given)
+    found = models_in(given.model)
+    if len(found) == 1:
+        return 1, [_added(found[0], asked, precisions, say, warn)]
+    if asked.name or asked.samples or asked.accuracy is not None or asked.shapes:
+        raise BuildError(
+            f"{given.model} holds {len(found)} models; --name, --samples, --accuracy and --shape are for one: "
+            "add them one by one"
+        )
+    made: list[Family] = []
+    for one in found:
+        try:
+            made.append(_added(one, asked, precisions, say, warn))
+        except (BuildError, ArtifactError) as error:
+            warn(str(error))
+    return len(found), made
+
+
+def _added(
+    found: FoundModel, asked: Asked, precisions: Sequence[str], say: Say, warn: Say
+) -> Family:
+    asked.repository.mkdir(parents=True, exist_ok=True)
+    with sole_builder(asked.repository) as work:
+        added = add(found, asked, work, say)
+    return _narrowed(added, asked, precisions, say, warn)
+
+
+def _narrowed(added: Added, asked: Asked, precisions: Sequence[str], say: Say, warn: Say) -> Family:
+    """The family with its other precisions, where they can be made; what cannot is said."""
+    family, (full,) = added.family, added.family.variants
+    if not precisions:
+        return family
+    if full.precision != "fp32" or added.calibration is None:
+        why = f"it is {full.precision}" if full.precision != "fp32" else "that takes --samples"
+        say(f"no other precisions were made: {why}")
+        return family
+    try:
+        with sole_builder(asked.repository) as work:
+            job = Job(asked.repository, family.name, precisions, work, say, warn)
+            return add_precisions(job, added.calibration)
+    except BuildError as error:
+        warn(f"no other precisions were made: {error}")
+        return family
+
+
+def _asked(root: Path, given: argparse.Namespace) -> Asked:
+    if given.accuracy is not None and not 0.0 <= given.accuracy <= 1.0:
+        raise BuildError(f"--accuracy must be within 0 and 1, not {given.accuracy:g}")
+    if given.accuracy is not None and not given.source:
+        raise BuildError("--accuracy needs --source: in a few words, how it is known")
+    if given.slo_ms is not None and not 1e-3 <= given.slo_ms <= 1e9:
+        raise BuildError(f"--slo-ms must be within 0.001 and 1e9, not {given.slo_ms:g}")
+    shapes = dict(map(_shape, given.shape))
+    slo_s = None if given.slo_ms is None else given.slo_ms / 1e3
+    return Asked(root, given.name, slo_s, given.accuracy, given.source, given.samples, shapes)
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    name, _, sizes = text.rpartition("=")
+    words = [word.strip() for word in sizes.split(",") if word.strip()]
+    if not name or not all(word.isdecimal() and int(word) for word in words):
+        raise BuildError(f"--shape {text!r} must be INPUT=N,N with sizes of at least 1")
+    return name, tuple(map(int, words))
+
+
+def _precisions(given: argparse.Namespace) -> list[str]:
+    wanted = list(dict.fromkeys(p.strip() for p in given.precisions.split(",") if p.strip()))
+    if unknown := [p for p in wanted if p not in PRECISIONS]:
+        raise BuildError(f"unknown precision {unknown[0]!r}; known: {', '.join(PRECISIONS)}")
+    return wanted

@@ -1,0 +1,108 @@
+"""Which ONNX graphs a path holds, and what each is called: a file, a folder with one, a Triton or KServe repository."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.artifacts import is_plain_name
+from models.build.errors import BuildError
+
+GRAPH = ".onnx"
+CONFIG = "config.pbtxt"
+"""Of a model in a Triton repository; it may be missing, as Triton allows."""
+_USUAL = ("model.onnx", "onnx/model.onnx")
+"""Where a folder with several graphs keeps the one that is meant, as exports of Hugging Face do."""
+_PICKLED = {".pkl", ".pickle", ".joblib", ".sav"}
+_TORCH = {".pt", ".pth", ".pt2", ".torchscript"}
+_LISTED = 5
+"""So many files are named in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A graph, and the name for its family; `remarks`: what lay beside it and was not looked at."""
+
+    name: str
+    graph: Path
+    remarks: tuple[str, ...] = ()
+
+
+def models_in(path: Path) -> Sequence[FoundModel]:
+    """The models at `path`, at least one. Nothing is loaded. Raises BuildError."""
+    if path.is_file():
+        return [FoundModel(plain_name(path.stem), _graph(path))]
+    if not path.is_dir():
+        raise BuildError(f"{path} is not there; name an ONNX file, or a folder that holds one")
+    if _is_triton_model(path):
+        return [_triton_model(path)]
+    if below := [p for p in sorted(path.iterdir()) if p.is_dir() and _is_triton_model(p)]:
+        return [_triton_model(p) for p in below]
+    return [FoundModel(plain_name(path.resolve().name), _sole_graph(path))]
+
+
+def plain_name(text: str) -> str:
+    """`text` as a family may be called: what is no letter, digit, `_`, `.` or `-` becomes `_`."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "_" for c in text)
+    kept = kept.lstrip(".-")
+    return kept if is_plain_name(kept) else f"_{kept}"
+
+
+def _graph(path: Path) -> Path:
+    """The file, where its name does not say that it is something else."""
+    suffix = path.suffix.lower()
+    if suffix in _PICKLED:
+        raise BuildError(
+            f"{path} is a pickle, which would run whatever its maker put in it; it is not opened. Convert it where "
+            "you trust it: `pip install skl2onnx`, then `from skl2onnx import to_onnx` and `to_onnx(model, X[:1], "
+            'options={"zipmap": False}).SerializeToString()` is the file to add'
+        )
+    if suffix in _TORCH:
+        raise BuildError(
+            f"{path}: programs of torch do not say what they take; export the network with torch.onnx.export(..., "
+            "dynamic_axes={'input': {0: 'batch'}}) and add that, or write its family.toml by hand (docs/own-models.md)"
+        )
+    return path
+
+
+def _sole_graph(folder: Path) -> Path:
+    for usual in _USUAL:
+        if (folder / usual).is_file():
+            return folder / usual
+    graphs = sorted(p for p in folder.rglob(f"*{GRAPH}") if p.is_file())
+    if len(graphs) == 1:
+        return graphs[0]
+    if graphs:
+        listed = ", ".join(str(p.relative_to(folder)) for p in graphs[:_LISTED])
+        raise BuildError(f"{folder} holds {len(graphs)} graphs ({listed}); name the one to add")
+    files = sorted(p for p in folder.iterdir() if p.is_file())
+    if len(files) == 1:
+        return _graph(files[0])
+    raise BuildError(f"{folder} holds no {GRAPH} file; name an ONNX file, or a folder with one")
+
+
+def _is_triton_model(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() or bool(_versions(folder))
+
+
+def _versions(folder: Path) -> list[Path]:
+    """The numbered folders in it that hold a graph, the newest first."""
+    numbered = [p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal()]
+    with_graph = [p for p in numbered if (p / f"model{GRAPH}").is_file()]
+    return sorted(with_graph, key=lambda p: -int(p.name))
+
+
+def _triton_model(folder: Path) -> FoundModel:
+    versions = _versions(folder)
+    if not versions:
+        raise BuildError(
+            f"{folder} has a {CONFIG} but no 1/model{GRAPH}; only ONNX models of a Triton repository can be added"
+        )
+    remarks = []
+    if (folder / CONFIG).is_file():
+        remarks.append(
+            f"{CONFIG} was not read: the graph says what it takes, the policy how to batch"
+        )
+    if len(versions) > 1:
+        remarks.append(f"version {versions[0].name} of {len(versions)} was taken, the newest")
+    name = plain_name(folder.resolve().name)
+    return FoundModel(name, versions[0] / f"model{GRAPH}", tuple(remarks))

@@ -1,0 +1,198 @@
+"""An ONNX graph as a family needs it: rows of any number, tensors only. What is changed for that is said."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from models.build.errors import BuildError
+from models.datatypes import DATATYPES
+
+ROWS = "rows"
+"""The name of the axis that counts rows."""
+Shapes = Mapping[str, tuple[int, ...]]
+"""Input -> the dimensions behind the rows that it is to be served with."""
+
+_DATATYPES = {row.onnx: row.name for row in DATATYPES.values()}
+_NARROW = {
+    int(onnx.TensorProto.FLOAT16): "fp16",
+    int(onnx.TensorProto.BFLOAT16): "bf16",
+}
+_QUANTISED = ("QLinear", "QuantizeLinear", "DequantizeLinear", "MatMulInteger", "ConvInteger")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a graph takes: the protocol's datatype, and what follows the rows."""
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class ReadGraph:
+    """A graph that was read, and perhaps changed. Its weights stay where they are.
+
+    `outputs` are those that can be served. `freed`: it was exported for one row a run, and its axis of rows has been
+    named anew: whether it then computes them one by one has to be tried. `remarks`: what was changed or left out.
+    """
+
+    path: Path
+    model: onnx.ModelProto
+    inputs: Sequence[Input]
+    outputs: Sequence[str]
+    freed: bool = False
+    changed: bool = False
+    labels: tuple[str, ...] = ()
+    remarks: list[str] = field(default_factory=list[str])
+
+    @property
+    def precision(self) -> str:
+        """What it computes in, told by its operators and most of its weights."""
+        graph = self.model.graph
+        if any(node.op_type.startswith(_QUANTISED) for node in graph.node):
+            return "int8"
+        sizes: dict[str, int] = {}
+        for weights in graph.initializer:
+            name = _NARROW.get(weights.data_type, "fp32")
+            count = 1
+            for dim in weights.dims:
+                count *= dim
+            sizes[name] = sizes.get(name, 0) + count
+        return max(sizes, key=lambda name: sizes[name], default="fp32")
+
+
+def read_graph(path: Path, shapes: Shapes) -> ReadGraph:
+    """The graph at `path`, its free dimensions fixed as `shapes` says. Raises BuildError."""
+    model = _loaded(path)
+    graph = ReadGraph(path, model, (), ())
+    _without_maps(graph)
+    graph.outputs = _servable(graph)
+    weights = {w.name for w in model.graph.initializer}
+    taken = [value for value in model.graph.input if value.name not in weights]
+    if unknown := sorted(shapes.keys() - {value.name for value in taken}):
+        raise BuildError(
+            f"{path} has no input {unknown[0]!r}; it has {', '.join(v.name for v in taken)}"
+        )
+    graph.inputs = [_input(graph, value, shapes) for value in taken]
+    if not graph.inputs:
+        raise BuildError(f"{path} takes no input; there is nothing to serve")
+    if graph.freed:
+        graph.changed = True
+        for value in model.graph.output:
+            _free_rows(value)
+        del model.graph.value_info[:]
+        graph.remarks.append("it was exported for one row at a time; tried with several")
+    return graph
+
+
+def _loaded(path: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except (DecodeError, OSError, ValueError) as error:
+        raise BuildError(
+            f"{path} cannot be read as an ONNX graph: {error}; export it again"
+        ) from error
+    if not model.graph.node or not model.graph.output:
+        raise BuildError(f"{path} is no ONNX graph: it has no operators or outputs")
+    return model
+
+
+def _without_maps(graph: ReadGraph) -> None:
+    """ZipMap, by which scikit-learn's exports answer in maps, goes: the scores it is given are the output."""
+    nodes = graph.model.graph.node
+    for node in [n for n in nodes if n.op_type == "ZipMap"]:
+        graph.labels = _classes(node)
+        value = next(v for v in graph.model.graph.output if v.name == node.output[0])
+        scores = onnx.helper.make_tensor_value_info(
+            value.name, onnx.TensorProto.FLOAT, [ROWS, len(graph.labels) or None]
+        )
+        value.CopyFrom(scores)
+        renamed = onnx.helper.make_node("Identity", [node.input[0]], [node.output[0]])
+        nodes.remove(node)
+        nodes.append(renamed)
+        graph.changed = True
+        graph.remarks.append(f"output {value.name!r} is given as scores, not as maps (ZipMap)")
+
+
+def _classes(zipmap: onnx.NodeProto) -> tuple[str, ...]:
+    for attribute in zipmap.attribute:
+        if attribute.name == "classlabels_strings" and attribute.strings:
+            return tuple(text.decode("utf-8", "replace") for text in attribute.strings)
+        if attribute.name == "classlabels_int64s" and attribute.ints:
+            return tuple(str(number) for number in attribute.ints)
+    return ()
+
+
+def _servable(graph: ReadGraph) -> list[str]:
+    """The outputs that are tensors of a datatype that is served; the others go. Raises BuildError where none is."""
+    outputs, kept = graph.model.graph.output, []
+    for value in list(outputs):
+        kind = value.type.tensor_type.elem_type if value.type.HasField("tensor_type") else 0
+        if kind in _DATATYPES:
+            kept.append(value.name)
+            continue
+        what = onnx.TensorProto.DataType.Name(kind) if kind else "no tensor"
+        outputs.remove(value)
+        graph.changed = True
+        graph.remarks.append(f"output {value.name!r} is left out: it is {what.lower()}")
+    if not kept:
+        raise BuildError(
+            f"{graph.path}: none of its outputs is a tensor of numbers; export it with such a one"
+        )
+    return kept
+
+
+def _input(graph: ReadGraph, value: onnx.ValueInfoProto, shapes: Shapes) -> Input:
+    path, tensor = graph.path, value.type.tensor_type
+    if not value.type.HasField("tensor_type") or tensor.elem_type not in _DATATYPES:
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+        raise BuildError(
+            f"{path}: input {value.name!r} is {kind}, which is not served; export the graph with numbers as inputs"
+        )
+    dims = tensor.shape.dim
+    if not dims:
+        raise BuildError(
+            f"{path}: input {value.name!r} has no axis of rows; export the graph with one in front"
+        )
+    if _size(dims[0]) == 1:
+        graph.freed = True
+        _free_rows(value)
+    elif _size(dims[0]) is not None:
+        raise BuildError(
+            f"{path}: input {value.name!r} takes {dims[0].dim_value} rows at a time and no other number; export it "
+            "with a dynamic first axis (torch.onnx.export: dynamic_axes={'"
+            + value.name
+            + "': {0: 'batch'}})"
+        )
+    wanted, found = shapes.get(value.name), tuple(_size(dim) for dim in dims[1:])
+    if wanted is None and None not in found:
+        wanted = tuple(size for size in found if size is not None)
+    if wanted is None:
+        shown = ",".join("?" if size is None else str(size) for size in found)
+        raise BuildError(
+            f"{path}: input {value.name!r} has free sizes behind the rows ({shown}); say which to serve with "
+            f"--shape {value.name}={shown}, numbers in place of the question marks"
+        )
+    fits = len(wanted) == len(found) and all(
+        f in (None, w) for w, f in zip(wanted, found, strict=True)
+    )
+    if not fits:
+        raise BuildError(
+            f"--shape {value.name}={','.join(map(str, wanted))} does not fit {path}, whose input has "
+            f"{['any' if s is None else s for s in found]} behind the rows"
+        )
+    return Input(value.name, _DATATYPES[tensor.elem_type], wanted)
+
+
+def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
+    return dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
+
+
+def _free_rows(value: onnx.ValueInfoProto) -> None:
+    dims = value.type.tensor_type.shape.dim
+    if dims:
+        dims[0].dim_param = ROWS

@@ -1,0 +1,107 @@
+"""`gearshift models add`, then a server and a real client: answers are those of a plain session on the same rows."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tritonclient.grpc as triton
+
+from models.__main__ import main
+from tests.support.serving.server import serving
+from tests.support.sessions import plain
+from tests.support.zoo import graph
+
+SCORES = """
+g (float[N, 4] x) => (float[N, 3] scores, int64[N] label)
+<float[4, 3] w = {1, 2, 0, 0, 1, 0, 0, 0, 1, 3, 0, 0}>
+{ scores = MatMul(x, w) label = ArgMax <axis = 1, keepdims = 0> (scores) }
+"""
+SUM = "g (float[N, 2, 3] a, float[N, 2, 3] b) => (float[N, 2, 3] c) { c = Add(a, b) }"
+ONE = "g (float[1, 5] x) => (float[1, 5] y) { y = Exp(x) }"
+ROWS = 3
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """As Triton keeps it: three models, one with a configuration."""
+    root = tmp_path / "triton"
+    for name, text in (("scores", SCORES), ("sum", SUM), ("one", ONE)):
+        (root / name / "1").mkdir(parents=True)
+        onnx.save(graph(text), root / name / "1" / "model.onnx")
+    (root / "sum" / "config.pbtxt").write_text('name: "sum"\nmax_batch_size: 8\n')
+    return root
+
+
+def asked(url: str, family: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """All outputs of the family, by Triton's own client."""
+    with triton.InferenceServerClient(url) as client:
+        sent = [triton.InferInput(name, list(a.shape), "FP32") for name, a in inputs.items()]
+        for one, array in zip(sent, inputs.values(), strict=True):
+            one.set_data_from_numpy(array)
+        answer = client.infer(family, sent)
+        outputs = client.get_model_metadata(family).outputs
+        return {o.name: np.asarray(answer.as_numpy(o.name)) for o in outputs}
+
+
+def test_a_triton_repository_is_added_by_one_command_and_answers_as_a_plain_session(
+    repository: Path, tmp_path: Path
+):
+    rng, models = np.random.default_rng(8), tmp_path / "models"
+
+    assert main(["add", str(repository), "--repository", str(models)]) == 0
+
+    with serving(models, tmp_path / "cache") as server:
+        for name, shapes in {
+            "scores": {"x": (4,)},
+            "sum": {"a": (2, 3), "b": (2, 3)},
+            "one": {"x": (5,)},
+        }.items():
+            rows = {n: rng.random((ROWS, *s), np.float32) for n, s in shapes.items()}
+            answer = asked(server.url, name, rows)
+            source = repository / name / "1" / "model.onnx"
+            alone = [plain(source, {n: a[i : i + 1] for n, a in rows.items()}) for i in range(ROWS)]
+            assert answer.keys() == alone[0].keys()
+            for output, values in answer.items():
+                assert values == pytest.approx(
+                    np.concatenate([one[output] for one in alone]), rel=1e-5
+                )
+
+
+def test_what_cannot_be_added_is_told_and_the_rest_goes_on(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (repository / "one" / "1" / "model.onnx").write_bytes(b"damaged")
+    models = tmp_path / "models"
+
+    assert main(["add", str(repository), "--repository", str(models)]) == 2
+
+    told = capsys.readouterr()
+    assert "one/1/model.onnx cannot be read" in told.err
+    assert sorted(p.name for p in models.iterdir() if p.is_dir() and p.name[0] != ".") == [
+        "scores",
+        "sum",
+    ]
+    assert f"gearshift serve --repository {models}" in told.out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--name", "x"], "for one"),
+        (["--accuracy", "0.9"], "needs --source"),
+        (["--accuracy", "2", "--source", "a"], "within 0 and 1"),
+        (["--slo-ms", "0"], "--slo-ms must be"),
+        (["--shape", "x"], "INPUT=N,N"),
+        (["--precisions", "int3"], "unknown precision 'int3'"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_refused(
+    repository: Path,
+    tmp_path: Path,
+    options: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+):
+    assert main(["add", str(repository), "--repository", str(tmp_path / "models"), *options]) == 2
+    assert said in capsys.readouterr().err

@@ -1,0 +1,197 @@
+"""A stranger's graph made a family: what is read, what is measured, what is said and what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from models.adding.adding import Asked, add
+from models.adding.found import FoundModel
+from models.artifacts import FamilyExists, load_family
+from models.build.errors import BuildError
+from models.catalog import Family
+from tests.support.sessions import plain
+from tests.support.zoo import graph
+
+DENSE = """
+g (float[N, 4] x) => (float[N, 3] y)
+<float[4, 3] w = {1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0}>
+{ y = MatMul(x, w) }
+"""
+ONE_ROW = DENSE.replace("[N", "[1")
+FIXED = DENSE.replace("[N", "[2")
+FREE = "g (float[N, S] x, float[N, 3] z) => (float[N, S] y) { y = Identity(x) }"
+STUCK = """
+g (float[1, 4] x) => (float[1, 2, 2] y)
+<int64[3] s = {1, 2, 2}>
+{ y = Reshape(x, s) }
+"""
+MIXING = """
+g (float[N, 4] x) => (float[N, 4] y)
+{ m = ReduceMax <axes = [0]> (x) y = Sub(x, m) }
+"""
+BY_CONTENT = "g (float[N, 4] x) => (int64[2, K] y) { y = NonZero(x) }"
+TEXT = "g (float[N, 4] x, string[N, 1] t) => (float[N, 4] y) { y = Identity(x) }"
+
+
+def added(tmp_path: Path, model: str | onnx.ModelProto, asked: Asked | None = None) -> Family:
+    """The family as a server would load it; what was said goes to `said.txt`."""
+    source, work, said = tmp_path / "net.onnx", tmp_path / "work", list[str]()
+    work.mkdir(exist_ok=True)
+    onnx.save(graph(model) if isinstance(model, str) else model, source)
+    asked = asked or Asked(tmp_path / "models")
+    add(FoundModel("net", source), asked, work, said.append)
+    (tmp_path / "said.txt").write_text("\n".join(said))
+    return load_family(asked.repository / "net")
+
+
+def said(tmp_path: Path) -> str:
+    return (tmp_path / "said.txt").read_text()
+
+
+def with_maps(strings: bool) -> onnx.ModelProto:
+    """A classifier as skl2onnx exports it: a class, and a map of scores."""
+    model = graph(DENSE)
+    labels = (
+        {"classlabels_strings": ["cat", "dog", "eel"]}
+        if strings
+        else {"classlabels_int64s": [3, 4, 5]}
+    )
+    model.graph.node.append(
+        helper.make_node("ZipMap", ["y"], ["maps"], domain="ai.onnx.ml", **labels)
+    )
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
+    score = helper.make_map_type_proto(
+        TensorProto.STRING if strings else TensorProto.INT64,
+        helper.make_tensor_type_proto(TensorProto.FLOAT, None),
+    )
+    del model.graph.output[:]
+    model.graph.output.append(
+        helper.make_value_info("maps", helper.make_sequence_type_proto(score))
+    )
+    return model
+
+
+def test_signature_sum_bound_and_precision_come_from_the_graph(tmp_path: Path):
+    family = added(tmp_path, DENSE)
+
+    (variant,) = family.variants
+    assert [(t.name, t.datatype, t.shape) for t in family.inputs] == [("x", "FP32", (-1, 4))]
+    assert [(t.name, t.datatype, t.shape) for t in family.outputs] == [("y", "FP32", (-1, 3))]
+    assert (variant.name, variant.precision) == ("net-fp32", "fp32")
+    assert variant.accuracy.source.startswith("agreement with itself")
+    assert family.slo.latency_s == 0.010
+    assert "latency bound 10 ms" in said(tmp_path)
+
+
+@pytest.mark.parametrize("strings", [True, False])
+def test_maps_become_scores_and_their_classes_labels(tmp_path: Path, strings: bool):
+    family = added(tmp_path, with_maps(strings))
+
+    rows = np.random.default_rng(1).random((5, 4), np.float32)
+    answer = plain(tmp_path / "models/net" / family.variants[0].artifact, {"x": rows})["maps"]
+    assert np.array_equal(answer, rows[:, :3])
+    assert family.labels == (("cat", "dog", "eel") if strings else ("3", "4", "5"))
+    assert "'maps' is given as scores" in said(tmp_path)
+
+
+def test_an_export_for_one_row_is_freed_where_rows_come_out_the_same(tmp_path: Path):
+    family = added(tmp_path, ONE_ROW)
+
+    rows = np.random.default_rng(1).random((5, 4), np.float32)
+    answer = plain(tmp_path / "models/net" / family.variants[0].artifact, {"x": rows})["y"]
+    assert np.array_equal(answer, rows[:, :3])
+    assert "one row at a time" in said(tmp_path)
+
+
+def test_free_sizes_are_served_as_asked(tmp_path: Path):
+    asked = Asked(tmp_path / "models", shapes={"x": (7,)})
+
+    family = added(tmp_path, FREE, asked)
+
+    assert [t.shape for t in family.inputs] == [(-1, 7), (-1, 3)]
+    assert [t.shape for t in family.outputs] == [(-1, 7)]
+
+
+def test_rows_that_hang_on_each_other_are_told_of(tmp_path: Path):
+    added(tmp_path, MIXING)
+
+    assert "rows are served one by one" in said(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        (FIXED, "takes 2 rows at a time"),
+        (FREE, "--shape x=?"),
+        (STUCK, "not for one row"),
+        (BY_CONTENT, "only outputs with a row for each row"),
+        (TEXT, "input 't' is string"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_and_nothing_is_made(tmp_path: Path, model: str, why: str):
+    with pytest.raises(BuildError) as refused:
+        added(tmp_path, model)
+
+    assert why in str(refused.value)
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no graph", onnx.ModelProto(ir_version=8).SerializeToString()]
+)
+def test_what_is_no_graph_is_refused(tmp_path: Path, content: bytes):
+    (tmp_path / "net.onnx").write_bytes(content)
+
+    with pytest.raises(BuildError, match=r"net\.onnx"):
+        add(
+            FoundModel("net", tmp_path / "net.onnx"),
+            Asked(tmp_path / "models"),
+            tmp_path,
+            lambda _: None,
+        )
+
+
+def samples(tmp_path: Path, right: float, rows: int = 200) -> Path:
+    """Rows whose class by `DENSE` is their label, but for some."""
+    rng = np.random.default_rng(2)
+    x = rng.random((rows, 4), np.float32)
+    labels = x[:, :3].argmax(axis=1)
+    wrong = rng.random(rows) >= right
+    labels[wrong] = (labels[wrong] + 1) % 3
+    np.savez(tmp_path / "rows.npz", x=x, labels=labels)
+    return tmp_path / "rows.npz"
+
+
+def test_labels_measure_accuracy_with_its_interval(tmp_path: Path):
+    asked = Asked(tmp_path / "models", samples=samples(tmp_path, 0.8))
+
+    (variant,) = added(tmp_path, DENSE, asked).variants
+
+    known = variant.accuracy
+    assert known.n == 100
+    assert abs(known.value - 0.8) < known.interval < 0.1
+
+
+def test_a_given_accuracy_stands_unless_labels_contradict_it(tmp_path: Path):
+    given = Asked(tmp_path / "models", accuracy=0.91, source="own test set")
+    (variant,) = added(tmp_path, DENSE, given).variants
+    assert (variant.accuracy.value, variant.accuracy.source) == (0.91, "own test set")
+
+    judged = replace(
+        given, repository=tmp_path / "others", samples=samples(tmp_path, 0.5), accuracy=0.99
+    )
+    with pytest.raises(BuildError, match=r"contradicts the labels"):
+        added(tmp_path, DENSE, judged)
+
+
+def test_a_family_that_is_there_is_left_alone(tmp_path: Path):
+    before = added(tmp_path, DENSE)
+
+    with pytest.raises(FamilyExists):
+        added(tmp_path, ONE_ROW)
+
+    assert load_family(tmp_path / "models" / "net") == before

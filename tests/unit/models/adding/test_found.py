@@ -1,0 +1,74 @@
+"""Which models a path holds."""
+
+from pathlib import Path
+
+import pytest
+
+from models.adding.found import models_in, plain_name
+from models.artifacts import is_plain_name
+from models.build.errors import BuildError
+
+
+def laid_out(root: Path, *files: str) -> Path:
+    """Empty files below `root`."""
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_a_file_is_called_as_it_is_named(tmp_path: Path):
+    (found,) = models_in(laid_out(tmp_path, "my net (2).onnx") / "my net (2).onnx")
+
+    assert found.name == "my_net__2_"
+
+
+@pytest.mark.parametrize("name", ["..", "", "-x", ".net", "é"])
+def test_a_plain_name_is_found_for_any_file(name: str):
+    assert is_plain_name(plain_name(name))
+
+
+@pytest.mark.parametrize(
+    "files", [("model.onnx", "other.onnx"), ("onnx/model.onnx", "onnx/b.onnx"), ("sub/net.onnx",)]
+)
+def test_of_a_folder_the_usual_or_only_graph_is_taken(tmp_path: Path, files: tuple[str, ...]):
+    folder = laid_out(tmp_path / "encoder", *files, "tokenizer.json")
+
+    (found,) = models_in(folder)
+
+    assert (found.name, found.graph) == ("encoder", folder / files[0])
+
+
+def test_a_triton_repository_gives_each_models_newest_version(tmp_path: Path):
+    files = ("a/config.pbtxt", "a/1/model.onnx", "b/2/model.onnx", "b/10/model.onnx", "c/notes.txt")
+    root = laid_out(tmp_path, *files)
+
+    found = models_in(root)
+
+    assert {one.name: one.graph for one in found} == {
+        "a": root / "a/1/model.onnx",
+        "b": root / "b/10/model.onnx",
+    }
+    assert ["config.pbtxt" in " ".join(one.remarks) for one in found] == [True, False]
+    assert [one.graph for one in models_in(root / "b")] == [root / "b/10/model.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "said"),
+    [
+        ((), "gone.onnx", "not there"),
+        (("net.pkl",), "net.pkl", "skl2onnx"),
+        (("net.joblib",), "", "skl2onnx"),
+        (("net.pt2",), "net.pt2", "torch.onnx.export"),
+        (("a.onnx", "b.onnx"), "", "holds 2 graphs (a.onnx, b.onnx); name the one"),
+        (("notes.txt", "more.txt"), "", "holds no .onnx"),
+        (("m/config.pbtxt", "m/1/model.pt"), "", "no 1/model.onnx"),
+    ],
+)
+def test_what_holds_none_is_refused_with_a_way_out(
+    tmp_path: Path, files: tuple[str, ...], named: str, said: str
+):
+    with pytest.raises(BuildError) as refused:
+        models_in(laid_out(tmp_path, *files) / named)
+
+    assert said in str(refused.value)
