@@ -100,11 +100,16 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     worth[end > count] = -np.inf
     end = np.minimum(end, count)
     left, done_s = count - end, pricing.now_s + pricing.busy_share * mean_s
-    stay: float | Floats = _waiting(scene)
-    if stay > scene.wait_value.least:
+    waiting = _waiting(scene)
+    stay: float | Floats = waiting
+    if waiting > scene.wait_value.least:
         slack_s = line.deadlines[np.minimum(end, count - 1)] - (done_s + pricing.guard_s)
         stay = np.minimum(stay, scene.wait_value.at(left, slack_s))
     worth += left * stay
+    if owed := min(waiting, 0.0):
+        worth += (
+            begin - line.first
+        ) * owed  # who is given up on is worth no more than who waits on
     worth -= pricing.lost / pricing.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
     for risk in scene.risks:
         worth -= pricing.lost * risk.lost(mean_s)

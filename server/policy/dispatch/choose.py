@@ -38,7 +38,7 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
             return Idle()
         queue = tickets if isinstance(tickets, Queue) else Queue.of(tickets)
         planner = for_all.after(outlook.last) if for_all.switches else for_all
-        at_s = company_until(queue, planner, outlook)
+        at_s = company_until(queue, planner, outlook, now_s)
         if at_s > now_s:
             return WaitUntil(at_s)
         step = as_alike(queue, planner, outlook, now_s)

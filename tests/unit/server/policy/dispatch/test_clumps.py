@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from server.policy.decision import Outlook, Run, WaitUntil
 from server.policy.dispatch.choose import adaptive
 from tests.support.builders import a_profile, a_ticket, three_arms, tickets
@@ -19,17 +21,23 @@ def test_the_first_of_a_clump_waits_a_moment_for_the_rest():
     assert isinstance(policy(tickets(1, slo_s=0.2), Outlook(60.0, burst_rows=8.0), 0.0), Run)
 
 
-def test_nobody_waits_on_where_nobody_has_come_for_half_of_that_moment():
-    policy, clumped = adaptive(three_arms()), Outlook(60.0, clump_rows=8.0)
-    first = policy(tickets(1, slo_s=0.2), clumped, 0.0)
-    assert isinstance(first, WaitUntil)
-    joined = [*tickets(1, slo_s=0.2), a_ticket(1, arrival_s=0.4 * first.at_s, slo_s=0.2)]
+def test_a_clump_in_step_begins_with_a_part_of_it():
+    policy, waiting = adaptive(three_arms()), tickets(12, slo_s=0.05)
+    at_random = Outlook(60.0, workers=4, clump_rows=12.0, burst_rows=12.0, boldness=1.0)
 
-    longer = policy(joined, clumped, 0.4 * first.at_s)
+    assert isinstance(policy(waiting, at_random, 0.0), WaitUntil)
+    assert isinstance(policy(waiting, replace(at_random, burst_rows=1.0), 0.0), Run)
 
-    assert isinstance(longer, WaitUntil)
-    assert first.at_s < longer.at_s
-    assert isinstance(policy(joined, clumped, longer.at_s), Run)
+
+@pytest.mark.parametrize("rows", [4, 8])
+def test_a_request_of_many_rows_is_not_thought_to_be_shared(rows: int):
+    arms = three_arms()
+    needs_s = min(arm.upper_s[rows] for arm in arms)
+    waiting = [a_ticket(rows=rows, slo_s=1.01 * needs_s)]
+
+    step = adaptive(arms)(waiting, Outlook(60.0, workers=8, clump_rows=8.0), 0.0)
+
+    assert isinstance(step, Run)
 
 
 def test_nobody_waits_once_each_worker_has_the_largest_batch_or_all_that_it_has_time_for():
