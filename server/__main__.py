@@ -8,9 +8,12 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from models.adding.found import is_model
 from server.config import KEYS, Config, Key, read_config
 from server.errors import BadConfiguration
 from server.texts import lines, shown
@@ -20,22 +23,51 @@ from surroundings.memory import share_one_arena
 
 _log = logging.getLogger("server")
 
+_WHAT = (
+    "a TOML file (docs/configuration.md), or a model to serve for as long as the server runs, as "
+    "`gearshift models add` takes it"
+)
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def main(argv: list[str]) -> int:
     """Exit code 0 after a drain, 2 with one message on stderr where it cannot start, 1 where a thread of it died."""
     options = vars(_parser().parse_args(argv))
-    path = options.pop("config")
+    path: Path | None = options.pop("config")
     notes: list[str] = []
-    try:
-        config = read_config(path, os.environ, options, notes.append)
-        code = _serve(config, notes)
-    except BadConfiguration as error:
-        print(f"gearshift serve: {error}", file=sys.stderr)
-        code = 2
+    with ExitStack() as ending:
+        try:
+            if path is not None and is_model(path):
+                options["repository"] = _repository_of(path, options["repository"], ending)
+                path = None
+            config = read_config(path, os.environ, options, notes.append)
+            code = _serve(config, notes)
+        except BadConfiguration as error:
+            print(f"gearshift serve: {error}", file=sys.stderr)
+            code = 2
     _end_at_once_if_held(code)
     return code
+
+
+def _repository_of(model: Path, given: str | None, ending: ExitStack) -> str:
+    """A repository made of the model at `model`, which goes when the server ends. Raises BadConfiguration."""
+    if given is not None:
+        raise BadConfiguration(
+            f"{model} is a model, and --repository names a folder of families; give one of the two, or add the model "
+            f"to it: gearshift models add {model} --repository {given}"
+        )
+    from models.adding.adding import add_all
+    from models.artifacts import ArtifactError
+    from models.build.errors import BuildError
+
+    root = ending.enter_context(TemporaryDirectory(prefix="gearshift-"))
+    try:
+        add_all(model, Path(root), lambda text: print(f"gearshift serve: {text}", file=sys.stderr))
+    except (ArtifactError, BuildError) as error:
+        raise BadConfiguration(str(error)) from error
+    except OSError as error:
+        raise BadConfiguration(f"{error.filename or root}: {error.strerror or error}") from error
+    return root
 
 
 def _end_at_once_if_held(code: int) -> None:
@@ -128,7 +160,7 @@ def _noted(_signal: int, _frame: object) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift serve", description=__doc__)
-    parser.add_argument("config", nargs="?", type=Path, help="a TOML file (docs/configuration.md)")
+    parser.add_argument("config", nargs="?", type=Path, help=_WHAT)
     for key in KEYS:
         if key.about.flag:
             _add_flag(parser, key)

@@ -121,7 +121,9 @@ def row(cell: Cell, runs: Sequence[Ran], contenders: Sequence[str]) -> Row:
 
 def read(told: Mapping[str, Any]) -> Row:
     """The row that `told` was made of."""
-    return Row(**{**{f.name: told[f.name] for f in fields(Row)}, "cell": Cell(**told["cell"])})
+    values: dict[str, Any] = {f.name: told[f.name] for f in fields(Row)}
+    values["cell"] = Cell(**told["cell"])
+    return Row(**values)
 
 
 def anew(row: Row, runs: Sequence[Ran]) -> Row:

@@ -10,13 +10,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from models.adding.found import FoundModel
+from models.adding.found import FoundModel, models_in
 from models.adding.graph import ReadGraph, Shapes, read_graph
 from models.adding.trial import ROWS_TRIED, Arrays, Trial, Tried, made_up
 from models.artifacts import create_family
 from models.artifacts.external import references
 from models.build.errors import BuildError
 from models.build.narrowing.calibration import Calibration, read_calibration
+from models.build.recipe import sole_builder
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
 SLO_ROWS, SLO_LEAST_S = 4.0, 0.010
@@ -86,6 +87,16 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         description=draft.description,
     )
     return Added(create_family(asked.repository, family, {variant: served}), calibration)
+
+
+def add_all(path: Path, repository: Path, report: Report) -> None:
+    """Make a family of every model at `path`, as nobody asked for anything else.
+
+    Raises BuildError, ArtifactError or OSError at the first that cannot be made one.
+    """
+    for found in models_in(path):
+        with sole_builder(repository) as work:
+            add(found, Asked(repository), work, report)
 
 
 def _served_file(graph: ReadGraph, work: Path) -> Path:

@@ -40,6 +40,11 @@ def models_in(path: Path) -> Sequence[FoundModel]:
     return [FoundModel(plain_name(path.resolve().name), _sole_graph(path))]
 
 
+def is_model(path: Path) -> bool:
+    """Whether `path` looks like a model rather than a text: a folder, or a file that is named as one."""
+    return path.is_dir() or path.suffix.lower() in {GRAPH, *_PICKLED, *_TORCH}
+
+
 def plain_name(text: str) -> str:
     """`text` as a family may be called: what is no letter, digit, `_`, `.` or `-` becomes `_`."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else "_" for c in text)

@@ -1,6 +1,7 @@
 """`gearshift models add`, then a server and a real client: answers are those of a plain session on the same rows."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -8,7 +9,7 @@ import pytest
 import tritonclient.grpc as triton
 
 from models.__main__ import main
-from tests.support.serving.server import serving
+from tests.support.serving.server import refused_start, running, serving
 from tests.support.sessions import plain
 from tests.support.zoo import graph
 
@@ -39,9 +40,9 @@ def asked(url: str, family: str, inputs: dict[str, np.ndarray]) -> dict[str, np.
         sent = [triton.InferInput(name, list(a.shape), "FP32") for name, a in inputs.items()]
         for one, array in zip(sent, inputs.values(), strict=True):
             one.set_data_from_numpy(array)
-        answer = client.infer(family, sent)
-        outputs = client.get_model_metadata(family).outputs
-        return {o.name: np.asarray(answer.as_numpy(o.name)) for o in outputs}
+        answer: Any = client.infer(family, sent)
+        metadata: Any = client.get_model_metadata(family)
+        return {o.name: np.asarray(answer.as_numpy(o.name)) for o in metadata.outputs}
 
 
 def test_a_triton_repository_is_added_by_one_command_and_answers_as_a_plain_session(
@@ -105,3 +106,28 @@ def test_an_option_that_cannot_be_meant_is_refused(
 ):
     assert main(["add", str(repository), "--repository", str(tmp_path / "models"), *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_model_is_served_without_a_repository_and_leaves_nothing_behind(
+    repository: Path, tmp_path: Path
+):
+    model, temporary = repository / "one" / "1" / "model.onnx", tmp_path / "tmp"
+    temporary.mkdir()
+    rows = np.random.default_rng(8).random((ROWS, 5), np.float32)
+
+    with running(str(model), cache=tmp_path / "cache", TMPDIR=str(temporary)) as server:
+        answer = asked(server.url, "model", {"x": rows})["y"]
+
+    assert answer == pytest.approx(np.exp(rows), rel=1e-5)
+    assert "one row at a time" in server.log
+    assert not [p for p in temporary.iterdir() if p.name.startswith("gearshift-")]
+
+
+def test_a_model_that_cannot_be_served_ends_the_start_with_one_line(
+    repository: Path, tmp_path: Path
+):
+    (repository / "net.pkl").touch()
+
+    assert "skl2onnx" in refused_start(tmp_path / "cache", str(repository / "net.pkl"))
+    said = refused_start(tmp_path / "cache", str(repository), "--repository", str(tmp_path))
+    assert "gearshift models add" in said

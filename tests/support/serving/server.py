@@ -134,7 +134,16 @@ def serving(
     repository: Path, cache: Path, *flags: str, wait: bool = True, **environment: str
 ) -> Generator[Server]:
     """A server of this repository, ready unless `wait` is False; it must end with exit code 0 on SIGTERM."""
-    command = serve_command("--repository", str(repository), *flags)
+    with running(
+        "--repository", str(repository), *flags, cache=cache, wait=wait, **environment
+    ) as server:
+        yield server
+
+
+@contextmanager
+def running(*flags: str, cache: Path, wait: bool = True, **environment: str) -> Generator[Server]:
+    """As `serving`, of whatever `flags` say."""
+    command = serve_command(*flags)
     with subprocess.Popen(
         command, cwd=ROOT, env=surroundings(cache, environment), stderr=subprocess.PIPE, text=True
     ) as process:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -55,7 +56,7 @@ def said(tmp_path: Path) -> str:
 def with_maps(strings: bool) -> onnx.ModelProto:
     """A classifier as skl2onnx exports it: a class, and a map of scores."""
     model = graph(DENSE)
-    labels = (
+    labels: dict[str, Any] = (
         {"classlabels_strings": ["cat", "dog", "eel"]}
         if strings
         else {"classlabels_int64s": [3, 4, 5]}
