@@ -36,6 +36,7 @@ from benchmarks.policies.cells import Cell, Sources
 from benchmarks.policies.policies_plot import draw
 from benchmarks.policies.policies_report import markdown
 from benchmarks.policies.policies_run import OURS, Job, on_all_cores, ran, shelf
+from benchmarks.policies.policies_slow import Window
 from benchmarks.policies.policies_table import Row, Screened
 from server.policy import registry
 
@@ -86,7 +87,7 @@ def main() -> int:
         return 2
     rows, screenings = _ours_anew(scope, given, earlier) if earlier else _rows(scope, given)
     result = _result(scope, rows, screenings)
-    result["slow_down"] = {"rows": []} if given.cells_only else _slow_down(scope, rows)
+    result["slow_down"] = {"rows": []} if given.cells_only else _slow_down(scope, rows, earlier)
     result["oracle_seeds"] = list(given.oracle_seeds or scope.seeds)
     result["oracle"] = [] if given.cells_only else _oracle(scope, result["oracle_seeds"])
     result["spent_s"] = time.monotonic() - began
@@ -211,11 +212,18 @@ def _result(scope: Scope, rows: Sequence[Row], screenings: Sequence[Screened]) -
     }
 
 
-def _slow_down(scope: Scope, rows: Sequence[Row]) -> dict[str, Any]:
+def _slow_down(
+    scope: Scope, rows: Sequence[Row], earlier: Mapping[str, Any] | None
+) -> dict[str, Any]:
     best = {row.cell: sorted(row.gaps, key=lambda name: row.gaps[name]) for row in rows}
     duration_s = cells.SQUEEZED_S / scope.quicker
     slow = policies_slow.jobs(best, scope.seeds, duration_s, scope.sources)
+    theirs: list[Window] = [] if earlier is None else earlier["slow_down"]["rows"]
+    theirs = [told for told in theirs if told["policy"] != OURS]
+    if earlier is not None:
+        slow = [job for job in slow if job.policy == OURS]
     windows = on_all_cores(policies_slow.windowed, slow, "slow-downs", scope.processes)
+    windows = sorted([*windows, *theirs], key=lambda told: (told["cell"], told["factor"]))
     from_s, until_s = policies_slow.window(duration_s)
     return {"from_s": from_s, "until_s": until_s, "rows": windows}
 
