@@ -134,6 +134,14 @@ def befell(server: Server, name: str, **labels: str) -> float:
     return total(scrape(server), name, **labels)
 
 
+def answers_pinned(server: Server, family: str) -> None:
+    """What `eventually` may wait for: the arm is in use."""
+    try:
+        server.infer(a_request(family, rows(1.0), variant="sharp"))
+    except grpc.RpcError as error:
+        raise AssertionError(error) from error
+
+
 @pytest.mark.parametrize("family", ["failing", "slowing", "hanging"])
 def test_an_arm_in_trouble_costs_no_request_and_comes_back(ward: Server, folder: Path, family: str):
     with Load(ward, family) as load:
@@ -151,6 +159,7 @@ def test_an_arm_in_trouble_costs_no_request_and_comes_back(ward: Server, folder:
 
 
 def test_a_pinned_arm_that_is_out_is_named_with_when_it_is_tried_again(ward: Server, folder: Path):
+    eventually(lambda: answers_pinned(ward, "failing"), PATIENCE_S)
     with ill(folder, "failing"):
         with pytest.raises(grpc.RpcError) as first:
             ward.infer(a_request("failing", rows(1.0), variant="sharp"))
