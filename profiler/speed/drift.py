@@ -308,15 +308,14 @@ def _alarmed(state: SpeedScale, key: Hashable, since: int) -> SpeedScale:
 
 
 def _jumped(state: SpeedScale, key: Hashable, doubt: Doubt, alone: bool) -> SpeedScale:
-    """After enough batches that are far off: the whole machine has changed by what they agree on, and they were no
-    hiccups. `alone`: all of them were this arm's.
+    """After enough batches that are far off: the whole machine has changed by what they agree on.
+
+    `alone`: all of them were this arm's.
     """
     agreed = min(abs(doubt.error), CLIP_JUMP)
     state = _alarmed(state, key, state.seen if alone else 0)
     level = state.level + copysign(agreed, doubt.error)
-    taken_back = (doubt.batches - 1) * _hiccup_gain(state.seen)
-    hiccups = max(0.0, state.hiccups - taken_back)
-    return replace(state, level=level, hiccups=hiccups, seen=state.seen + 1)
+    return replace(state, level=level, seen=state.seen + 1)
 
 
 def _arm_jumped(state: SpeedScale, key: Hashable, arm: ArmSpeed, doubt: Doubt) -> SpeedScale:
