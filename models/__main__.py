@@ -179,10 +179,10 @@ def _build(root: Path, arguments: argparse.Namespace) -> int:
                 build(root, work, report)
     except BuildError as error:
         return _fail(str(error))
-    return _list(root)
+    return _list(root, arguments)
 
 
-def _list(root: Path, _: argparse.Namespace | None = None) -> int:
+def _list(root: Path, _: argparse.Namespace) -> int:
     from models.stems import look_through_packages
 
     found, packages = look_through(root, verify=False), look_through_packages(root, verify=False)

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,8 +13,11 @@ from models.adding.graph import ReadGraph, Shapes, read_graph
 from models.adding.trial import ROWS_TRIED, Arrays, Trial, Tried, made_up
 from models.artifacts import create_family
 from models.artifacts.external import references
+from models.backends import open_backend
+from models.backends.base import BackendError
 from models.build.errors import BuildError
 from models.build.narrowing.calibration import Calibration, read_calibration
+from models.build.narrowing.comparing import reach, wilson
 from models.build.recipe import sole_builder
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
@@ -86,6 +87,7 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         labels=_fitting(graph.labels, tried.outputs),
         description=draft.description,
     )
+    _check_opens(family, served)
     return Added(create_family(asked.repository, family, {variant: served}), calibration)
 
 
@@ -115,6 +117,15 @@ def _served_file(graph: ReadGraph, work: Path) -> Path:
     return path
 
 
+def _check_opens(family: Family, served: Path) -> None:
+    """Raises BuildError where a server would not take the file for this family."""
+    (variant,) = family.variants
+    try:
+        open_backend(served.parent, family, variant, threads=1).close()
+    except BackendError as error:
+        raise BuildError(str(error)) from error
+
+
 def _rows(graph: ReadGraph, calibration: Calibration | None) -> Arrays:
     if calibration is None:
         return made_up(graph.inputs, ROWS_TRIED)
@@ -126,43 +137,59 @@ def _accuracy(
 ) -> Accuracy:
     """As measured where there are labels, else as given, else that of the reference. Raises BuildError.
 
-    What was measured and what was given must not contradict each other.
+    What was measured and what was given must not contradict each other, and what is no better than always saying the
+    commonest label is no class at all: an embedding, or labels in another order.
     """
     labels = None if calibration is None else calibration.labels
     if calibration is None or labels is None:
         if asked.accuracy is not None:
             return Accuracy(asked.accuracy, asked.source)
         return Accuracy(1.0, ITSELF)
-    classes = _class_numbers(trial, tried, calibration)
-    n = len(labels)
-    value = float((classes == labels).mean())
-    interval = 1.96 * sqrt(max(value * (1.0 - value), 0.25 / n) / n)
-    if asked.accuracy is not None and abs(asked.accuracy - value) > interval:
+    n, (name, value) = len(labels), _best_told(trial, tried, calibration, labels)
+    commonest = float(np.unique(labels, return_counts=True)[1].max()) / n
+    if value <= commonest:
         raise BuildError(
-            f"--accuracy {asked.accuracy:g} contradicts the labels of {asked.samples}: of {n} held-out rows "
-            f"{100 * value:.1f} % are answered right (± {100 * interval:.1f}); leave --accuracy out, or look at the "
-            "labels' order"
+            f"output {name!r} has the label of {value:.1%} of {n} held-out rows, no more than always saying the commonest"
+            f" ({commonest:.1%}): it holds no classes, or they are in another order than the array 'labels' of "
+            f"{asked.samples}; correct the labels or leave them out"
         )
-    return Accuracy(value, f"measured on {n} held-out rows", n, interval)
+    low, high = wilson(value, n)
+    if asked.accuracy is not None and not low <= asked.accuracy <= high:
+        raise BuildError(
+            f"--accuracy {asked.accuracy:g} contradicts the labels of {asked.samples}: output {name!r} is right on "
+            f"{value:.1%} of {n} held-out rows ({low:.1%} to {high:.1%}); leave --accuracy out, or correct the labels"
+        )
+    source = f"measured: output {name!r} on {n} held-out rows"
+    return Accuracy(value, source, n, reach(value, n))
 
 
-def _class_numbers(trial: Trial, tried: Tried, calibration: Calibration) -> NDArray[np.int64]:
-    """The classes answered to the held-out rows. Raises BuildError where no output tells classes."""
-    scores = [o for o in tried.outputs if o.is_float and len(o.shape) == 2 and o.shape[1] > 1]
-    whole = [o for o in tried.outputs if not o.is_float and o.shape in ((-1,), (-1, 1))]
-    if not scores and not whole:
+def _best_told(
+    trial: Trial, tried: Tried, calibration: Calibration, labels: NDArray[np.int64]
+) -> tuple[str, float]:
+    """(the output that says the held-out rows' labels best, the share that it says right). Raises BuildError."""
+    tells = [o.name for o in tried.outputs if _may_tell_classes(o)]
+    if not tells:
         raise BuildError(
             "labels were given, but no output has a score for each class or a class number a row; leave the array "
             "'labels' out"
         )
-    answers: list[NDArray[Any]] = []
-    for begin in range(0, calibration.n, MOST_BATCH):
+    right = dict.fromkeys(tells, 0)
+    for begin in range(0, len(labels), MOST_BATCH):
         rows = {k: a[begin : begin + MOST_BATCH] for k, a in calibration.held_out.items()}
-        found = trial.run(rows)
-        answers.append(
-            found[whole[0].name].reshape(-1) if whole else found[scores[0].name].argmax(axis=1)
-        )
-    return np.concatenate(answers).astype(np.int64)
+        answers = trial.run(rows)
+        for name in tells:
+            found = answers[name]
+            classes = found.argmax(axis=1) if found.dtype.kind == "f" else found.reshape(-1)
+            right[name] += int((classes == labels[begin : begin + MOST_BATCH]).sum())
+    best = max(tells, key=lambda name: right[name])
+    return best, right[best] / len(labels)
+
+
+def _may_tell_classes(output: TensorSpec) -> bool:
+    """Whether it has a score for each class, or one whole number a row."""
+    if output.is_float:
+        return len(output.shape) == 2 and output.shape[1] > 1
+    return output.shape in ((-1,), (-1, 1))
 
 
 def _fitting(labels: tuple[str, ...], outputs: Sequence[TensorSpec]) -> tuple[str, ...]:

@@ -61,8 +61,8 @@ def _narrowed(added: Added, asked: Asked, precisions: Sequence[str], say: Say, w
         with sole_builder(asked.repository) as work:
             job = Job(asked.repository, family.name, precisions, work, say, warn)
             return add_precisions(job, added.calibration)
-    except BuildError as error:
-        warn(f"no other precisions were made: {error}")
+    except (BuildError, ArtifactError) as error:
+        warn(f"{family.name} is added; no other precisions were made: {error}")
         return family
 
 

@@ -80,11 +80,13 @@ def read_graph(path: Path, shapes: Shapes) -> ReadGraph:
     graph.inputs = [_input(graph, value, shapes) for value in taken]
     if not graph.inputs:
         raise BuildError(f"{path} takes no input; there is nothing to serve")
-    if graph.freed:
+    fixed = [v for v in model.graph.output if _first_size(v) is not None]
+    if graph.freed or fixed:
         graph.changed = True
-        for value in model.graph.output:
+        for value in fixed:
             _free_rows(value)
         del model.graph.value_info[:]
+    if graph.freed:
         graph.remarks.append("it was exported for one row at a time; tried with several")
     return graph
 
@@ -190,6 +192,12 @@ def _input(graph: ReadGraph, value: onnx.ValueInfoProto, shapes: Shapes) -> Inpu
 
 def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
     return dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
+
+
+def _first_size(value: onnx.ValueInfoProto) -> int | None:
+    """How many rows a graph says an output has, where it does: what is put in decides."""
+    dims = value.type.tensor_type.shape.dim
+    return _size(dims[0]) if dims else None
 
 
 def _free_rows(value: onnx.ValueInfoProto) -> None:

@@ -125,7 +125,7 @@ def _on_rows(full: Accuracy, answers: Answers, found: Sequence[_Likeness]) -> Ju
     worst = min(found, key=lambda one: one.share)
     among = f" (output {worst.name!r}, the worst of {len(found)})" if len(found) > 1 else ""
     source = f"estimate: fp32's ({full.source}) {worst.words} {answers.n} held-out rows{among}"
-    width = full.value * _reach(worst.share, answers.n)
+    width = full.value * reach(worst.share, answers.n)
     return Judgement(Accuracy(full.value * worst.share, source, answers.n, min(1.0, width)))
 
 
@@ -133,7 +133,7 @@ def _lower_end(known: Accuracy, answers: Answers) -> Accuracy:
     """What it may well be no better than: rows that fp32 answers alike tell no more than one of them."""
     rows = [np.ascontiguousarray(a).reshape(answers.n, -1) for a in answers.full.values()]
     different = min(answers.n, max(len(np.unique(a, axis=0)) for a in rows))
-    width = max(known.interval, known.value * _reach(1.0, different))
+    width = max(known.interval, known.value * reach(1.0, different))
     return replace(
         known,
         value=max(0.0, known.value - width),
@@ -174,7 +174,7 @@ def _measured(
             f"the manifest says {full.value:.1%} ({full.source})"
         )
         source = f"measured on {n} labelled held-out rows: {said}"
-        known = Accuracy(min(full.value, share), source, n, _reach(share, n))
+        known = Accuracy(min(full.value, share), source, n, reach(share, n))
         return Judgement(known, (doubt,))
     worse, better = float((full_right & ~right).mean()), float((right & ~full_right).mean())
     source = f"fp32's ({full.source}) less the loss on {n} labelled held-out rows: {said}"
@@ -199,7 +199,7 @@ def wilson(share: float, n: int, z: float = _Z) -> tuple[float, float]:
     return max(0.0, (middle - spread) / (1 + z2 / n)), min(1.0, (middle + spread) / (1 + z2 / n))
 
 
-def _reach(share: float, n: int) -> float:
+def reach(share: float, n: int) -> float:
     """How far the farther end of the share's interval is: of no differing row in n about 3.8 / n, not 0."""
     low, high = wilson(share, n)
     return max(share - low, high - share)

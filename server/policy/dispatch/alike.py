@@ -106,10 +106,8 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
         slack_s = line.deadlines[np.minimum(end, count - 1)] - (done_s + pricing.guard_s)
         stay = np.minimum(stay, scene.wait_value.at(left, slack_s))
     worth += left * stay
-    if owed := min(waiting, 0.0):
-        worth += (
-            begin - line.first
-        ) * owed  # who is given up on is worth no more than who waits on
+    if waiting < 0.0:  # who is given up on is worth no more than who waits on
+        worth += (begin - line.first) * waiting
     worth -= pricing.lost / pricing.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
     for risk in scene.risks:
         worth -= pricing.lost * risk.lost(mean_s)

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from models.adding.adding import Asked, add
 from models.adding.found import FoundModel
 from models.artifacts import FamilyExists, load_family
+from models.backends import open_backend
 from models.build.errors import BuildError
 from models.catalog import Family
 from tests.support.sessions import plain
@@ -187,6 +188,27 @@ def test_a_given_accuracy_stands_unless_labels_contradict_it(tmp_path: Path):
     )
     with pytest.raises(BuildError, match=r"contradicts the labels"):
         added(tmp_path, DENSE, judged)
+
+
+@pytest.mark.parametrize("shift", [0, 7])
+def test_what_says_no_label_better_than_guessing_is_no_accuracy(tmp_path: Path, shift: int):
+    """An embedding is no class score, and labels may be in another order."""
+    rng = np.random.default_rng(2)
+    x = rng.random((200, 4), np.float32)
+    labels = x[:, :3].argmax(axis=1) + shift if shift else rng.integers(0, 3, 200)
+    np.savez(tmp_path / "rows.npz", x=x[:, [3, 3, 3, 3]] if not shift else x, labels=labels)
+
+    with pytest.raises(BuildError, match=r"no more than always saying the commonest"):
+        added(tmp_path, DENSE, Asked(tmp_path / "models", samples=tmp_path / "rows.npz"))
+
+    assert not (tmp_path / "models" / "net").exists()
+
+
+def test_an_output_that_says_how_many_rows_it_has_is_freed(tmp_path: Path):
+    family = added(tmp_path, DENSE.replace("=> (float[N", "=> (float[1"))
+
+    assert [t.shape for t in family.outputs] == [(-1, 3)]
+    open_backend(tmp_path / "models" / "net", family, family.variants[0], threads=1).close()
 
 
 def test_a_family_that_is_there_is_left_alone(tmp_path: Path):
