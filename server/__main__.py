@@ -50,16 +50,21 @@ def main(argv: list[str]) -> int:
 
 
 def _repository_of(model: Path, given: str | None, ending: ExitStack) -> str:
-    """A repository made of the model at `model`, which goes when the server ends. Raises BadConfiguration."""
+    """The folder of families that `model` is, or one made of the model, which goes when the server ends.
+
+    Raises BadConfiguration.
+    """
     if given is not None:
         raise BadConfiguration(
             f"{model} is a model, and --repository names a folder of families; give one of the two, or add the model "
             f"to it: gearshift models add {model} --repository {given}"
         )
     from models.adding.adding import add_all
-    from models.artifacts import ArtifactError
+    from models.artifacts import ArtifactError, family_names
     from models.build.errors import BuildError
 
+    if model.is_dir() and family_names(model):
+        return str(model)
     root = ending.enter_context(TemporaryDirectory(prefix="gearshift-"))
     try:
         add_all(model, Path(root), lambda text: print(f"gearshift serve: {text}", file=sys.stderr))

@@ -149,9 +149,9 @@ def _accuracy(
     commonest = float(np.unique(labels, return_counts=True)[1].max()) / n
     if value <= commonest:
         raise BuildError(
-            f"output {name!r} has the label of {value:.1%} of {n} held-out rows, no more than always saying the commonest"
-            f" ({commonest:.1%}): it holds no classes, or they are in another order than the array 'labels' of "
-            f"{asked.samples}; correct the labels or leave them out"
+            f"output {name!r} has the label of {value:.1%} of {n} held-out rows, no more than always saying "
+            f"the commonest ({commonest:.1%}): it holds no classes, or they are in another order than the "
+            f"array 'labels' of {asked.samples}; correct the labels or leave them out"
         )
     low, high = wilson(value, n)
     if asked.accuracy is not None and not low <= asked.accuracy <= high:

@@ -123,6 +123,18 @@ def test_a_model_is_served_without_a_repository_and_leaves_nothing_behind(
     assert not [p for p in temporary.iterdir() if p.name.startswith("gearshift-")]
 
 
+def test_a_folder_of_families_in_a_models_place_is_served_as_it_is(
+    repository: Path, tmp_path: Path
+):
+    models = tmp_path / "models"
+    assert main(["add", str(repository), "--repository", str(models)]) == 0
+
+    with running(str(models), cache=tmp_path / "cache") as server:
+        found = asked(server.url, "one", {"x": np.zeros((1, 5), np.float32)})
+
+    assert found["y"] == pytest.approx(1.0)
+
+
 def test_a_model_that_cannot_be_served_ends_the_start_with_one_line(
     repository: Path, tmp_path: Path
 ):
