@@ -145,7 +145,7 @@ def _accuracy(
         if asked.accuracy is not None:
             return Accuracy(asked.accuracy, asked.source)
         return Accuracy(1.0, ITSELF)
-    n, (name, value) = len(labels), _best_told(trial, tried, calibration, labels)
+    n, (name, value) = len(labels), _measured_best(trial, tried, calibration, labels)
     commonest = float(np.unique(labels, return_counts=True)[1].max()) / n
     if value <= commonest:
         raise BuildError(
@@ -163,7 +163,7 @@ def _accuracy(
     return Accuracy(value, source, n, reach(value, n))
 
 
-def _best_told(
+def _measured_best(
     trial: Trial, tried: Tried, calibration: Calibration, labels: NDArray[np.int64]
 ) -> tuple[str, float]:
     """(the output that says the held-out rows' labels best, the share that it says right). Raises BuildError."""
