@@ -2,8 +2,9 @@
 
 The queue is kept at QUEUED tickets: what a decision takes or drops is replaced by new arrivals, so that each decision
 meets a queue it has not seen. Two queues: `served`, as many workers as can answer nearly all of it in time, and
-`flood`, one worker: nearly all is dropped and replaced. Of each: tickets that ask for the same, some that need more
-accuracy than others, classes whose answers are worth more than others', and any demand there can be.
+`flood`, one worker: nearly all is dropped and replaced. Of each: tickets that ask for the same, also in
+clumps, some that need more accuracy than others, classes whose answers are worth more than others', and any demand
+there can be.
 `python -m benchmarks.policies.decision_time` prints ours.
 """
 
@@ -25,7 +26,9 @@ from server.policy.registry import policy
 ARMS, QUEUED = 24, 1000
 VALUES = {"gold": 2.0, "plain": 1.0, "bulk": 0.3}
 """Three classes, and what answers to them are worth."""
-MIXES = ("alike", "two demands", "three classes", "any demand")
+MIXES = ("alike", "clumps", "two demands", "three classes", "any demand")
+CLUMP_ROWS = 8.0
+"""How many rows are said to come at once where they come in clumps."""
 DECISIONS, WARM, PATIENCE_S = 2000, 50, 3.0
 """Decisions timed, those before that are not, and when to stop for a policy that is slow."""
 
@@ -119,6 +122,14 @@ def _timed(
     }
 
 
+def _outlook(mix: str, terms: tuple[float, int], made: int) -> Outlook:
+    """What the policy is told where `made` tickets have come."""
+    slo_s, workers = terms
+    values = VALUES if mix in {"three classes", "any demand"} else {}
+    rows = CLUMP_ROWS if mix == "clumps" else 1.0
+    return Outlook(QUEUED / slo_s, workers, made, (), values, clump_rows=rows, burst_rows=rows)
+
+
 def _decisions(
     name: str, mix: str, arms: list[ArmProfile], terms: tuple[float, int]
 ) -> list[float]:
@@ -126,7 +137,6 @@ def _decisions(
     slo_s, workers = terms
     decide, queue = policy(name)(arms), Queue()
     asked = _stream(mix, arms, slo_s)
-    values = VALUES if mix in {"three classes", "any demand"} else {}
     now_s, made = 1.0, QUEUED
     ages_s = np.random.default_rng(0).uniform(0.0, 0.9 * slo_s, QUEUED)
     for age_s in np.sort(ages_s)[::-1].tolist():
@@ -136,7 +146,7 @@ def _decisions(
     while len(took_s) < WARM + DECISIONS and (
         perf_counter() - began < PATIENCE_S or len(took_s) < 2 * WARM
     ):
-        outlook = Outlook(QUEUED / slo_s, workers, made, values=values)
+        outlook = _outlook(mix, terms, made)
         started = perf_counter()
         decision = decide(queue, outlook, now_s)
         took_s.append(perf_counter() - started)

@@ -96,11 +96,11 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     count = len(line.deadlines)
     begin, end = _windows(line, pricing, menu)
     mean_s = menu.mean_s[: len(begin)]
-    worth = menu.accuracy[: len(begin)] - pricing.price * mean_s
+    worth, waiting = _at_risk(scene)
+    worth = worth[: len(begin)]
     worth[end > count] = -np.inf
     end = np.minimum(end, count)
     left, done_s = count - end, pricing.now_s + pricing.busy_share * mean_s
-    waiting = _waiting(scene)
     stay: float | Floats = waiting
     if waiting > scene.wait_value.least:
         slack_s = line.deadlines[np.minimum(end, count - 1)] - (done_s + pricing.guard_s)
@@ -109,8 +109,6 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     if waiting < 0.0:  # who is given up on is worth no more than who waits on
         worth += (begin - line.first) * waiting
     worth -= pricing.lost / pricing.row_s * np.maximum(done_s - line.spare_s[end], 0.0)
-    for risk in scene.risks:
-        worth -= pricing.lost * risk.lost(mean_s)
     if scene.returning is not None:
         worth -= scene.returning[menu.arm[: len(begin)]]
     if (planned := scene.planned) is not None:
@@ -120,14 +118,18 @@ def weighed(scene: Scene) -> tuple[Floats, Ints]:
     return worth, begin
 
 
-def _waiting(scene: Scene) -> float:
-    """What a row left waiting is worth at best: its own batch may stall, too, or meet a clump."""
-    stay, pricing, menu = scene.pricing.stay, scene.pricing, scene.menu
+def _at_risk(scene: Scene) -> tuple[Floats, float]:
+    """(what each entry of the menu earns, less the price of its time and what it risks; what a row left waiting is
+    worth at best: its own batch may stall, too, or meet a clump)."""
+    pricing, menu, waiting = scene.pricing, scene.menu, scene.pricing.stay
+    worth = earned = menu.accuracy - pricing.price * menu.mean_s
     for risk in scene.risks:
+        at_risk = pricing.lost * risk.lost(menu.mean_s)
         if not isinstance(risk, Barred):
-            at_risk = pricing.price * menu.mean_s + pricing.lost * risk.lost(menu.mean_s)
-            stay = min(stay, float(((menu.accuracy - at_risk) / menu.size).max()))
-    return stay
+            each = (earned - at_risk) / menu.size
+            waiting = min(waiting, float(each[each.argmax()]))
+        worth = worth - at_risk
+    return worth, waiting
 
 
 def _windows(line: Line, pricing: Pricing, menu: Menu) -> tuple[Ints, Ints]:

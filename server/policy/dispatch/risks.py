@@ -32,8 +32,9 @@ class Clumping:
         Clumps of exponential size with mean m, of which c rows can be served in time, lose m exp(-c/m) each.
         """
         clump_s = self.row_s * self.rows
-        left_s = np.maximum(self.room_s - 0.5 * batch_s, 0.0)
-        return self.rate_rps * batch_s * (np.exp(-left_s / clump_s) - exp(-self.room_s / clump_s))
+        left = np.minimum((0.5 / clump_s) * batch_s - self.room_s / clump_s, 0.0)  # negative
+        late = np.exp(left, out=left) - exp(-self.room_s / clump_s)
+        return self.rate_rps * batch_s * late
 
 
 @dataclass(frozen=True, slots=True)
