@@ -100,7 +100,15 @@ def _add_add(action: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="INPUT=N,N",
-        help="sizes behind the rows to serve an input with whose graph leaves them free; may be repeated",
+        help="fix the sizes behind an input's rows that its graph leaves free; may be repeated",
+    )
+    option(
+        "--size",
+        action="append",
+        default=[],
+        metavar="NAME=USUAL:MOST",
+        help="what is usual of a size that the graph leaves free, and the most that is served (default: what the graph "
+        "runs with); may be repeated",
     )
 
 

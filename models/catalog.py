@@ -1,7 +1,9 @@
 """Families and variants: which models exist, what they take and give, and how accurate each is. Pure values."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -11,13 +13,30 @@ PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 """What runtimes compute in. A variant of another precision is served as well, emulated by the first that runs it."""
 
 
+UNITS = 4
+"""Where sizes are free, work is counted in units: a row of the typical sizes has so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreeSize:
+    """A dimension whose size requests choose: arms are measured at the `typical`, no more than `most` is answered."""
+
+    name: str
+    typical: int
+    most: int
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One input or output: `shape` counts rows first, as -1 (the batch), then fixed dimensions."""
+    """One input or output: `shape` counts rows first, as -1 (the batch), then dimensions; those that are free as -1.
+
+    `sizes` names the free ones, in order; of an output that may be "": the size follows from what is in a row.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    sizes: tuple[str, ...] = ()
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -28,6 +47,32 @@ class TensorSpec:
     def is_float(self) -> bool:
         """Whether its values may be fractions, infinite or NaN."""
         return DATATYPES[self.datatype].is_float
+
+    @property
+    def row_elements(self) -> int:
+        """Values in a row; sizes that are free and not set count as 1."""
+        return prod(max(1, d) for d in self.shape[1:])
+
+    def fits(self, dims: Sequence[int | None]) -> bool:
+        """Whether a row may have these dimensions (None: any)."""
+        wanted = self.shape[1:]
+        return len(dims) == len(wanted) and all(
+            w < 0 or d == w for w, d in zip(wanted, dims, strict=True)
+        )
+
+    def at(self, sizes: Mapping[str, int]) -> "TensorSpec":
+        """With these sizes; what they do not name stays free."""
+        if not self.sizes:
+            return self
+        names = iter(self.sizes)
+        dims = [d if d >= 0 else sizes.get(next(names), -1) for d in self.shape[1:]]
+        left = tuple(name for name in self.sizes if name not in sizes)
+        return replace(self, shape=(self.shape[0], *dims), sizes=left)
+
+    def sizes_of(self, dims: Sequence[int]) -> Mapping[str, int]:
+        """The free sizes of a row with these dimensions, which fit; of those of one name the last."""
+        free = [d for d, w in zip(dims, self.shape[1:], strict=True) if w < 0]
+        return dict(zip(self.sizes, free, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +132,10 @@ class Slo:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What a client calls a model: one signature, one default SLO, several variants."""
+    """What a client calls a model: one signature, one default SLO, several variants.
+
+    `one_row`: a request has one row, which is run by itself; the first dimension of outputs is whatever it comes to.
+    """
 
     name: str
     inputs: tuple[TensorSpec, ...]
@@ -97,6 +145,60 @@ class Family:
     max_batch: int = 32
     labels: tuple[str, ...] = ()
     description: str = ""
+    sizes: tuple[FreeSize, ...] = ()
+    one_row: bool = False
+
+    @property
+    def any_size(self) -> bool:
+        """Whether not all shapes are known beforehand."""
+        return bool(self.sizes) or self.one_row
+
+    def answers(self, spec: TensorSpec, shape: Sequence[int], rows: int) -> bool:
+        """Whether an output may have this shape where so many rows were put in."""
+        return bool(shape) and (self.one_row or shape[0] == rows) and spec.fits(shape[1:])
+
+    @property
+    def typical(self) -> "Family":
+        """With inputs of the sizes that arms are measured at."""
+        return self.at({size.name: size.typical for size in self.sizes})
+
+    @property
+    def largest(self) -> "Family":
+        """With the largest sizes that are answered."""
+        return self.at({size.name: size.most for size in self.sizes})
+
+    def at(self, sizes: Mapping[str, int]) -> "Family":
+        """With inputs and outputs of these sizes."""
+        if not self.sizes:
+            return self
+        inputs, outputs = (
+            tuple(s.at(sizes) for s in specs) for specs in (self.inputs, self.outputs)
+        )
+        return replace(self, inputs=inputs, outputs=outputs)
+
+    @property
+    def row_units(self) -> int:
+        """Units of work in a row of the typical sizes: 1 where no size is free."""
+        return UNITS if self.sizes else 1
+
+    @property
+    def most_units(self) -> int:
+        """Units of work in the largest batch: `max_batch` typical rows, or the largest row where that has more."""
+        most = self.units({size.name: size.most for size in self.sizes})
+        return max(self.max_batch * self.row_units, most)
+
+    def units(self, sizes: Mapping[str, int]) -> int:
+        """Units of work in a row of these sizes: in proportion to their product, 1 at least."""
+        if not self.sizes:
+            return 1
+        return max(1, round(UNITS * prod(sizes[s.name] / s.typical for s in self.sizes)))
+
+    def with_units(self, units: float) -> "Family":
+        """With sizes at which a row has about so many units, all in proportion, as far as they may go."""
+        if not self.sizes:
+            return self
+        scale = (units / UNITS) ** (1.0 / len(self.sizes))
+        return self.at({s.name: min(s.most, max(1, round(scale * s.typical))) for s in self.sizes})
 
     def variant(self, name: str) -> Variant | None:
         """The variant called `name`, or None."""

@@ -1,28 +1,30 @@
 """A graph becomes a family; what nobody told is measured, and how each thing is known is said."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from models.adding.found import FoundModel, models_in
-from models.adding.graph import ReadGraph, Shapes, read_graph
-from models.adding.trial import ROWS_TRIED, Arrays, Trial, Tried, made_up
+from models.adding.graph import Shapes, read_graph
+from models.adding.sizing import AskedSize
+from models.adding.subject import Looked, Subject
+from models.adding.trial import NotByRow, Trial
 from models.artifacts import create_family
-from models.artifacts.external import references
 from models.backends import open_backend
 from models.backends.base import BackendError
 from models.build.errors import BuildError
-from models.build.narrowing.calibration import Calibration, read_calibration
+from models.build.narrowing.calibration import Calibration
 from models.build.narrowing.comparing import reach, wilson
 from models.build.recipe import sole_builder
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 
 SLO_ROWS, SLO_LEAST_S = 4.0, 0.010
 """Where nobody says: the bound is so many times what one row takes, and so long (s) at least."""
+LARGEST_ROWS = 2.5
+"""Where sizes are free: and so many times what the largest row takes. Twice that is promised to nobody."""
 ITSELF = "agreement with itself: no truth was given"
 MOST_BATCH = 32
 
@@ -40,6 +42,7 @@ class Asked:
     source: str = ""
     samples: Path | None = None
     shapes: Shapes | None = None
+    sizes: Mapping[str, AskedSize] = field(default_factory=dict[str, AskedSize])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +58,45 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
 
     Raises BuildError, ArtifactError (FamilyExists where there is one of that name) or OSError; then nothing changed.
     """
-    graph = read_graph(found.graph, asked.shapes or {})
-    served = _served_file(graph, work)
-    for remark in (*found.remarks, *graph.remarks):
+    subject, looked = _looked_at(found, asked, work)
+    graph, calibration, sizes = subject.graph, subject.calibration, looked.sizes
+    for remark in (*found.remarks, *graph.remarks, *looked.remarks):
         report(remark)
-    trial = Trial(graph, str(served))
-    inputs = tuple(TensorSpec(i.name, i.datatype, (-1, *i.dims)) for i in graph.inputs)
+    if sizes:
+        shown = ", ".join(f"{s.name} {s.typical} (up to {s.most})" for s in sizes)
+        report(f"rows of any size are served; usual is {shown}: --size NAME=USUAL:MOST says others")
+    accuracy = _accuracy(asked, subject.trial, looked, calibration)
+    slo_s = asked.slo_s or _bound_s(looked.row_s, subject.largest_s(sizes), report)
     name, precision = asked.name or found.name, graph.precision
-    variant = f"{name}-{precision}"
-    draft = Family(
-        name, inputs, (), (), Slo(1.0), labels=graph.labels, description=f"added from {found.graph}"
-    )
-    calibration = None if asked.samples is None else read_calibration(asked.samples, draft)
-    tried = trial.tried(_rows(graph, calibration))
-    for remark in trial.remarks:
-        report(remark)
-    accuracy = _accuracy(asked, trial, tried, calibration)
-    slo_s = asked.slo_s or max(SLO_LEAST_S, SLO_ROWS * tried.row_s)
-    if asked.slo_s is None:
-        report(
-            f"latency bound {1e3 * slo_s:.3g} ms: {SLO_ROWS:g} times the {1e3 * tried.row_s:.3g} ms that one row takes "
-            f"on one thread, at least {1e3 * SLO_LEAST_S:g} ms; --slo-ms says another"
-        )
+    variant = Variant(f"{name}-{precision}", precision, subject.served.name, "", accuracy)
     family = Family(
-        name=draft.name,
-        inputs=inputs,
-        outputs=tried.outputs,
-        variants=(Variant(variant, precision, served.name, "", accuracy),),
+        name=name,
+        inputs=subject.inputs,
+        outputs=looked.outputs,
+        variants=(variant,),
         slo=Slo(slo_s),
-        max_batch=MOST_BATCH,
-        labels=_fitting(graph.labels, tried.outputs),
-        description=draft.description,
+        max_batch=1 if graph.one_row else MOST_BATCH,
+        labels=_fitting(graph.labels, looked.outputs),
+        description=f"added from {found.graph}",
+        sizes=sizes,
+        one_row=graph.one_row,
     )
-    _check_opens(family, served)
-    return Added(create_family(asked.repository, family, {variant: served}), calibration)
+    _check_opens(family, subject.served)
+    files = {variant.name: subject.served}
+    return Added(create_family(asked.repository, family, files), calibration)
+
+
+def _looked_at(found: FoundModel, asked: Asked, work: Path) -> tuple[Subject, Looked]:
+    """The model and what it is; as one that takes one row a request, where it takes no more. Raises BuildError."""
+    shapes = asked.shapes or {}
+    try:
+        subject = Subject(read_graph(found.graph, shapes), work, asked.samples)
+        return subject, subject.looked(asked.sizes)
+    except NotByRow as several:
+        subject = Subject(read_graph(found.graph, shapes, one_row=True), work, asked.samples)
+        looked = subject.looked(asked.sizes)
+        remark = f"each request is one row, run by itself: {several}"
+        return subject, replace(looked, remarks=(remark, *looked.remarks))
 
 
 def add_all(path: Path, repository: Path, report: Report) -> None:
@@ -101,22 +109,6 @@ def add_all(path: Path, repository: Path, report: Report) -> None:
             add(found, Asked(repository), work, report)
 
 
-def _served_file(graph: ReadGraph, work: Path) -> Path:
-    """The file that is served: the user's own, or one with what was changed."""
-    if not graph.changed:
-        return graph.path
-    if references(graph.path):
-        onnx.load_external_data_for_model(graph.model, str(graph.path.parent))
-    path = work / "graph.onnx"
-    try:
-        onnx.save(graph.model, str(path))
-    except ValueError as error:  # a message has 2 GiB at most
-        raise BuildError(
-            f"{graph.path} is too large to be changed ({error}); {'; '.join(graph.remarks)}: export it so"
-        ) from error
-    return path
-
-
 def _check_opens(family: Family, served: Path) -> None:
     """Raises BuildError where a server would not take the file for this family."""
     (variant,) = family.variants
@@ -126,14 +118,19 @@ def _check_opens(family: Family, served: Path) -> None:
         raise BuildError(str(error)) from error
 
 
-def _rows(graph: ReadGraph, calibration: Calibration | None) -> Arrays:
-    if calibration is None:
-        return made_up(graph.inputs, ROWS_TRIED)
-    return {name: array[:ROWS_TRIED] for name, array in calibration.fit.items()}
+def _bound_s(row_s: float, largest_s: float, report: Report) -> float:
+    """The latency bound (s) where nobody says one: none whose row is taken at all must be hopeless."""
+    bound_s = max(SLO_LEAST_S, SLO_ROWS * row_s, LARGEST_ROWS * largest_s)
+    largest = f", or {LARGEST_ROWS:g} times the {1e3 * largest_s:.3g} ms of the largest"
+    report(
+        f"latency bound {1e3 * bound_s:.3g} ms: {SLO_ROWS:g} times the {1e3 * row_s:.3g} ms that one row takes on one "
+        f"thread{largest * (largest_s > row_s)}, at least {1e3 * SLO_LEAST_S:g} ms; --slo-ms says another"
+    )
+    return bound_s
 
 
 def _accuracy(
-    asked: Asked, trial: Trial, tried: Tried, calibration: Calibration | None
+    asked: Asked, trial: Trial, looked: Looked, calibration: Calibration | None
 ) -> Accuracy:
     """As measured where there are labels, else as given, else that of the reference. Raises BuildError.
 
@@ -145,7 +142,7 @@ def _accuracy(
         if asked.accuracy is not None:
             return Accuracy(asked.accuracy, asked.source)
         return Accuracy(1.0, ITSELF)
-    n, (name, value) = len(labels), _measured_best(trial, tried, calibration, labels)
+    n, (name, value) = len(labels), _measured_best(trial, looked, calibration, labels)
     commonest = float(np.unique(labels, return_counts=True)[1].max()) / n
     if value <= commonest:
         raise BuildError(
@@ -164,10 +161,10 @@ def _accuracy(
 
 
 def _measured_best(
-    trial: Trial, tried: Tried, calibration: Calibration, labels: NDArray[np.int64]
+    trial: Trial, looked: Looked, calibration: Calibration, labels: NDArray[np.int64]
 ) -> tuple[str, float]:
     """(the output that says the held-out rows' labels best, the share that it says right). Raises BuildError."""
-    tells = [o.name for o in tried.outputs if _may_tell_classes(o)]
+    tells = [o.name for o in looked.outputs if _may_tell_classes(o)]
     if not tells:
         raise BuildError(
             "labels were given, but no output has a score for each class or a class number a row; leave the array "

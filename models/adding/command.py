@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.adding.adding import Added, Asked, add
 from models.adding.found import FoundModel, models_in
+from models.adding.sizing import AskedSize
 from models.artifacts import ArtifactError
 from models.build.errors import BuildError
 from models.build.narrowing.narrower import Job, add_precisions
@@ -25,9 +26,9 @@ def run(root: Path, given: argparse.Namespace, say: Say, warn: Say) -> tuple[int
     found = models_in(given.model)
     if len(found) == 1:
         return 1, [_added(found[0], asked, precisions, say, warn)]
-    if asked.name or asked.samples or asked.accuracy is not None or asked.shapes:
+    if asked.name or asked.samples or asked.accuracy is not None or asked.shapes or asked.sizes:
         raise BuildError(
-            f"{given.model} holds {len(found)} models; --name, --samples, --accuracy and --shape are for one: "
+            f"{given.model} holds {len(found)} models; --name, --samples, --accuracy, --shape and --size are for one: "
             "add them one by one"
         )
     made: list[Family] = []
@@ -75,7 +76,9 @@ def _asked(root: Path, given: argparse.Namespace) -> Asked:
         raise BuildError(f"--slo-ms must be within 0.001 and 1e9, not {given.slo_ms:g}")
     shapes = dict(map(_shape, given.shape))
     slo_s = None if given.slo_ms is None else given.slo_ms / 1e3
-    return Asked(root, given.name, slo_s, given.accuracy, given.source, given.samples, shapes)
+    sizes = dict(map(_size, given.size))
+    own = (given.accuracy, given.source, given.samples)
+    return Asked(root, given.name, slo_s, *own, shapes, sizes)
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -84,6 +87,18 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     if not name or not all(word.isdecimal() and int(word) for word in words):
         raise BuildError(f"--shape {text!r} must be INPUT=N,N with sizes of at least 1")
     return name, tuple(map(int, words))
+
+
+def _size(text: str) -> tuple[str, AskedSize]:
+    name, _, said = text.rpartition("=")
+    typical, _, most = said.partition(":")
+    numbers = [word.strip() for word in (typical, most) if word.strip()]
+    whole = all(word.isdecimal() and int(word) for word in numbers)
+    if not name or not numbers or not whole or (most and int(most) < int(typical)):
+        raise BuildError(
+            f"--size {text!r} must be NAME=USUAL or NAME=USUAL:MOST with sizes of at least 1"
+        )
+    return name, AskedSize(int(typical), int(most) if most else None)
 
 
 def _precisions(given: argparse.Namespace) -> list[str]:

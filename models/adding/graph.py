@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
+from models.adding.found import plain_name
 from models.build.errors import BuildError
 from models.datatypes import DATATYPES
 
@@ -25,11 +26,17 @@ _QUANTISED = ("QLinear", "QuantizeLinear", "DequantizeLinear", "MatMulInteger", 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a graph takes: the protocol's datatype, and what follows the rows."""
+    """What a graph takes: the protocol's datatype, and what follows the rows; -1 where that is free, and its name."""
 
     name: str
     datatype: str
     dims: tuple[int, ...]
+    sizes: tuple[str, ...] = ()
+
+    def at(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The dimensions with these sizes."""
+        names = iter(self.sizes)
+        return tuple(d if d >= 0 else sizes[next(names)] for d in self.dims)
 
 
 @dataclass(slots=True)
@@ -37,7 +44,8 @@ class ReadGraph:
     """A graph that was read, and perhaps changed. Its weights stay where they are.
 
     `outputs` are those that can be served. `freed`: it was exported for one row a run, and its axis of rows has been
-    named anew: whether it then computes them one by one has to be tried. `remarks`: what was changed or left out.
+    named anew: whether it then computes them one by one has to be tried. `one_row`: it is to be given one row a run, as
+    it is. `remarks`: what was changed or left out.
     """
 
     path: Path
@@ -46,6 +54,7 @@ class ReadGraph:
     outputs: Sequence[str]
     freed: bool = False
     changed: bool = False
+    one_row: bool = False
     labels: tuple[str, ...] = ()
     remarks: list[str] = field(default_factory=list[str])
 
@@ -65,10 +74,11 @@ class ReadGraph:
         return max(sizes, key=lambda name: sizes[name], default="fp32")
 
 
-def read_graph(path: Path, shapes: Shapes) -> ReadGraph:
-    """The graph at `path`, its free dimensions fixed as `shapes` says. Raises BuildError."""
+def read_graph(path: Path, shapes: Shapes, *, one_row: bool = False) -> ReadGraph:
+    """The graph at `path`, its free dimensions fixed where `shapes` says so; as it is where it is to be given `one_row`
+    a run. Raises BuildError."""
     model = _loaded(path)
-    graph = ReadGraph(path, model, (), ())
+    graph = ReadGraph(path, model, (), (), one_row=one_row)
     _without_maps(graph)
     graph.outputs = _servable(graph)
     weights = {w.name for w in model.graph.initializer}
@@ -80,7 +90,7 @@ def read_graph(path: Path, shapes: Shapes) -> ReadGraph:
     graph.inputs = [_input(graph, value, shapes) for value in taken]
     if not graph.inputs:
         raise BuildError(f"{path} takes no input; there is nothing to serve")
-    fixed = [v for v in model.graph.output if _first_size(v) is not None]
+    fixed = [v for v in model.graph.output if not one_row and _first_size(v) is not None]
     if graph.freed or fixed:
         graph.changed = True
         for value in fixed:
@@ -160,34 +170,40 @@ def _input(graph: ReadGraph, value: onnx.ValueInfoProto, shapes: Shapes) -> Inpu
         raise BuildError(
             f"{path}: input {value.name!r} has no axis of rows; export the graph with one in front"
         )
-    if _size(dims[0]) == 1:
+    if _size(dims[0]) == 1 and not graph.one_row:
         graph.freed = True
         _free_rows(value)
-    elif _size(dims[0]) is not None:
+    elif _size(dims[0]) not in (None, 1):
         raise BuildError(
             f"{path}: input {value.name!r} takes {dims[0].dim_value} rows at a time and no other number; export it "
             "with a dynamic first axis (torch.onnx.export: dynamic_axes={'"
             + value.name
             + "': {0: 'batch'}})"
         )
-    wanted, found = shapes.get(value.name), tuple(_size(dim) for dim in dims[1:])
-    if wanted is None and None not in found:
-        wanted = tuple(size for size in found if size is not None)
-    if wanted is None:
-        shown = ",".join("?" if size is None else str(size) for size in found)
-        raise BuildError(
-            f"{path}: input {value.name!r} has free sizes behind the rows ({shown}); say which to serve with "
-            f"--shape {value.name}={shown}, numbers in place of the question marks"
-        )
+    datatype, found = _DATATYPES[tensor.elem_type], tuple(_size(dim) for dim in dims[1:])
+    if (wanted := shapes.get(value.name)) is not None:
+        return Input(value.name, datatype, _fitting(path, value.name, wanted, found))
+    names = tuple(
+        plain_name(dim.dim_param) if dim.dim_param else f"{plain_name(value.name)}_{axis}"
+        for axis, dim in enumerate(dims[1:], start=1)
+        if _size(dim) is None
+    )
+    return Input(value.name, datatype, tuple(-1 if d is None else d for d in found), names)
+
+
+def _fitting(
+    path: Path, name: str, wanted: tuple[int, ...], found: tuple[int | None, ...]
+) -> tuple[int, ...]:
+    """What is `wanted`, where the graph takes it. Raises BuildError."""
     fits = len(wanted) == len(found) and all(
         f in (None, w) for w, f in zip(wanted, found, strict=True)
     )
     if not fits:
         raise BuildError(
-            f"--shape {value.name}={','.join(map(str, wanted))} does not fit {path}, whose input has "
+            f"--shape {name}={','.join(map(str, wanted))} does not fit {path}, whose input has "
             f"{['any' if s is None else s for s in found]} behind the rows"
         )
-    return Input(value.name, _DATATYPES[tensor.elem_type], wanted)
+    return wanted
 
 
 def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Any, cast
 
@@ -10,11 +9,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from models.adding.graph import Input, ReadGraph
+from models.adding.graph import ReadGraph
 from models.backends.base import words
 from models.build.errors import BuildError
 from models.catalog import TensorSpec
-from models.datatypes import BY_DTYPE, DATATYPES
+from models.datatypes import BY_DTYPE
 
 ROWS_TRIED = 3
 """Run together, and each alone."""
@@ -27,14 +26,12 @@ _ONLY_FATAL = 4
 """Of the runtime's own lines: what it objects to is raised, and told in a sentence."""
 
 Arrays = Mapping[str, NDArray[Any]]
+OutputSizes = Mapping[str, tuple[tuple[int, ...], tuple[str, ...]]]
+"""Output -> its dimensions behind the rows, -1 where they are free, and the names of those."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """What trying showed: the outputs' signature, the median time (s) of one row on one thread."""
-
-    outputs: tuple[TensorSpec, ...]
-    row_s: float
+class NotByRow(BuildError):
+    """Its outputs have no row for each row, or not the row's own: it can be given one row a run, and no more."""
 
 
 class Trial:
@@ -70,30 +67,54 @@ class Trial:
                 f"{self._graph.path} does not run on {count} rows{self._freed()}: {words(error)}"
             ) from error
 
-    def tried(self, rows: Arrays) -> Tried:
-        """Run `rows` (ROWS_TRIED of them) together and one by one. Raises BuildError where they cannot be batched."""
-        together = self.run(rows)
+    def tried(self, rows: Arrays, dims: OutputSizes) -> tuple[tuple[TensorSpec, ...], float]:
+        """(the outputs' signature, the median time (s) of one row on one thread). `dims`: what is behind their rows.
+
+        `rows` (ROWS_TRIED of them) are run together and one by one. Raises NotByRow where they cannot be batched, or
+        BuildError.
+        """
         alone = [self.run(row) for row in one_by_one(rows)]
+        if self._graph.one_row:
+            dims = {name: self._stated(name, array) for name, array in alone[0].items()}
+        else:
+            self._try_together(rows, alone)
+        outputs = tuple(
+            TensorSpec(name, BY_DTYPE[array.dtype.name].name, (-1, *dims[name][0]), dims[name][1])
+            for name, array in alone[0].items()
+        )
+        return outputs, self.row_s(one_by_one(rows)[0])
+
+    def _try_together(self, rows: Arrays, alone: Sequence[Arrays]) -> None:
+        try:
+            together = self.run(rows)
+        except BuildError as error:
+            raise NotByRow(str(error)) from error
         for name, answer in together.items():
             self._check_rows(name, answer, [one[name] for one in alone])
-        outputs = tuple(
-            TensorSpec(name, BY_DTYPE[answer.dtype.name].name, (-1, *answer.shape[1:]))
-            for name, answer in together.items()
-        )
-        return Tried(outputs, self._row_s(one_by_one(rows)[0]))
+
+    def _stated(self, name: str, array: NDArray[Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """An output's dimensions behind the first as far as the graph states them: others follow from the row."""
+        if array.ndim == 0:
+            raise BuildError(
+                f"{self._graph.path}: output {name!r} is a single value without an axis, which is not served"
+            )
+        shape = next(o.shape for o in self._session.get_outputs() if o.name == name)
+        stated = shape if len(shape) == array.ndim else [None] * array.ndim
+        dims = tuple(d if isinstance(d, int) and d > 0 else -1 for d in stated[1:])
+        return dims, ("",) * dims.count(-1)
 
     def _check_rows(self, name: str, together: NDArray[Any], alone: Sequence[NDArray[Any]]) -> None:
         path = self._graph.path
         shapes = {together.shape[1:], *(one.shape[1:] for one in alone)}
         if together.ndim == 0 or len(shapes) > 1 or {len(one) for one in alone} != {1}:
-            raise BuildError(
+            raise NotByRow(
                 f"{path}: output {name!r} has {list(together.shape)} values for {len(alone)} rows, "
-                f"{list(alone[0].shape)} for the first alone; only outputs with a row for each row are served"
+                f"{list(alone[0].shape)} for the first alone"
             )
         if len(together) == len(alone) and _alike(together, np.concatenate(list(alone))):
             return
         if self._graph.freed or len(together) != len(alone):
-            raise BuildError(
+            raise NotByRow(
                 f"{path}: output {name!r} of a row is another where it runs with others{self._freed()}"
             )
         self.remarks.append(
@@ -104,7 +125,8 @@ class Trial:
         """What to do where it was exported for one row at a time; empty where it was not."""
         return "; export it with a dynamic first axis, not for one row" * self._graph.freed
 
-    def _row_s(self, row: Arrays) -> float:
+    def row_s(self, row: Arrays) -> float:
+        """The median time (s) of this row on one thread."""
         self.run(row)
         taken: list[float] = []
         while len(taken) < TIMED and sum(taken) < TIMED_S:
@@ -118,17 +140,6 @@ def one_by_one(rows: Arrays) -> list[Arrays]:
     """Each row as a batch of its own."""
     count = len(next(iter(rows.values())))
     return [{name: array[i : i + 1] for name, array in rows.items()} for i in range(count)]
-
-
-def made_up(inputs: Sequence[Input], rows: int) -> dict[str, NDArray[Any]]:
-    """Rows to try a graph with where nobody gave any: noise; whole numbers are 0 and 1, which any vocabulary has."""
-    rng = np.random.default_rng(0)
-    found: dict[str, NDArray[Any]] = {}
-    for one in inputs:
-        dtype, shape = DATATYPES[one.datatype].dtype, (rows, *one.dims)
-        values = rng.normal(size=shape) if dtype.kind == "f" else rng.integers(0, 2, size=shape)
-        found[one.name] = values.astype(dtype)
-    return found
 
 
 def _alike(a: NDArray[Any], b: NDArray[Any]) -> bool:

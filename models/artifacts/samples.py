@@ -3,6 +3,7 @@
 import hashlib
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -50,7 +51,7 @@ def _array(archive: zipfile.ZipFile, spec: TensorSpec, most: int) -> NDArray[np.
         raise ValueError(f"it has no array for input {spec.name!r}")
     with archive.open(f"{spec.name}.npy") as member:
         shape, by_column, dtype = _header(member)
-        if dtype != spec.dtype or shape[1:] != spec.shape[1:] or not shape:
+        if dtype != spec.dtype or not shape or not spec.fits(shape[1:]):
             wanted = f"{spec.datatype} {list(spec.shape)}"
             raise ValueError(
                 f"array {spec.name!r} is {dtype} {list(shape)}, the family says {wanted}"
@@ -74,3 +75,11 @@ def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(member)
     return np.lib.format.read_array_header_2_0(member)
+
+
+def resized(rows: NDArray[np.generic], dims: Sequence[int]) -> NDArray[np.generic]:
+    """The rows with these dimensions behind the first: what is missing is what comes first again."""
+    for axis, size in enumerate(dims, start=1):
+        if rows.shape[axis] != size:
+            rows = rows.take(np.arange(size) % rows.shape[axis], axis=axis)
+    return np.ascontiguousarray(rows)

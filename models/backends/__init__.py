@@ -32,6 +32,7 @@ class Runtime:
 
     `distributions`: what pip may have installed it and its kernels from; profiles hold for their versions.
     `tame_only`: it takes NaN for a number, so the reference answers what holds any (`models.backends.tame`).
+    `any_size`: it runs rows whose sizes are free; the others prepare for each shape, or were not tried with it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Runtime:
     extra: str = ""
     wants_gpu: bool = False
     tame_only: bool = False
+    any_size: bool = False
 
 
 _CUDNN = ("nvidia-cudnn-cu12", "nvidia-cudnn-cu13")
@@ -58,6 +60,7 @@ RUNTIMES = (
             "onnxruntime-ep-nv-tensorrt-rtx-cu13",
             *_CUDNN,
         ),
+        any_size=True,
     ),
     Runtime(
         name="openvino",
@@ -99,10 +102,13 @@ RUNTIMES = (
         module="models.backends.scripted",
         package="models",
         distributions=(),
+        any_size=True,
     ),
 )
 """In the order of preference where several fit and nothing was measured yet. `extra` is what pip installs it with."""
 
+_PREPARES_SHAPES = "tensorrt"
+"""The device of ONNX Runtime on which each new shape takes seconds."""
 _REFERENCES = {".onnx": Way("onnxruntime"), ".pt2": Way("torch")}
 """Suffix of an artefact -> the way whose answers are the model's; what answers by a script has none."""
 
@@ -111,15 +117,17 @@ LAST_RESORT = frozenset({Way("torch", "cpu")})
 (`scripts/gpu_check.sh --cpu` measures them) and costs every start seconds and hundreds of megabytes."""
 
 
-def ways(variant: Variant, only: Sequence[str] = ()) -> tuple[Way, ...]:
+def ways(variant: Variant, only: Sequence[str] = (), *, any_size: bool = False) -> tuple[Way, ...]:
     """Every way of running `variant` here that computes in its precision; where there is none, the first that emulates.
 
     `only` names the runtimes that may be used; empty: all that are installed, but for LAST_RESORT where others will do.
+    `any_size`: only those that run rows of any size.
     """
     found = [
         (Way(runtime.name, device), is_native)
         for runtime in _tried(variant, only)
         for device, is_native in _devices(runtime, variant.precision)
+        if not any_size or (runtime.any_size and device != _PREPARES_SHAPES)
     ]
     if not only:
         found = [row for row in found if row[0] not in LAST_RESORT] or found
@@ -146,7 +154,7 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
         raise BackendError(
             f"artefact {path} of variant {variant.name} is missing; publish it again"
         )
-    way = way or _first(variant)
+    way = way or _first(variant, any_size=family.any_size)
     runtime = next((r for r in _fitting(variant) if r.name == way.backend), None)
     if runtime is None:
         raise _unknown(variant, way.backend)
@@ -220,8 +228,8 @@ def is_installed(runtime: Runtime) -> bool:
         return False
 
 
-def _first(variant: Variant) -> Way:
-    found = ways(variant)
+def _first(variant: Variant, *, any_size: bool) -> Way:
+    found = ways(variant, any_size=any_size)
     if not found:
         raise _unknown(variant, "")
     return found[0]

@@ -109,8 +109,9 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> O
         raise BackendError(f"{label}: no such device; known: {', '.join(_PROVIDERS)}")
     session = open_session(path, label, slot, provider_options(slot.device, variant.precision))
     _check_provider(session, label, _PROVIDERS[slot.device])
-    check(label, "input", family.inputs, _nodes(session.get_inputs()))
-    check(label, "output", family.outputs, _nodes(session.get_outputs()))
+    one = family.one_row
+    check(label, "input", family.inputs, _nodes(session.get_inputs()), one_row=one)
+    check(label, "output", family.outputs, _nodes(session.get_outputs()), one_row=one)
     return OnnxBackend(session, label)
 
 

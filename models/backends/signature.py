@@ -18,8 +18,18 @@ class Node:
     shape: tuple[int | None, ...]
 
 
-def check(label: str, kind: str, wanted: Sequence[TensorSpec], found: Sequence[Node]) -> None:
-    """Raises BackendError, beginning with `label`, where the `found` nodes (inputs or outputs) are not as wanted."""
+def check(
+    label: str,
+    kind: str,
+    wanted: Sequence[TensorSpec],
+    found: Sequence[Node],
+    *,
+    one_row: bool = False,
+) -> None:
+    """Raises BackendError, beginning with `label`, where the `found` nodes (inputs or outputs) are not as wanted.
+
+    `one_row`: rows need not be free, one is enough.
+    """
     by_name = {node.name: node for node in found}
     if by_name.keys() != {spec.name for spec in wanted}:
         raise BackendError(
@@ -28,7 +38,7 @@ def check(label: str, kind: str, wanted: Sequence[TensorSpec], found: Sequence[N
         )
     for spec in wanted:
         node = by_name[spec.name]
-        if node.datatype != spec.datatype or not _fits(spec.shape, node.shape):
+        if node.datatype != spec.datatype or not _fits(spec, node.shape, one_row):
             raise BackendError(
                 f"{label}: {kind} {spec.name!r} is {node.datatype} {_shown(node.shape)}, the family says "
                 f"{spec.datatype} {list(spec.shape)} with rows of any number; "
@@ -50,7 +60,7 @@ def check_batch(label: str, wanted: Sequence[TensorSpec], got: Tensors) -> None:
     check_names(label, {spec.name for spec in wanted}, got)
     for spec in wanted:
         array = got[spec.name]
-        if array.dtype != spec.dtype or array.shape[1:] != spec.shape[1:]:
+        if array.dtype != spec.dtype or not spec.fits(array.shape[1:]):
             raise BackendError(
                 f"{label}: input {spec.name!r} is {array.dtype} {list(array.shape)}, "
                 f"expected {spec.datatype} {list(spec.shape)}"
@@ -61,11 +71,12 @@ def check_batch(label: str, wanted: Sequence[TensorSpec], got: Tensors) -> None:
         )
 
 
-def _fits(wanted: tuple[int, ...], found: tuple[int | None, ...]) -> bool:
+def _fits(wanted: TensorSpec, found: tuple[int | None, ...], one_row: bool) -> bool:
     """Whether the rows are free and every other dimension is as declared, or free too."""
-    if len(wanted) != len(found) or found[0] is not None:
+    dims = wanted.shape[1:]
+    if len(dims) + 1 != len(found) or not (one_row or found[0] is None):
         return False
-    return all(f is None or f == w for w, f in zip(wanted[1:], found[1:], strict=True))
+    return all(f is None or f == w for w, f in zip(dims, found[1:], strict=True))
 
 
 def _shown(shape: tuple[int | None, ...]) -> list[int | str]:

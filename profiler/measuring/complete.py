@@ -40,7 +40,12 @@ class Job:
 
     def arms(self) -> list[tuple[Variant, Way]]:
         """Every way of running every variant here."""
-        return [(v, way) for v in self.family.variants for way in ways(v, self.backends)]
+        any_size = self.family.any_size
+        return [
+            (variant, way)
+            for variant in self.family.variants
+            for way in ways(variant, self.backends, any_size=any_size)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

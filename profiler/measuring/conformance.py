@@ -31,6 +31,8 @@ SIZES = (2, 3, 4, 7, 8, 16)
 """Batches in which a row is tried beside others, and the family's largest."""
 ROUNDS = 4
 """So often, each time with other rows beside each other."""
+OTHER_UNITS = (1.3, 7.0)
+"""Where sizes are free, rows of so many units of work are tried, too; alone."""
 OWED_SIZES = 2
 OWED_ROWS = 6
 """So many of each whatever the time, the rest while it takes no longer than ENOUGH_S."""
@@ -94,7 +96,7 @@ class Conformance:
         of = (variant, way)
         if self._of != of:
             path = self._folder / variant.artifact
-            self._hazards = hazards_of(path) if path.suffix == ".onnx" else Hazards()
+            self._hazards = hazards_of(path, self._family) if path.suffix == ".onnx" else Hazards()
             if self._hazards.fatal:
                 raise Refused(self._hazards.fatal)
             opened = reference or self._open(variant)
@@ -134,14 +136,17 @@ class Conformance:
 
     def _rows_in_turn(self) -> Iterator[Tensors]:
         """The most telling first: not all are tried where one takes long. Only samples where others may never end."""
-        extreme = extreme_rows(self._family)
+        typical = self._family.typical
+        extreme = extreme_rows(typical)
         samples = list(single(self.rows.first(self.rows.n)))
         if self._hazards.endless:
             yield from samples
             return
         yield samples[0]
         yield from islice(extreme, 2)
-        yield {s.name: np.zeros((1, *s.shape[1:]), s.dtype) for s in self._family.inputs}
+        if typical is not self._family:
+            yield from (self.rows.sized(1, units) for units in OTHER_UNITS)
+        yield {s.name: np.zeros((1, *s.shape[1:]), s.dtype) for s in typical.inputs}
         yield from samples[1:3]
         yield from extreme
         yield from samples[3:]
@@ -181,7 +186,7 @@ class Conformance:
         """Why rows must run one by one; nothing where each has the same answer beside others."""
         if self._hazards.hangs:
             return f"rows are run one by one: {self._hazards.hangs}"
-        answered = [one for one in alone if one.outputs is not None]
+        answered = _of_one_size([one for one in alone if one.outputs is not None])
         begun_s, most = self._clock(), self._family.max_batch
         sizes = list(dict.fromkeys(size for size in (SIZES[0], most, *SIZES) if 1 < size <= most))
         for turn, size in enumerate(sizes * ROUNDS):
@@ -223,12 +228,18 @@ class Conformance:
             return None
         for spec in self._family.outputs:
             array, wanted = outputs[spec.name], (rows, *spec.shape[1:])
-            if array.shape != wanted or array.dtype != spec.dtype:
+            if not self._family.answers(spec, array.shape, rows) or array.dtype != spec.dtype:
                 return (
                     f"output {spec.name!r} is {array.dtype} {list(array.shape)} instead of "
                     f"{spec.datatype} {list(wanted)}"
                 )
         return None
+
+
+def _of_one_size(tried: Sequence[_Tried]) -> Sequence[_Tried]:
+    """Those whose rows are as large as the first's: others never share a batch with it."""
+    shapes = [{name: array.shape for name, array in one.row.items()} for one in tried]
+    return [one for one, shape in zip(tried, shapes, strict=True) if shape == shapes[0]]
 
 
 def _overflow_apart(expected: Tensors, found: Tensors) -> bool:

@@ -107,7 +107,7 @@ class Bench:
         self._effort = effort
         self._instruments = instruments
         self._backends: dict[str, Backend] = {}
-        self._measured = Measurements(effort.terms, family.max_batch)
+        self._measured = Measurements(effort.terms, family.most_units, sized=bool(family.sizes))
         self.rows = rows or SampleRows(family)
         self._spent_s = 0.0
 
@@ -203,7 +203,7 @@ class Bench:
 
     def _runs(self, turn: Next) -> tuple[tuple["_Run", ...], str]:
         """The runs, and why they ended early. The first run ever at a batch size is no sample."""
-        rows = self.rows.first(turn.batch)
+        rows = self.rows.work(turn.batch)
         runs: list[_Run] = []
         try:
             if self._measured.is_new(turn):
@@ -254,7 +254,7 @@ def load(
 def sample_inputs(family: Family, rows: int) -> dict[str, NDArray[np.generic]]:
     """Random rows for every input: [0, 1) for floats, up to 255 for integers."""
     rng = np.random.default_rng(_SEED)
-    return {spec.name: made(rng, spec, rows, RANGES[0]) for spec in family.inputs}
+    return {spec.name: made(rng, spec, rows, RANGES[0]) for spec in family.typical.inputs}
 
 
 def resident_bytes() -> int:

@@ -42,11 +42,13 @@ class _Measured:
 
 
 class Measurements:
-    """What a session has seen. `largest` is the family's largest batch."""
+    """What a session has seen. `largest` is the family's largest batch; `sized`: of so many units of work, which one
+    row may have, too."""
 
-    def __init__(self, terms: Terms, largest: int) -> None:
+    def __init__(self, terms: Terms, largest: int, *, sized: bool = False) -> None:
         self._terms = terms
         self._largest = largest
+        self._sized = sized
         self._arms: dict[str, _Measured] = {}
         self._turns: list[Turn] = []
         self._speeds: tuple[Speed, ...] = ()
@@ -56,8 +58,9 @@ class Measurements:
 
     def add(self, blank: Profile, accuracy: float) -> None:
         """Begin with an arm, called by its label; what was seen of it before is forgotten."""
-        most = 1 if blank.vetted.alone else self._largest
-        self._arms[blank.label] = _Measured(blank, accuracy, most, blank.vetted.alone)
+        alone = "" if self._sized else blank.vetted.alone
+        most = 1 if alone else self._largest
+        self._arms[blank.label] = _Measured(blank, accuracy, most, alone)
         self._known[blank.label] = Sampled(blank.label, accuracy, (), most)
 
     def limit(self, bound_s: float) -> None:

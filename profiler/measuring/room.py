@@ -4,7 +4,6 @@ Nothing larger can be asked for, so nothing larger is tried, measured, warmed or
 """
 
 from dataclasses import dataclass, replace
-from math import prod
 
 from models.backends.base import BackendError
 from models.catalog import Family, TensorSpec
@@ -45,8 +44,8 @@ class Room:
 
     def _carried(self, family: Family) -> int:
         """Rows of the largest request whose answer, with the smallest output alone, can be sent."""
-        least_in = sum(map(_least_bytes, family.inputs))
-        least_out = min(map(_raw_bytes, family.outputs), default=0)
+        least_in = sum(map(_least_bytes, family.largest.inputs))
+        least_out = min(map(_raw_bytes, family.largest.outputs), default=0)
         room = (self.message_mib << 20) - _ENVELOPE
         return room // max(1, least_in, least_out)
 
@@ -55,8 +54,8 @@ class Room:
         needed, room = _row_bytes(family), self.available_bytes
         if not self._carried(family):
             least = max(
-                sum(map(_least_bytes, family.inputs)),
-                min(map(_raw_bytes, family.outputs), default=0),
+                sum(map(_least_bytes, family.largest.inputs)),
+                min(map(_raw_bytes, family.largest.outputs), default=0),
             )
             return (
                 f"{family.name} cannot be served: one row of it takes {_mib(least)} MiB in a message, and a message "
@@ -71,18 +70,18 @@ class Room:
 
 
 def _row_bytes(family: Family) -> int:
-    """Of one row in memory, inputs and outputs."""
-    return sum(map(_raw_bytes, (*family.inputs, *family.outputs)))
+    """Of one row in memory, inputs and outputs; of the largest sizes, where they are free and known."""
+    return sum(map(_raw_bytes, (*family.largest.inputs, *family.largest.outputs)))
 
 
 def _raw_bytes(spec: TensorSpec) -> int:
-    return prod(spec.shape[1:]) * spec.dtype.itemsize
+    return spec.row_elements * spec.dtype.itemsize
 
 
 def _least_bytes(spec: TensorSpec) -> int:
     """Of one row in a request: whole numbers in typed contents take a byte each where they are small."""
     is_float = spec.is_float
-    return _raw_bytes(spec) if is_float else prod(spec.shape[1:])
+    return _raw_bytes(spec) if is_float else spec.row_elements
 
 
 def _mib(size: int) -> str:

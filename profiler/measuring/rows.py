@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts.samples import SAMPLES, Published, read_samples
+from models.artifacts.samples import SAMPLES, Published, read_samples, resized
 from models.backends.base import BackendError, Tensors, words
-from models.catalog import Family, TensorSpec
+from models.catalog import UNITS, Family, TensorSpec
 from profiler.measuring.room import MOST_HELD
 
 _log = logging.getLogger(__name__)
@@ -50,24 +50,47 @@ class SampleRows:
 
     @property
     def kind(self) -> str:
-        """What is used now, as profiles keep it: `published` and a digest, or `below N`."""
-        if self.published is not None:
-            return f"published {self.published.digest}"
-        return f"below {self._range}"
+        """What is used now, as profiles keep it: `published` and a digest, or `below N`, and the sizes where free."""
+        rows = (
+            f"below {self._range}"
+            if self.published is None
+            else f"published {self.published.digest}"
+        )
+        return rows + self._sizes
 
     def covers(self, kind: str) -> bool:
         """Whether an arm that was tried with rows of this kind need not be tried again with those there are now."""
-        return (
-            not kind or kind == self.kind or (self.published is None and kind.startswith("below"))
-        )
+        made_too = self.published is None and kind.startswith("below")
+        return not kind or kind == self.kind or (made_too and kind.endswith(self._sizes))
 
     def narrow(self, kind: str) -> None:
         """Use nothing wider than `kind`, with which an arm was measured."""
-        known = [r for r in RANGES if f"below {r}" == kind]
+        known = [r for r in RANGES if f"below {r}{self._sizes}" == kind]
         self._range = min([self._range, *known])
 
+    @property
+    def _sizes(self) -> str:
+        """What a unit of work is, where sizes are free."""
+        sizes = [f"{size.name}={size.typical}" for size in self._family.sizes]
+        return f" at {' '.join(sizes)}" if sizes else ""
+
+    def work(self, units: int) -> Tensors:
+        """Rows of one size that make so many units of work, the same ones every time; where no size is free, so many
+        rows."""
+        if not self._family.sizes:
+            return self.first(units)
+        count = max(1, min(self._family.max_batch, round(units / UNITS)))
+        return self.sized(count, units / count)
+
+    def sized(self, rows: int, units: float) -> Tensors:
+        """So many rows of about so many units each, where sizes are free: cut, or repeated along what is free."""
+        family = self._family.with_units(units)
+        pool = self.first(rows)
+        return {spec.name: resized(pool[spec.name], spec.shape[1:]) for spec in family.inputs}
+
     def first(self, rows: int) -> Tensors:
-        """So many rows, repeated where there are not so many; the same ones every time."""
+        """So many rows, repeated where there are not so many; the same ones every time. Of the typical sizes, where
+        they are free and nobody published rows."""
         pool = self._pool(self._range)
         n = len(next(iter(pool.values())))
         return {
@@ -118,7 +141,8 @@ class SampleRows:
         pool = self._pools.get(limit)
         if pool is None:
             rng = np.random.default_rng(_SEED)
-            pool = {spec.name: made(rng, spec, self.n, limit) for spec in self._family.inputs}
+            inputs = self._family.typical.inputs
+            pool = {spec.name: made(rng, spec, self.n, limit) for spec in inputs}
             self._pools = {limit: pool}
         return pool
 

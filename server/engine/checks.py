@@ -21,12 +21,16 @@ _VERSIONS = ("", "1")
 
 
 class Checked(NamedTuple):
-    """What a good request comes to: arrays with `rows` rows each, what is demanded, the outputs wanted."""
+    """What a good request comes to: arrays with `rows` rows each, what is demanded, the outputs wanted.
+
+    `row_units`: units of work in each row; 1 where no size is free.
+    """
 
     inputs: dict[str, NDArray[np.generic]]
     rows: int
     demand: Demand
     outputs: tuple[str, ...]
+    row_units: int = 1
 
 
 class Checks:
@@ -47,8 +51,10 @@ class Checks:
         self._family = family
         self._demands = Demands(family, family.slo, classes)
         self._finite = finite
+        self._most_rows = family.max_batch
         self._specs = {spec.name: spec for spec in family.inputs}
         self._outputs = tuple(spec.name for spec in family.outputs)
+        self._most = {size.name: size.most for size in family.sizes}
 
     def adopt(self, family: Family) -> None:
         """The family has other variants now, and the same signature."""
@@ -61,9 +67,10 @@ class Checks:
         variant = self.pinned(request.version)
         special = request.parameters or variant is not None
         demand = self._demands.read(request.parameters, variant) if special else self._demands.plain
-        self.bounds.check_rows(rows, demand)
+        units = self._row_units(inputs) if self._most else 1
+        self.bounds.check_rows(rows, demand, units)
         outputs = self._wanted(request.outputs) if request.outputs else self._outputs
-        return Checked(inputs, rows, demand, outputs)
+        return Checked(inputs, rows, demand, outputs, units)
 
     def pinned(self, version: str) -> str | None:
         """The variant a version string names; None for the family itself. Raises UnknownModel."""
@@ -91,6 +98,26 @@ class Checks:
             rows = shape[0]
             arrays[tensor.name] = self._array(tensor, spec, shape)
         return arrays, rows
+
+    def _row_units(self, inputs: Mapping[str, NDArray[np.generic]]) -> int:
+        """Units of work in a row. Raises BadInput where inputs differ in a size that they share, or it is too large."""
+        found: dict[str, tuple[int, str]] = {}
+        for name, array in inputs.items():
+            spec = self._specs[name]
+            free = [d for d, w in zip(array.shape[1:], spec.shape[1:], strict=True) if w < 0]
+            for size, dim in zip(spec.sizes, free, strict=True):
+                other = found.setdefault(size, (dim, name))
+                if dim != other[0]:
+                    raise BadInput(
+                        f"inputs '{other[1]}' and '{name}' of model '{self._family.name}' differ in size '{size}': "
+                        f"{other[0]} and {dim}"
+                    )
+                if not 1 <= dim <= self._most[size]:
+                    raise BadInput(
+                        f"unexpected shape for input '{name}' for model '{self._family.name}': size '{size}' is {dim}; "
+                        f"it must be from 1 to {self._most[size]}"
+                    )
+        return self._family.units({size: dim for size, (dim, _) in found.items()})
 
     def _check_names(self, tensors: Sequence[Tensor]) -> None:
         model = self._family.name
@@ -124,7 +151,7 @@ class Checks:
                 f"unexpected shape for input '{spec.name}' for model '{model}'. "
                 f"Expected {_text(spec.shape)}, got {_text(shape)}{counted}"
             )
-        if shape[0] > self._family.max_batch:
+        if shape[0] > self._most_rows:
             raise self.bounds.too_many(shape[0])
         return shape
 

@@ -134,7 +134,7 @@ class Dispatching:
             raise BadConfiguration(f"policy: {error}") from error
         limits = Limits(
             workers,
-            config.limits.queue_capacity,
+            config.limits.queue_capacity * family.row_units,
             config.slo.reply_margin_ms / 1e3,
             class_weights(config.slo.classes),
             config.policy.journal_every,

@@ -1,7 +1,6 @@
 """How large an answer gets, known before it is computed: rows by the size of what a row's outputs take."""
 
 from collections.abc import Sequence
-from math import prod
 
 from models.catalog import Family, TensorSpec
 from models.datatypes import DATATYPES
@@ -24,7 +23,7 @@ class AnswerSize:
         self._family = family
         self._most_bytes = most_bytes
         self._room = most_bytes - _ENVELOPE - len(family.name.encode())
-        self._specs = {spec.name: spec for spec in family.outputs}
+        self._specs = {spec.name: spec for spec in family.largest.outputs}
         self._safe_rows = min(self.most_rows(raw=True), self.most_rows(raw=False))
 
     def most_rows(self, *, raw: bool) -> int:
@@ -75,4 +74,4 @@ class AnswerSize:
 
 def _row_bytes(spec: TensorSpec, *, raw: bool) -> int:
     each = spec.dtype.itemsize if raw else DATATYPES[spec.datatype].typed_bytes
-    return prod(spec.shape[1:]) * each
+    return spec.row_elements * each

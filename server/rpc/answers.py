@@ -26,8 +26,13 @@ def _final() -> bytes:
     return response.SerializeToString()
 
 
-def shared(family: Family, execution: Execution, outputs: Sequence[TensorSpec], rows: int) -> bytes:
-    """What all answers computed alike, with these outputs and this many rows, have in common."""
+def shared(
+    family: Family,
+    execution: Execution,
+    outputs: Sequence[TensorSpec],
+    shapes: Sequence[tuple[int, ...]],
+) -> bytes:
+    """What all answers computed alike, with these outputs of these shapes, have in common."""
     response = pb.ModelInferResponse(model_name=family.name, model_version="1")
     parameters = response.parameters
     parameters["variant"].string_param = execution.variant
@@ -38,8 +43,8 @@ def shared(family: Family, execution: Execution, outputs: Sequence[TensorSpec], 
     parameters["compute_ms"].double_param = execution.compute_s * 1e3
     if execution.variants:
         parameters["variants"].string_param = ",".join(execution.variants)
-    for spec in outputs:
-        response.outputs.add(name=spec.name, datatype=spec.datatype, shape=(rows, *spec.shape[1:]))
+    for spec, shape in zip(outputs, shapes, strict=True):
+        response.outputs.add(name=spec.name, datatype=spec.datatype, shape=shape)
     return response.SerializeToString()
 
 

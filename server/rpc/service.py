@@ -31,6 +31,10 @@ MOST_BYTES = 64 << 20
 """The largest message, unless the operator sets another."""
 
 
+_Alike = tuple[int, tuple[str, ...], tuple[tuple[int, ...], ...]]
+"""Answers of one execution with the same outputs in the same shapes."""
+
+
 class Reply(Protocol):
     """Where one request's answer goes; `on_cancel` is called if its client leaves before."""
 
@@ -103,7 +107,7 @@ class Service:
 
         Those that are withheld get the error that went out instead.
         """
-        shared: dict[tuple[int, tuple[str, ...], int], bytes] = {}
+        shared: dict[_Alike, bytes] = {}
         for answer in given:
             origin: _Origin = answer.request.origin
             if answer.error is None:
@@ -219,20 +223,17 @@ class Service:
         sizes_of = self._answer_sizes[request.model]
         sizes_of.check(checked.rows, checked.outputs, request.id, raw=origin.raw)
 
-    def _encode(
-        self, answer: Answer, shared: dict[tuple[int, tuple[str, ...], int], bytes]
-    ) -> bytes:
+    def _encode(self, answer: Answer, shared: dict[_Alike, bytes]) -> bytes:
         request, execution = answer.request, answer.execution
         assert execution is not None  # an answer without error has been computed
         names = tuple(answer.outputs)
-        key = (id(execution), names, answer.rows)
+        arrays, family = list(answer.outputs.values()), self._families[request.model]
+        shapes = tuple([array.shape for array in arrays])
+        key = (id(execution), names, shapes)
         common = shared.get(key)
         if common is None:
-            family = self._families[request.model]
-            specs = family.outputs
-            wanted = [specs[name] for name in names]
-            common = shared[key] = answers.shared(family.family, execution, wanted, answer.rows)
-        arrays = list(answer.outputs.values())
+            wanted = [family.outputs[name] for name in names]
+            common = shared[key] = answers.shared(family.family, execution, wanted, shapes)
         message = answers.whole(common, request.id, answer.queue_s, arrays)
         origin: _Origin = request.origin
         return message if origin.raw else answers.typed(message, arrays)

@@ -16,25 +16,21 @@ _LEAST_BYTES = 1 << 20
 
 def request_bytes(family: Family, most_bytes: int) -> int:
     """The largest request that is read: the largest batch, however it is encoded, and a quarter more."""
-    row = sum(_row_bytes(spec) for spec in family.inputs)
+    row = sum(_row_bytes(spec) for spec in family.largest.inputs)
     return min(most_bytes, math.ceil(row * family.max_batch * _SLACK) + _LEAST_BYTES)
 
 
 def request_elements(family: Family) -> int:
     """The most elements that typed contents may have, all inputs together."""
-    row = sum(_row_elements(spec) for spec in family.inputs)
+    row = sum(spec.row_elements for spec in family.largest.inputs)
     return math.ceil(row * family.max_batch * _SLACK) + SMALL_BYTES
 
 
 def answer_bytes(family: Family) -> int:
     """About the largest answer."""
-    return family.max_batch * sum(_row_bytes(spec) for spec in family.outputs)
+    return family.max_batch * sum(_row_bytes(spec) for spec in family.largest.outputs)
 
 
 def _row_bytes(spec: TensorSpec) -> int:
     typed = DATATYPES[spec.datatype].typed_bytes or _LONGEST_VARINT
-    return _row_elements(spec) * max(typed, spec.dtype.itemsize)
-
-
-def _row_elements(spec: TensorSpec) -> int:
-    return math.prod(spec.shape[1:])
+    return spec.row_elements * max(typed, spec.dtype.itemsize)

@@ -65,7 +65,7 @@ def taken(desk: Desk) -> Step:
 def finish(desk: Desk, step: Step) -> None:
     """A worker ran this step's jobs together."""
     now_s = time.monotonic()
-    batch = Batch(step.profile, "fp32", step.rows, now_s, now_s, now_s)
+    batch = Batch(step.profile, "fp32", step.rows, now_s, now_s, now_s, step.rows)
     desk.dispatcher.finish(step, [JobAnswer(job, {}, batch) for job in step.jobs])
 
 

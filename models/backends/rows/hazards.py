@@ -4,7 +4,7 @@ Such a graph may treat a row by what its neighbours are, however well rows agree
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from models.backends.base import BackendError, operators, words
 from models.backends.graph_nodes import bodies_of, graph_inputs
 from models.backends.rows.across import across_rows
 from models.backends.rows.names import bodies_in, make_unique, nodes_of
+from models.catalog import Family, TensorSpec
 from models.datatypes import DATATYPES
 
 _SIZED_BY_CONTENT = {"Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique"}
@@ -69,13 +70,26 @@ class Hazards:
     endless: str = ""
 
 
-def hazards_of(path: Path) -> Hazards:
-    """What clients' rows may do to the graph in this `.onnx` file. Raises BackendError where it cannot be read."""
+def hazards_of(path: Path, family: Family | None = None) -> Hazards:
+    """What clients' rows may do to the graph in this `.onnx` file. Raises BackendError where it cannot be read.
+
+    Where sizes of the `family` are free, rows are followed at the typical and at the largest ones.
+    """
+    if family is None or not family.sizes:
+        return _hazards(path, ())
+    found = [_hazards(path, one.inputs) for one in (family.typical, family.largest)]
+    return Hazards(
+        *(next(filter(None, said), "") for said in zip(*map(astuple, found), strict=True))
+    )
+
+
+def _hazards(path: Path, inputs: Sequence[TensorSpec]) -> Hazards:
     try:
         model = onnx.load(path, load_external_data=False)
         if model.functions:
             model = inline_local_functions(model)
         make_unique(model.graph)
+        _set_sizes(model.graph, inputs)
     except Exception as error:  # protobuf's DecodeError is not ours to import
         raise BackendError(f"{path} is no ONNX model: {words(error)}; publish it again") from error
     given = {value.name for value in graph_inputs(model.graph)}
@@ -94,6 +108,15 @@ def hazards_of(path: Path) -> Hazards:
         raise BackendError(f"{path} is no ONNX model: {words(error)}; publish it again") from error
     fatal = _fatal(model, divisions, constants) if divisions else ""
     return Hazards(hangs or across_rows(model, constants), fatal, endless)
+
+
+def _set_sizes(graph: onnx.GraphProto, inputs: Sequence[TensorSpec]) -> None:
+    """Give the graph's inputs these sizes behind their rows."""
+    wanted = {spec.name: spec.shape for spec in inputs}
+    for value in graph_inputs(graph):
+        dims = value.type.tensor_type.shape.dim
+        for dim, size in zip(dims[1:], wanted.get(value.name, ())[1:], strict=False):
+            dim.dim_value = size
 
 
 def _following(

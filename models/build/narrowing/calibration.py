@@ -45,7 +45,7 @@ def read_calibration(path: Path, family: Family) -> Calibration:
         )
     for spec in family.inputs:
         array = arrays[spec.name]
-        if array.dtype != spec.dtype or array.shape[1:] != spec.shape[1:]:
+        if array.dtype != spec.dtype or not spec.fits(array.shape[1:]):
             raise BuildError(
                 f"{path}: array {spec.name!r} is {array.dtype} {list(array.shape)}, the family wants "
                 f"{spec.datatype} {list(spec.shape)}"

@@ -138,7 +138,7 @@ def late(
     return Refuse(
         "late",
         f"its deadline {when}, {who} {need_ms:.1f} ms; allow more time"
-        + (f", or send fewer rows than {ticket.rows} at a time" if ticket.rows > 1 else ""),
+        + (", or send less at a time" if ticket.rows > 1 else ""),
     )
 
 

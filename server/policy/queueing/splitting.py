@@ -4,6 +4,7 @@ Pieces have any size up to the largest batch: what is offered is what some size 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from math import ceil, inf
 from typing import NamedTuple
@@ -49,6 +50,14 @@ def split(
         if found.need_s <= within_s:
             break
     return found
+
+
+def in_rows_of(units: int, arms: Sequence[ArmProfile]) -> Sequence[ArmProfile]:
+    """The arms as they run rows of so many units of work each; none where rows of one of them may hang on each other:
+    it might be given a piece."""
+    if not all(arm.separable for arm in arms):
+        return ()
+    return [replace(a, mean_s=a.mean_s[::units], upper_s=a.upper_s[::units]) for a in arms]
 
 
 def most_rows(arms: Sequence[ArmProfile], workers: int, within_s: float, whole: int) -> int:

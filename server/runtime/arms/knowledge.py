@@ -81,7 +81,7 @@ class Knowledge:
         """What the policy is told of an arm with this profile, the machine being as it was when it was measured."""
         variant = self.family.variant(profile.variant)
         accuracy = variant.accuracy.value if variant else 0.0
-        return tables.of_profile(profile, accuracy, self.family.max_batch)
+        return tables.of_profile(profile, accuracy, self.family.most_units)
 
     def profiled(self) -> Iterable[ArmProfile]:
         """The arms that the policy is told of, as they were measured. Any thread."""
@@ -144,13 +144,13 @@ class Knowledge:
         took_s = batch.ended_s - batch.started_s
         gather_s = batch.gathered_s - batch.started_s
         ended_s, after = batch.ended_s, batch.after
-        ran = retune.LatencySample(arm, batch.rows, took_s, busy_s, ended_s, after=after)
+        ran = retune.LatencySample(arm, batch.units, took_s, busy_s, ended_s, after=after)
         with self._lock:
             if arm not in self.known.profiled:  # let go while this batch ran on it
                 return
-            predicted_s = retune.predicted_s(self.known, arm, batch.rows)
+            predicted_s = retune.predicted_s(self.known, arm, batch.units)
             predicted_s += retune.switch_s(self.known, arm, after)
-            profiled_s = self.known.profiled[arm].mean_s[batch.rows]
+            profiled_s = self.known.profiled[arm].mean_s[batch.units]
             if batch.telling:
                 self._observe(ran, self._dispatcher.running())
         took = (gather_s, batch.compute_s, predicted_s, profiled_s, after not in {None, arm})

@@ -98,7 +98,8 @@ class Residency:
 
     def ways_of(self, variant: Variant) -> list[PossibleArm]:
         """Every way of running this variant here, whether or not it may be served."""
-        return [PossibleArm(variant, way) for way in ways(variant, self._placement.only)]
+        only, any_size = self._placement.only, self._family.any_size
+        return [PossibleArm(variant, way) for way in ways(variant, only, any_size=any_size)]
 
     def open(self, candidate: PossibleArm) -> Loaded | None:
         """The arm, opened but not in use; None, and the reason in the log, where it cannot be."""
@@ -147,7 +148,7 @@ class Residency:
         most = 1 if self.vetted(arm).alone else most
         try:
             for rows in (r for r in WARM_ROWS if r <= most):
-                backend.run(self.rows.first(rows))
+                backend.run(self.rows.work(rows))
         except (BackendError, MemoryError) as error:
             self.fail(arm, str(error) or "out of memory")
             return False

@@ -70,7 +70,7 @@ class Shadow:
 
     def _probe(self, probe: probing.Probe) -> None:
         backend = self._residency.loaded[probe.arm]
-        rows = self._residency.rows.first(probe.rows)
+        rows = self._residency.rows.work(probe.rows)
         arrived, begun_s = self._dispatcher.load().arrived, time.monotonic()
         try:
             backend.run(rows)  # the first after others finds cold caches

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from server.runtime.dispatch.dispatcher import Dispatcher
 from server.runtime.dispatch.jobs import Arrays
 from server.runtime.workers.buffers import checked
 from server.runtime.workers.guarded import within
-from server.runtime.workers.samples import Sample, Samples, top
+from server.runtime.workers.samples import Sample, Samples, fit_together, top
 
 _log = logging.getLogger(__name__)
 
@@ -50,10 +51,12 @@ class Comparison:
         oldest = self._samples.oldest()
         if oldest is None or not references or begun_s < self._free_s:
             return []
-        most = min(MOST_ROWS, *(arm.profile.max_batch for arm in (ours, *references)))
-        if not self._may(ours.profile.upper_s[most], begun_s - oldest.taken_s):
+        holds = min(arm.profile.max_batch for arm in (ours, *references)) // oldest.row_units
+        most = max(1, min(MOST_ROWS, holds))
+        units = min(most * oldest.row_units, ours.profile.max_batch)
+        if not self._may(ours.profile.upper_s[units], begun_s - oldest.taken_s):
             return []
-        taken = self._samples.take(most, lambda sample: sample.arm == oldest.arm)
+        taken = self._samples.take(most, partial(fit_together, oldest))
         if not taken:
             return []
         arrived = self._dispatcher.load().arrived
@@ -72,15 +75,16 @@ class Comparison:
         theirs = answered or references[0]
         said = np.concatenate([s.classes for s in taken if s.classes is not None] or [_NO_CLASSES])
         inputs, rows = _together(taken), sum(sample.rows for sample in taken)
+        units = _units(taken)
         by_us, by_them = said, said
         if answered is None:
             try:
-                by_them = self._run(theirs, inputs, rows)
+                by_them = self._run(theirs, inputs, (rows, units))
             except (BackendError, MemoryError):
                 return []  # nobody else can say whether these rows can be answered at all
         if taken[0].arm != ours.profile.arm:
             try:
-                by_us = self._run(ours, inputs, rows)
+                by_us = self._run(ours, inputs, (rows, units))
             except (BackendError, MemoryError) as error:
                 other = theirs.profile.arm.variant
                 return [Unusable(f"it failed on live rows that {other} answered: {error}")]
@@ -93,16 +97,18 @@ class Comparison:
         """The same again, its caches warm now as in use; forgotten where a request came meanwhile."""
         if ours.foreseen_s is None:
             return []
-        inputs, rows = _together(taken), sum(sample.rows for sample in taken)
+        inputs, units = _together(taken), _units(taken)
         try:
-            _, took_s = _called(ours, inputs, rows)
+            _, took_s = _called(ours, inputs, units)
         except (BackendError, MemoryError) as error:
             return [Unusable(f"it failed on live rows that it had answered before: {error}")]
-        return [Timed(took_s / ours.foreseen_s(rows))] if self._is_quiet(arrived) else []
+        return [Timed(took_s / ours.foreseen_s(units))] if self._is_quiet(arrived) else []
 
-    def _run(self, arm: RunnableArm, inputs: Arrays, rows: int) -> NDArray[np.intp]:
+    def _run(self, arm: RunnableArm, inputs: Arrays, size: tuple[int, int]) -> NDArray[np.intp]:
+        """`size`: how many rows, of how much work in all."""
+        rows, units = size
         outputs = checked(
-            _called(arm, inputs, rows)[0], rows, self._family, arm.profile.arm.variant
+            _called(arm, inputs, units)[0], rows, self._family, arm.profile.arm.variant
         )
         return top(outputs[self._scores]) if self._scores else _NO_CLASSES
 
@@ -116,16 +122,20 @@ class Comparison:
         return load.arrived == arrived and not load.running
 
 
-def _called(arm: RunnableArm, inputs: Arrays, rows: int) -> tuple[Arrays, float]:
-    """The outputs, and how long (s) the backend took."""
+def _called(arm: RunnableArm, inputs: Arrays, units: int) -> tuple[Arrays, float]:
+    """The outputs, and how long (s) the backend took. `units`: how much work that is."""
 
     def run() -> tuple[Arrays, float]:
         begun_s = time.monotonic()
         outputs = arm.backend.run(inputs)
         return outputs, time.monotonic() - begun_s
 
-    limit_s = hung_after_s(arm.profile.mean_s[rows])
+    limit_s = hung_after_s(arm.profile.mean_s[min(units, arm.profile.max_batch)])
     return within(limit_s, run, f"a run of {arm.profile.arm.variant}")
+
+
+def _units(taken: Sequence[Sample]) -> int:
+    return sum(sample.rows * sample.row_units for sample in taken)
 
 
 def _together(taken: Sequence[Sample]) -> Arrays:

@@ -165,5 +165,5 @@ class CandidateMeasurement:
 
     def _admit(self, way: PossibleArm, loaded: Loaded, profile: Profile) -> None:
         accuracy = self.variant.accuracy.value
-        table = tables.of_profile(profile, accuracy, self._family.max_batch)
+        table = tables.of_profile(profile, accuracy, self._family.most_units)
         self.arms = (*self.arms, MeasuredArm(way, loaded, profile, table))

@@ -50,7 +50,8 @@ class Job:
     `ticket` is set by the dispatcher that admits it; `retries`: how often it came back from an arm that let it down.
 
     A job of more rows than any batch is served in pieces, jobs that are `part_of` it, from its row `first` on. They
-    share its `loan`, where the memory of its inputs is lent.
+    share its `loan`, where the memory of its inputs is lent. `row_units`: units of work in each row, where sizes are
+    free.
     """
 
     inputs: Arrays
@@ -67,12 +68,19 @@ class Job:
     part_of: "Whole | None" = None
     first: int = 0
     loan: Loan | None = None
+    row_units: int = 1
+
+    @property
+    def units(self) -> int:
+        """Its work, as tickets and profiles count it: its rows where no size is free."""
+        return self.rows * self.row_units
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """How a batch was run: the same for all its answers. `telling`: what it took says something of its arm's speed.
-    `after`: what its worker ran before.
+    `after`: what its worker ran before. `units`: its work, as profiles count it. Rows of unlike sizes run one after the
+    other; `gathered_s` is when gathering would have ended had all come first.
 
     Of a request that was split `variants` names all that took part.
     """
@@ -83,6 +91,7 @@ class Batch:
     started_s: float
     gathered_s: float
     ended_s: float
+    units: int
     telling: bool = True
     variants: tuple[str, ...] = ()
     after: Arm | None = None

@@ -37,7 +37,7 @@ class Offers:
         profiled: Callable[[], Iterable[ArmProfile]],
     ) -> None:
         self.slo = family.slo
-        self._whole = family.max_batch
+        self._whole = family.most_units
         self._dispatcher = dispatcher
         self._profiled = profiled
         self._plain: tuple[tuple[ArmProfile, ...], Offer] | None = None

@@ -15,8 +15,9 @@ MOST_ENDED = 64
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """What a worker does next: run these jobs together on this arm. `begun_s` is when it began to ask, `after` what it
-    ran before; `entered`: it has its turn on the core, for which it may have to wait while something is measured."""
+    """What a worker does next: run these jobs together on this arm. `rows`: as tickets count them, by their work where
+    sizes are free. `begun_s` is when it began to ask, `after` what it ran before; `entered`: it has its turn on the
+    core, for which it may have to wait while something is measured."""
 
     profile: ArmProfile
     jobs: tuple[Job, ...]
@@ -91,7 +92,7 @@ class Running:
             known = self._owed.pop(step, None) is not None
             if step in self._given_up:
                 self._given_up.discard(step)
-            elif known and batch is not None and batch.rows == step.rows:
+            elif known and batch is not None and batch.units == step.rows:
                 self._ended.append(Finished(step.profile.arm, step.rows, now_s - step.begun_s))
 
     def take(self, step: Step) -> tuple[Job, ...]:

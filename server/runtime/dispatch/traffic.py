@@ -24,7 +24,7 @@ class Traffic:
 
         What is `hopeless`, nobody could serve: unless it is promised, it takes nobody's time and says nothing.
         """
-        rows = job.rows
+        rows = job.units
         self.arrived += rows
         if hopeless and not says_something(self.standing, job):
             return

@@ -61,7 +61,7 @@ class Waiting:
             next(self._ids),
             job.arrival_s,
             due_s,
-            job.rows,
+            job.units,
             job.min_accuracy,
             job.variant,
             job.slo_class,
@@ -70,19 +70,24 @@ class Waiting:
     def admit(self, job: Job, ticket: Ticket, now_s: float) -> RequestError | None:
         """Let a new job wait, or say why not."""
         verdict = self.tables.admit(ticket, self.queue.rows, now_s, self.queue.deadlines)
-        if isinstance(verdict, admission.Refuse) and (split := self._split(ticket, verdict, now_s)):
+        if isinstance(verdict, admission.Refuse) and (
+            split := self._split(job, ticket, verdict, now_s)
+        ):
             return self._admit_pieces(job, ticket, split, now_s)
         return self._settled(job, ticket, verdict, now_s)
 
     def _split(
-        self, ticket: Ticket, refused: admission.Refuse, now_s: float
+        self, job: Job, ticket: Ticket, refused: admission.Refuse, now_s: float
     ) -> splitting.Split | None:
         """In which pieces to answer what no arm answers in one batch; None where the refusal stands."""
         within_s = ticket.deadline_s - now_s
         late = refused.reason == "late"
-        if not (late or refused.reason == "too_large") or ticket.rows == 1:
+        if not (late or refused.reason == "too_large") or job.rows == 1:
             return None
-        split = splitting.split(ticket, self.tables.arms, self.limits.workers, within_s)
+        arms, whole = self.tables.arms, replace(ticket, rows=job.rows)
+        if job.row_units > 1:
+            arms = splitting.in_rows_of(job.row_units, arms)
+        split = splitting.split(whole, arms, self.limits.workers, within_s)
         return None if split is not None and late and split.need_s > within_s else split
 
     def _admit_pieces(
@@ -96,7 +101,7 @@ class Waiting:
         if waiting + ticket.rows > most:
             pace_s = self.tables.pace_s
             return outcomes.refusal(self.family, admission.full(waiting, most, pace_s))
-        piece = replace(ticket, rows=split.rows[0])
+        piece = replace(ticket, rows=split.rows[0] * job.row_units)
         verdict = self.tables.admit(piece, waiting, now_s, self.queue.deadlines)
         if isinstance(verdict, admission.Refuse):
             return outcomes.refusal(self.family, verdict)

@@ -99,7 +99,7 @@ class Worker(threading.Thread):
             self._dispatcher.requeue(step)
             return
         batch = answers[0].batch
-        if self._lost or batch is None or batch.rows != step.rows:
+        if self._lost or batch is None or batch.units != step.rows:
             self._dispatcher.finish(
                 step, answers
             )  # what was given up or run apart says nothing of speed
@@ -172,27 +172,41 @@ class Worker(threading.Thread):
     def _failure(self, step: Step, job: Job, first: int, end: int) -> Exception | None:
         """What comes of some of a job's rows alone; None where they run."""
         try:
-            self._call(step, end - first, {n: a[first:end] for n, a in job.inputs.items()})
+            rows = end - first
+            inputs = {n: a[first:end] for n, a in job.inputs.items()}
+            self._call(step, (rows, rows * job.row_units), inputs)
         except Exception as error:  # noqa: BLE001 - as above
             return error
         return None
 
     def _run(self, step: Step, jobs: tuple[Job, ...]) -> list[JobAnswer]:
-        rows = sum(job.rows for job in jobs)
-        started_s = time.monotonic()
-        inputs = self._buffers.gather(jobs, rows)
-        gathered_s = time.monotonic()
-        outputs = self._call(step, rows, inputs)
+        """The jobs' answers; rows of unlike sizes are run one after the other."""
+        started_s, computed_s = time.monotonic(), 0.0
+        ran: list[tuple[tuple[Job, ...], Arrays]] = []
+        for some in self._buffers.runs(jobs, apart=not step.profile.separable):
+            rows, units = sum(job.rows for job in some), sum(job.units for job in some)
+            inputs = self._buffers.gather(some, rows)
+            gathered_s = time.monotonic()
+            ran.append((some, self._call(step, (rows, units), inputs)))
+            computed_s += time.monotonic() - gathered_s
         ended_s = time.monotonic()
-        precision = self._context.precisions[step.profile.arm.variant]
-        times_s = (started_s, gathered_s, ended_s)
-        batch = Batch(step.profile, precision, rows, *times_s, after=step.after)
-        return scatter(jobs, outputs, batch)
+        batch = Batch(
+            step.profile,
+            self._context.precisions[step.profile.arm.variant],
+            sum(job.rows for job in jobs),
+            started_s,
+            ended_s - computed_s,
+            ended_s,
+            sum(job.units for job in jobs),
+            after=step.after,
+        )
+        return [answer for some, outputs in ran for answer in scatter(some, outputs, batch)]
 
     def _canary_passes(self, task: Step | CanaryRun) -> bool:
         """Whether known-good input runs on the arm."""
         try:
-            self._call(task, 1, self._context.rows.first(1))
+            inputs = self._context.rows.work(1)
+            self._call(task, (1, 1), inputs)
         except Exception as error:  # noqa: BLE001 - whatever it is, the arm is to blame
             self._failures.tell(task.profile.arm, 1, error)
             return False
@@ -211,22 +225,25 @@ class Worker(threading.Thread):
             arm, own_s = canary.profile, took_s - self._waited_s
             self._dispatcher.quarantine.tell(Probed(arm.arm, ok, arm.mean_s[1], own_s))
 
-    def _call(self, task: Step | CanaryRun, rows: int, inputs: Arrays) -> Arrays:
+    def _call(self, task: Step | CanaryRun, size: tuple[int, int], inputs: Arrays) -> Arrays:
+        """One run of the backend. `size`: its rows, and how much work they are."""
+        rows, units = size
         arm = self._last = task.profile.arm
-        run = self._watch.begin(task, rows, self._waits, lambda: self._replaced(self))
+        run = self._watch.begin(task, units, self._waits, lambda: self._replaced(self))
         try:
             return checked(
                 self._context.loaded[arm].run(inputs), rows, self._context.family, arm.variant
             )
         finally:
             self._lost = not self._watch.end(run)
-            self._waited_s = run.waited_s
+            self._waited_s += run.waited_s
 
     @contextmanager
     def _turn(self) -> Generator[None]:
         """Hold the gate, unless it has become the replacement's meanwhile."""
         asked_s = time.monotonic()
         self.gate.acquire()
+        self._waited_s = 0.0
         self._held_up_s = (
             time.monotonic() - asked_s
         )  # by a measurement: no part of what a batch costs

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,14 @@ GAP_S = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Rows of one request, the arm that answered them, and the classes it said, where its outputs are class scores."""
+    """Rows of one request, the arm that answered them, and the classes it said, where its outputs are class scores.
+
+    `row_units`: units of work in each row.
+    """
 
     inputs: Arrays
     rows: int
+    row_units: int
     arm: Arm
     classes: NDArray[np.intp] | None
     taken_s: float
@@ -95,7 +99,14 @@ class Samples:
         assert answer.batch is not None  # offer() has looked
         inputs = {name: array[:rows].copy() for name, array in answer.job.inputs.items()}
         classes = top(outputs[self._scores][:rows]) if self._scores else None
-        return Sample(inputs, rows, answer.batch.profile.arm, classes, now_s)
+        arm = answer.batch.profile.arm
+        return Sample(inputs, rows, answer.job.row_units, arm, classes, now_s)
+
+
+def fit_together(a: Sample, b: Sample) -> bool:
+    """Whether one arm answered both, and rows of both make one batch."""
+    shapes = [{name: array.shape[1:] for name, array in s.inputs.items()} for s in (a, b)]
+    return a.arm == b.arm and shapes[0] == shapes[1]
 
 
 def _cut(sample: Sample, rows: int) -> Sample:
@@ -103,7 +114,7 @@ def _cut(sample: Sample, rows: int) -> Sample:
         return sample
     inputs = {name: array[:rows] for name, array in sample.inputs.items()}
     classes = None if sample.classes is None else sample.classes[:rows]
-    return Sample(inputs, rows, sample.arm, classes, sample.taken_s)
+    return replace(sample, inputs=inputs, rows=rows, classes=classes)
 
 
 def top(scores: NDArray[np.generic]) -> NDArray[np.intp]:

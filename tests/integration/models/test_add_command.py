@@ -1,5 +1,7 @@
 """`gearshift models add`, then a server and a real client: answers are those of a plain session on the same rows."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +9,11 @@ import numpy as np
 import onnx
 import pytest
 import tritonclient.grpc as triton
+from tritonclient.utils import np_to_triton_dtype
 
 from models.__main__ import main
 from tests.support.serving.server import refused_start, running, serving
-from tests.support.sessions import plain
+from tests.support.sessions import a_session, plain
 from tests.support.zoo import graph
 
 SCORES = """
@@ -37,7 +40,10 @@ def repository(tmp_path: Path) -> Path:
 def asked(url: str, family: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """All outputs of the family, by Triton's own client."""
     with triton.InferenceServerClient(url) as client:
-        sent = [triton.InferInput(name, list(a.shape), "FP32") for name, a in inputs.items()]
+        sent = [
+            triton.InferInput(name, list(a.shape), np_to_triton_dtype(a.dtype))
+            for name, a in inputs.items()
+        ]
         for one, array in zip(sent, inputs.values(), strict=True):
             one.set_data_from_numpy(array)
         answer: Any = client.infer(family, sent)
@@ -67,6 +73,89 @@ def test_a_triton_repository_is_added_by_one_command_and_answers_as_a_plain_sess
                 assert values == pytest.approx(
                     np.concatenate([one[output] for one in alone]), rel=1e-5
                 )
+
+
+TEXT = """
+g (int64[N, S] ids, int64[N, S] mask) => (float[N, S, 3] states, float[N, 3] mean)
+<float[50, 3] table, float[3, 3] w = {1, 2, 0, 0, 1, 0, 0.5, 0, 1}, int64[1] last = {2}, int64[1] tokens = {1}>
+{
+    vectors = Gather(table, ids)
+    turned = Transpose <perm = [0, 2, 1]> (vectors)
+    scores = MatMul(vectors, turned)
+    attention = Softmax <axis = 2> (scores)
+    mixed = MatMul(attention, vectors)
+    states = MatMul(mixed, w)
+    weights = Cast <to = 1> (mask)
+    column = Unsqueeze(weights, last)
+    kept = Mul(states, column)
+    sums = ReduceSum <keepdims = 0> (kept, tokens)
+    counts = ReduceSum <keepdims = 0> (column, tokens)
+    mean = Div(sums, counts)
+}
+"""
+FOUND = """
+g (float[1, 3, 5] x) => (int64[K, 3] places)
+{ found = NonZero(x) places = Transpose(found) }
+"""
+
+
+def a_text_model() -> onnx.ModelProto:
+    """Attention over tokens, and their mean: of any length, in batches of any size."""
+    model = graph(TEXT.replace("float[50, 3] table, ", ""))
+    table = np.random.default_rng(3).normal(size=(50, 3)).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(table, "table"))
+    return model
+
+
+def test_texts_of_any_length_are_answered_as_by_a_plain_session(tmp_path: Path):
+    source, models, rng = tmp_path / "text.onnx", tmp_path / "models", np.random.default_rng(8)
+    onnx.save(a_text_model(), source)
+    assert main(["add", str(source), "--repository", str(models), "--slo-ms", "2000"]) == 0
+    batches = []
+    for _ in range(120):
+        shape = (int(rng.integers(1, 4)), int(rng.integers(1, 120)))
+        mask = (rng.random(shape) < 0.7).astype(np.int64)
+        mask[:, 0] = 1
+        batches.append({"ids": rng.integers(0, 50, shape), "mask": mask})
+
+    with serving(models, tmp_path / "cache") as server, ThreadPoolExecutor(24) as clients:
+        answers = list(clients.map(partial(asked, server.url, "text"), batches))  # many at once
+
+    session = a_session(source)
+    for inputs, answer in zip(batches, answers, strict=True):
+        states, mean = session.run(["states", "mean"], inputs)
+        assert answer["states"] == pytest.approx(states, rel=1e-4, abs=1e-5)
+        assert answer["mean"] == pytest.approx(mean, rel=1e-4, abs=1e-5)
+
+
+def test_lengths_that_differ_between_inputs_are_refused(tmp_path: Path):
+    source, models = tmp_path / "text.onnx", tmp_path / "models"
+    onnx.save(a_text_model(), source)
+    assert main(["add", str(source), "--repository", str(models)]) == 0
+
+    with serving(models, tmp_path / "cache") as server:
+        inputs = {"ids": np.zeros((1, 5), np.int64), "mask": np.ones((1, 4), np.int64)}
+        with pytest.raises(triton.InferenceServerException, match="differ in size 'S': 5 and 4"):
+            asked(server.url, "text", inputs)
+        inputs = {name: np.ones((1, 513), np.int64) for name in inputs}
+        with pytest.raises(triton.InferenceServerException, match="from 1 to 512"):
+            asked(server.url, "text", inputs)
+
+
+def test_outputs_that_follow_from_a_row_are_answered_whole(tmp_path: Path):
+    source, models = tmp_path / "found.onnx", tmp_path / "models"
+    onnx.save(graph(FOUND), source)
+    assert main(["add", str(source), "--repository", str(models), "--slo-ms", "2000"]) == 0
+    rows = [np.eye(3, 5, k, np.float32)[None] for k in range(-2, 5)]
+
+    with serving(models, tmp_path / "cache") as server:
+        with ThreadPoolExecutor(len(rows)) as clients:
+            answers = list(clients.map(lambda x: asked(server.url, "found", {"x": x}), rows))
+        with pytest.raises(triton.InferenceServerException, match="must be <= 1"):
+            asked(server.url, "found", {"x": np.concatenate(rows[:2])})
+
+    for row, answer in zip(rows, answers, strict=True):
+        assert np.array_equal(answer["places"], plain(source, {"x": row})["places"])
 
 
 def test_what_cannot_be_added_is_told_and_the_rest_goes_on(

@@ -11,10 +11,11 @@ from onnx import TensorProto, helper
 
 from models.adding.adding import Asked, add
 from models.adding.found import FoundModel
+from models.adding.sizing import AskedSize
 from models.artifacts import FamilyExists, load_family
 from models.backends import open_backend
 from models.build.errors import BuildError
-from models.catalog import Family
+from models.catalog import Family, FreeSize
 from tests.support.sessions import plain
 from tests.support.zoo import graph
 
@@ -35,7 +36,26 @@ MIXING = """
 g (float[N, 4] x) => (float[N, 4] y)
 { m = ReduceMax <axes = [0]> (x) y = Sub(x, m) }
 """
+POSITIONS = """
+g (int64[N, S] ids) => (float[N, S] y)
+<int64[1] zero = {0}, int64[1] one = {1}, int64[1] two = {2}, int64[1] most = {64}>
+{
+    size = Shape(ids)
+    length = Slice(size, one, two)
+    table = ConstantOfShape(most)
+    positions = Slice(table, zero, length)
+    tokens = Cast <to = 1> (ids)
+    y = Add(tokens, positions)
+}
+"""
+FEW = "g (float[1, 4] x) => (int64[K, 2] y) { found = NonZero(x) y = Transpose(found) }"
 BY_CONTENT = "g (float[N, 4] x) => (int64[2, K] y) { y = NonZero(x) }"
+NOWHERE = """
+g (float[N, S] x) => (float[N, 5000] y)
+<int64[2] s = {-1, 5000}>
+{ y = Reshape(x, s) }
+"""
+SINGLE = "g (float[N, 4] x) => (float y) { y = ReduceSum <keepdims = 0> (x) }"
 TEXT = "g (float[N, 4] x, string[N, 1] t) => (float[N, 4] y) { y = Identity(x) }"
 
 
@@ -118,6 +138,49 @@ def test_free_sizes_are_served_as_asked(tmp_path: Path):
     assert [t.shape for t in family.outputs] == [(-1, 7)]
 
 
+def test_free_sizes_stay_free_as_far_as_the_graph_takes_them(tmp_path: Path):
+    family = added(tmp_path, FREE)
+
+    assert [(t.shape, t.sizes) for t in family.inputs] == [((-1, -1), ("S",)), ((-1, 3), ())]
+    assert [(t.shape, t.sizes) for t in family.outputs] == [((-1, -1), ("S",))]
+    assert family.sizes == (FreeSize("S", 32, 512),)
+    assert "usual is S 32 (up to 512)" in said(tmp_path)
+
+
+def test_the_largest_size_is_the_last_that_runs(tmp_path: Path):
+    assert added(tmp_path, POSITIONS).sizes == (FreeSize("S", 32, 64),)
+
+
+def test_a_size_may_be_said(tmp_path: Path):
+    asked = Asked(tmp_path / "models", sizes={"S": AskedSize(10, 50)})
+
+    assert added(tmp_path, POSITIONS, asked).sizes == (FreeSize("S", 10, 50),)
+
+
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [({"S": AskedSize(10, 100)}, "does not run"), ({"Z": AskedSize(1)}, "it has S")],
+)
+def test_a_size_that_the_graph_does_not_take_is_refused(
+    tmp_path: Path, size: dict[str, AskedSize], why: str
+):
+    with pytest.raises(BuildError, match=why):
+        added(tmp_path, POSITIONS, Asked(tmp_path / "models", sizes=size))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"), [(STUCK, (-1, 2, 2)), (BY_CONTENT, (-1, -1)), (FEW, (-1, 2))]
+)
+def test_what_takes_one_row_at_a_time_only_is_served_so(
+    tmp_path: Path, model: str, shape: tuple[int, ...]
+):
+    family = added(tmp_path, model)
+
+    assert (family.one_row, family.max_batch) == (True, 1)
+    assert [t.shape for t in family.outputs] == [shape]
+    assert "each request is one row" in said(tmp_path)
+
+
 def test_rows_that_hang_on_each_other_are_told_of(tmp_path: Path):
     added(tmp_path, MIXING)
 
@@ -128,9 +191,8 @@ def test_rows_that_hang_on_each_other_are_told_of(tmp_path: Path):
     ("model", "why"),
     [
         (FIXED, "takes 2 rows at a time"),
-        (FREE, "--shape x=?"),
-        (STUCK, "not for one row"),
-        (BY_CONTENT, "only outputs with a row for each row"),
+        (NOWHERE, "say what is usual, --size S=N"),
+        (SINGLE, "a single value without an axis"),
         (TEXT, "input 't' is string"),
     ],
 )

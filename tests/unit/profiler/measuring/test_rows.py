@@ -5,13 +5,15 @@ import os
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models.artifacts.samples import Published
 from models.backends.base import BackendError, Tensors
-from models.catalog import Family, Slo, TensorSpec
+from models.catalog import UNITS, Family, FreeSize, Slo, TensorSpec
 from profiler.measuring.rows import SAMPLES, SampleError, SampleRows, sample_rows
 
 IDS = Family("ids", (TensorSpec("ids", "INT64", (-1, 3)),), (), (), Slo(0.05), max_batch=8)
@@ -239,3 +241,41 @@ def test_where_all_samples_hold_nan_they_are_told_and_used(
 
     assert "holds NaN in 6 of 6 rows" in caplog.text
     assert rows.n == 6
+
+
+TEXT = Family(
+    "text",
+    (TensorSpec("ids", "INT64", (-1, -1), ("tokens",)),),
+    (),
+    (),
+    Slo(0.05),
+    max_batch=8,
+    sizes=(FreeSize("tokens", 32, 256),),
+)
+
+
+@pytest.mark.parametrize("units", [1, 2, 3, 4, 6, 7, 16, 32])
+def test_where_sizes_are_free_rows_are_made_that_are_so_much_work(units: int):
+    ids = SampleRows(TEXT).work(units)["ids"]
+
+    assert ids.size * UNITS == 32 * units
+
+
+def test_the_largest_row_is_measured_too():
+    assert SampleRows(replace(TEXT, max_batch=1)).work(32)["ids"].shape == (1, 256)
+
+
+def test_published_rows_are_cut_or_repeated_to_a_size():
+    published = Published({"ids": np.arange(6).reshape(2, 3)}, 2, "abc")
+
+    rows = SampleRows(TEXT, published)
+
+    assert rows.sized(1, 0.25)["ids"].tolist() == [[0, 1]]
+    assert rows.sized(2, 0.5)["ids"].tolist() == [[0, 1, 2, 0], [3, 4, 5, 3]]
+
+
+def test_a_profile_of_another_typical_size_is_no_profile_of_this_one():
+    kind = SampleRows(TEXT).kind
+
+    assert SampleRows(TEXT).covers(kind)
+    assert not SampleRows(replace(TEXT, sizes=(FreeSize("tokens", 64, 256),))).covers(kind)

@@ -1,12 +1,12 @@
 """Requests checked, as protobuf brings them: what one asks for, defaults where it is silent, no trust in its claims."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+from models.catalog import Accuracy, Family, FreeSize, Slo, TensorSpec, Variant
 from server.engine.checks import Checks
 from server.engine.demands import Demand
 from server.errors import BadInput, UnknownModel
@@ -237,3 +237,42 @@ def test_a_truth_value_that_is_neither_is_refused():
 
     with pytest.raises(BadInput, match="a BOOL is a byte 0 or 1"):
         a_reader(a_family("BOOL")).read(message)
+
+
+TOKENS = tuple(TensorSpec(name, "INT64", (-1, -1), ("tokens",)) for name in ("ids", "mask"))
+
+
+def sized(ids: int, mask: int, rows: int = 1) -> Any:
+    """A request for the family of `checked_sizes`."""
+    message = pb.ModelInferRequest(model_name="m")
+    for name, size in (("ids", ids), ("mask", mask)):
+        message.inputs.add(name=name, datatype="INT64", shape=(rows, size))
+        message.raw_input_contents.append(bytes(8 * rows * size))
+    return message
+
+
+def checked_sizes(message: Any) -> Any:
+    """The message checked for a family whose inputs share a free size, usually 8, 32 at most."""
+    family = replace(a_family(), inputs=TOKENS, sizes=(FreeSize("tokens", 8, 32),))
+    return Checks(family, {}, finite=False).check(decode.request(message, 0.0, None, None))
+
+
+@pytest.mark.parametrize(("size", "units"), [(1, 1), (8, 4), (32, 16)])
+def test_of_free_sizes_any_is_taken_and_the_work_known(size: int, units: int):
+    found = checked_sizes(sized(size, size, rows=2))
+
+    assert (found.rows, found.row_units) == (2, units)
+    assert found.inputs["mask"].shape == (2, size)
+
+
+@pytest.mark.parametrize(
+    ("ids", "mask", "why"),
+    [
+        (8, 9, "'ids' and 'mask' of model 'm' differ in size 'tokens': 8 and 9"),
+        (33, 33, "size 'tokens' is 33; it must be from 1 to 32"),
+        (0, 0, "size 'tokens' is 0"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(ids: int, mask: int, why: str):
+    with pytest.raises(BadInput, match=why):
+        checked_sizes(sized(ids, mask))

@@ -25,7 +25,7 @@ def an_answer(family: Family, *, raw: bool) -> bytes:
     """An answer whose every value takes the most room that its datatype allows, without its id."""
     execution = Execution("only", "fp32", "scripted", 0.8, ROWS, 1.0)
     arrays = [np.full((ROWS, WIDTH), _longest(spec.datatype)) for spec in family.outputs]
-    common = answers.shared(family, execution, family.outputs, ROWS)
+    common = answers.shared(family, execution, family.outputs, [a.shape for a in arrays])
     message = answers.whole(common, "", 0.1, arrays)
     return message if raw else answers.typed(message, arrays)
 

@@ -19,7 +19,7 @@ def encoded(datatype: str, array: NDArray[Any]) -> bytes:
     """One answer of a batch of 8 rows that took 5 ms."""
     execution = Execution("small", "int8", "scripted", 0.75, 8, 0.005)
     spec = TensorSpec("y", datatype, (-1, *array.shape[1:]))
-    common = answers.shared(FAMILY, execution, [spec], len(array))
+    common = answers.shared(FAMILY, execution, [spec], [array.shape])
     return answers.whole(common, "id 1", 0.25, [array])
 
 

@@ -160,7 +160,7 @@ def test_an_answer_that_nobody_reads_is_not_made_and_counts_as_shed():
     line.unread = "read answers as they come"
     outputs = {"y": np.zeros((1, 1), np.float32)}
     now_s = time.monotonic()
-    batch = Batch(step.profile, "fp32", 1, now_s, now_s, now_s)
+    batch = Batch(step.profile, "fp32", 1, now_s, now_s, now_s, 1)
 
     hosted.dispatcher.finish(step, [JobAnswer(job, outputs, batch) for job in step.jobs])
 

@@ -115,7 +115,9 @@ class Ledger:
     def finish(self) -> None:
         if self.steps:
             step = self.steps.pop(0)
-            batch = Batch(step.profile, "fp32", step.rows, step.begun_s, step.begun_s, step.begun_s)
+            batch = Batch(
+                step.profile, "fp32", step.rows, step.begun_s, step.begun_s, step.begun_s, step.rows
+            )
             self.dispatcher.finish(step, [JobAnswer(job, {}, batch) for job in step.jobs])
 
 

@@ -111,7 +111,7 @@ def test_finish_delivers_and_counts_each_answer_once():
     step = desk.dispatcher.next_step()
     assert step is not None
     now_s = time.monotonic()
-    batch = Batch(step.profile, "fp32", 2, now_s, now_s, now_s + 0.001)
+    batch = Batch(step.profile, "fp32", 2, now_s, now_s, now_s + 0.001, 2)
 
     desk.dispatcher.finish(step, [JobAnswer(job, {}, batch) for job in step.jobs])
 
@@ -222,7 +222,7 @@ def test_a_step_whose_jobs_were_run_apart_tells_nothing_of_speed():
     step = desk.dispatcher.next_step()
     assert step is not None
 
-    apart = Batch(step.profile, "fp32", 1, step.begun_s, step.begun_s, step.begun_s)
+    apart = Batch(step.profile, "fp32", 1, step.begun_s, step.begun_s, step.begun_s, 1)
     desk.dispatcher.finish(step, [JobAnswer(job, {}, apart) for job in step.jobs])
     desk.submit(a_job())
     desk.dispatcher.next_step()

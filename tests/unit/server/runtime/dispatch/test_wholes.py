@@ -38,7 +38,7 @@ class Bench:
     def finish(self, step: Step, arm: ArmProfile | None = None) -> None:
         """As a backend would that adds a hundred to every row."""
         now_s = time.monotonic()
-        batch = Batch(arm or step.profile, "fp32", step.rows, now_s, now_s, now_s)
+        batch = Batch(arm or step.profile, "fp32", step.rows, now_s, now_s, now_s, step.rows)
         self.dispatcher.finish(
             step, [JobAnswer(job, {"y": job.inputs["x"] + 100.0}, batch) for job in step.jobs]
         )
@@ -122,7 +122,7 @@ def test_answers_that_cannot_be_joined_fail_their_job_alone():
     bench.finish(bench.step())
     second = bench.step()
     now_s = time.monotonic()
-    batch = Batch(second.profile, "fp32", second.rows, now_s, now_s, now_s)
+    batch = Batch(second.profile, "fp32", second.rows, now_s, now_s, now_s, second.rows)
 
     bench.dispatcher.finish(
         second,

@@ -12,7 +12,7 @@ QUICK, SHARP = a_profile("quick"), a_profile("sharp")
 
 def answers(*rows: int, arm: ArmProfile = QUICK) -> list[JobAnswer]:
     """One answer of so many rows for each, row i of class i % 3; each row's input is its number."""
-    batch = Batch(arm, "fp32", sum(rows), 0.0, 0.0, 0.0)
+    batch = Batch(arm, "fp32", sum(rows), 0.0, 0.0, 0.0, sum(rows))
     made: list[JobAnswer] = []
     for count in rows:
         x = np.arange(count, dtype=np.float32)[:, None]

@@ -1,0 +1,148 @@
+"""The sizes that a graph leaves free behind its rows: what is usual, how large they may be, which outputs follow them.
+
+Found by running the graph, as it says nothing of them: a transformer's positions end somewhere, a network with a fixed
+head takes one size only.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.adding.graph import Input
+from models.build.errors import BuildError
+from models.catalog import FreeSize
+from models.datatypes import DATATYPES
+
+USUAL = (32, 16, 64, 128, 256, 8, 512, 1024, 4, 2, 1)
+"""Sizes that are tried for what is typical where nobody says."""
+USUAL_SIDES = (224, 256, 320, 416, 512, 640, 128, 299, 64, 32, 16)
+"""The same where an input looks like pictures: two sizes or more of floats."""
+MOST_FOLD, LONGEST_S = 16, 1.0
+"""No row is tried of more than so many typical rows' values, nor a larger one where one took so long (s)."""
+
+Sizes = Mapping[str, int]
+Runs = Callable[[Sizes], Mapping[str, NDArray[np.generic]]]
+"""The outputs for one row of these sizes. Raises BuildError."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedSize:
+    """What the user said of a size: `most` is None where nothing."""
+
+    typical: int
+    most: int | None = None
+
+
+def made_up(inputs: Sequence[Input], rows: int, sizes: Sizes) -> dict[str, NDArray[np.generic]]:
+    """Rows to try a graph with where nobody gave any: noise; whole numbers are 0 and 1, which any vocabulary has."""
+    rng = np.random.default_rng(0)
+    found: dict[str, NDArray[np.generic]] = {}
+    for one in inputs:
+        dtype, shape = DATATYPES[one.datatype].dtype, (rows, *one.at(sizes))
+        values = rng.normal(size=shape) if dtype.kind == "f" else rng.integers(0, 2, size=shape)
+        found[one.name] = values.astype(dtype)
+    return found
+
+
+def free_sizes(
+    inputs: Sequence[Input], runs: Runs, asked: Mapping[str, AskedSize], sampled: Sizes
+) -> tuple[FreeSize, ...]:
+    """Each free size of the inputs; one whose typical size is its largest where the graph takes no other.
+
+    `sampled`: of the user's own rows. Raises BuildError where none is found that the graph takes, or asked for is what
+    there is not.
+    """
+    names = list(dict.fromkeys(name for one in inputs for name in one.sizes))
+    if unknown := sorted(asked.keys() - set(names)):
+        has = f"it has {', '.join(names)}" if names else "it has none"
+        raise BuildError(f"--size {unknown[0]}: no input has a free size of that name; {has}")
+    if not names:
+        return ()
+    typical = _typical(inputs, runs, {**sampled, **{n: a.typical for n, a in asked.items()}})
+    most = _most(runs, typical)
+    for name, said in asked.items():
+        if said.most is not None:
+            runs({**typical, name: said.most})
+            most[name] = said.most
+    return tuple(FreeSize(name, typical[name], most[name]) for name in names)
+
+
+def output_sizes(
+    runs: Runs, sizes: Sequence[FreeSize]
+) -> Mapping[str, tuple[tuple[int, ...], tuple[str, ...]]]:
+    """Each output's dimensions behind the rows, -1 where they are free, and the names of those: of the size that one
+    always equals, or ""."""
+    typical = {size.name: size.typical for size in sizes}
+    usual = {name: array.shape[1:] for name, array in runs(typical).items()}
+    free: dict[str, dict[int, str]] = {name: {} for name in usual}
+    for changed in _others(sizes):
+        try:
+            found = runs({**typical, **changed})
+        except BuildError:
+            continue
+        for name, dims in usual.items():
+            for axis, (was, now) in enumerate(zip(dims, found[name].shape[1:], strict=False)):
+                if was != now and axis not in free[name]:
+                    same = (s for s, value in changed.items() if now == value and was == typical[s])
+                    free[name][axis] = next(same, "")
+    return {
+        name: (
+            tuple(-1 if axis in free[name] else dim for axis, dim in enumerate(dims)),
+            tuple(free[name][axis] for axis in sorted(free[name])),
+        )
+        for name, dims in usual.items()
+    }
+
+
+def _others(sizes: Sequence[FreeSize]) -> Sequence[Sizes]:
+    """Each size that may be another alone at another, then all of them."""
+    other = {s.name: min(2 * s.typical, s.most) for s in sizes if s.most > s.typical}
+    alone = [{name: size} for name, size in other.items()]
+    return [*alone, other] if len(other) > 1 else alone
+
+
+def _typical(inputs: Sequence[Input], runs: Runs, known: Sizes) -> dict[str, int]:
+    """Sizes that the graph runs at: those known, the others as is usual. Raises BuildError."""
+    sides = {n for one in inputs if _is_picture(one) for n in one.sizes}
+    names = list(dict.fromkeys(name for one in inputs for name in one.sizes))
+    left = [name for name in names if name not in known]
+    error: BuildError | None = None
+    for common, side in zip(USUAL, USUAL_SIDES, strict=True):
+        sizes = {**known, **{name: side if name in sides else common for name in left}}
+        try:
+            runs(sizes)
+        except BuildError as refused:
+            error = error or refused
+            if not left:
+                break
+        else:
+            return dict(sizes)
+    shown = " ".join(f"--size {name}=N" for name in names)
+    raise BuildError(f"no size was found that the graph takes; say what is usual, {shown}: {error}")
+
+
+def _is_picture(one: Input) -> bool:
+    return len(one.sizes) > 1 and DATATYPES[one.datatype].is_float
+
+
+def _most(runs: Runs, typical: Sizes) -> dict[str, int]:
+    """The largest sizes that run, doubled together; each alone where they do not run together."""
+    most, fold = dict(typical), 1
+    while (fold := fold * 2) ** len(typical) <= MOST_FOLD and _quick(
+        runs, larger := {name: size * fold for name, size in typical.items()}
+    ):
+        most = larger
+    return most
+
+
+def _quick(runs: Runs, sizes: Sizes) -> bool:
+    """Whether a row of these sizes runs, in reasonable time."""
+    begun_s = time.perf_counter()
+    try:
+        runs(sizes)
+    except BuildError:
+        return False
+    return time.perf_counter() - begun_s < LONGEST_S

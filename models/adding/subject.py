@@ -1,0 +1,98 @@
+"""A model that is to be added, looked at: run on the user's rows or made ones, at the sizes that it takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import onnx
+
+from models.adding.graph import ReadGraph
+from models.adding.sizing import AskedSize, Sizes, free_sizes, made_up, output_sizes
+from models.adding.trial import ROWS_TRIED, Arrays, Trial
+from models.artifacts.external import references
+from models.artifacts.samples import resized
+from models.build.errors import BuildError
+from models.build.narrowing.calibration import Calibration, read_calibration
+from models.catalog import Family, FreeSize, Slo, TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What running it showed: sizes that are free, the outputs' signature, the median time (s) of a typical row on one
+    thread, and what is odd about it."""
+
+    sizes: tuple[FreeSize, ...]
+    outputs: tuple[TensorSpec, ...]
+    row_s: float
+    remarks: tuple[str, ...]
+
+
+class Subject:
+    """`served`: the file that a server runs, written to the folder `work` where the graph was changed; `samples`: the
+    user's rows, if any. Raises BuildError where it cannot be loaded, or the samples are not its inputs."""
+
+    def __init__(self, graph: ReadGraph, work: Path, samples: Path | None) -> None:
+        self.graph = graph
+        self.served = _served_file(graph, work)
+        self.trial = Trial(graph, str(self.served))
+        self.inputs = tuple(
+            TensorSpec(i.name, i.datatype, (-1, *i.dims), i.sizes) for i in graph.inputs
+        )
+        self._samples = samples
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """The user's rows."""
+        draft = Family("", self.inputs, (), (), Slo(1.0))
+        return None if self._samples is None else read_calibration(self._samples, draft)
+
+    def looked(self, asked: Mapping[str, AskedSize]) -> Looked:
+        """`asked`: what the user said of its sizes. Raises BuildError; NotByRow where it takes one row a run only."""
+        sizes = free_sizes(self.graph.inputs, self.run_one, asked, self._sampled())
+        typical = {size.name: size.typical for size in sizes}
+        dims, rows = output_sizes(self.run_one, sizes), self.rows(typical, ROWS_TRIED)
+        outputs, row_s = self.trial.tried(rows, dims)
+        return Looked(sizes, outputs, row_s, tuple(self.trial.remarks))
+
+    def largest_s(self, sizes: tuple[FreeSize, ...]) -> float:
+        """The median time (s) of the largest row on one thread; 0 where no size is free."""
+        most = {size.name: size.most for size in sizes}
+        return self.trial.row_s(self.rows(most, 1)) if sizes else 0.0
+
+    def rows(self, sizes: Sizes, count: int) -> Arrays:
+        """Rows to try, the user's where there are any, cut or repeated to these sizes."""
+        if self.calibration is None:
+            return made_up(self.graph.inputs, count, sizes)
+        fit = self.calibration.fit
+        return {i.name: resized(fit[i.name][:count], i.at(sizes)) for i in self.graph.inputs}
+
+    def run_one(self, sizes: Sizes) -> Arrays:
+        """The outputs for one row of these sizes. Raises BuildError."""
+        return self.trial.run(self.rows(sizes, 1))
+
+    def _sampled(self) -> Sizes:
+        """The free sizes of the user's own rows."""
+        rows = {} if self.calibration is None else self.calibration.fit
+        return {
+            size: dim
+            for spec in self.inputs
+            if spec.name in rows
+            for size, dim in spec.sizes_of(rows[spec.name].shape[1:]).items()
+        }
+
+
+def _served_file(graph: ReadGraph, work: Path) -> Path:
+    """The file that is served: the user's own, or one with what was changed."""
+    if not graph.changed:
+        return graph.path
+    if references(graph.path):
+        onnx.load_external_data_for_model(graph.model, str(graph.path.parent))
+    path = work / f"{'one_row' if graph.one_row else 'graph'}.onnx"
+    try:
+        onnx.save(graph.model, str(path))
+    except ValueError as error:  # a message has 2 GiB at most
+        raise BuildError(
+            f"{graph.path} is too large to be changed ({error}); {'; '.join(graph.remarks)}: export it so"
+        ) from error
+    return path
