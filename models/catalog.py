@@ -30,13 +30,15 @@ class FreeSize:
 class TensorSpec:
     """One input or output: `shape` counts rows first, as -1 (the batch), then dimensions; those that are free as -1.
 
-    `sizes` names the free ones, in order; of an output that may be "": the size follows from what is in a row.
+    `sizes` names the free ones, in order; of an output that may be "": the size follows from what is in a row. `pad`:
+    what fills an input's rows up to a larger size without another answer; None where nothing does.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     sizes: tuple[str, ...] = ()
+    pad: float | None = None
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -153,6 +155,18 @@ class Family:
         """Whether not all shapes are known beforehand."""
         return bool(self.sizes) or self.one_row
 
+    def sizes_by_name(self, sizes: Sequence[int]) -> dict[str, int]:
+        """These sizes, in the family's order, by name."""
+        return {size.name: n for size, n in zip(self.sizes, sizes, strict=True)}
+
+    @property
+    def pads(self) -> bool:
+        """Whether rows of unlike sizes may run together, padded to one."""
+        inputs, outputs = self.inputs, self.outputs
+        filled = all(spec.pad is not None for spec in inputs if spec.sizes)
+        known = all(name for spec in outputs for name in spec.sizes)
+        return bool(self.sizes) and filled and known and not self.one_row
+
     def answers(self, spec: TensorSpec, shape: Sequence[int], rows: int) -> bool:
         """Whether an output may have this shape where so many rows were put in."""
         return bool(shape) and (self.one_row or shape[0] == rows) and spec.fits(shape[1:])
@@ -187,11 +201,12 @@ class Family:
         most = self.units({size.name: size.most for size in self.sizes})
         return max(self.max_batch * self.row_units, most)
 
-    def units(self, sizes: Mapping[str, int]) -> int:
-        """Units of work in a row of these sizes: in proportion to their product, 1 at least."""
+    def units(self, sizes: Mapping[str, int], rows: int = 1) -> int:
+        """Units of work in rows of these sizes: in proportion to their product, 1 at least."""
         if not self.sizes:
-            return 1
-        return max(1, round(UNITS * prod(sizes[s.name] / s.typical for s in self.sizes)))
+            return rows
+        each = UNITS * prod(sizes[s.name] / s.typical for s in self.sizes)
+        return max(1, round(rows * each))
 
     def with_units(self, units: float) -> "Family":
         """With sizes at which a row has about so many units, all in proportion, as far as they may go."""

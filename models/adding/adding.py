@@ -71,7 +71,7 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
     variant = Variant(f"{name}-{precision}", precision, subject.served.name, "", accuracy)
     family = Family(
         name=name,
-        inputs=subject.inputs,
+        inputs=looked.inputs,
         outputs=looked.outputs,
         variants=(variant,),
         slo=Slo(slo_s),

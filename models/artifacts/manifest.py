@@ -32,8 +32,8 @@ def parse(text: str, where: str) -> Manifest:
     labels = top.take("labels", [])
     family = Family(
         name=top.name("name"),
-        inputs=tuple(_tensor(t) for t in top.tables("inputs")),
-        outputs=tuple(_tensor(t) for t in top.tables("outputs")),
+        inputs=tuple(_tensor(t, inputs=True) for t in top.tables("inputs")),
+        outputs=tuple(_tensor(t, inputs=False) for t in top.tables("outputs")),
         variants=tuple(_variant(t) for t in top.tables("variants")),
         slo=_slo(top.table("slo")),
         max_batch=top.whole("max_batch", 32, 1),
@@ -68,7 +68,7 @@ def _labels(top: Table, labels: object) -> tuple[str, ...]:
     return tuple(str(row) for row in rows)
 
 
-def _tensor(table: Table) -> TensorSpec:
+def _tensor(table: Table, *, inputs: bool) -> TensorSpec:
     name, datatype, shape = table.text("name"), table.text("datatype"), table.take("shape")
     if datatype not in DATATYPES:
         known = f"{', '.join(DATATYPES)} (BYTES, which is text, and BF16 are not served)"
@@ -79,9 +79,14 @@ def _tensor(table: Table) -> TensorSpec:
             "shape",
             f'must be [-1, then sizes >= 1, or "name" where a size is free], not {shape!r}',
         )
+    sizes = tuple(d for d in dims if isinstance(d, str))
+    pad = (
+        table.number("pad", None, -1e300, 1e300) if inputs and sizes and table.has("pad") else None
+    )
     table.done()
-    whole = tuple(d if isinstance(d, int) else -1 for d in dims)
-    return TensorSpec(name, datatype, whole, tuple(d for d in dims if isinstance(d, str)))
+    return TensorSpec(
+        name, datatype, tuple(d if isinstance(d, int) else -1 for d in dims), sizes, pad
+    )
 
 
 def _is_dim(dim: object) -> bool:
@@ -179,7 +184,11 @@ def render(family: Family, labels_file: str = "") -> str:
     parts.append(table_text("[slo]", limits | {"percentile": slo.percentile, "class": slo.name}))
     for key, tensors in (("inputs", family.inputs), ("outputs", family.outputs)):
         parts += [
-            table_text(f"[[{key}]]", {"name": t.name, "datatype": t.datatype, "shape": _shape(t)})
+            table_text(
+                f"[[{key}]]",
+                {"name": t.name, "datatype": t.datatype, "shape": _shape(t)}
+                | ({} if t.pad is None else {"pad": t.pad}),
+            )
             for t in tensors
         ]
     parts += [

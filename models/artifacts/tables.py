@@ -102,9 +102,13 @@ class Table:
             for i, row in enumerate(cast("list[object]", rows))
         ]
 
+    def has(self, key: str) -> bool:
+        """Whether the key is given and was not asked for yet."""
+        return key in self._left
+
     def tables_if_any(self, key: str) -> list["Table"]:
         """As `tables`, but none where the key is not given."""
-        return self.tables(key) if key in self._left else []
+        return self.tables(key) if self.has(key) else []
 
     def table(self, key: str) -> "Table":
         """A table."""

@@ -19,6 +19,7 @@ from models.backends import Way, is_usable, open_backend, reference_way
 from models.backends.base import Backend, BackendError, Refused, Tensors, words
 from models.backends.rows.hazards import Hazards, hazards_of
 from models.catalog import Family, Variant
+from models.padding import cropped, padded
 from models.tolerances import Difference, compared
 from profiler.measuring.extremes import extreme_rows, is_edge
 from profiler.measuring.rows import SampleRows, joined, single
@@ -33,6 +34,8 @@ ROUNDS = 4
 """So often, each time with other rows beside each other."""
 OTHER_UNITS = (1.3, 7.0)
 """Where sizes are free, rows of so many units of work are tried, too; alone."""
+PADDED_UNITS = ((1.0, 4.0), (2.7, 3.0), (4.0, 11.0))
+"""Where unlike rows may be padded, rows of so much work are, to so much."""
 OWED_SIZES = 2
 OWED_ROWS = 6
 """So many of each whatever the time, the rest while it takes no longer than ENOUGH_S."""
@@ -186,6 +189,8 @@ class Conformance:
         """Why rows must run one by one; nothing where each has the same answer beside others."""
         if self._hazards.hangs:
             return f"rows are run one by one: {self._hazards.hangs}"
+        if reason := self._padding(backend, variant):
+            return f"requests are run one by one: {reason}"
         answered = _of_one_size([one for one in alone if one.outputs is not None])
         begun_s, most = self._clock(), self._family.max_batch
         sizes = list(dict.fromkeys(size for size in (SIZES[0], most, *SIZES) if 1 < size <= most))
@@ -195,6 +200,21 @@ class Conformance:
             batch = [answered[(turn * size + i) % len(answered)] for i in range(size)]
             if reason := self._mixed(backend, variant, batch):
                 return f"rows are run one by one: in a batch of {size} {reason}"
+        return ""
+
+    def _padding(self, backend: Backend, variant: Variant) -> str:
+        """Why rows must not be padded to another size; nothing where that changes no answer, or is not done."""
+        family = self._family
+        for units, more in PADDED_UNITS if family.pads else ():
+            row, larger = self.rows.sized(1, units), self.rows.sized(1, more)
+            sizes = [_sizes_of(family, one) for one in (row, larger)]
+            own, filled = self._try(backend, row), self._try(backend, padded(row, family, sizes[1]))
+            if own.outputs is None or filled.outputs is None:
+                return f"a padded row fails ({own.refused or filled.refused})"
+            cut = {s.name: cropped(filled.outputs[s.name], s, sizes[0]) for s in family.outputs}
+            worst = self._largest([(own.outputs, cut)], variant.precision)
+            if not worst.agrees:
+                return f"padding changes a row's answer, {worst.where}"
         return ""
 
     def _mixed(self, backend: Backend, variant: Variant, batch: Sequence[_Tried]) -> str:
@@ -234,6 +254,15 @@ class Conformance:
                     f"{spec.datatype} {list(wanted)}"
                 )
         return None
+
+
+def _sizes_of(family: Family, row: Tensors) -> dict[str, int]:
+    """The free sizes of a row."""
+    return {
+        name: size
+        for spec in family.inputs
+        for name, size in spec.sizes_of(row[spec.name].shape[1:]).items()
+    }
 
 
 def _of_one_size(tried: Sequence[_Tried]) -> Sequence[_Tried]:

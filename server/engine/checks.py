@@ -23,7 +23,7 @@ _VERSIONS = ("", "1")
 class Checked(NamedTuple):
     """What a good request comes to: arrays with `rows` rows each, what is demanded, the outputs wanted.
 
-    `row_units`: units of work in each row; 1 where no size is free.
+    `row_units`: units of work in each row; 1 where no size is free. `sizes`: the free ones, as the family names them.
     """
 
     inputs: dict[str, NDArray[np.generic]]
@@ -31,6 +31,7 @@ class Checked(NamedTuple):
     demand: Demand
     outputs: tuple[str, ...]
     row_units: int = 1
+    sizes: tuple[int, ...] = ()
 
 
 class Checks:
@@ -67,10 +68,12 @@ class Checks:
         variant = self.pinned(request.version)
         special = request.parameters or variant is not None
         demand = self._demands.read(request.parameters, variant) if special else self._demands.plain
-        units = self._row_units(inputs) if self._most else 1
+        sizes = self._sizes(inputs) if self._most else {}
+        units = self._family.units(sizes)
         self.bounds.check_rows(rows, demand, units)
         outputs = self._wanted(request.outputs) if request.outputs else self._outputs
-        return Checked(inputs, rows, demand, outputs, units)
+        ordered = tuple([sizes[name] for name in self._most])
+        return Checked(inputs, rows, demand, outputs, units, ordered)
 
     def pinned(self, version: str) -> str | None:
         """The variant a version string names; None for the family itself. Raises UnknownModel."""
@@ -99,8 +102,8 @@ class Checks:
             arrays[tensor.name] = self._array(tensor, spec, shape)
         return arrays, rows
 
-    def _row_units(self, inputs: Mapping[str, NDArray[np.generic]]) -> int:
-        """Units of work in a row. Raises BadInput where inputs differ in a size that they share, or it is too large."""
+    def _sizes(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, int]:
+        """The free sizes. Raises BadInput where inputs differ in one that they share, or it is too large."""
         found: dict[str, tuple[int, str]] = {}
         for name, array in inputs.items():
             spec = self._specs[name]
@@ -117,7 +120,7 @@ class Checks:
                         f"unexpected shape for input '{name}' for model '{self._family.name}': size '{size}' is {dim}; "
                         f"it must be from 1 to {self._most[size]}"
                     )
-        return self._family.units({size: dim for size, (dim, _) in found.items()})
+        return {size: dim for size, (dim, _) in found.items()}
 
     def _check_names(self, tensors: Sequence[Tensor]) -> None:
         model = self._family.name

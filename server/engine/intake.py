@@ -130,6 +130,7 @@ class Intake:
             _Taken(request, request.model, checked.outputs, to),
             loan=None if request.release is None else Loan(partial(_release, request)),
             row_units=checked.row_units,
+            sizes=checked.sizes,
         )
 
 

@@ -50,8 +50,8 @@ class Job:
     `ticket` is set by the dispatcher that admits it; `retries`: how often it came back from an arm that let it down.
 
     A job of more rows than any batch is served in pieces, jobs that are `part_of` it, from its row `first` on. They
-    share its `loan`, where the memory of its inputs is lent. `row_units`: units of work in each row, where sizes are
-    free.
+    share its `loan`, where the memory of its inputs is lent. `row_units`: units of work in each row, and the `sizes`
+    that are free, where any are.
     """
 
     inputs: Arrays
@@ -69,6 +69,7 @@ class Job:
     first: int = 0
     loan: Loan | None = None
     row_units: int = 1
+    sizes: tuple[int, ...] = ()
 
     @property
     def units(self) -> int:

@@ -1,13 +1,18 @@
 """From jobs to the arrays of one batch, and from a batch's outputs back to its jobs."""
 
 from collections.abc import Sequence
+from functools import partial
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.backends.base import BackendError
 from models.catalog import Family
+from models.padding import cropped, padded
+from server.policy.decision import ArmProfile
 from server.runtime.dispatch.jobs import Arrays, Batch, Job, JobAnswer
+from server.runtime.workers.grouping import Sized, by_size, padded_groups
 
 
 class Buffers:
@@ -17,39 +22,67 @@ class Buffers:
     """
 
     def __init__(self, family: Family) -> None:
-        self._sized = bool(family.sizes)
-        self._apart = family.one_row
-        self._names = [spec.name for spec in family.inputs]
+        self._family = family
         self._arrays: dict[str, NDArray[np.generic]] = {
             spec.name: np.empty((family.max_batch, *spec.shape[1:]), spec.dtype)
             for spec in family.inputs
-            if not self._sized
+            if not family.sizes
         }
 
-    def runs(self, jobs: tuple[Job, ...], *, apart: bool) -> Sequence[tuple[Job, ...]]:
-        """The jobs of a step by what can share a run: rows of one size; `apart`: each request for itself."""
-        if not self._sized or len(jobs) == 1:
+    def runs(self, jobs: tuple[Job, ...], profile: ArmProfile) -> Sequence[Sequence[Job]]:
+        """The jobs of a step by what can share a run on this arm, and does where that takes less time in all."""
+        family = self._family
+        if not family.sizes or len(jobs) == 1:
             return (jobs,)
-        if apart or self._apart:
+        if family.one_row or not profile.separable:
             return [(job,) for job in jobs]
-        alike: dict[tuple[tuple[int, ...], ...], list[Job]] = {}
-        for job in jobs:
-            shapes = tuple([job.inputs[name].shape[1:] for name in self._names])
-            alike.setdefault(shapes, []).append(job)
-        return [tuple(some) for some in alike.values()]
+        if not family.pads:
+            return by_size([(job, job.sizes) for job in jobs])
+        ordered = sorted(jobs, key=lambda job: (job.row_units, job.sizes))
+        sized = [Sized(job.rows, job.sizes) for job in ordered]
+        groups = padded_groups(sized, partial(self._takes_s, profile))
+        return [[ordered[i] for i in group] for group in groups]
 
     def gather(self, jobs: Sequence[Job], rows: int) -> Arrays:
-        """The jobs' rows, one after the other; good until the next call."""
+        """The jobs' rows, one after the other, padded to one size; good until the next call."""
         if len(jobs) == 1:
             return jobs[0].inputs
-        if self._sized:
-            return {n: np.concatenate([job.inputs[n] for job in jobs]) for n in self._names}
+        if self._family.sizes:
+            return self._joined(jobs)
         for name, whole in self._arrays.items():
             at = 0
             for job in jobs:
                 whole[at : at + job.rows] = job.inputs[name]
                 at += job.rows
         return {name: whole[:rows] for name, whole in self._arrays.items()}
+
+    def scatter(self, jobs: Sequence[Job], outputs: Arrays, batch: Batch) -> list[JobAnswer]:
+        """Each job's rows of the outputs, cut to its sizes, as its answer."""
+        if len(jobs) == 1:
+            return [JobAnswer(jobs[0], outputs, batch)]
+        family, answers, at = self._family, list[JobAnswer](), 0
+        for job in jobs:
+            end = at + job.rows
+            part = {name: array[at:end] for name, array in outputs.items()}
+            if family.sizes:
+                sizes = family.sizes_by_name(job.sizes)
+                part = {s.name: cropped(part[s.name], s, sizes) for s in family.outputs}
+            answers.append(JobAnswer(job, part, batch))
+            at = end
+        return answers
+
+    def _joined(self, jobs: Sequence[Job]) -> Arrays:
+        family = self._family
+        sizes = family.sizes_by_name(tuple(map(max, *(job.sizes for job in jobs))))
+        rows = [padded(job.inputs, family, sizes) for job in jobs]
+        return {
+            spec.name: np.concatenate([one[spec.name] for one in rows]) for spec in family.inputs
+        }
+
+    def _takes_s(self, profile: ArmProfile, rows: int, sizes: tuple[int, ...]) -> float:
+        """How long (s) a run of rows of these sizes is foreseen to take; infinite where it is larger than any."""
+        units = self._family.units(self._family.sizes_by_name(sizes), rows)
+        return profile.mean_s[units] if units <= profile.max_batch else inf
 
 
 def too_large(family: Family) -> str:
@@ -74,17 +107,3 @@ def checked(outputs: Arrays, rows: int, family: Family, variant: str) -> Arrays:
                 f"the family says {spec.datatype} {list(spec.shape)}"
             )
     return outputs
-
-
-def scatter(jobs: Sequence[Job], outputs: Arrays, batch: Batch) -> list[JobAnswer]:
-    """Each job's rows of the outputs, as its answer."""
-    answers: list[JobAnswer] = []
-    if len(jobs) == 1:
-        return [JobAnswer(jobs[0], outputs, batch)]
-    at = 0
-    for job in jobs:
-        end = at + job.rows
-        part = {name: array[at:end] for name, array in outputs.items()}
-        answers.append(JobAnswer(job, part, batch))
-        at = end
-    return answers

@@ -5,7 +5,7 @@ They touch nothing but their step, their own batch buffers and the backend; what
 
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ from server.policy.arms.incidents import Failed, Probed, Ran
 from server.policy.decision import Arm
 from server.runtime.dispatch.dispatcher import CanaryRun, Dispatcher, Step
 from server.runtime.dispatch.jobs import Arrays, Batch, Job, JobAnswer
-from server.runtime.workers.buffers import Buffers, checked, scatter
+from server.runtime.workers.buffers import Buffers, checked
 from server.runtime.workers.cpu_waits import CpuWaits
 from server.runtime.workers.failures import Failures
 from server.runtime.workers.samples import Samples
@@ -182,8 +182,8 @@ class Worker(threading.Thread):
     def _run(self, step: Step, jobs: tuple[Job, ...]) -> list[JobAnswer]:
         """The jobs' answers; rows of unlike sizes are run one after the other."""
         started_s, computed_s = time.monotonic(), 0.0
-        ran: list[tuple[tuple[Job, ...], Arrays]] = []
-        for some in self._buffers.runs(jobs, apart=not step.profile.separable):
+        ran: list[tuple[Sequence[Job], Arrays]] = []
+        for some in self._buffers.runs(jobs, step.profile):
             rows, units = sum(job.rows for job in some), sum(job.units for job in some)
             inputs = self._buffers.gather(some, rows)
             gathered_s = time.monotonic()
@@ -200,6 +200,7 @@ class Worker(threading.Thread):
             sum(job.units for job in jobs),
             after=step.after,
         )
+        scatter = self._buffers.scatter
         return [answer for some, outputs in ran for answer in scatter(some, outputs, batch)]
 
     def _canary_passes(self, task: Step | CanaryRun) -> bool:

@@ -280,3 +280,32 @@ def test_a_family_that_is_there_is_left_alone(tmp_path: Path):
         added(tmp_path, ONE_ROW)
 
     assert load_family(tmp_path / "models" / "net") == before
+
+
+TRANSFORMER = """
+g (int64[N, S] input_ids, int64[N, S] attention_mask) => (float[N, S] y, float[N] total)
+<int64[1] tokens = {1}>
+{
+    ids = Cast <to = 1> (input_ids)
+    mask = Cast <to = 1> (attention_mask)
+    y = Mul(ids, mask)
+    total = ReduceSum <keepdims = 0> (y, tokens)
+}
+"""
+
+
+MEAN = TRANSFORMER.replace(
+    "total = ReduceSum <keepdims = 0> (y, tokens)",
+    "total = ReduceMean <axes = [1], keepdims = 0> (y)",
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "pads"),
+    [(TRANSFORMER, True), (MEAN, False), (TRANSFORMER.replace("input_ids", "numbers"), False)],
+)
+def test_padding_is_believed_of_transformers_where_it_changes_no_answer(
+    tmp_path: Path, model: str, pads: bool
+):
+    assert added(tmp_path, model).pads == pads
+    assert ("padded where that pays" in said(tmp_path)) == pads
