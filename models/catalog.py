@@ -198,8 +198,12 @@ class Family:
     @property
     def most_units(self) -> int:
         """Units of work in the largest batch: `max_batch` typical rows, or the largest row where that has more."""
-        most = self.units({size.name: size.most for size in self.sizes})
-        return max(self.max_batch * self.row_units, most)
+        return max(self.max_batch * self.row_units, self.largest_row_units)
+
+    @property
+    def largest_row_units(self) -> int:
+        """Units of work in a row of the largest sizes; 1 where no size is free."""
+        return self.units({size.name: size.most for size in self.sizes})
 
     def units(self, sizes: Mapping[str, int], rows: int = 1) -> int:
         """Units of work in rows of these sizes: in proportion to their product, 1 at least."""

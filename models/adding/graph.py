@@ -8,11 +8,10 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from models.adding.found import plain_name
+from models.adding.maps import ROWS, without_maps
 from models.build.errors import BuildError
 from models.datatypes import DATATYPES
 
-ROWS = "rows"
-"""The name of the axis that counts rows."""
 Shapes = Mapping[str, tuple[int, ...]]
 """Input -> the dimensions behind the rows that it is to be served with."""
 
@@ -79,7 +78,9 @@ def read_graph(path: Path, shapes: Shapes, *, one_row: bool = False) -> ReadGrap
     a run. Raises BuildError."""
     model = _loaded(path)
     graph = ReadGraph(path, model, (), (), one_row=one_row)
-    _without_maps(graph)
+    labels, remarks = without_maps(model)
+    graph.labels, graph.changed = labels, bool(remarks)
+    graph.remarks += remarks
     graph.outputs = _servable(graph)
     weights = {w.name for w in model.graph.initializer}
     taken = [value for value in model.graph.input if value.name not in weights]
@@ -111,32 +112,6 @@ def _loaded(path: Path) -> onnx.ModelProto:
     if not model.graph.node or not model.graph.output:
         raise BuildError(f"{path} is no ONNX graph: it has no operators or outputs")
     return model
-
-
-def _without_maps(graph: ReadGraph) -> None:
-    """ZipMap, by which scikit-learn's exports answer in maps, goes: the scores it is given are the output."""
-    nodes = graph.model.graph.node
-    for node in [n for n in nodes if n.op_type == "ZipMap"]:
-        graph.labels = _classes(node)
-        value = next(v for v in graph.model.graph.output if v.name == node.output[0])
-        scores = onnx.helper.make_tensor_value_info(
-            value.name, onnx.TensorProto.FLOAT, [ROWS, len(graph.labels) or None]
-        )
-        value.CopyFrom(scores)
-        renamed = onnx.helper.make_node("Identity", [node.input[0]], [node.output[0]])
-        nodes.remove(node)
-        nodes.append(renamed)
-        graph.changed = True
-        graph.remarks.append(f"output {value.name!r} is given as scores, not as maps (ZipMap)")
-
-
-def _classes(zipmap: onnx.NodeProto) -> tuple[str, ...]:
-    for attribute in zipmap.attribute:
-        if attribute.name == "classlabels_strings" and attribute.strings:
-            return tuple(text.decode("utf-8", "replace") for text in attribute.strings)
-        if attribute.name == "classlabels_int64s" and attribute.ints:
-            return tuple(str(number) for number in attribute.ints)
-    return ()
 
 
 def _servable(graph: ReadGraph) -> list[str]:

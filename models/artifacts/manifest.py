@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import cast
 
+from models.artifacts.shapes import check_sizes, free_size, tensor, tensor_row
 from models.artifacts.tables import ArtifactError, Table, table_text
-from models.catalog import Accuracy, DataFile, Family, FreeSize, Slo, TensorSpec, Variant
-from models.datatypes import DATATYPES
+from models.catalog import Accuracy, DataFile, Family, Slo, Variant
 from surroundings.documents import toml_in
 
 MANIFEST = "family.toml"
@@ -32,20 +32,20 @@ def parse(text: str, where: str) -> Manifest:
     labels = top.take("labels", [])
     family = Family(
         name=top.name("name"),
-        inputs=tuple(_tensor(t, inputs=True) for t in top.tables("inputs")),
-        outputs=tuple(_tensor(t, inputs=False) for t in top.tables("outputs")),
+        inputs=tuple(tensor(t, inputs=True) for t in top.tables("inputs")),
+        outputs=tuple(tensor(t, inputs=False) for t in top.tables("outputs")),
         variants=tuple(_variant(t) for t in top.tables("variants")),
         slo=_slo(top.table("slo")),
         max_batch=top.whole("max_batch", 32, 1),
         labels=() if isinstance(labels, str) else _labels(top, labels),
         description=top.text("description", ""),
-        sizes=tuple(_size(t) for t in top.tables_if_any("sizes")),
+        sizes=tuple(free_size(t) for t in top.tables_if_any("sizes")),
         one_row=top.flag("one_row"),
     )
     top.done()
     if family.one_row and family.max_batch != 1:
         raise top.wrong("max_batch", "must be 1 where one_row is true")
-    _check_sizes(top, family)
+    check_sizes(top, family)
     for key, names in _named(family).items():
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise top.wrong(key, f"names {twice} more than once")
@@ -66,56 +66,6 @@ def _labels(top: Table, labels: object) -> tuple[str, ...]:
     if not all(isinstance(row, str) for row in rows):
         raise top.wrong("labels", "must be a file name or an array of strings")
     return tuple(str(row) for row in rows)
-
-
-def _tensor(table: Table, *, inputs: bool) -> TensorSpec:
-    name, datatype, shape = table.text("name"), table.text("datatype"), table.take("shape")
-    if datatype not in DATATYPES:
-        known = f"{', '.join(DATATYPES)} (BYTES, which is text, and BF16 are not served)"
-        raise table.wrong("datatype", f"must be one of {known}, not {datatype!r}")
-    dims = cast("list[object]", shape) if isinstance(shape, list) else []
-    if not dims or dims[0] != -1 or not all(map(_is_dim, dims[1:])):
-        raise table.wrong(
-            "shape",
-            f'must be [-1, then sizes >= 1, or "name" where a size is free], not {shape!r}',
-        )
-    sizes = tuple(d for d in dims if isinstance(d, str))
-    pad = (
-        table.number("pad", None, -1e300, 1e300) if inputs and sizes and table.has("pad") else None
-    )
-    table.done()
-    return TensorSpec(
-        name, datatype, tuple(d if isinstance(d, int) else -1 for d in dims), sizes, pad
-    )
-
-
-def _is_dim(dim: object) -> bool:
-    """A fixed size, or the name of a free one; "" where it follows from what is in a row."""
-    return isinstance(dim, str) or (isinstance(dim, int) and not isinstance(dim, bool) and dim >= 1)
-
-
-def _size(table: Table) -> FreeSize:
-    typical = table.whole("typical", None, 1)
-    size = FreeSize(table.name("name"), typical, table.whole("most", typical, 1))
-    if size.most < typical:
-        raise table.wrong("most", f"is {size.most}, below the typical size, {typical}")
-    table.done()
-    return size
-
-
-def _check_sizes(top: Table, family: Family) -> None:
-    """Raises ArtifactError where a size that is named in a shape is none of `sizes`, or is in no input."""
-    known = {size.name for size in family.sizes}
-    inputs = {name for spec in family.inputs for name in spec.sizes}
-    outputs = {name for spec in family.outputs for name in spec.sizes if name}
-    if unknown := sorted((inputs | outputs) - known):
-        shown = unknown[0] or '""'
-        raise top.wrong(
-            "sizes",
-            f"lacks {shown}, which a shape names: add [[sizes]] with its name, typical and most",
-        )
-    if unused := sorted(known - inputs):
-        raise top.wrong("sizes", f"names {unused[0]}, which is in no input's shape")
 
 
 def _variant(table: Table) -> Variant:
@@ -183,14 +133,7 @@ def render(family: Family, labels_file: str = "") -> str:
     limits = {"latency_ms": slo.latency_s * 1e3, "min_accuracy": slo.min_accuracy}
     parts.append(table_text("[slo]", limits | {"percentile": slo.percentile, "class": slo.name}))
     for key, tensors in (("inputs", family.inputs), ("outputs", family.outputs)):
-        parts += [
-            table_text(
-                f"[[{key}]]",
-                {"name": t.name, "datatype": t.datatype, "shape": _shape(t)}
-                | ({} if t.pad is None else {"pad": t.pad}),
-            )
-            for t in tensors
-        ]
+        parts += [table_text(f"[[{key}]]", tensor_row(t)) for t in tensors]
     parts += [
         table_text("[[sizes]]", {"name": s.name, "typical": s.typical, "most": s.most})
         for s in family.sizes
@@ -204,9 +147,3 @@ def render(family: Family, labels_file: str = "") -> str:
             table_text("[[variants.data]]", {"file": d.file, "sha256": d.sha256}) for d in v.data
         ]
     return "\n".join(parts)
-
-
-def _shape(spec: TensorSpec) -> list[int | str]:
-    """With names in place of sizes that are free."""
-    names = iter(spec.sizes)
-    return [spec.shape[0], *(d if d >= 0 else next(names) for d in spec.shape[1:])]

@@ -41,6 +41,10 @@ class _Measured:
     """Indices of its turns among all."""
 
 
+ENDED = "ends below batch"
+"""How the note of an arm begins that failed on larger batches."""
+
+
 class Measurements:
     """What a session has seen. `largest` is the family's largest batch; `sized`: of so many units of work, which one
     row may have, too."""
@@ -91,7 +95,7 @@ class Measurements:
     def end_below(self, turn: Next, reason: str) -> None:
         """The arm failed in this turn: its curve ends below that batch, and there is none if that was batch 1."""
         arm = self._arms[turn.name]
-        arm.ceiling, arm.end = turn.batch - 1, f"ends below batch {turn.batch}: {reason}"
+        arm.ceiling, arm.end = turn.batch - 1, f"{ENDED} {turn.batch}: {reason}"
         kept = [i for i in arm.turns if self._turns[i].batch < turn.batch]
         arm.turns = kept
         self._known[turn.name] = self._sampled(arm)

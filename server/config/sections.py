@@ -70,6 +70,14 @@ class SloSection:
         flat="slo_classes",
         check=class_weights,
     )
+    late: str = key(
+        "answer",
+        "what becomes of requests that state neither slo_ms nor a deadline, timeout or class when their time is up: "
+        "answered when nobody else wants a worker, or refused",
+        flat="late_requests",
+        one_of=("answer", "refuse"),
+        flag=True,
+    )
     reply_margin_ms: float = key(
         2.0, "of every bound, kept back for the answer's way to the client"
     )

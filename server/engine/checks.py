@@ -37,7 +37,8 @@ class Checked(NamedTuple):
 class Checks:
     """Checks requests for one family. `classes`: the SLO classes that requests may name, with weights.
 
-    `finite`: NaN and infinities are refused. `bounds`: what else limits a request's size.
+    `finite`: NaN and infinities are refused. `bounds`: what else limits a request's size. `late`: requests that say
+    nothing of time may be answered late.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class Checks:
         *,
         finite: bool,
         bounds: RowBounds | None = None,
+        late: bool = False,
     ) -> None:
         self.bounds = bounds or RowBounds(family)
+        self.late = late
         self._family = family
-        self._demands = Demands(family, family.slo, classes)
+        self._demands = Demands(family, family.slo, classes, late=late)
         self._finite = finite
         self._most_rows = family.max_batch
         self._specs = {spec.name: spec for spec in family.inputs}

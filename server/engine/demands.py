@@ -18,22 +18,32 @@ Parameters = Mapping[str, Scalar | None]
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one request asks for: its SLO, a pinned variant if any, a client timeout (s) if any."""
+    """What one request asks for: its SLO, a pinned variant if any, a client timeout (s) if any.
+
+    `soft`: it says nothing of time, and may be answered late.
+    """
 
     slo: Slo
     variant: str | None
     timeout_s: float | None
+    soft: bool = False
 
 
 class Demands:
-    """Reads demands on one family; `slo` is its default, `classes` those that requests may name, with their weights."""
+    """Reads demands on one family; `slo` is its default, `classes` those that requests may name, with their weights.
 
-    def __init__(self, family: Family, slo: Slo, classes: Mapping[str, float]) -> None:
+    `late`: requests that say nothing of time may be answered late.
+    """
+
+    def __init__(
+        self, family: Family, slo: Slo, classes: Mapping[str, float], *, late: bool = False
+    ) -> None:
         self._family = family
         self._slo = slo
         self._classes = {slo.name: 1.0, **classes}
         self._by_weight = sorted(self._classes, key=lambda name: -self._classes[name])
-        self.plain = Demand(slo, None, None)
+        self._late = late
+        self.plain = Demand(slo, None, None, late)
         """What a request without parameters asks for."""
 
     def adopt(self, family: Family) -> None:
@@ -62,9 +72,9 @@ class Demands:
             raise BadInput(
                 f"parameter 'timeout' (microseconds) must not be negative, got {timeout_us}"
             )
-        return Demand(
-            Slo(latency_s, least, slo.percentile, name), variant, timeout_us / 1e6 or None
-        )
+        silent = name == slo.name and not timeout_us and "slo_ms" not in parameters
+        own = Slo(latency_s, least, slo.percentile, name)
+        return Demand(own, variant, timeout_us / 1e6 or None, self._late and silent)
 
     def _class_of(self, parameters: Parameters) -> str:
         """The class that `priority` means: 0 the family's own, 1 the heaviest, 2 the next, ..., the lightest."""

@@ -16,13 +16,15 @@ class RequestOffer:
     """How much a family can be asked for just now.
 
     `max_batch`: rows of a request without an SLO of its own; `max_batch_with_time`: of one with as long as it takes;
-    `max_waiting`: requests of one row that may wait; `capacity_rows`: rows that may wait at all.
+    `max_waiting`: requests of one row that may wait; `capacity_rows`: rows that may wait at all. `late`: a request that
+    says nothing of time is answered late rather than refused.
     """
 
     max_batch: int
     max_batch_with_time: int
     max_waiting: int
     capacity_rows: int
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,13 @@ def described(
 def offer_of(one: ServedFamily, variant: str | None = None) -> RequestOffer:
     """What can be asked of the family, or of one variant that is pinned."""
     bounds, capacity = one.checks.bounds, one.dispatcher.limits.capacity_rows
+    late = one.checks.late
     return RequestOffer(
         bounds.max_batch(variant),
         bounds.max_batch_with_time(variant),
-        bounds.max_waiting() or capacity,
+        capacity if late else bounds.max_waiting() or capacity,
         capacity,
+        late,
     )
 
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 from typing import NamedTuple
 
 from server.engine.checks import Checked
@@ -114,9 +114,7 @@ class Intake:
             raise BadInput(
                 "arrival_s must be finite, and deadline_s a moment, on time.monotonic's clock"
             )
-        deadline_s = arrival_s + demand.slo.latency_s
-        if demand.timeout_s is not None:
-            deadline_s = min(deadline_s, arrival_s + demand.timeout_s)
+        deadline_s = arrival_s + min(demand.slo.latency_s, demand.timeout_s or inf)
         if request.deadline_s is not None:
             deadline_s = min(deadline_s, request.deadline_s)
         return Job(
@@ -131,6 +129,7 @@ class Intake:
             loan=None if request.release is None else Loan(partial(_release, request)),
             row_units=checked.row_units,
             sizes=checked.sizes,
+            soft=demand.soft and request.deadline_s is None,
         )
 
 

@@ -113,7 +113,8 @@ def placement(family: Family, config: Config, room: Room, hardware: Hardware) ->
 def checks(family: Family, bounds: RowBounds, config: Config) -> Checks:
     """The checks of its requests."""
     weights, finite = class_weights(config.slo.classes), config.models.reject_non_finite
-    return Checks(family, weights, finite=finite, bounds=bounds)
+    late = config.slo.late == "answer"
+    return Checks(family, weights, finite=finite, bounds=bounds, late=late)
 
 
 class Dispatching:

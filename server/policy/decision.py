@@ -17,7 +17,10 @@ class Arm(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One request in the queue: `rows` samples that are answered together, by `deadline_s` on the caller's clock."""
+    """One request in the queue: `rows` samples that are answered together, by `deadline_s` on the caller's clock.
+
+    `soft`: it is rather answered late than not at all. A policy drops it all the same: the shell keeps it.
+    """
 
     id: int
     arrival_s: float
@@ -26,6 +29,7 @@ class Ticket:
     min_accuracy: float = 0.0
     variant: str | None = None
     slo_class: str = "default"
+    soft: bool = False
 
     def accepts(self, arm: "ArmProfile") -> bool:
         """Whether `arm` meets this ticket's accuracy demand and pin."""

@@ -134,7 +134,8 @@ def _offer(config: pb.ModelConfig, slo: Slo, offer: RequestOffer) -> None:
     """What becomes of requests that ask for no SLO: until when they are answered, and how many may wait."""
     config.max_batch_size = offer.max_batch
     policy = config.dynamic_batching.default_queue_policy
-    policy.timeout_action = pb.ModelQueuePolicy.REJECT
+    queue_policy = pb.ModelQueuePolicy
+    policy.timeout_action = queue_policy.DELAY if offer.late else queue_policy.REJECT
     policy.default_timeout_microseconds = round(slo.latency_s * 1e6)
     policy.allow_timeout_override = True
     policy.max_queue_size = offer.max_waiting

@@ -26,6 +26,7 @@ from server.policy.queueing.forecast import (
     observe,
     rate_rps,
 )
+from server.policy.queueing.late_queue import REASON, LateQueue
 from server.policy.queueing.standing import Standing
 from server.policy.queueing.tickets import Queue
 from server.simulator.noise import stretch
@@ -109,6 +110,8 @@ class Simulation:
         self._workers = setup.workers
         self._bench = _Bench(setup.workers, setup.switching)
         self._queue = Queue()
+        self._late = LateQueue()
+        self._slo_s, self._capacity_rows = setup.slo_s, setup.capacity_rows
         self._seen = Arrivals(setup.slo_s)
         self._arrived = 0
         self._running: list[tuple[float, int, SimulatedBatch]] = []
@@ -133,7 +136,8 @@ class Simulation:
     @property
     def is_over(self) -> bool:
         """Whether nobody comes, waits or runs any more."""
-        return not (self._at < len(self._tickets) or self._running or self._queue)
+        left = self._running or self._queue or self._late
+        return not (self._at < len(self._tickets) or left)
 
     @property
     def outcomes(self) -> Outcomes:
@@ -195,7 +199,9 @@ class Simulation:
                 break
             at += 1
             arrived += ticket.rows
-            verdict = admit(ticket, queue.rows, arrival_s, deadlines)
+            if self._late:
+                self._make_room(ticket)
+            verdict = admit(ticket, queue.rows + self._late.rows, arrival_s, deadlines)
             if isinstance(verdict, Admit) or self._refused(ticket, verdict.reason):
                 seen = observe(seen, ticket.rows, arrival_s)
                 self._asked(ticket)
@@ -218,7 +224,11 @@ class Simulation:
 
     def _refused(self, ticket: Ticket, reason: str) -> bool:
         """Whether it counts: what nobody could serve says nothing, but for what the SLO promises."""
-        self._outcomes.dropped[reason] += 1
+        room = self._queue.rows + self._late.rows + ticket.rows <= self._capacity_rows
+        if ticket.soft and room and reason in {"late", "overloaded"}:
+            self._late.push(ticket)
+        else:
+            self._outcomes.dropped[reason] += 1
         promised = ticket.rows == 1 and self._is_promised(ticket)
         counts = promised or reason not in HOPELESS
         if counts and reason not in {"too_large", "unservable"}:
@@ -242,8 +252,9 @@ class Simulation:
         self._outcomes.answered(run, job.rows, now_s)
         if self._noted is not None:
             self._noted(job, now_s)
-        for ticket in run.tickets:
-            self._ended(ticket, in_time=now_s <= ticket.deadline_s)
+        if run.reason != REASON:  # else that was told when they were missed
+            for ticket in run.tickets:
+                self._ended(ticket, in_time=now_s <= ticket.deadline_s)
         if self._in_force.measures:
             took = (job.took_s, job.busy_s, now_s)
             ran = LatencySample(run.profile.arm, job.rows, *took, after=job.after)
@@ -273,7 +284,23 @@ class Simulation:
                     self._wake_s = at_s if at_s > now_s else FOREVER_S
                     return
                 case Idle():
-                    return
+                    break
+        self._dispatch_late(now_s)
+
+    def _dispatch_late(self, now_s: float) -> None:
+        while self._bench.idle and self._late and not self._queue:
+            run = self._late.batch(self._in_force.arms, self._slo_s)
+            if run is None:
+                return
+            for ticket in run.tickets:
+                self._late.remove(ticket)
+            self._begin(run, now_s)
+
+    def _make_room(self, ticket: Ticket) -> None:
+        """Those whose time is up give way to a new one."""
+        over = self._queue.rows + self._late.rows + ticket.rows - self._capacity_rows
+        if over > 0:
+            self._outcomes.dropped["gave_way"] += len(self._late.give_way(over))
 
     def _outlook(self, now_s: float) -> Outlook:
         finished = tuple(self._finished)
@@ -300,13 +327,18 @@ class Simulation:
 
     def _drop(self, drops: Sequence[Drop]) -> None:
         gone = [drop.ticket for drop in drops]
-        self._outcomes.dropped.update([drop.reason for drop in drops])
+        self._outcomes.dropped.update([drop.reason for drop in drops if not drop.ticket.soft])
         for ticket in gone:
             self._ended(ticket, in_time=False)
+            if ticket.soft:
+                self._late.push(ticket)
         self._queue.pop(gone)
 
     def _start(self, run: Run, now_s: float) -> None:
         self._queue.pop(run.tickets)
+        self._begin(run, now_s)
+
+    def _begin(self, run: Run, now_s: float) -> None:
         rows = run.rows
         arm = run.profile.arm
         seat = self._bench.take(arm)

@@ -67,6 +67,7 @@ class PolicyInForce:
             self._apply(arms)
 
     def _apply(self, arms: Sequence[ArmProfile]) -> None:
+        self.arms = tuple(arms)
         self.policy = self._factory(arms)
         self.pace_s = row_s(arms) / self._setup.workers
         self.admit = admission(arms, self._setup.capacity_rows, self._setup.workers)

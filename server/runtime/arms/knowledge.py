@@ -81,7 +81,7 @@ class Knowledge:
         """What the policy is told of an arm with this profile, the machine being as it was when it was measured."""
         variant = self.family.variant(profile.variant)
         accuracy = variant.accuracy.value if variant else 0.0
-        return tables.of_profile(profile, accuracy, self.family.most_units)
+        return tables.of_profile(profile, accuracy, self.family)
 
     def profiled(self) -> Iterable[ArmProfile]:
         """The arms that the policy is told of, as they were measured. Any thread."""

@@ -165,5 +165,5 @@ class CandidateMeasurement:
 
     def _admit(self, way: PossibleArm, loaded: Loaded, profile: Profile) -> None:
         accuracy = self.variant.accuracy.value
-        table = tables.of_profile(profile, accuracy, self._family.most_units)
+        table = tables.of_profile(profile, accuracy, self._family)
         self.arms = (*self.arms, MeasuredArm(way, loaded, profile, table))

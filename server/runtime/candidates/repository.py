@@ -50,7 +50,7 @@ class Repository:
     def _fitting(self, found: Family) -> Family | None:
         """The family under the SLO that the operator set at the start; None where its clients would notice a change."""
         known = self._family
-        for key in ("inputs", "outputs", "max_batch", "labels"):
+        for key in ("inputs", "outputs", "sizes", "one_row", "max_batch", "labels"):
             if getattr(found, key) != getattr(known, key):
                 self._warn(
                     f"{self._folder / MANIFEST}: key '{key}' is another than at the start; restart the server for it"

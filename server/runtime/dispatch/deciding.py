@@ -58,6 +58,8 @@ class Deciding:
         crowded = len(self._running) >= self._traffic.workers
         if not self._waiting or policy is None or crowded:
             return None, [], None
+        if not queue:
+            return self._late_step(begun_s, last), [], None
         now_s = time.monotonic()
         running = self._running
         outlook = self._traffic.outlook(running.take_ended(), now_s, last, running.busy_s(now_s))
@@ -81,7 +83,8 @@ class Deciding:
                 self._metrics.decided("wait", took_s)
                 return None, dropped, self._wait_s(policy, max(0.0, at_s - time.monotonic()))
             case Idle():
-                return None, dropped, self._wait_s(policy, None)
+                step = self._late_step(begun_s, last)
+                return step, dropped, None if step else self._wait_s(policy, None)
 
     def _check(self, policy: Policy, decision: Decision, now_s: float) -> None:
         """Nobody waits in vain: a policy of somebody's own may not leave one waiting whose time is up."""
@@ -110,6 +113,16 @@ class Deciding:
         assert self._instead.policy is not None
         return self._instead.policy(self._waiting.queue, outlook, now_s)
 
+    def _late_step(self, begun_s: float, last: Arm | None) -> Step | None:
+        """A batch of those whose time is up, where some wait and nobody else does."""
+        waiting = self._waiting
+        run = waiting.late.batch(waiting.tables.arms, waiting.limits.slo_s)
+        if run is None or waiting.queue:
+            return None
+        self._metrics.decided(run.reason, 0.0)
+        jobs = tuple(waiting.take_late(run.tickets))
+        return self._running.begin(Step(run.profile, jobs, run.rows, begun_s, last))
+
     def _take_run(self, run: Run, begun_s: float, last: Arm | None) -> Step:
         jobs = tuple(self._waiting.take(run.tickets))
         return self._running.begin(Step(run.profile, jobs, run.rows, begun_s, last))
@@ -117,7 +130,11 @@ class Deciding:
     def _take_drops(self, drops: Sequence[Drop], now_s: float) -> list[JobAnswer]:
         jobs = self._waiting.take([drop.ticket for drop in drops])
         retry_s = self._waiting.queue.rows * self._waiting.tables.pace_s
-        return [
-            outcomes.dropped(self._waiting.family, drop, job, now_s, retry_s)
-            for drop, job in zip(drops, jobs, strict=True)
-        ]
+        answers: list[JobAnswer] = []
+        for drop, job in zip(drops, jobs, strict=True):
+            if job.soft:
+                self._traffic.missed(job)
+                self._waiting.keep(job, drop.ticket)
+            else:
+                answers.append(outcomes.dropped(self._waiting.family, drop, job, now_s, retry_s))
+        return answers

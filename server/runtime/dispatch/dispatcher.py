@@ -16,7 +16,7 @@ from server.policy.arms import retune
 from server.policy.arms.probing import Slack
 from server.policy.decision import Arm, ArmProfile, PolicyFactory
 from server.policy.queueing.standing import Standing
-from server.runtime.dispatch import tables
+from server.runtime.dispatch import outcomes, tables
 from server.runtime.dispatch.deciding import Deciding
 from server.runtime.dispatch.jobs import Job, JobAnswer, Listeners
 from server.runtime.dispatch.journal import Journal
@@ -24,7 +24,7 @@ from server.runtime.dispatch.limits import Limits, Load
 from server.runtime.dispatch.quarantine import Quarantine
 from server.runtime.dispatch.replies import Replies
 from server.runtime.dispatch.running import CanaryRun, Running, Step
-from server.runtime.dispatch.traffic import Traffic
+from server.runtime.dispatch.traffic import Traffic, says_something
 from server.runtime.dispatch.waiting import Waiting, may_go
 
 _log = logging.getLogger(__name__)
@@ -141,10 +141,12 @@ class Dispatcher:
     def submit(self, jobs: Sequence[Job]) -> None:
         """Queue jobs; those that admission refuses are answered before this returns."""
         now_s = time.monotonic()
+        gone: list[JobAnswer] = []
         with self._changed:
-            errors = [(job, self._admit(job, now_s)) for job in jobs]
+            errors = [(job, self._admit(job, now_s, gone)) for job in jobs]
             self._changed.notify(self.limits.workers)
         self._replies.refused([JobAnswer(job, error=e) for job, e in errors if e is not None])
+        self._replies.unrun(gone)
 
     def requeue(self, step: Step) -> None:
         """Its arm let `step` down: what it owes goes to other arms where they can still be in time, or is answered."""
@@ -246,15 +248,21 @@ class Dispatcher:
         except ValueError as error:
             _log.error("%s: %s; it goes on with the costs that it knew", self.name, error)
 
-    def _admit(self, job: Job, now_s: float) -> RequestError | None:
+    def _admit(self, job: Job, now_s: float, gone: list[JobAnswer]) -> RequestError | None:
+        """Why it may not wait; `gone` grows by the answers of those that give way to it."""
         if self._closing:
             return NotReady("the server is stopping; try another replica")
         if not self._waiting.arms:
             return NotReady(f"model '{self.name}' is loading; try again shortly")
         ticket = self._waiting.ticket(job)
         self._listeners.seen(ticket)
+        gone += [outcomes.gave_way(self.name, late, now_s) for late in self._waiting.make_room(job)]
         error = self._waiting.admit(job, ticket, now_s)
         hopeless = error is not None and not isinstance(error, Overloaded)
+        if job.missed:
+            hopeless = not self._waiting.could_be_in_time(ticket, now_s)
+            if not hopeless or says_something(self._traffic.standing, job):
+                self._traffic.missed(job, refused=True)
         self._traffic.came(job, now_s, self._waiting.tables.pace_s, hopeless=hopeless)
         return error
 
@@ -262,12 +270,19 @@ class Dispatcher:
         now_s = time.monotonic()
         with self._changed:
             jobs = [job for job in jobs if job.part_of is None or job.part_of.pieces]
-            errors = [(job, self._waiting.again(job, now_s)) for job in jobs]
+            errors = [(job, self._again(job, now_s)) for job in jobs]
             self._changed.notify(self.limits.workers)
             self._may_be_quiet()
         refused = [JobAnswer(job, error=error) for job, error in errors if error is not None]
         self._metrics.retried(len(jobs) - len(refused))
         self._replies.unrun(refused)
+
+    def _again(self, job: Job, now_s: float) -> RequestError | None:
+        """Why a job that an arm let down may not wait again."""
+        missed, error = job.missed, self._waiting.again(job, now_s)
+        if job.missed and not missed:
+            self._traffic.missed(job)
+        return error
 
     def _decide(
         self, begun_s: float, last: Arm | None

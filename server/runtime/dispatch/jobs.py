@@ -51,7 +51,7 @@ class Job:
 
     A job of more rows than any batch is served in pieces, jobs that are `part_of` it, from its row `first` on. They
     share its `loan`, where the memory of its inputs is lent. `row_units`: units of work in each row, and the `sizes`
-    that are free, where any are.
+    that are free, where any are. `soft`: it is rather answered late than not at all; `missed`: it will be late.
     """
 
     inputs: Arrays
@@ -70,6 +70,8 @@ class Job:
     loan: Loan | None = None
     row_units: int = 1
     sizes: tuple[int, ...] = ()
+    soft: bool = False
+    missed: bool = False
 
     @property
     def units(self) -> int:

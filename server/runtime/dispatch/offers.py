@@ -70,8 +70,8 @@ class Offers:
         arm = fastest.arm
         return (
             f"no arm answers a row within the SLO of {self.slo.latency_s * 1e3:g} ms: the fastest, {arm.variant} on "
-            f"{arm.backend} ({arm.device}), takes {fastest.upper_s[1] * 1e3:.3g} ms; every request that asks for no "
-            "slo_ms of its own is refused; raise slo_ms here or in the manifest, or add a faster variant"
+            f"{arm.backend} ({arm.device}), takes {fastest.upper_s[1] * 1e3:.3g} ms; no request that asks for no "
+            "slo_ms of its own can be in time; raise slo_ms here or in the manifest, or add a faster variant"
         )
 
     @property

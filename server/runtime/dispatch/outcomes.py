@@ -77,6 +77,16 @@ def dropped(family: str, drop: Drop, job: Job, now_s: float, retry_s: float | No
     return JobAnswer(job, error=Overloaded(text, retry_s))
 
 
+def gave_way(family: str, job: Job, now_s: float) -> JobAnswer:
+    """The answer to a job whose time was up, and for which there is no more room."""
+    waited_ms, allowed_ms = _waited_ms(job, now_s)
+    text = (
+        f"model '{family}' is overloaded: this request's time was up (it waited {waited_ms:.1f} of {allowed_ms:.1f} "
+        "ms), and others need its place in the queue; retry later"
+    )
+    return JobAnswer(job, error=Overloaded(text, None))
+
+
 def late(family: str, job: Job, now_s: float) -> DeadlineMissed:
     """The answer to a job whose time is up."""
     waited_ms, allowed_ms = _waited_ms(job, now_s)

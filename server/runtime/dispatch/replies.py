@@ -57,7 +57,8 @@ class Replies:
             if answer.batch is not None:
                 one = outcomes.served(answer, answer.batch, now_s)
                 promised = is_promised(self._standing, answer.job)
-                self._standing.ended(one.slo_class, in_time=one.in_time, promised=promised)
+                if not answer.job.missed:  # else that was told when it was missed
+                    self._standing.ended(one.slo_class, in_time=one.in_time, promised=promised)
                 served.append(one)
         if served:
             self._metrics.answered(served)
@@ -82,7 +83,7 @@ class Replies:
         for answer in answers:
             job, outcome = answer.job, outcomes.outcome(answer.error)
             hopeless = refused and outcome == "expired" and not says_something(self._standing, job)
-            if outcome not in _SAYS_NOTHING and not hopeless:
+            if outcome not in _SAYS_NOTHING and not hopeless and not job.missed:
                 promised = not (refused and job.rows > 1) and is_promised(self._standing, job)
                 self._standing.ended(job.slo_class, in_time=False, promised=promised)
             self._metrics.unrun(job.slo_class, outcome, job.deadline_s - job.arrival_s)

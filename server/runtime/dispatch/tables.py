@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.catalog import Family
+from profiler.measuring.measurements import ENDED
 from profiler.profiles import Profile
 from server.policy.decision import Arm, ArmProfile, Policy, PolicyFactory, Ticket
 from server.policy.queueing import admission
@@ -25,9 +27,15 @@ class Tables:
         return any(ticket.accepts(arm) and ticket.rows <= arm.max_batch for arm in self.arms)
 
 
-def of_profile(profile: Profile, accuracy: float, max_batch: int) -> ArmProfile:
-    """What the policy is told of an arm with this profile: nothing of batches beyond those that were run."""
-    most = min(max_batch, profile.largest_measured)
+def of_profile(profile: Profile, accuracy: float, family: Family) -> ArmProfile:
+    """What the policy is told of an arm with this profile: nothing of batches beyond those that were run.
+
+    But of the largest row where sizes are free: what is too slow for the bound is not run to measure it, and may be
+    asked for with more time.
+    """
+    most = min(family.most_units, profile.largest_measured)
+    if ENDED not in profile.note:
+        most = max(most, family.largest_row_units)
     arm = Arm(profile.variant, profile.backend, profile.device)
     apart = not profile.vetted.alone
     return ArmProfile(arm, accuracy, profile.mean_table(most), profile.upper_table(most), apart)

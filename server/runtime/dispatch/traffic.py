@@ -34,6 +34,14 @@ class Traffic:
             self.standing.asked(rows, job.deadline_s - job.arrival_s, job.slo_class, now_s)
         self._arrivals = forecast.observe(self._arrivals, rows, now_s)
 
+    def missed(self, job: Job, *, refused: bool = False) -> None:
+        """A job will not be answered in time. `refused`: it never had a chance; many rows may never have been possible.
+
+        Nothing is said by what nobody could serve, unless it is promised.
+        """
+        promised = not (refused and job.rows > 1) and is_promised(self.standing, job)
+        self.standing.ended(job.slo_class, in_time=False, promised=promised)
+
     def rate_rps(self, now_s: float) -> float:
         """Rows a second expected soon."""
         return forecast.rate_rps(self._arrivals, now_s)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from server.errors import NotReady, RequestError
 from server.policy.decision import ArmProfile, Ticket
 from server.policy.queueing import admission, splitting
+from server.policy.queueing.late_queue import LateQueue
 from server.policy.queueing.tickets import Queue
 from server.runtime.dispatch import outcomes
 from server.runtime.dispatch.jobs import Job, JobAnswer
@@ -27,6 +28,8 @@ class Waiting:
 
     def __init__(self, family: str, limits: Limits, quarantine: Quarantine) -> None:
         self.queue = Queue()
+        self.late = LateQueue()
+        """Soft tickets whose time is up."""
         self.arms: tuple[ArmProfile, ...] = ()
         self.tables = Tables()
         self.family = family
@@ -65,16 +68,48 @@ class Waiting:
             job.min_accuracy,
             job.variant,
             job.slo_class,
+            job.soft,
         )
 
     def admit(self, job: Job, ticket: Ticket, now_s: float) -> RequestError | None:
         """Let a new job wait, or say why not."""
-        verdict = self.tables.admit(ticket, self.queue.rows, now_s, self.queue.deadlines)
+        verdict = self.tables.admit(ticket, self.rows, now_s, self.queue.deadlines)
         if isinstance(verdict, admission.Refuse) and (
             split := self._split(job, ticket, verdict, now_s)
         ):
             return self._admit_pieces(job, ticket, split, now_s)
+        if isinstance(verdict, admission.Refuse) and self._may_be_late(ticket, verdict):
+            self.keep(job, ticket)
+            return None
         return self._settled(job, ticket, verdict, now_s)
+
+    @property
+    def rows(self) -> int:
+        """Rows waiting in all."""
+        return self.queue.rows + self.late.rows
+
+    def make_room(self, job: Job) -> list[Job]:
+        """Those that give way to a new job where no more may wait: whose time is up anyway. They wait no more."""
+        if not self.late:
+            return []
+        over = self.rows + job.units - self.limits.capacity_rows
+        return (
+            [self._jobs.pop(ticket.id) for ticket in self.late.give_way(over)] if over > 0 else []
+        )
+
+    def keep(self, job: Job, ticket: Ticket) -> None:
+        """A soft job will be late: let it wait for a worker that nobody else wants."""
+        job.ticket, job.missed = ticket, True
+        self.late.push(ticket)
+        self._jobs[ticket.id] = job
+
+    def could_be_in_time(self, ticket: Ticket, now_s: float) -> bool:
+        """Whether it could be answered in time were it alone."""
+        return isinstance(self.tables.admit(ticket, 0, now_s), admission.Admit)
+
+    def _may_be_late(self, ticket: Ticket, refused: admission.Refuse) -> bool:
+        room = self.rows + ticket.rows <= self.limits.capacity_rows
+        return ticket.soft and room and refused.reason in {"late", "overloaded"}
 
     def _split(
         self, job: Job, ticket: Ticket, refused: admission.Refuse, now_s: float
@@ -97,7 +132,7 @@ class Waiting:
         if split.need_s > ticket.deadline_s - now_s:
             needs = f"its {len(split.rows)} batches need"
             return outcomes.refusal(self.family, admission.late(ticket, split.need_s, now_s, needs))
-        waiting, most = self.queue.rows, self.limits.capacity_rows
+        waiting, most = self.rows, self.limits.capacity_rows
         if waiting + ticket.rows > most:
             pace_s = self.tables.pace_s
             return outcomes.refusal(self.family, admission.full(waiting, most, pace_s))
@@ -112,19 +147,26 @@ class Waiting:
     def again(self, job: Job, now_s: float) -> RequestError | None:
         """Let a job wait that an arm let down, however many do, or say why not."""
         assert job.ticket is not None  # it was in a step
-        if now_s > job.ticket.deadline_s:
+        if now_s > job.ticket.deadline_s and not job.soft:
             return outcomes.late(self.family, job, now_s)
         if job.retries >= MOST_RETRIES:
             return outcomes.let_down(self.family, job.retries)
         job.retries += 1
-        return self._settled(job, job.ticket, self.tables.admit(job.ticket, 0, now_s), now_s)
+        verdict = self.tables.admit(job.ticket, 0, now_s)
+        if job.missed or (
+            isinstance(verdict, admission.Refuse) and self._may_be_late(job.ticket, verdict)
+        ):
+            self.keep(job, job.ticket)
+            return None
+        return self._settled(job, job.ticket, verdict, now_s)
 
     def remove(self, job: Job) -> bool:
         """Take one job out. False if it does not wait."""
         ticket = job.ticket
         if ticket is None or self._jobs.pop(ticket.id, None) is None:
             return False
-        self.queue.remove(ticket)
+        if not self.late.remove(ticket):
+            self.queue.remove(ticket)
         return True
 
     def take_back(self, job: Job) -> bool:
@@ -145,10 +187,18 @@ class Waiting:
         self.queue.pop(gone)
         return [self._jobs.pop(ticket.id) for ticket in gone]
 
+    def take_late(self, tickets: Iterable[Ticket]) -> list[Job]:
+        """Take out those of a batch of late ones; their jobs in the same order."""
+        jobs: list[Job] = []
+        for ticket in tickets:
+            self.late.remove(ticket)
+            jobs.append(self._jobs.pop(ticket.id))
+        return jobs
+
     def clear(self) -> list[Job]:
         """Take out all."""
         jobs = list(self._jobs.values())
-        self.queue, self._jobs = Queue(), {}
+        self.queue, self.late, self._jobs = Queue(), LateQueue(), {}
         return jobs
 
     def _settled(

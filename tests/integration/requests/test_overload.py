@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import grpc
 import numpy as np
 import pytest
 
+from models.catalog import Slo
 from tests.support.serving.families import (
     ECHO,
     FRAIL,
@@ -216,3 +218,29 @@ def test_the_watch_tells_when_a_family_begins_to_serve(tmp_path: Path):
 
         watch.cancel()
         assert told == [b"\x08\x02", b"\x08\x01"]
+
+
+def test_stock_clients_that_come_at_once_are_all_answered(tmp_path: Path):
+    publish_scripted(tmp_path / "models", replace(SLOW, slo=Slo(0.3)), {"only": "fixed_s = 0.05"})
+
+    with serving(tmp_path / "models", tmp_path, "--workers", "1") as server:
+        requests = [a_request("slow", rows(float(i)), str(i)) for i in range(48)]
+        answers = [call.result() for call in server.begin_together(requests)]
+        hurried = [a_request("slow", rows(0.0), slo_ms=300.0) for _ in range(48)]
+        codes = [call.code() for call in server.begin_together(hurried)]
+
+    for i, answer in enumerate(answers):  # 12 batches of four in 0.6 s: half of them are late
+        np.testing.assert_allclose(output(answer), expected_echo(rows(float(i))), rtol=1e-6)
+    assert REFUSALS >= {code for code in codes if code is not grpc.StatusCode.OK} != set()
+
+
+def test_an_operator_may_have_late_requests_refused(tmp_path: Path):
+    publish_scripted(tmp_path / "models", replace(SLOW, slo=Slo(0.3)), {"only": "fixed_s = 0.05"})
+
+    with serving(
+        tmp_path / "models", tmp_path, "--workers", "1", "--late-requests", "refuse"
+    ) as server:
+        calls = server.begin_together([a_request("slow", rows(0.0)) for _ in range(48)])
+        codes = {call.code() for call in calls}
+
+    assert codes & REFUSALS

@@ -7,6 +7,7 @@ import pytest
 
 from models.backends.base import BackendError
 from models.backends.rows.hazards import hazards_of
+from models.catalog import Family, FreeSize, Slo, TensorSpec
 from tests.support.outside import outside
 from tests.support.zoo import graph
 
@@ -254,3 +255,39 @@ def test_a_divisor_kept_in_another_file_may_be_anything(tmp_path: Path):
 
     assert not hazards_of(tmp_path / "inside.onnx").fatal
     assert hazards_of(tmp_path / "outside.onnx").fatal
+
+
+POSITIONS = """
+g (int64[N, S] ids) => (float[N, S] y)
+<int64[1] zero = {0}, int64[1] one = {1}, int64[1] two = {2}, int64[1] most = {64}>
+{
+    size = Shape(ids)
+    length = Slice(size, one, two)
+    table = ConstantOfShape(most)
+    positions = Slice(table, zero, length)
+    tokens = Cast <to = 1> (ids)
+    y = Add(tokens, positions)
+}
+"""
+
+
+def of_any_length(most: int) -> Family:
+    spec = TensorSpec("ids", "INT64", (-1, -1), ("S",))
+    return Family("f", (spec,), (), (), Slo(0.05), sizes=(FreeSize("S", 8, most),))
+
+
+def test_rows_are_followed_where_sizes_are_free(tmp_path: Path):
+    path = written(tmp_path, POSITIONS)
+
+    assert hazards_of(path, of_any_length(64)).hangs == ""
+
+
+def test_what_mixes_rows_does_so_at_any_size(tmp_path: Path):
+    path = written(
+        tmp_path,
+        POSITIONS.replace("Cast <to = 1> (ids)", "Cast <to = 1> (flipped)").replace(
+            "tokens =", "flipped = CumSum(ids, zero)\n    tokens ="
+        ),
+    )
+
+    assert hazards_of(path, of_any_length(64)).hangs
