@@ -225,9 +225,10 @@ def test_stock_clients_that_come_at_once_are_all_answered(tmp_path: Path):
 
     with serving(tmp_path / "models", tmp_path, "--workers", "1") as server:
         requests = [a_request("slow", rows(float(i)), str(i)) for i in range(48)]
-        answers = [call.result() for call in server.begin_together(requests)]
+        calls = server.begin_together(requests, timeout=None)
+        answers = [call.result(timeout=30.0) for call in calls]
         hurried = [a_request("slow", rows(0.0), slo_ms=300.0) for _ in range(48)]
-        codes = [call.code() for call in server.begin_together(hurried)]
+        codes = [call.code() for call in server.begin_together(hurried, timeout=None)]
 
     for i, answer in enumerate(answers):  # 12 batches of four in 0.6 s: half of them are late
         np.testing.assert_allclose(output(answer), expected_echo(rows(float(i))), rtol=1e-6)
@@ -240,7 +241,7 @@ def test_an_operator_may_have_late_requests_refused(tmp_path: Path):
     with serving(
         tmp_path / "models", tmp_path, "--workers", "1", "--late-requests", "refuse"
     ) as server:
-        calls = server.begin_together([a_request("slow", rows(0.0)) for _ in range(48)])
-        codes = {call.code() for call in calls}
+        requests = [a_request("slow", rows(0.0)) for _ in range(48)]
+        codes = {call.code() for call in server.begin_together(requests, timeout=None)}
 
     assert codes & REFUSALS

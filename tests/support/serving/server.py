@@ -83,8 +83,8 @@ class Server:
         """One ModelInfer. Raises grpc.RpcError."""
         return self.ask("ModelInfer", request, pb.ModelInferResponse, **options)
 
-    def begin(self, request: Any, timeout: float = PATIENCE_S) -> Any:
-        """Start one ModelInfer; the future's result is its answer."""
+    def begin(self, request: Any, timeout: float | None = PATIENCE_S) -> Any:
+        """Start one ModelInfer; the future's result is its answer. `timeout`: None for a call without a deadline."""
         call = self.channel.unary_unary(
             SERVICE + "ModelInfer",
             pb.ModelInferRequest.SerializeToString,
@@ -92,10 +92,12 @@ class Server:
         )
         return call.future(request, timeout=timeout)
 
-    def begin_together(self, requests: Sequence[Any]) -> list[Any]:
+    def begin_together(
+        self, requests: Sequence[Any], timeout: float | None = PATIENCE_S
+    ) -> list[Any]:
         """Start these ModelInfers so that they arrive at once, however slowly this process gets to begin them."""
         with self.standing_still():
-            return [self.begin(request) for request in requests]
+            return [self.begin(request, timeout) for request in requests]
 
     @contextmanager
     def standing_still(self) -> Generator[None]:
