@@ -71,12 +71,10 @@ class Checks:
         variant = self.pinned(request.version)
         special = request.parameters or variant is not None
         demand = self._demands.read(request.parameters, variant) if special else self._demands.plain
-        sizes = self._sizes(inputs) if self._most else {}
-        units = self._family.units(sizes)
+        units, sizes = self._work(inputs) if self._most else (1, ())
         self.bounds.check_rows(rows, demand, units)
         outputs = self._wanted(request.outputs) if request.outputs else self._outputs
-        ordered = tuple([sizes[name] for name in self._most])
-        return Checked(inputs, rows, demand, outputs, units, ordered)
+        return Checked(inputs, rows, demand, outputs, units, sizes)
 
     def pinned(self, version: str) -> str | None:
         """The variant a version string names; None for the family itself. Raises UnknownModel."""
@@ -104,6 +102,11 @@ class Checks:
             rows = shape[0]
             arrays[tensor.name] = self._array(tensor, spec, shape)
         return arrays, rows
+
+    def _work(self, inputs: Mapping[str, NDArray[np.generic]]) -> tuple[int, tuple[int, ...]]:
+        """Units of work in a row, and its free sizes in the family's order. Raises BadInput."""
+        sizes = self._sizes(inputs)
+        return self._family.units(sizes), tuple([sizes[name] for name in self._most])
 
     def _sizes(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, int]:
         """The free sizes. Raises BadInput where inputs differ in one that they share, or it is too large."""

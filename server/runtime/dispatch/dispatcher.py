@@ -256,7 +256,9 @@ class Dispatcher:
             return NotReady(f"model '{self.name}' is loading; try again shortly")
         ticket = self._waiting.ticket(job)
         self._listeners.seen(ticket)
-        gone += [outcomes.gave_way(self.name, late, now_s) for late in self._waiting.make_room(job)]
+        if self._waiting.late.rows:
+            made = self._waiting.make_room(job)
+            gone += [outcomes.gave_way(self.name, late, now_s) for late in made]
         error = self._waiting.admit(job, ticket, now_s)
         hopeless = error is not None and not isinstance(error, Overloaded)
         if job.missed:

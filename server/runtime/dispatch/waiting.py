@@ -73,7 +73,8 @@ class Waiting:
 
     def admit(self, job: Job, ticket: Ticket, now_s: float) -> RequestError | None:
         """Let a new job wait, or say why not."""
-        verdict = self.tables.admit(ticket, self.rows, now_s, self.queue.deadlines)
+        queue = self.queue
+        verdict = self.tables.admit(ticket, queue.rows + self.late.rows, now_s, queue.deadlines)
         if isinstance(verdict, admission.Refuse) and (
             split := self._split(job, ticket, verdict, now_s)
         ):
@@ -90,8 +91,6 @@ class Waiting:
 
     def make_room(self, job: Job) -> list[Job]:
         """Those that give way to a new job where no more may wait: whose time is up anyway. They wait no more."""
-        if not self.late:
-            return []
         over = self.rows + job.units - self.limits.capacity_rows
         return (
             [self._jobs.pop(ticket.id) for ticket in self.late.give_way(over)] if over > 0 else []
