@@ -121,7 +121,7 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n".join(
         [
             "# Texts of unlike length: the highest load with 99 % in time\n",
-            f"Bound {result['slo_ms']:.0f} ms, one worker. {result['machine']}. `{result['command']}`\n",
+            f"Bound {result['slo_ms']:.0f} ms, one worker, {result['machine']['cpu']}. `{result['command']}`\n",
             *tables.lines(heads, rows),
             "",
         ]
