@@ -20,7 +20,7 @@ USUAL = (32, 16, 64, 128, 256, 8, 512, 1024, 4, 2, 1)
 """Sizes that are tried for what is typical where nobody says."""
 USUAL_SIDES = (224, 256, 320, 416, 512, 640, 128, 299, 64, 32, 16)
 """The same where an input looks like pictures: two sizes or more of floats."""
-MOST_FOLD, LONGEST_S = 16, 1.0
+MOST_FOLD, LONGEST_S = 32, 1.0
 """No row is tried of more than so many typical rows' values, nor a larger one where one took so long (s)."""
 
 Sizes = Mapping[str, int]
@@ -129,13 +129,25 @@ def _is_picture(one: Input) -> bool:
 
 
 def _most(runs: Runs, typical: Sizes) -> dict[str, int]:
-    """The largest sizes that run, doubled together; each alone where they do not run together."""
-    most, fold = dict(typical), 1
-    while (fold := fold * 2) ** len(typical) <= MOST_FOLD and _quick(
-        runs, larger := {name: size * fold for name, size in typical.items()}
-    ):
-        most = larger
-    return most
+    """The largest sizes that run, all in proportion: doubled as long as they do, then the last that does."""
+    first = next(iter(typical.values()))
+
+    def scaled(to: int) -> dict[str, int]:
+        return {name: round(size * to / first) for name, size in typical.items()}
+
+    runs_at, fails_at = first, 2 * first
+    while (fails_at / first) ** len(typical) <= MOST_FOLD:
+        if not _quick(runs, scaled(fails_at)):
+            break
+        runs_at, fails_at = fails_at, 2 * fails_at
+    else:
+        return scaled(runs_at)
+    while fails_at - runs_at > 1:
+        middle = (runs_at + fails_at) // 2
+        runs_at, fails_at = (
+            (middle, fails_at) if _quick(runs, scaled(middle)) else (runs_at, middle)
+        )
+    return scaled(runs_at)
 
 
 def _quick(runs: Runs, sizes: Sizes) -> bool:

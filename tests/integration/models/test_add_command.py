@@ -137,8 +137,8 @@ def test_lengths_that_differ_between_inputs_are_refused(tmp_path: Path):
         inputs = {"ids": np.zeros((1, 5), np.int64), "mask": np.ones((1, 4), np.int64)}
         with pytest.raises(triton.InferenceServerException, match="differ in size 'S': 5 and 4"):
             asked(server.url, "text", inputs)
-        inputs = {name: np.ones((1, 513), np.int64) for name in inputs}
-        with pytest.raises(triton.InferenceServerException, match="from 1 to 512"):
+        inputs = {name: np.ones((1, 1025), np.int64) for name in inputs}
+        with pytest.raises(triton.InferenceServerException, match="from 1 to 1024"):
             asked(server.url, "text", inputs)
 
 

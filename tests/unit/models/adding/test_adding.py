@@ -143,12 +143,19 @@ def test_free_sizes_stay_free_as_far_as_the_graph_takes_them(tmp_path: Path):
 
     assert [(t.shape, t.sizes) for t in family.inputs] == [((-1, -1), ("S",)), ((-1, 3), ())]
     assert [(t.shape, t.sizes) for t in family.outputs] == [((-1, -1), ("S",))]
-    assert family.sizes == (FreeSize("S", 32, 512),)
-    assert "usual is S 32 (up to 512)" in said(tmp_path)
+    assert family.sizes == (FreeSize("S", 32, 1024),)
+    assert "usual is S 32 (up to 1024)" in said(tmp_path)
 
 
 def test_the_largest_size_is_the_last_that_runs(tmp_path: Path):
     assert added(tmp_path, POSITIONS).sizes == (FreeSize("S", 32, 64),)
+
+
+@pytest.mark.parametrize("most", [33, 47, 100])
+def test_the_largest_size_is_found_to_the_last(tmp_path: Path, most: int):
+    found = added(tmp_path, POSITIONS.replace("{64}", f"{{{most}}}"))
+
+    assert found.sizes == (FreeSize("S", 32, most),)
 
 
 def test_a_size_may_be_said(tmp_path: Path):
