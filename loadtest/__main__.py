@@ -51,6 +51,10 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def _requests(options: Options, signature: tuple[target.Input, ...]) -> tuple[list[bytes], str]:
+    if options.samples is not None:
+        rows, album = inputs.read_samples(options.samples), pictures.Album("")
+        asked = options.target.model, signature, options.demand
+        return inputs.build_pool(*asked, album, options.seed, rows), f"rows of {options.samples}"
     pictured = any(inputs.is_picture(spec) for spec in signature)
     if options.images is not None:
         album = pictures.from_folder(options.images)

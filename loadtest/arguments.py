@@ -25,13 +25,15 @@ class Sink:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A run: what to drive and ask for, with which load and pictures, and where the report goes."""
+    """A run: what to drive and ask for, with which load, pictures or rows, and where the report
+    goes."""
 
     target: Target
     demand: Demand
     load: Load
     warmup_s: float
     images: Path | None
+    samples: Path | None
     processes: int
     seed: int
     sink: Sink
@@ -51,6 +53,7 @@ def parse(argv: list[str]) -> Options:
         load=_load(given),
         warmup_s=given.warmup_s,
         images=given.images,
+        samples=given.samples,
         processes=given.processes,
         seed=given.seed,
         sink=Sink(given.out, given.json),
@@ -173,6 +176,12 @@ def _parser() -> argparse.ArgumentParser:
         help="give each call a gRPC deadline of the SLO plus this margin (0)",
     )
     add("--images", type=Path, metavar="DIR", help="photographs to send crops of")
+    add(
+        "--samples",
+        type=Path,
+        metavar="FILE.npz",
+        help="rows to send: an array for each input, under its name",
+    )
     add("--processes", type=int, default=1, help="client processes to share the load (1)")
     add("--seed", type=int, default=0, help="of arrivals and inputs (0)")
     add("--out", type=Path, metavar="DIR", help="write report.json, report.md and report.png there")

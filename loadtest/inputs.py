@@ -1,8 +1,10 @@
 """Requests made ready before the run: a pool of serialised bytes, so that sending one costs no
 building."""
 
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,9 @@ from wire import inference_pb2 as pb
 POOL = 32
 """How many different requests a run rotates through: enough that no cache can answer for the
 model."""
+
+Samples = Mapping[str, NDArray[np.generic]]
+"""Input -> rows to send."""
 
 _DTYPES = {
     "BOOL": "bool",
@@ -44,12 +49,35 @@ def is_picture(spec: Input) -> bool:
     return spec.datatype == "UINT8" and len(spec.shape) == 4 and spec.shape[3] == 3
 
 
-def build_pool(
-    model: str, inputs: Sequence[Input], demand: Demand, album: Album, seed: int
+def read_samples(path: Path) -> Samples:
+    """Rows to send: an array for each input, under its name. Raises BadOption."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise BadOption(
+            f"--samples {path} cannot be read: {error}; write it with numpy.savez"
+        ) from error
+    if not found or not all(a.ndim and len(a) for a in found.values()):
+        raise BadOption(f"--samples {path} holds no rows")
+    return found
+
+
+def build_pool(  # noqa: PLR0913, PLR0917 - what is sent, and what it is made of
+    model: str,
+    inputs: Sequence[Input],
+    demand: Demand,
+    album: Album,
+    seed: int,
+    samples: Samples | None = None,
 ) -> list[bytes]:
-    """POOL different serialised ModelInferRequests. Raises BadTarget where the signature cannot
-    be filled."""
+    """POOL different serialised ModelInferRequests, of the `samples` where there are any.
+
+    Raises BadTarget where the signature cannot be filled, BadOption where the samples do not fit it."""
     rng = np.random.default_rng(seed)
+    if samples is not None:
+        rows = [[(s, _sampled(s, demand.rows, samples, i)) for s in inputs] for i in range(POOL)]
+        return [_request(model, tensors, demand) for tensors in rows]
     sets = (
         [(spec, _tensor(spec, demand.rows, album, index, rng)) for spec in inputs]
         for index in range(POOL)
@@ -97,6 +125,25 @@ def _tensor(
     return rng.integers(0, min(np.iinfo(dtype).max, 255), shape, endpoint=True).astype(dtype)
 
 
+def _sampled(spec: Input, rows: int, samples: Samples, index: int) -> NDArray[np.generic]:
+    """The next rows of the samples, from the first again after the last."""
+    array, dtype = samples.get(spec.name), _DTYPES.get(spec.datatype)
+    if array is None:
+        raise BadOption(
+            f"--samples has no array for input {spec.name!r}; it has {', '.join(samples)}"
+        )
+    dims = spec.shape[1:]
+    fits = array.ndim == len(spec.shape) and all(
+        want in (-1, got) for want, got in zip(dims, array.shape[1:], strict=True)
+    )
+    if array.dtype.name != dtype or not fits:
+        raise BadOption(
+            f"--samples: array {spec.name!r} is {array.dtype} {list(array.shape)}, the model takes "
+            f"{spec.datatype} {list(spec.shape)}"
+        )
+    return array[np.arange(index * rows, (index + 1) * rows) % len(array)]
+
+
 def _shape(spec: Input, rows: int) -> tuple[int, ...]:
     if spec.datatype not in _DTYPES:
         raise BadTarget(
@@ -109,6 +156,6 @@ def _shape(spec: Input, rows: int) -> tuple[int, ...]:
     if any(size < 1 for size in shape):
         raise BadTarget(
             f"input {spec.name!r} has free dimensions beside the batch: {list(spec.shape)}; "
-            "only fixed ones can be filled"
+            "send rows of your own with --samples FILE.npz"
         )
     return shape

@@ -3,13 +3,14 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from loadtest.errors import BadOption, BadTarget
-from loadtest.inputs import POOL, Demand, build_pool
+from loadtest.inputs import POOL, Demand, build_pool, read_samples
 from loadtest.pictures import Album, crop, from_cache
 from loadtest.target import Input
 from wire import inference_pb2 as pb
@@ -80,3 +81,46 @@ def test_a_signature_that_cannot_be_filled_is_refused(
 ):
     with pytest.raises(error, match=words):
         build_pool("m", (spec,), Demand(rows=rows), Album(""), seed=0)
+
+
+TEXT = (Input("ids", "INT64", (-1, -1)), Input("x", "FP32", (-1, 2)))
+
+
+def sampled(folder: Path, **arrays: Any) -> Path:
+    np.savez(folder / "rows.npz", **arrays)
+    return folder / "rows.npz"
+
+
+def test_rows_of_ones_own_are_sent_in_turn(tmp_path: Path):
+    ids, x = np.arange(15).reshape(5, 3), np.ones((5, 2), np.float32)
+    samples = read_samples(sampled(tmp_path, ids=ids, x=x))
+
+    pool = build_pool("m", TEXT, Demand(rows=2), Album(""), 0, samples)
+
+    sent = [pb.ModelInferRequest.FromString(one) for one in pool]
+    assert [list(t.shape) for t in sent[0].inputs] == [[2, 3], [2, 2]]
+    assert sent[2].raw_input_contents[0] == ids[[4, 0]].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "why"),
+    [
+        ({"ids": np.zeros((2, 3), np.int64)}, "no array for input 'x'"),
+        ({"ids": np.zeros((2, 3), np.int32), "x": np.zeros((2, 2), np.float32)}, "INT64"),
+        ({"ids": np.zeros((2, 3), np.int64), "x": np.zeros((2, 3), np.float32)}, "the model takes"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], why: str):
+    samples = read_samples(sampled(tmp_path, **arrays))
+
+    with pytest.raises(BadOption, match=why):
+        build_pool("m", TEXT, Demand(), Album(""), 0, samples)
+
+
+def test_what_holds_no_rows_is_refused(tmp_path: Path):
+    (tmp_path / "rows.npz").write_bytes(b"no archive")
+
+    with pytest.raises(BadOption, match="cannot be read"):
+        read_samples(tmp_path / "rows.npz")
+    with pytest.raises(BadOption, match="holds no rows"):
+        read_samples(sampled(tmp_path, ids=np.zeros((0, 3))))
