@@ -9,6 +9,9 @@ from models.catalog import Family, TensorSpec
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
+MASKS = frozenset({"attention_mask", "input_mask"})
+"""Inputs, in small letters, that say which tokens are to be looked at."""
+
 
 def padded(
     rows: Arrays, family: Family, sizes: Mapping[str, int]
@@ -18,6 +21,17 @@ def padded(
         spec.name: _filled(rows[spec.name], spec.at(sizes).shape[1:], spec.pad or 0.0)
         for spec in family.inputs
     }
+
+
+def hides_all(rows: Arrays) -> bool:
+    """Whether a mask hides all of a row: what is looked at then is no more than what is filled in."""
+    masks = [array for name, array in rows.items() if name.lower() in MASKS]
+    return any(not array.any(axis=tuple(range(1, array.ndim))).all() for array in masks)
+
+
+def looked_at(rows: Arrays) -> Arrays:
+    """The rows with masks that hide nothing."""
+    return {n: np.ones_like(a) if n.lower() in MASKS else a for n, a in rows.items()}
 
 
 def cropped(

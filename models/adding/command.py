@@ -96,7 +96,7 @@ def _size(text: str) -> tuple[str, AskedSize]:
     whole = all(word.isdecimal() and int(word) for word in numbers)
     if not name or not numbers or not whole or (most and int(most) < int(typical)):
         raise BuildError(
-            f"--size {text!r} must be NAME=USUAL or NAME=USUAL:MOST with sizes of at least 1"
+            f"--size {text!r} must be NAME=USUAL or NAME=USUAL:MOST with sizes of at least 1, most not below usual"
         )
     return name, AskedSize(int(typical), int(most) if most else None)
 

@@ -1,6 +1,6 @@
 """Whether unlike rows may be padded to one size: believed of the usual transformers, once it was tried."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from models.adding.sizing import Sizes
 from models.adding.trial import Arrays
 from models.build.errors import BuildError
-from models.catalog import Family, TensorSpec
-from models.padding import cropped, padded
+from models.catalog import Family
+from models.padding import MASKS, cropped, looked_at, padded
 
 FILLS = {
     "input_ids": 0.0,
@@ -20,22 +20,26 @@ FILLS = {
     "segment_ids": 0.0,
 }
 """Inputs of transformers, and what fills them up: what the mask says not to look at."""
-_MASKS = {"attention_mask", "input_mask"}
 TOLERANCE = 1e-4
 """Of the norm of an answer: padding that changes it by more is not done."""
-TRIED = ((0.3, 1.0), (0.8, 0.85), (1.0, 2.0))
+ROWS = 8
+SHORT = (1, 2, 3)
+"""Rows as short as can be are tried, too: of a long one a maximum hides what is filled in."""
+LONGER = ((0.3, 1.0), (0.8, 0.85), (1.0, 2.0))
 """Sizes that are padded, and to which, in typical ones."""
 
 
 def filled(
     family: Family, rows_of: Callable[[Sizes], Arrays], run: Callable[[Arrays], Arrays]
 ) -> Family:
-    """The family, its inputs padded where they are called as transformers' are and that changes no answer.
+    """The family, its inputs padded where they are called as transformers' are, one says what is to be looked at, and
+    padding changes no answer.
 
     `rows_of`: rows of these sizes. `run` raises BuildError.
     """
     sized = [spec for spec in family.inputs if spec.sizes]
-    if not sized or any(spec.name.lower() not in FILLS for spec in sized):
+    names = {spec.name.lower() for spec in sized}
+    if not names & MASKS or not names <= FILLS.keys():
         return family
     inputs = tuple(
         replace(spec, pad=FILLS[spec.name.lower()]) if spec.sizes else spec
@@ -48,18 +52,24 @@ def filled(
 def _changes_nothing(
     family: Family, rows_of: Callable[[Sizes], Arrays], run: Callable[[Arrays], Arrays]
 ) -> bool:
-    for share, of in TRIED:
-        small, large = _sizes(family, share), _sizes(family, of)
-        rows = _looked_at(family.inputs, rows_of(small))
-        try:
-            own, others = run(rows), run(padded(rows, family, large))
-        except BuildError:
-            return False
-        if not all(
-            _alike(own[spec.name], cropped(others[spec.name], spec, small))
-            for spec in family.outputs
-        ):
-            return False
+    """Of rows as they are made, of rows without what they are filled up with, and of rows that are partly hidden."""
+    typical = {s.name: s.typical for s in family.sizes}
+    tried = [({n: min(k, t) for n, t in typical.items()}, typical) for k in SHORT]
+    tried += [(_sizes(family, share), _sizes(family, of)) for share, of in LONGER]
+    for small, large in tried:
+        made = looked_at(rows_of(small))
+        others = {
+            n: a if n.lower() in MASKS else np.where(a == 0, 1, a).astype(a.dtype)
+            for n, a in made.items()
+        }
+        for rows in (made, others, _partly_hidden(others)):
+            try:
+                own, filled_up = run(rows), run(padded(rows, family, large))
+            except BuildError:
+                return False
+            cut = {s.name: cropped(filled_up[s.name], s, small) for s in family.outputs}
+            if not all(_alike(own[name], array) for name, array in cut.items()):
+                return False
     return True
 
 
@@ -67,10 +77,14 @@ def _sizes(family: Family, share: float) -> dict[str, int]:
     return {s.name: min(s.most, max(1, round(share * s.typical))) for s in family.sizes}
 
 
-def _looked_at(inputs: Sequence[TensorSpec], rows: Arrays) -> Arrays:
-    """The rows with masks that hide nothing."""
-    masks = {spec.name for spec in inputs if spec.name.lower() in _MASKS}
-    return {name: np.ones_like(a) if name in masks else a for name, a in rows.items()}
+def _partly_hidden(rows: Arrays) -> Arrays:
+    """The rows with all but the first token hidden."""
+    return {
+        name: np.concatenate([a[:, :1], np.zeros_like(a[:, 1:])], axis=1)
+        if name.lower() in MASKS
+        else a
+        for name, a in rows.items()
+    }
 
 
 def _alike(own: NDArray[np.generic], other: NDArray[np.generic]) -> bool:

@@ -5,8 +5,9 @@ head takes one size only.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,11 @@ USUAL_SIDES = (224, 256, 320, 416, 512, 640, 128, 299, 64, 32, 16)
 MOST_FOLD, LONGEST_S = 32, 1.0
 """No row is tried of more than so many typical rows' values, nor a larger one where one took so long (s)."""
 
+MOST_VALUES = 1 << 26
+"""Of one row."""
+
+OutputSizes = dict[str, tuple[tuple[int, ...], tuple[str, ...]]]
+"""Output -> its dimensions behind the rows, -1 where they are free, and the names of those."""
 Sizes = Mapping[str, int]
 Runs = Callable[[Sizes], Mapping[str, NDArray[np.generic]]]
 """The outputs for one row of these sizes. Raises BuildError."""
@@ -65,43 +71,51 @@ def free_sizes(
     most = _most(runs, typical)
     for name, said in asked.items():
         if said.most is not None:
+            _check_values(inputs, {**typical, name: said.most}, f"--size {name}")
             runs({**typical, name: said.most})
             most[name] = said.most
     return tuple(FreeSize(name, typical[name], most[name]) for name in names)
 
 
-def output_sizes(
-    runs: Runs, sizes: Sequence[FreeSize]
-) -> Mapping[str, tuple[tuple[int, ...], tuple[str, ...]]]:
+def output_sizes(runs: Runs, sizes: Sequence[FreeSize]) -> OutputSizes | None:
     """Each output's dimensions behind the rows, -1 where they are free, and the names of those: of the size that one
-    always equals, or ""."""
+    always equals, or "". None where the graph takes no other than the typical sizes."""
     typical = {size.name: size.typical for size in sizes}
-    usual = {name: array.shape[1:] for name, array in runs(typical).items()}
-    free: dict[str, dict[int, str]] = {name: {} for name in usual}
+    seen: list[tuple[Sizes, Mapping[str, NDArray[np.generic]]]] = [(typical, runs(typical))]
     for changed in _others(sizes):
         try:
-            found = runs({**typical, **changed})
+            seen.append((changed, runs(changed)))
         except BuildError:
             continue
-        for name, dims in usual.items():
-            for axis, (was, now) in enumerate(zip(dims, found[name].shape[1:], strict=False)):
-                if was != now and axis not in free[name]:
-                    same = (s for s, value in changed.items() if now == value and was == typical[s])
-                    free[name][axis] = next(same, "")
-    return {
-        name: (
-            tuple(-1 if axis in free[name] else dim for axis, dim in enumerate(dims)),
-            tuple(free[name][axis] for axis in sorted(free[name])),
-        )
-        for name, dims in usual.items()
-    }
+    if sizes and len(seen) == 1:
+        return None
+    found: OutputSizes = {}
+    for name, array in seen[0][1].items():
+        dims = [
+            _dimension([(s, a[name].shape[axis]) for s, a in seen]) for axis in range(1, array.ndim)
+        ]
+        found[name] = tuple(d for d, _ in dims), tuple(n for d, n in dims if d < 0)
+    return found
 
 
-def _others(sizes: Sequence[FreeSize]) -> Sequence[Sizes]:
-    """Each size that may be another alone at another, then all of them."""
-    other = {s.name: min(2 * s.typical, s.most) for s in sizes if s.most > s.typical}
-    alone = [{name: size} for name, size in other.items()]
-    return [*alone, other] if len(other) > 1 else alone
+def _dimension(seen: Sequence[tuple[Sizes, int]]) -> tuple[int, str]:
+    """(the dimension, or -1 where it was not always the same; the size that it always was, or "")."""
+    if len({dim for _, dim in seen}) == 1:
+        return seen[0][1], ""
+    names = seen[0][0]
+    return -1, next((n for n in names if all(sizes[n] == dim for sizes, dim in seen)), "")
+
+
+def _others(sizes: Sequence[FreeSize]) -> Iterator[Sizes]:
+    """Other sizes than the typical ones: small, odd, near and far; of each alone, then of all."""
+    typical = {size.name: size.typical for size in sizes}
+    for size in sizes:
+        t = size.typical
+        near = {1, 3, max(1, round(0.3 * t)), t + 1, 2 * t, size.most}
+        for k in sorted(k for k in near if 1 <= k <= size.most and k != t):
+            yield {**typical, size.name: k}
+    for share in (0.3, 2.0) if len(sizes) > 1 else ():
+        yield {s.name: min(s.most, max(1, round(share * s.typical))) for s in sizes}
 
 
 def _typical(inputs: Sequence[Input], runs: Runs, known: Sizes) -> dict[str, int]:
@@ -112,6 +126,7 @@ def _typical(inputs: Sequence[Input], runs: Runs, known: Sizes) -> dict[str, int
     error: BuildError | None = None
     for common, side in zip(USUAL, USUAL_SIDES, strict=True):
         sizes = {**known, **{name: side if name in sides else common for name in left}}
+        _check_values(inputs, sizes, "--size")
         try:
             runs(sizes)
         except BuildError as refused:
@@ -122,6 +137,15 @@ def _typical(inputs: Sequence[Input], runs: Runs, known: Sizes) -> dict[str, int
             return dict(sizes)
     shown = " ".join(f"--size {name}=N" for name in names)
     raise BuildError(f"no size was found that the graph takes; say what is usual, {shown}: {error}")
+
+
+def _check_values(inputs: Sequence[Input], sizes: Sizes, what: str) -> None:
+    """Raises BuildError where a row of these sizes is larger than any that is tried."""
+    values = sum(prod(one.at(sizes)) for one in inputs)
+    if values > MOST_VALUES:
+        raise BuildError(
+            f"{what}: a row of {values} values is too large; {MOST_VALUES} are the most"
+        )
 
 
 def _is_picture(one: Input) -> bool:

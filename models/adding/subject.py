@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 
+from models.adding.filling import ROWS as PADDED_ROWS
 from models.adding.filling import filled
 from models.adding.graph import ReadGraph
 from models.adding.sizing import AskedSize, Sizes, free_sizes, made_up, output_sizes
@@ -58,11 +59,14 @@ class Subject:
         sizes = free_sizes(self.graph.inputs, self.run_one, asked, self._sampled())
         typical = {size.name: size.typical for size in sizes}
         dims, rows = output_sizes(self.run_one, sizes), self.rows(typical, ROWS_TRIED)
+        if dims is None:  # it takes one size only, whatever it states
+            self.inputs = tuple(spec.at(typical) for spec in self.inputs)
+            dims, sizes = output_sizes(lambda _: self.run_one(typical), ()) or {}, ()
         outputs, row_s = self.trial.tried(rows, dims)
         family = Family(
             "", self.inputs, outputs, (), Slo(1.0), sizes=sizes, one_row=self.graph.one_row
         )
-        family = filled(family, lambda at: self.rows(at, 2), self.trial.run)
+        family = filled(family, lambda at: self.rows(at, PADDED_ROWS), self.trial.run)
         remarks = [*self.trial.remarks, *([PADDED] if family.pads else [])]
         return Looked(sizes, family.inputs, outputs, row_s, tuple(remarks))
 

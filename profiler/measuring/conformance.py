@@ -19,7 +19,7 @@ from models.backends import Way, is_usable, open_backend, reference_way
 from models.backends.base import Backend, BackendError, Refused, Tensors, words
 from models.backends.rows.hazards import Hazards, hazards_of
 from models.catalog import Family, Variant
-from models.padding import cropped, padded
+from models.padding import cropped, looked_at, padded
 from models.tolerances import Difference, compared
 from profiler.measuring.extremes import extreme_rows, is_edge
 from profiler.measuring.rows import SampleRows, joined, single
@@ -34,8 +34,9 @@ ROUNDS = 4
 """So often, each time with other rows beside each other."""
 OTHER_UNITS = (1.3, 7.0)
 """Where sizes are free, rows of so many units of work are tried, too; alone."""
-PADDED_UNITS = ((1.0, 4.0), (2.7, 3.0), (4.0, 11.0))
-"""Where unlike rows may be padded, rows of so much work are, to so much."""
+PADDED_UNITS = ((1e-9, 4.0), (0.3, 4.0), (1.0, 4.0), (2.7, 3.0), (4.0, 11.0))
+PADDED_ROWS = 8
+"""Where unlike rows may be padded, rows of so much work are, to so much; the first are as short as can be."""
 OWED_SIZES = 2
 OWED_ROWS = 6
 """So many of each whatever the time, the rest while it takes no longer than ENOUGH_S."""
@@ -206,9 +207,12 @@ class Conformance:
         """Why rows must not be padded to another size; nothing where that changes no answer, or is not done."""
         family = self._family
         for units, more in PADDED_UNITS if family.pads else ():
-            row, larger = self.rows.sized(1, units), self.rows.sized(1, more)
-            sizes = [_sizes_of(family, one) for one in (row, larger)]
-            own, filled = self._try(backend, row), self._try(backend, padded(row, family, sizes[1]))
+            rows, larger = looked_at(self.rows.sized(PADDED_ROWS, units)), self.rows.sized(1, more)
+            sizes = [_sizes_of(family, some) for some in (rows, larger)]
+            own, filled = (
+                self._try(backend, rows),
+                self._try(backend, padded(rows, family, sizes[1])),
+            )
             if own.outputs is None or filled.outputs is None:
                 return f"a padded row fails ({own.refused or filled.refused})"
             cut = {s.name: cropped(filled.outputs[s.name], s, sizes[0]) for s in family.outputs}

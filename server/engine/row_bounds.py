@@ -51,9 +51,10 @@ class RowBounds:
             return
         if rows == 1 or row_units > most:
             raise self._too_large(own=own)
+        size = " of these sizes" if row_units > self._family.row_units else ""
         if most == offer.most:
-            raise self.too_many(rows, most // row_units)
-        more = _more(offer, self.offers, row_units)
+            raise self.too_many(rows, most // row_units, size)
+        more = size + _more(offer, self.offers, row_units)
         raise self.too_many(rows, max(1, offer.usual // row_units), more)
 
     def _too_large(self, *, own: bool) -> BadInput:

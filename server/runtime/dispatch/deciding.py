@@ -133,7 +133,7 @@ class Deciding:
         answers: list[JobAnswer] = []
         for drop, job in zip(drops, jobs, strict=True):
             if job.soft:
-                self._traffic.missed(job)
+                self._traffic.missed_once(job)
                 self._waiting.keep(job, drop.ticket)
             else:
                 answers.append(outcomes.dropped(self._waiting.family, drop, job, now_s, retry_s))

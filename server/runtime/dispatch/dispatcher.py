@@ -283,7 +283,8 @@ class Dispatcher:
         """Why a job that an arm let down may not wait again."""
         missed, error = job.missed, self._waiting.again(job, now_s)
         if job.missed and not missed:
-            self._traffic.missed(job)
+            job.missed = False
+            self._traffic.missed_once(job)
         return error
 
     def _decide(

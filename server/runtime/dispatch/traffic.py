@@ -42,6 +42,13 @@ class Traffic:
         promised = not (refused and job.rows > 1) and is_promised(self.standing, job)
         self.standing.ended(job.slo_class, in_time=False, promised=promised)
 
+    def missed_once(self, job: Job) -> None:
+        """The same of a job that waited, or of the whole that it is a piece of."""
+        whole = job if job.part_of is None else job.part_of.job
+        if not whole.missed:
+            self.missed(whole)
+        job.missed = whole.missed = True
+
     def rate_rps(self, now_s: float) -> float:
         """Rows a second expected soon."""
         return forecast.rate_rps(self._arrivals, now_s)

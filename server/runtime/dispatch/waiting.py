@@ -128,13 +128,19 @@ class Waiting:
         self, job: Job, ticket: Ticket, split: splitting.Split, now_s: float
     ) -> RequestError | None:
         """Let all pieces of a new job wait, or none."""
-        if split.need_s > ticket.deadline_s - now_s:
+        late = split.need_s > ticket.deadline_s - now_s
+        if late and not ticket.soft:
             needs = f"its {len(split.rows)} batches need"
             return outcomes.refusal(self.family, admission.late(ticket, split.need_s, now_s, needs))
         waiting, most = self.rows, self.limits.capacity_rows
         if waiting + ticket.rows > most:
             pace_s = self.tables.pace_s
             return outcomes.refusal(self.family, admission.full(waiting, most, pace_s))
+        if late:
+            job.missed = True
+            for one in Whole(job, split.rows).pieces:
+                self.keep(one, self.ticket(one))
+            return None
         piece = replace(ticket, rows=split.rows[0] * job.row_units)
         verdict = self.tables.admit(piece, waiting, now_s, self.queue.deadlines)
         if isinstance(verdict, admission.Refuse):

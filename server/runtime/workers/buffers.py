@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.backends.base import BackendError
 from models.catalog import Family
-from models.padding import cropped, padded
+from models.padding import cropped, hides_all, padded
 from server.policy.decision import ArmProfile
 from server.runtime.dispatch.jobs import Arrays, Batch, Job, JobAnswer
 from server.runtime.workers.grouping import Sized, by_size, padded_groups
@@ -38,10 +38,12 @@ class Buffers:
             return [(job,) for job in jobs]
         if not family.pads:
             return by_size([(job, job.sizes) for job in jobs])
-        ordered = sorted(jobs, key=lambda job: (job.row_units, job.sizes))
+        hidden = [job for job in jobs if hides_all(job.inputs)]
+        ordered = [job for job in jobs if job not in hidden]
+        ordered.sort(key=lambda job: (job.row_units, job.sizes))
         sized = [Sized(job.rows, job.sizes) for job in ordered]
         groups = padded_groups(sized, partial(self._takes_s, profile))
-        return [[ordered[i] for i in group] for group in groups]
+        return [*([ordered[i] for i in group] for group in groups), *([job] for job in hidden)]
 
     def gather(self, jobs: Sequence[Job], rows: int) -> Arrays:
         """The jobs' rows, one after the other, padded to one size; good until the next call."""

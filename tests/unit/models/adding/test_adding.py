@@ -158,6 +158,44 @@ def test_the_largest_size_is_found_to_the_last(tmp_path: Path, most: int):
     assert found.sizes == (FreeSize("S", 32, most),)
 
 
+ONE_SIZE = """
+g (float[N, S] x) => (float[N, S] y)
+<float[4, 4] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7}>
+{ y = MatMul(x, w) }
+"""
+CUT = """
+g (float[N, S] x) => (float[N, T] y)
+<int64[1] zero = {0}, int64[1] one = {1}, int64[1] most = {32}>
+{ z = Slice(x, zero, most, one) y = Exp(z) }
+"""
+
+
+def test_an_output_that_follows_a_size_only_up_to_some_is_not_said_to_be_of_it(tmp_path: Path):
+    (output,) = added(tmp_path, CUT).outputs
+
+    assert (output.shape, output.sizes) == ((-1, -1), ("",))
+
+
+def test_sizes_are_fixed_where_the_graph_takes_one_only(tmp_path: Path):
+    family = added(tmp_path, ONE_SIZE)
+
+    assert family.sizes == ()
+    assert [t.shape for t in (*family.inputs, *family.outputs)] == [(-1, 4), (-1, 4)]
+
+
+def test_outputs_of_a_size_with_no_room_above_it_stay_free(tmp_path: Path):
+    asked = Asked(tmp_path / "models", sizes={"S": AskedSize(16, 16)})
+
+    assert added(tmp_path, CUT, asked).outputs[0].sizes == ("S",)
+
+
+def test_a_row_larger_than_memory_is_refused_in_one_line(tmp_path: Path):
+    asked = Asked(tmp_path / "models", sizes={"S": AskedSize(4, 999_999_999)})
+
+    with pytest.raises(BuildError, match="too large"):
+        added(tmp_path, CUT, asked)
+
+
 def test_a_size_may_be_said(tmp_path: Path):
     asked = Asked(tmp_path / "models", sizes={"S": AskedSize(10, 50)})
 
@@ -301,6 +339,11 @@ g (int64[N, S] input_ids, int64[N, S] attention_mask) => (float[N, S] y, float[N
 """
 
 
+MAXIMUM = TRANSFORMER.replace("y = Mul(ids, mask)", "less = Neg(ids) y = Mul(less, mask)").replace(
+    "total = ReduceSum <keepdims = 0> (y, tokens)",
+    "total = ReduceMax <axes = [1], keepdims = 0> (y)",
+)
+"""Of what is below zero; what is hidden, or filled in, is zero."""
 MEAN = TRANSFORMER.replace(
     "total = ReduceSum <keepdims = 0> (y, tokens)",
     "total = ReduceMean <axes = [1], keepdims = 0> (y)",
@@ -309,7 +352,13 @@ MEAN = TRANSFORMER.replace(
 
 @pytest.mark.parametrize(
     ("model", "pads"),
-    [(TRANSFORMER, True), (MEAN, False), (TRANSFORMER.replace("input_ids", "numbers"), False)],
+    [
+        (TRANSFORMER, True),
+        (MEAN, False),
+        (MAXIMUM, False),
+        (TRANSFORMER.replace("input_ids", "numbers"), False),
+        (TRANSFORMER.replace("attention_mask", "token_type_ids"), False),  # nothing is hidden
+    ],
 )
 def test_padding_is_believed_of_transformers_where_it_changes_no_answer(
     tmp_path: Path, model: str, pads: bool

@@ -4,12 +4,13 @@ import time
 from dataclasses import replace
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 
 from server.errors import DeadlineMissed, Overloaded
 from server.policy.queueing.standing import Standing
 from server.runtime.dispatch.dispatcher import Limits
-from server.runtime.dispatch.jobs import Job
+from server.runtime.dispatch.jobs import Batch, Job, JobAnswer
 from tests.support.builders import a_profile
 from tests.support.desk import Desk, a_job, finish, taken
 
@@ -114,3 +115,25 @@ def test_at_the_end_of_the_drain_it_is_answered(slo_s: float):
 
     assert len(desk.answers) == 1
     assert desk.dispatcher.next_step() is None
+
+
+def test_one_of_more_rows_than_any_batch_is_answered_late_and_whole():
+    desk = Desk(arms=[a_profile(first_s=0.004, more_s=0.002, max_batch=4)])
+    x = np.arange(10)
+    job = replace(soft(slo_s=0.01, rows=10), inputs={"x": x})
+
+    with patch.object(Standing, "ended") as told:
+        desk.submit(job)
+        ran = 0
+        while not desk.answers:
+            step = taken(desk)
+            ran += step.rows
+            now_s = time.monotonic()
+            batch = Batch(step.profile, "fp32", step.rows, now_s, now_s, now_s, step.rows)
+            answers = [JobAnswer(j, {"x": j.inputs["x"]}, batch) for j in step.jobs]
+            desk.dispatcher.finish(step, answers)
+
+    (answer,) = desk.answers
+    assert (ran, answer.job, answer.error) == (10, job, None)
+    assert np.array_equal((answer.outputs or {})["x"], x)
+    assert told.call_count <= 1

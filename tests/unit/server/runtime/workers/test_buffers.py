@@ -162,3 +162,20 @@ def test_outputs_must_be_as_the_signature_says_where_it_does():
         checked({"y": np.zeros((3, 7), np.float32)}, 2, SIZED, "v")
     with pytest.raises(BackendError, match="output 'y' of v"):
         checked({"y": np.zeros((2, 7, 1), np.float32)}, 2, SIZED, "v")
+
+
+def test_a_row_of_which_everything_is_hidden_is_not_padded():
+    masked = replace(
+        PADDED,
+        inputs=(
+            *PADDED.inputs,
+            TensorSpec("attention_mask", "INT64", (-1, -1), ("t",), pad=0.0),
+        ),
+    )
+    jobs = tuple(padded_job(1, tokens) for tokens in (3, 5, 4))
+    for one, seen in zip(jobs, (1, 0, 1), strict=True):
+        one.inputs = {**one.inputs, "attention_mask": np.full((1, one.sizes[0]), seen)}
+
+    runs = Buffers(masked).runs(jobs, an_arm(run_ms=500.0))
+
+    assert runs == [[jobs[0], jobs[2]], [jobs[1]]]
