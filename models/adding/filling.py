@@ -22,7 +22,8 @@ FILLS = {
 """Inputs of transformers, and what fills them up: what the mask says not to look at."""
 TOLERANCE = 1e-4
 """Of the norm of an answer: padding that changes it by more is not done."""
-ROWS = 8
+PADDED_ROWS = 8
+"""So many rows of each size are padded."""
 SHORT = (1, 2, 3)
 """Rows as short as can be are tried, too: of a long one a maximum hides what is filled in."""
 LONGER = ((0.3, 1.0), (0.8, 0.85), (1.0, 2.0))

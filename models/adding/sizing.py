@@ -23,9 +23,8 @@ USUAL_SIDES = (224, 256, 320, 416, 512, 640, 128, 299, 64, 32, 16)
 """The same where an input looks like pictures: two sizes or more of floats."""
 MOST_FOLD, LONGEST_S = 32, 1.0
 """No row is tried of more than so many typical rows' values, nor a larger one where one took so long (s)."""
-
 MOST_VALUES = 1 << 26
-"""Of one row."""
+"""Values of the largest row that is tried, all inputs together, whatever is asked for."""
 
 OutputSizes = dict[str, tuple[tuple[int, ...], tuple[str, ...]]]
 """Output -> its dimensions behind the rows, -1 where they are free, and the names of those."""
@@ -126,8 +125,8 @@ def _typical(inputs: Sequence[Input], runs: Runs, known: Sizes) -> dict[str, int
     error: BuildError | None = None
     for common, side in zip(USUAL, USUAL_SIDES, strict=True):
         sizes = {**known, **{name: side if name in sides else common for name in left}}
-        _check_values(inputs, sizes, "--size")
         try:
+            _check_values(inputs, sizes, "--size")
             runs(sizes)
         except BuildError as refused:
             error = error or refused

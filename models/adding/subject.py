@@ -7,8 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from models.adding.filling import ROWS as PADDED_ROWS
-from models.adding.filling import filled
+from models.adding.filling import PADDED_ROWS, filled
 from models.adding.graph import ReadGraph
 from models.adding.sizing import AskedSize, Sizes, free_sizes, made_up, output_sizes
 from models.adding.trial import ROWS_TRIED, Arrays, Trial

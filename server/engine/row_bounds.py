@@ -45,12 +45,12 @@ class RowBounds:
         offer = self._offer(demand.variant, demand.slo.min_accuracy)
         if offer is None or not offer.most:
             return  # nothing runs it now: admission says why
-        units, own = rows * row_units, demand.slo.latency_s != self.offers.slo.latency_s
-        most = offer.most if own or not offer.hoped else offer.hoped
-        if units <= most:
-            return
+        own = demand.slo.latency_s != self.offers.slo.latency_s
+        most = offer.most if own or rows == 1 or not offer.hoped else offer.hoped
+        if rows * row_units <= most:
+            return  # whether one row is in time is admission's to say
         if rows == 1 or row_units > most:
-            raise self._too_large(own=own)
+            raise self._too_large(own=own or rows == 1)
         size = " of these sizes" if row_units > self._family.row_units else ""
         if most == offer.most:
             raise self.too_many(rows, most // row_units, size)

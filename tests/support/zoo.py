@@ -50,6 +50,21 @@ class Exhibit:
     external: bool = False
 
 
+POSITIONS = """
+g (int64[N, S] ids) => (float[N, S] y)
+<int64[1] zero = {0}, int64[1] one = {1}, int64[1] two = {2}, int64[1] most = {64}>
+{
+    size = Shape(ids)
+    length = Slice(size, one, two)
+    table = ConstantOfShape(most)
+    positions = Slice(table, zero, length)
+    tokens = Cast <to = 1> (ids)
+    y = Add(tokens, positions)
+}
+"""
+"""Adds positions to ids, of which it has 64: takes no more."""
+
+
 def graph(text: str, opset: int = 17, ir: int = 8) -> onnx.ModelProto:
     """`text` as a model."""
     head = f'<ir_version: {ir}, opset_import: ["" : {opset}]>\n'

@@ -17,7 +17,7 @@ from models.backends import open_backend
 from models.build.errors import BuildError
 from models.catalog import Family, FreeSize
 from tests.support.sessions import plain
-from tests.support.zoo import graph
+from tests.support.zoo import POSITIONS, graph
 
 DENSE = """
 g (float[N, 4] x) => (float[N, 3] y)
@@ -35,18 +35,6 @@ g (float[1, 4] x) => (float[1, 2, 2] y)
 MIXING = """
 g (float[N, 4] x) => (float[N, 4] y)
 { m = ReduceMax <axes = [0]> (x) y = Sub(x, m) }
-"""
-POSITIONS = """
-g (int64[N, S] ids) => (float[N, S] y)
-<int64[1] zero = {0}, int64[1] one = {1}, int64[1] two = {2}, int64[1] most = {64}>
-{
-    size = Shape(ids)
-    length = Slice(size, one, two)
-    table = ConstantOfShape(most)
-    positions = Slice(table, zero, length)
-    tokens = Cast <to = 1> (ids)
-    y = Add(tokens, positions)
-}
 """
 FEW = "g (float[1, 4] x) => (int64[K, 2] y) { found = NonZero(x) y = Transpose(found) }"
 BY_CONTENT = "g (float[N, 4] x) => (int64[2, K] y) { y = NonZero(x) }"
@@ -365,3 +353,11 @@ def test_padding_is_believed_of_transformers_where_it_changes_no_answer(
 ):
     assert added(tmp_path, model).pads == pads
     assert ("padded where that pays" in said(tmp_path)) == pads
+
+
+def test_many_free_sizes_are_tried_small_where_usual_ones_are_too_many(tmp_path: Path):
+    family = added(
+        tmp_path, "g (float[N, A, B, C, D] x) => (float[N, A, B, C, D] y) { y = Relu(x) }"
+    )
+
+    assert family.sizes[0].typical ** 4 <= 1 << 26

@@ -9,7 +9,7 @@ from models.backends.base import BackendError
 from models.backends.rows.hazards import hazards_of
 from models.catalog import Family, FreeSize, Slo, TensorSpec
 from tests.support.outside import outside
-from tests.support.zoo import graph
+from tests.support.zoo import POSITIONS, graph
 
 
 def written(folder: Path, text: str) -> Path:
@@ -255,20 +255,6 @@ def test_a_divisor_kept_in_another_file_may_be_anything(tmp_path: Path):
 
     assert not hazards_of(tmp_path / "inside.onnx").fatal
     assert hazards_of(tmp_path / "outside.onnx").fatal
-
-
-POSITIONS = """
-g (int64[N, S] ids) => (float[N, S] y)
-<int64[1] zero = {0}, int64[1] one = {1}, int64[1] two = {2}, int64[1] most = {64}>
-{
-    size = Shape(ids)
-    length = Slice(size, one, two)
-    table = ConstantOfShape(most)
-    positions = Slice(table, zero, length)
-    tokens = Cast <to = 1> (ids)
-    y = Add(tokens, positions)
-}
-"""
 
 
 def of_any_length(most: int) -> Family:
