@@ -31,7 +31,8 @@ class TensorSpec:
     """One input or output: `shape` counts rows first, as -1 (the batch), then dimensions; those that are free as -1.
 
     `sizes` names the free ones, in order; of an output that may be "": the size follows from what is in a row. `pad`:
-    what fills an input's rows up to a larger size without another answer; None where nothing does.
+    what fills an input's rows up to a larger size without another answer; None where nothing does. `default`: what an
+    input is full of that a request leaves out; None where none may.
     """
 
     name: str
@@ -39,6 +40,7 @@ class TensorSpec:
     shape: tuple[int, ...]
     sizes: tuple[str, ...] = ()
     pad: float | None = None
+    default: float | None = None
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -75,6 +77,23 @@ class TensorSpec:
         """The free sizes of a row with these dimensions, which fit; of those of one name the last."""
         free = [d for d, w in zip(dims, self.shape[1:], strict=True) if w < 0]
         return dict(zip(self.sizes, free, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class CodedInput:
+    """A way to give a row as bytes (datatype BYTES, one element a row) in place of the inputs that are made of it.
+
+    `kind` "tokens": text, by the tokeniser in `file` of this `sha256`. "picture": a JPEG or PNG, made into `input`: the
+    centre square of `keep` of its shorter edge, resized. A row has `most_bytes` at most.
+    """
+
+    name: str
+    kind: str
+    most_bytes: int
+    file: str = ""
+    sha256: str = ""
+    input: str = ""
+    keep: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +156,7 @@ class Family:
     """What a client calls a model: one signature, one default SLO, several variants.
 
     `one_row`: a request has one row, which is run by itself; the first dimension of outputs is whatever it comes to.
+    `coded`: inputs that may be given as bytes in place of all others.
     """
 
     name: str
@@ -149,6 +169,7 @@ class Family:
     description: str = ""
     sizes: tuple[FreeSize, ...] = ()
     one_row: bool = False
+    coded: tuple[CodedInput, ...] = ()
 
     @property
     def any_size(self) -> bool:

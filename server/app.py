@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 
+from models.catalog import Family
 from server.config import Config
 from server.engine import Engine
 from server.errors import BadConfiguration
@@ -12,6 +13,7 @@ from server.rpc.answer_size import AnswerSize
 from server.rpc.control import service as control
 from server.rpc.control.service import Control
 from server.rpc.describe import Describe
+from server.rpc.repository import RepositoryCalls
 from server.rpc.service import Service
 from server.rpc.standard import Health, Reflection
 from server.rpc.status import ending_of
@@ -37,13 +39,14 @@ class App:
         self._engine = engine = Engine(
             config,
             changed=self._tell_health,
-            carried_rows=lambda family: AnswerSize(family, self._message_bytes).most_rows(raw=True),
+            carried_rows=self._carried_rows,
             last=self._prepare_share,
         )
         self._share = ShareUnit(config, engine.registry) if config.sharing.package else None
         self._service = Service(engine.families, engine.unserved, self._message_bytes)
         self._control = Control(engine.families, engine.unserved)
-        self._health = Health(self._readiness())
+        self._repository = RepositoryCalls(engine.lifecycle, allowed=config.models.repository_calls)
+        self._health = Health(self._readiness)
         self._front = Front(
             self._handlers(),
             ending_of,
@@ -86,10 +89,18 @@ class App:
         self._front.stop(self._config.server.drain_s, self._engine.abandon)
         self._service.close()
         self._control.close()
+        self._repository.close()
         if self._share is not None:
             self._share.stop()
         self._engine.join()
         self._operators.stop()
+
+    def _carried_rows(self, family: Family) -> int:
+        """The most rows whose outputs one answer carries; an operator is told where they are few."""
+        size = AnswerSize(family, self._message_bytes)
+        if shortfall := size.shortfall():
+            _log.warning("%s", shortfall)
+        return size.most_rows(raw=True)
 
     def _tell_health(self) -> None:
         self._health.changed()
@@ -108,12 +119,20 @@ class App:
         describe = Describe(engine.families, engine.unserved, self.ready)
         tasks = sharing.NoTasks() if self._share is None else self._share.service
         reflection = Reflection(POOL, services)
-        parts = (self._service, describe, self._control, tasks, self._health, reflection)
+        parts = (
+            self._service,
+            describe,
+            self._repository,
+            self._control,
+            tasks,
+            self._health,
+            reflection,
+        )
         return {path: handler for part in parts for path, handler in part.handlers().items()}
 
     def _readiness(self) -> dict[str, Callable[[], bool]]:
         engine = self._engine
-        names = (*engine.unserved.reasons, *engine.families)
+        names = (*engine.unserved.reasons, *dict(engine.families))
         by_family = {name: lambda name=name: engine.serves(name) for name in names}
         up = {
             control.SERVICE: lambda: not engine.is_stopping,

@@ -9,6 +9,7 @@ GearshiftError
     ├── Overloaded       not all requests can be answered in time; this one is not run
     ├── DeadlineMissed   this request cannot be (or was not) answered in time
     ├── NotReady         the family is loading, or the server is stopping
+    ├── CannotLoad       the family cannot be loaded as it is published, or as it was asked for
     ├── ComputeFailed    the backend failed on it; the cause is in the log
     ├── TooLarge         the message is larger than any that could be served
     ├── UnknownTask      no such task in the package, or not in service
@@ -61,6 +62,10 @@ class DeadlineMissed(RequestError):
 
 class NotReady(RequestError):
     """The family is still loading, or the server is stopping."""
+
+
+class CannotLoad(RequestError):
+    """The family cannot be loaded as it is published, or as it was asked for."""
 
 
 class ComputeFailed(RequestError):

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import cast
 
-from models.artifacts.shapes import check_sizes, free_size, tensor, tensor_row
+from models.artifacts.shapes import (
+    check_sizes,
+    coded_input,
+    coded_row,
+    free_size,
+    tensor,
+    tensor_row,
+)
 from models.artifacts.tables import ArtifactError, Table, table_text
 from models.catalog import Accuracy, DataFile, Family, Slo, Variant
 from surroundings.documents import toml_in
@@ -41,6 +48,7 @@ def parse(text: str, where: str) -> Manifest:
         description=top.text("description", ""),
         sizes=tuple(free_size(t) for t in top.tables_if_any("sizes")),
         one_row=top.flag("one_row"),
+        coded=tuple(coded_input(t) for t in top.tables_if_any("coded")),
     )
     top.done()
     if family.one_row and family.max_batch != 1:
@@ -54,7 +62,7 @@ def parse(text: str, where: str) -> Manifest:
 
 def _named(family: Family) -> dict[str, list[str]]:
     return {
-        "inputs": [t.name for t in family.inputs],
+        "inputs": [t.name for t in (*family.inputs, *family.coded)],
         "outputs": [t.name for t in family.outputs],
         "variants": [v.name for v in family.variants],
         "sizes": [s.name for s in family.sizes],
@@ -138,6 +146,7 @@ def render(family: Family, labels_file: str = "") -> str:
         table_text("[[sizes]]", {"name": s.name, "typical": s.typical, "most": s.most})
         for s in family.sizes
     ]
+    parts += [table_text("[[coded]]", coded_row(c)) for c in family.coded]
     for v in family.variants:
         entry = {k: getattr(v, k) for k in ("name", "precision", "artifact", "sha256")}
         entry |= {k: getattr(v, k) for k in ("candidate", "origin") if getattr(v, k)}

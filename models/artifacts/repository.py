@@ -130,6 +130,9 @@ def load_family(folder: Path, *, verify: bool = True, quiet: bool = False) -> Fa
             _log.warning("%s: %s", family.name, uncovered_text(variant, bare))
         if (odd := odd_precision(variant)) and verify and not quiet:
             _log.warning("%s: %s", family.name, odd)
+    for coded in family.coded:
+        if coded.file:
+            _checked(folder / coded.file, coded.sha256, f"of input {coded.name}", verify)
     return replace(family, labels=labels_of(folder, manifest))
 
 
@@ -217,13 +220,18 @@ def _check_variant(folder: Path, variant: Variant, verify: bool) -> None:
 
 
 def _check_file(path: Path, digest: str, variant: Variant, verify: bool) -> None:
-    where = (
-        f"{path} ({'artefact' if path.name == variant.artifact else 'weights'} of {variant.name})"
-    )
+    what = f"{'artefact' if path.name == variant.artifact else 'weights'} of {variant.name}"
+    if (mark := _checked(path, digest, what, verify)) is not None:
+        _verified[path, digest] = mark
+
+
+def _checked(path: Path, digest: str, what: str, verify: bool) -> Mark | None:
+    """The file as it was when its sha256 was found right; None where that was not looked at. Raises ArtifactError."""
+    where = f"{path} ({what})"
     if not path.is_file():
         raise ArtifactError(f"{where} is missing; put it back, {_AGAIN}")
     if not verify:
-        return
+        return None
     try:
         mark = mark_of(path)
         found = sha256_of(path)
@@ -234,7 +242,7 @@ def _check_file(path: Path, digest: str, variant: Variant, verify: bool) -> None
             f"{where} is damaged: its sha256 is {found}, {MANIFEST} says {digest}; put the right "
             f"file there, correct the manifest, {_AGAIN}"
         )
-    _verified[path, digest] = mark
+    return mark
 
 
 def size_of(folder: Path, variant: Variant) -> int:

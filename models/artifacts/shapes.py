@@ -3,15 +3,18 @@
 from typing import cast
 
 from models.artifacts.tables import Table
-from models.catalog import Family, FreeSize, TensorSpec
+from models.catalog import CodedInput, Family, FreeSize, TensorSpec
 from models.datatypes import DATATYPES
+
+MOST_BYTES = {"tokens": 64 << 10, "picture": 8 << 20}
+"""Kind of coded input -> the most bytes of a row, unless the manifest says another."""
 
 
 def tensor(table: Table, *, inputs: bool) -> TensorSpec:
     """One input or output. Raises ArtifactError."""
     name, datatype, shape = table.text("name"), table.text("datatype"), table.take("shape")
     if datatype not in DATATYPES:
-        known = f"{', '.join(DATATYPES)} (BYTES, which is text, and BF16 are not served)"
+        known = f"{', '.join(DATATYPES)} (text and encoded pictures are given by [[coded]]; BF16 is not served)"
         raise table.wrong("datatype", f"must be one of {known}, not {datatype!r}")
     dims = cast("list[object]", shape) if isinstance(shape, list) else []
     if not dims or dims[0] != -1 or not all(map(_is_dim, dims[1:])):
@@ -20,11 +23,41 @@ def tensor(table: Table, *, inputs: bool) -> TensorSpec:
             f'must be [-1, then sizes >= 1, or "name" where a size is free], not {shape!r}',
         )
     sizes = tuple(d for d in dims if isinstance(d, str))
-    padded = inputs and sizes and table.has("pad")
-    pad = table.number("pad", None, -1e300, 1e300) if padded else None
+    pad = _number_if_any(table, "pad") if inputs and sizes else None
+    default = _number_if_any(table, "default") if inputs else None
     table.done()
     whole = tuple(d if isinstance(d, int) else -1 for d in dims)
-    return TensorSpec(name, datatype, whole, sizes, pad)
+    return TensorSpec(name, datatype, whole, sizes, pad, default)
+
+
+def _number_if_any(table: Table, key: str) -> float | None:
+    return table.number(key, None, -1e300, 1e300) if table.has(key) else None
+
+
+def coded_input(table: Table) -> CodedInput:
+    """A way to give rows as bytes. Raises ArtifactError."""
+    name, kind = table.name("name"), table.text("kind")
+    if kind not in MOST_BYTES:
+        raise table.wrong("kind", f"must be one of {', '.join(MOST_BYTES)}, not {kind!r}")
+    most_bytes = table.whole("most_bytes", MOST_BYTES[kind], 1)
+    if kind == "tokens":
+        file, sha256 = table.name("file"), table.digest("sha256")
+        coded = CodedInput(name, kind, most_bytes, file=file, sha256=sha256)
+    else:
+        keep = table.number("keep", 1.0, 0.01, 1.0)
+        coded = CodedInput(name, kind, most_bytes, input=table.text("input"), keep=keep)
+    table.done()
+    return coded
+
+
+def coded_row(coded: CodedInput) -> dict[str, object]:
+    """One as `coded_input` reads it."""
+    row: dict[str, object] = {"name": coded.name, "kind": coded.kind}
+    if coded.kind == "tokens":
+        row |= {"file": coded.file, "sha256": coded.sha256}
+    else:
+        row |= {"input": coded.input, "keep": coded.keep}
+    return row | {"most_bytes": coded.most_bytes}
 
 
 def free_size(table: Table) -> FreeSize:
@@ -57,7 +90,8 @@ def tensor_row(spec: TensorSpec) -> dict[str, object]:
     names = iter(spec.sizes)
     shape = [spec.shape[0], *(d if d >= 0 else next(names) for d in spec.shape[1:])]
     row: dict[str, object] = {"name": spec.name, "datatype": spec.datatype, "shape": shape}
-    return row if spec.pad is None else row | {"pad": spec.pad}
+    row |= {} if spec.pad is None else {"pad": spec.pad}
+    return row if spec.default is None else row | {"default": spec.default}
 
 
 def _is_dim(dim: object) -> bool:

@@ -44,6 +44,14 @@ class ModelsSection:
         "runtimes that may be used; empty: all that are installed (onnxruntime, openvino, ...)",
         flag=True,
     )
+    watch_every_s: float = key(
+        2.0,
+        "so often the repository is looked at for families that came since; 0: never",
+        flat="watch_models_every_s",
+    )
+    repository_calls: bool = key(
+        True, "clients may load and unload families (RepositoryModelLoad, RepositoryModelUnload)"
+    )
     reject_non_finite: bool = key(True, "NaN and infinities in float inputs are bad input")
 
 

@@ -3,10 +3,11 @@
 What a front, or a program that embeds Gearshift, needs: `Engine(config)`, `Request`, `Tensor`, `Answer`.
 """
 
-from server.engine.demands import Demand
+from server.engine.checking.demands import Demand
+from server.engine.contents import Buffer, Contents, Values
 from server.engine.description import Description, FamilyDescription
 from server.engine.engine import Engine
-from server.engine.values import Answer, Buffer, Contents, Execution, Request, Tensor, Values
+from server.engine.values import Answer, Execution, Request, Tensor
 
 __all__ = [
     "Answer",

@@ -53,8 +53,11 @@ def described(
     families: Mapping[str, ServedFamily], unserved: Unserved
 ) -> tuple[FamilyDescription, ...]:
     """All families, those that are not served first."""
-    bad = [FamilyDescription(n, "unavailable", why) for n, why in unserved.reasons.items()]
-    good = [_served(one) for name, one in families.items() if name not in unserved]
+    bad = [
+        FamilyDescription(n, "loading" if unserved.is_coming(n) else "unavailable", why)
+        for n, why in unserved.reasons.items()
+    ]
+    good = [_served(one) for name, one in dict(families).items() if name not in unserved]
     return (*bad, *good)
 
 

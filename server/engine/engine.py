@@ -4,8 +4,9 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -17,19 +18,22 @@ from profiler.hardware.changes import DeviceBack, DeviceLost
 from profiler.hardware.fingerprint import Hardware
 from server.config import Config
 from server.engine.description import Description, described
-from server.engine.families import Families, found_for
+from server.engine.families.families import Families, configured, found_for
+from server.engine.families.lifecycle import Lifecycle
+from server.engine.families.marks import marks
 from server.engine.intake import Intake, deliver
 from server.engine.machine import Kinds, Machine
 from server.engine.parts import Neighbours
 from server.engine.pending import Pending
+from server.engine.places import root_of
 from server.engine.served import ServedFamily
-from server.engine.unit import Unit
 from server.engine.unserved import Unserved
 from server.engine.values import Answer, Deliver, Request
 from server.errors import BadConfiguration, BadInput, RequestError
 from server.metrics import Metrics
 from server.runtime.arms.work_queue import WorkQueue
 from server.runtime.dispatch.explained import DecisionLog
+from server.runtime.dispatch.journal import Journal
 
 _log = logging.getLogger(__name__)
 
@@ -57,17 +61,25 @@ class Engine:
         self._changed = changed
         self._last = last
         self._stopping = threading.Event()
+        seen = marks(root_of(config))
         found = found_for(config)
-        slos_s = [family.slo.latency_s for family in found.families.values()]
+        slos_s = [configured(one, config).slo.latency_s for one in found.families.values()]
         self.metrics = Metrics(CollectorRegistry(), slos_s)
         self._machine = Machine(config.machine.watch_every_s, self.metrics, self._moved)
-        neighbours = Neighbours(deliver, changed, carried_rows, self._machine.shared)
-        self._families = Families(found, config, self._machine.hardware, self.metrics, neighbours)
-        self.families: Mapping[str, ServedFamily] = {
-            name: unit.served for name, unit in self._families.units.items()
-        }
-        """By name; those that could not be loaded too."""
+        neighbours = Neighbours(
+            deliver,
+            changed,
+            carried_rows,
+            self._machine.shared,
+            renewed=self._renew,
+        )
+        self._families = Families(found, config, self._machine, self.metrics, neighbours)
+        self.families: Mapping[str, ServedFamily] = self._families.serving
+        """By name, as they are at the moment; those that could not be loaded too."""
         self._tasks = WorkQueue()
+        self.lifecycle = Lifecycle(self._families, config, self._tasks, changed, seen)
+        """Loads and unloads families."""
+        self._look_at_s = 0.0
         self._tuning = threading.Thread(target=self._tune, name="tuner", daemon=True)
         self._reviving = threading.Thread(target=self._revive, name="reviver", daemon=True)
         self._log = _decision_log(self.families, config)
@@ -109,7 +121,7 @@ class Engine:
         or, if strict, one has none.
         """
         self._on_failure = on_failure or self._on_failure
-        for unit in self._families.units.values():
+        for unit in self._families.units.copy().values():
             unit.start()
         if self._log is not None:
             self._log.start()
@@ -149,20 +161,21 @@ class Engine:
         self._stopping.set()
         self._changed()
         self._machine.stop()
-        for unit in self._families.units.values():
+        self.lifecycle.refuse()
+        for unit in self._families.units.copy().values():
             unit.stop()
         self._tasks.end()
 
     def abandon(self) -> None:
         """Answer what still waits with an error."""
-        for one in self.families.values():
+        for one in dict(self.families).values():
             one.dispatcher.abandon()
 
     def stop(self) -> None:
         """Refuse new requests, answer what waits within `drain_s`, abandon what is left then, unload."""
         self.refuse()
         until_s = time.monotonic() + self._config.server.drain_s
-        for one in self.families.values():
+        for one in dict(self.families).values():
             one.dispatcher.await_idle(max(0.0, until_s - time.monotonic()))
         self.abandon()
         self.join()
@@ -175,7 +188,8 @@ class Engine:
             return
         self._tuning.join(self._config.server.drain_s)
         self._reviving.join()
-        for unit in self._families.units.values():
+        self.lifecycle.join()
+        for unit in self._families.units.copy().values():
             unit.join()
 
     def __enter__(self) -> Self:
@@ -191,12 +205,17 @@ class Engine:
         self.stop()
 
     def _tune(self) -> None:
-        """The tuner's thread: first make every family ready, and what else there is; then whatever comes up."""
-        for name, unit in self._families.units.items():
-            if end := self._prepare(name, unit):
-                self._on_failure(end)
-                return
-            self._changed()
+        """The tuner's thread: first make every family ready, and what else there is; then whatever comes up.
+
+        Each family has one arm before any has its second: that may take long to measure.
+        """
+        coming = {name: unit.preparing() for name, unit in self._families.units.copy().items()}
+        for arms in (1, sys.maxsize):
+            for name, preparing in coming.items():
+                if end := self._prepare(name, islice(preparing, arms)):
+                    self._on_failure(end)
+                    return
+                self._changed()
         try:
             self._last()
         except BadConfiguration as error:
@@ -214,10 +233,12 @@ class Engine:
                 except Exception:  # noqa: BLE001 - the other families, and the next time
                     _log.exception("what was learnt could not be doubted; serving goes on with it")
 
-    def _prepare(self, name: str, unit: Unit) -> str:
-        """Make the family ready; why the engine is to end where it cannot be, empty where it goes on."""
+    def _prepare(self, name: str, preparing: Iterator[None]) -> str:
+        """Go through these steps to a family that serves; why the engine is to end where it cannot be loaded, empty
+        where it goes on."""
         try:
-            unit.prepare()
+            for _ in preparing:
+                pass
         except (BackendError, BadConfiguration) as error:
             return self._families.failed(name, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a runtime makes of one family, the others serve
@@ -230,6 +251,13 @@ class Engine:
     def _tick(self) -> None:
         for unit in self._families.served():
             unit.tick()
+        every_s = self._config.models.watch_every_s
+        if every_s and time.monotonic() >= self._look_at_s:
+            self.lifecycle.look()
+            self._look_at_s = time.monotonic() + every_s
+
+    def _renew(self, name: str) -> None:
+        self.lifecycle.renewed(name)
 
     def _moved(self, hardware: Hardware, kinds: Kinds) -> None:
         """The hardware is not what it was; called from the watch's thread."""
@@ -248,5 +276,8 @@ def _nowhere(_answers: Sequence[Answer]) -> None:
 def _decision_log(families: Mapping[str, ServedFamily], config: Config) -> DecisionLog | None:
     if not config.policy.log_decisions_every_s:
         return None
-    journals = {name: one.dispatcher.journal for name, one in families.items()}
+
+    def journals() -> dict[str, Journal]:
+        return {name: one.dispatcher.journal for name, one in dict(families).items()}
+
     return DecisionLog(journals, config.policy.log_decisions_every_s)

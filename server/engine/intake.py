@@ -7,7 +7,7 @@ from functools import partial
 from math import inf, isfinite, isnan
 from typing import NamedTuple
 
-from server.engine.checks import Checked
+from server.engine.checking.checks import Checked
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
 from server.engine.values import Answer, Deliver, Execution, Request
@@ -18,31 +18,30 @@ from server.runtime.dispatch.jobs import Batch, Job, Loan
 _log = logging.getLogger(__name__)
 
 
-class _Taken(NamedTuple):
-    """What a job's answer needs to find its way back."""
-
+class _Taken(NamedTuple):  # what a job's answer needs to find its way back
     request: Request
-    family: str
+    family: ServedFamily
     outputs: tuple[str, ...]
     deliver: Deliver
 
 
 class Intake:
     """One front's. `deliver` is given the answers; `also` is what it checks itself of a good request, by raising
-    RequestError. `collect`, `flush` and `cancel` are for one thread, the front's own; the rest is for any."""
+    RequestError. `collect`, `flush` and `cancel` are for one thread, the front's own; the rest is for any.
+    Whom a request was checked for has it, and answers it, whatever `families` are by then."""
 
     def __init__(
         self,
         families: Mapping[str, ServedFamily],
         unserved: Unserved,
         deliver: Deliver,
-        also: Callable[[Request, Checked], None] | None = None,
+        also: Callable[[Request, Checked, ServedFamily], None] | None = None,
     ) -> None:
         self._families = families
         self._unserved = unserved
         self._deliver = deliver
         self._also = also
-        self._collected: dict[str, list[Job]] = {name: [] for name in families}
+        self._collected: dict[ServedFamily, list[Job]] = {}
 
     def check(self, request: Request, to: Deliver | None = None) -> Job:
         """The request, good to be collected or submitted; `to`: who is given its answer, if it is not the front.
@@ -66,39 +65,39 @@ class Intake:
 
     def refused(self, model: str) -> None:
         """A request for this model was bad: count it, where there is such a family."""
-        if model not in self._unserved and model in self._families:
-            self._families[model].metrics.unrun("default", "invalid")
+        family = self._families.get(model)
+        if model not in self._unserved and family is not None:
+            family.metrics.unrun("default", "invalid")
 
     def collect(self, job: Job) -> None:
         """Have it handed on with others, by `flush`."""
-        self._collected[_taken(job).family].append(job)
+        self._collected.setdefault(_taken(job).family, []).append(job)
 
     def flush(self) -> None:
         """Hand on what was collected."""
-        for name, waiting in self._collected.items():
-            if waiting:
-                self._collected[name] = []
-                self._families[name].dispatcher.submit(waiting)
+        if self._collected:
+            collected, self._collected = self._collected, {}
+            for family, waiting in collected.items():
+                family.dispatcher.submit(waiting)
 
     def submit(self, job: Job) -> None:
         """Hand on at once. Where it is refused, its answer has been delivered when this returns."""
-        self._families[_taken(job).family].dispatcher.submit([job])
+        _taken(job).family.dispatcher.submit([job])
 
     def cancel(self, job: Job) -> bool:
         """No answer is wanted any more. False where it runs already or was answered: one comes, or came."""
-        taken = _taken(job)
-        waiting = self._collected[taken.family]
+        family = _taken(job).family
+        waiting = self._collected.get(family, [])
         if job not in waiting:
             return self.withdraw(job)
         waiting.remove(job)
-        self._families[taken.family].metrics.unrun(job.slo_class, "cancelled")
+        family.metrics.unrun(job.slo_class, "cancelled")
         _let_go(job)
         return True
 
     def withdraw(self, job: Job) -> bool:
         """`cancel` of a request that was handed on. Any thread."""
-        taken = _taken(job)
-        if not self._families[taken.family].dispatcher.cancel(job):
+        if not _taken(job).family.dispatcher.cancel(job):
             return False
         _let_go(job)
         return True
@@ -107,7 +106,7 @@ class Intake:
         """Its bounds count from when its message came, but for its client's own deadline."""
         checked = family.checks.check(request)
         if self._also is not None:
-            self._also(request, checked)
+            self._also(request, checked, family)
         demand = checked.demand
         arrival_s = time.monotonic() if request.arrival_s is None else request.arrival_s
         if not isfinite(arrival_s) or isnan(request.deadline_s or 0.0):
@@ -125,7 +124,7 @@ class Intake:
             demand.slo.min_accuracy,
             demand.variant,
             demand.slo.name,
-            _Taken(request, request.model, checked.outputs, to),
+            _Taken(request, family, checked.outputs, to),
             loan=None if request.release is None else Loan(partial(_release, request)),
             row_units=checked.row_units,
             sizes=checked.sizes,
@@ -162,7 +161,8 @@ def _answer(one: jobs.JobAnswer, executions: dict[int, Execution]) -> Answer:
     if execution is None:
         execution = executions[id(one.batch)] = _execution(one.batch)
     outputs = {name: one.outputs[name] for name in taken.outputs}
-    return Answer(taken.request, job.rows, outputs, execution, one.batch.started_s - job.arrival_s)
+    waited_s = one.batch.started_s - job.arrival_s
+    return Answer(taken.request, job.rows, outputs, execution, waited_s, family=taken.family.family)
 
 
 def _execution(batch: Batch) -> Execution:

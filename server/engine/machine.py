@@ -33,7 +33,7 @@ class Machine:
     ) -> None:
         self._nvml = open_nvml()
         self.hardware = detect(nvml=self._nvml)
-        """As it was found at the start."""
+        """As it was found last."""
         self._metrics = metrics
         self._moved = moved
         metrics.runs_on(self.hardware)
@@ -61,6 +61,6 @@ class Machine:
             self._metrics.changed(kind.__name__)
         if not kinds & LASTING:
             return
-        hardware = detect(nvml=self._nvml)
+        self.hardware = hardware = detect(nvml=self._nvml)
         self._metrics.runs_on(hardware)
         self._moved(hardware, kinds)

@@ -4,18 +4,19 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
-from models.artifacts import default_repository
 from models.backends import RUNTIMES
 from models.backends.base import BackendError
 from models.catalog import Family
+from models.coded.opening import open_decoder
 from profiler.hardware.fingerprint import Hardware
 from profiler.hardware.sensors import available_bytes
 from profiler.measuring.room import Room
 from server.config import Config, class_weights
-from server.engine.checks import Checks
-from server.engine.row_bounds import RowBounds
+from server.engine.checking.checks import Checks
+from server.engine.checking.coded import Coded
+from server.engine.checking.row_bounds import RowBounds
+from server.engine.places import root_of
 from server.errors import BadConfiguration
 from server.metrics import FamilyMetrics
 from server.policy import registry
@@ -41,13 +42,17 @@ class Neighbours:
     """What an engine gives to each of its families.
 
     `deliver` takes answers; `changed` is called when a family's readiness may be another; `carried_rows`: the most rows
-    of a family whose outputs a front's answer carries; `shared`: who else has the processor just now, in words.
+    of a family whose outputs a front's answer carries; `shared`: who else has the processor just now, in words;
+    `amended`: a published family as it is served here; `renewed`: its manifest is another in what requests are held to,
+    so that it must be built anew.
     """
 
     deliver: Deliver
     changed: Callable[[], None]
     carried_rows: Callable[[Family], int]
     shared: Callable[[], str] = str
+    amended: Callable[[Family], Family] = lambda family: family
+    renewed: Callable[[str], None] = lambda _name: None
 
 
 def rules(config: Config, family: Family) -> TrialRules:
@@ -106,15 +111,21 @@ def placement(family: Family, config: Config, room: Room, hardware: Hardware) ->
             f"backends: no runtime {', '.join(unknown)}; known: {', '.join(known)}"
         )
     workers, threads = parallelism(config, hardware)
-    root = Path(config.models.repository) if config.models.repository else default_repository()
-    return Placement(root / family.name, config.models.backends, threads, workers, room)
+    return Placement(root_of(config) / family.name, config.models.backends, threads, workers, room)
 
 
 def checks(family: Family, bounds: RowBounds, config: Config) -> Checks:
-    """The checks of its requests."""
+    """The checks of its requests. Raises BadConfiguration where rows that it says to be coded cannot be decoded."""
     weights, finite = class_weights(config.slo.classes), config.models.reject_non_finite
     late = config.slo.late == "answer"
-    return Checks(family, weights, finite=finite, bounds=bounds, late=late)
+    folder = root_of(config) / family.name
+    try:
+        decoders = {c.name: open_decoder(folder, family, c) for c in family.coded}
+    except ValueError as error:
+        raise BadConfiguration(f"family {family.name} cannot be served: {error}") from error
+    made = Checks(family, weights, finite=finite, bounds=bounds, late=late)
+    made.coded = Coded(family, decoders) if decoders else None
+    return made
 
 
 class Dispatching:

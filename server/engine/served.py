@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from models.catalog import Family, TensorSpec
-from server.engine.checks import Checks
+from server.engine.checking.checks import Checks
 from server.metrics import FamilyMetrics
 from server.runtime.candidates.candidates import Candidates
 from server.runtime.dispatch.dispatcher import Dispatcher

@@ -2,15 +2,16 @@
 
 import logging
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 
 from models.catalog import Family
 from profiler.hardware.fingerprint import Hardware
-from profiler.store import default_folder
 from server.config import Config
 from server.engine import parts
+from server.engine.checking.row_bounds import RowBounds
 from server.engine.parts import Dispatching, Neighbours, parallelism
-from server.engine.row_bounds import RowBounds
+from server.engine.places import profiles_folder
 from server.engine.served import ServedFamily
 from server.metrics import Metrics
 from server.policy.candidates.agreement import scores_of
@@ -22,10 +23,12 @@ from server.runtime.arms.stored_profiles import StoredProfiles
 from server.runtime.arms.tuner import Tuner
 from server.runtime.arms.work_queue import WorkQueue
 from server.runtime.candidates.candidates import Candidates
+from server.runtime.candidates.repository import Amendments
 from server.runtime.candidates.runnable import ServingParts
 from server.runtime.candidates.serving import ServingVariants
 from server.runtime.candidates.stages import Stages
 from server.runtime.candidates.verdicts import Verdicts
+from server.runtime.dispatch.dispatcher import STOPPING
 from server.runtime.dispatch.offers import Offers
 from server.runtime.workers.executor import WorkerContext
 from server.runtime.workers.pool import WorkerPool
@@ -38,24 +41,25 @@ CANDIDATES = "candidates"
 
 
 class Unit:
-    """Everything of one family. Raises BadConfiguration for what it cannot be built with."""
+    """Everything of one family. Raises BadConfiguration for what it cannot be built with, BadInput for what cannot be
+    had of it as it was asked for."""
 
     def __init__(
         self,
-        family: Family,
+        published: Family,
         config: Config,
         hardware: Hardware,
         metrics: Metrics,
         neighbours: Neighbours,
     ) -> None:
         self._config = config
-        measured = metrics.family(family.name)
-        profiles = Path(config.profiles.folder) if config.profiles.folder else default_folder()
-        stored = StoredProfiles(profiles, family, hardware)
-        verdicts = Verdicts(profiles / CANDIDATES, family.name)
-        stages = Stages(family.name, verdicts, parts.rules(config, family), measured)
-        stages.hold([v for v in family.variants if v.candidate], stored.fingerprint)
-        known, family, room = family, *parts.fitted(parts.serving(family, stages, config), config)
+        known = neighbours.amended(published)
+        measured = metrics.family(known.name)
+        stored = StoredProfiles(profiles_folder(config), known, hardware)
+        verdicts = Verdicts(profiles_folder(config) / CANDIDATES, known.name)
+        stages = Stages(known.name, verdicts, parts.rules(config, known), measured)
+        stages.hold([v for v in known.variants if v.candidate], stored.fingerprint)
+        family, room = parts.fitted(parts.serving(known, stages, config), config)
         placement = parts.placement(family, config, room, hardware)
         self._dispatching = Dispatching(family, config, placement.instances, measured, neighbours)
         dispatcher = self._dispatching.dispatcher
@@ -66,7 +70,13 @@ class Unit:
         self._shadow = Shadow(family, self._residency, self._knowledge, self._slots, dispatcher)
         samples = Samples(config.candidates.shadow_share, scores_of(family))
         trial = ServingParts(
-            self._residency, self._knowledge, self._slots, dispatcher, samples, neighbours.shared
+            self._residency,
+            self._knowledge,
+            self._slots,
+            dispatcher,
+            samples,
+            neighbours.shared,
+            Amendments(neighbours.amended, partial(neighbours.renewed, family.name)),
         )
         variants = ServingVariants(
             family, self._residency, self._tuner, self._adopt, config.profiles.budget_s
@@ -74,7 +84,7 @@ class Unit:
         self._candidates = Candidates(known, trial, variants, stages, config.profiles.budget_s)
         self._offers = Offers(family, dispatcher, self._knowledge.profiled)
         checks = parts.checks(
-            family, RowBounds(family, self._offers, neighbours.carried_rows(family)), config
+            family, RowBounds(family, self._offers, neighbours.carried_rows(known)), config
         )
         self.served = ServedFamily(family, known, checks, dispatcher, measured, self._candidates)
         context = WorkerContext(
@@ -89,6 +99,11 @@ class Unit:
         self._pool = WorkerPool(context, self._slots.gate)
 
     @property
+    def published(self) -> Family:
+        """As the manifest has it now, candidates included, under what holds here."""
+        return self._candidates.known
+
+    @property
     def is_ready(self) -> bool:
         """Whether there is an arm to serve with."""
         return bool(self.served.dispatcher.arms)
@@ -98,11 +113,19 @@ class Unit:
         self._pool.start(self.served.dispatcher.limits.workers)
         self._dispatching.start()
 
-    def prepare(self) -> None:
-        """Load and measure the arms, on the tuner's thread. Raises BackendError where the family cannot be served."""
-        self._tuner.prepare(self._config.profiles.budget_s)
+    def preparing(self) -> Iterator[None]:
+        """Load and measure the arms, on the tuner's thread, a step for each that can be served with.
+
+        Raises BackendError where the family cannot be served.
+        """
+        yield from self._tuner.preparing(self._config.profiles.budget_s)
         if shortfall := self._offers.shortfall():
             _log.warning("%s: %s", self.served.family.name, shortfall)
+
+    def prepare(self) -> None:
+        """All of `preparing`."""
+        for _ in self.preparing():
+            pass
 
     def revive(self) -> None:
         """Believe less of what keeps everybody out: soon, whatever the tuner's thread is at. Any thread."""
@@ -132,16 +155,24 @@ class Unit:
         """A GPU is gone: nothing is to run on one until they are counted anew."""
         self._tuner.drop_devices()
 
+    def retire(self, patience_s: float) -> None:
+        """Answer what waits, within `patience_s`, then free everything; nobody asks this family any more."""
+        name = self.served.family.name
+        self.stop(f"model '{name}' was unloaded or loaded anew just now; try again shortly")
+        self.served.dispatcher.await_idle(patience_s)
+        self.served.dispatcher.abandon(f"model '{name}' was unloaded")
+        self.join()
+
     def retake_devices(self, tasks: WorkQueue) -> None:
         """A GPU is back: load and measure what can run on it."""
         tasks.add(f"{self.served.family.name}: arms on the GPU", self.prepare)
 
-    def stop(self) -> None:
-        """Prepare nothing more and refuse new requests; what waits is still served."""
+    def stop(self, why: str = STOPPING) -> None:
+        """Prepare nothing more and refuse new requests, for this reason; what waits is still served."""
         self._dispatching.stop()
         self._candidates.stop()
         self._tuner.stop()
-        self.served.dispatcher.close()
+        self.served.dispatcher.close(why)
 
     def join(self) -> None:
         """Return when the workers have ended, and free the arms."""

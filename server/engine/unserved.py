@@ -10,16 +10,32 @@ _MOST_REASON = 1000
 
 
 class Unserved:
-    """By name. One thread adds, any may ask: a reason, once there, stays."""
+    """By name. One thread adds and removes, any may ask."""
 
     def __init__(self, reasons: Mapping[str, str] | None = None) -> None:
         self._reasons: dict[str, str] = {}
+        self._coming: frozenset[str] = frozenset()
         for name, reason in (reasons or {}).items():
             self.add(name, reason)
 
     def add(self, name: str, reason: str) -> None:
         """This family is not served, because of `reason`."""
+        self._coming -= {name}
         self._reasons = {**self._reasons, name: shown(reason, _MOST_REASON)}
+
+    def coming(self, name: str) -> None:
+        """This family is being loaded."""
+        self._reasons = {**self._reasons, name: "loading and profiling"}
+        self._coming |= {name}
+
+    def remove(self, name: str) -> None:
+        """This family is served, or nobody's any more."""
+        self._reasons = {n: reason for n, reason in self._reasons.items() if n != name}
+        self._coming -= {name}
+
+    def is_coming(self, name: str) -> bool:
+        """Whether it is being loaded."""
+        return name in self._coming
 
     @property
     def reasons(self) -> Mapping[str, str]:
@@ -31,6 +47,8 @@ class Unserved:
 
     def error(self, name: str, version: str = "") -> RequestError:
         """What whoever asks for a family that is not there is told: why, or that there is none of this name."""
+        if name in self._coming:
+            return NotReady(f"model '{name}' is loading; try again shortly")
         if name in self._reasons:
             return NotReady(
                 f"model '{name}' is in the repository and not served: {self._reasons[name]}"

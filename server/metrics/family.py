@@ -46,6 +46,12 @@ class Metrics(Series):
         """Read from this callable at every scrape whether the family serves."""
         self.family_ready.labels(family).set_function(lambda: float(ready()))
 
+    def gone(self, family: str) -> None:
+        """It is served no more: nothing waits, nothing is ready, and nothing of it is held."""
+        self.depth.labels(family).set_function(lambda: 0.0)
+        self.slo_caution.labels(family).set_function(lambda: 0.0)
+        self.arms.labels(family).set(0)
+
     def family(self, name: str) -> "FamilyMetrics":
         """The series of one family, its labels bound."""
         return FamilyMetrics(self, name)

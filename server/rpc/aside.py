@@ -1,4 +1,4 @@
-"""Large messages are unpacked, parsed and checked on a thread of their own, in their order; few may wait for it."""
+"""Large messages are unpacked, parsed and checked on threads of their own, rows decoded too; few may wait for it."""
 
 import threading
 from collections.abc import Callable
@@ -13,12 +13,12 @@ _MOST_WAITING = 2
 
 
 class Aside:
-    """The thread. `most_bytes` is the largest message's size."""
+    """`threads` of them; one keeps the order. `most_bytes` is the largest message's size."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, threads: int = 1) -> None:
         self._room = _MOST_WAITING * most_bytes
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="parser")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="parser")
 
     def do(self, size: int, job: Callable[[], None]) -> None:
         """Do this, which is about a message of so many bytes; it must not raise. Raises Overloaded if too many wait."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from models.catalog import TensorSpec
 from models.datatypes import DATATYPES
-from server.engine.values import Buffer, Contents, Request, Scalar, Tensor, Values
+from server.engine.contents import Buffer, Contents, Values
+from server.engine.values import Request, Scalar, Tensor
 from server.errors import BadInput, Unsupported
 from server.texts import shown
 from wire import inference_pb2 as pb
@@ -134,6 +135,9 @@ class _Typed:
         values = Values(getattr(self.message, field), field, typed=True)
         return values.array(spec, elements, model)
 
+    def strings(self, elements: int, where: str) -> Sequence[bytes]:
+        return Values(self.message.bytes_contents, "bytes_contents").strings(elements, where)
+
 
 @dataclass(frozen=True, slots=True)
 class _Twice:
@@ -144,6 +148,9 @@ class _Twice:
             f"contents field must not be set for input '{spec.name}' when raw_input_contents is used, "
             f"for model '{model}'"
         )
+
+    def strings(self, elements: int, where: str) -> Sequence[bytes]:  # noqa: ARG002 - Contents' signature
+        raise BadInput(f"{where}: contents must not be set when raw_input_contents is used")
 
 
 def _tensor(message: _InputTensor, raw: bytes | None) -> Tensor:

@@ -18,7 +18,7 @@ from server.texts import shown
 from wire import inference_pb2 as pb
 
 _SERVICE = "/inference.GRPCInferenceService/"
-_EXTENSIONS = ("model_configuration", "model_repository(index)", "statistics", "parameters")
+_EXTENSIONS = ("model_configuration", "model_repository", "statistics", "parameters")
 
 _Request = TypeVar("_Request", bound=Message)
 
@@ -86,6 +86,8 @@ class Describe:
         for specs, field in ((family.inputs, response.inputs), (family.outputs, response.outputs)):
             for spec in specs:
                 field.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+        for coded in family.coded:
+            response.inputs.add(name=coded.name, datatype="BYTES", shape=(-1, 1))
         return response
 
     def _config(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
@@ -98,10 +100,14 @@ class Describe:
         for specs, field in ((family.inputs, config.input), (family.outputs, config.output)):
             for spec in specs:
                 field.add(name=spec.name, data_type=_data_type(spec), dims=spec.shape[1:])
+        for spec, stated in zip(family.inputs, config.input, strict=True):
+            stated.optional = spec.default is not None
+        for coded in family.coded:
+            config.input.add(name=coded.name, data_type=pb.TYPE_STRING, dims=(1,), optional=True)
         return response
 
     def _statistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
-        served = [self._asked(request)[0]] if request.name else list(self._families.values())
+        served = [self._asked(request)[0]] if request.name else [*dict(self._families).values()]
         response = pb.ModelStatisticsResponse()
         for one in served:
             _fill(response.model_stats.add(name=one.family.name, version="1"), one.metrics.tally)

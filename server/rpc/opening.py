@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from server.engine.served import ServedFamily
 from server.errors import BadInput, RequestError, TooLarge
 from server.rpc import sizes
+from server.rpc.by_family import ByFamily
 from server.rpc.decode import parse
 from server.rpc.outline import SMALL_BYTES, Outline, draw, elements
 from server.texts import shown
@@ -27,10 +28,12 @@ class Opening:
         self._unknown = unknown
         self._refused = refused
         self._families = families
-        self._limits = {
-            name: (sizes.request_bytes(one.family, most_bytes), sizes.request_elements(one.family))
-            for name, one in families.items()
-        }
+        self._limits = ByFamily(
+            lambda one: (
+                sizes.request_bytes(one.family, most_bytes),
+                sizes.request_elements(one.family),
+            )
+        )
 
     def message(self, data: bytes) -> pb.ModelInferRequest:
         """The request. Raises BadInput, TooLarge or UnknownModel."""
@@ -45,10 +48,11 @@ class Opening:
         return parse(pb.ModelInferRequest, data)
 
     def _check(self, data: bytes, found: Outline) -> None:
-        if found.model not in self._limits:
+        family = self._families.get(found.model)
+        if family is None:
             raise self._unknown(found.model)
-        most_bytes, most_elements = self._limits[found.model]
-        wanted, got = len(self._families[found.model].family.inputs), len(found.inputs)
+        most_bytes, most_elements = self._limits.of(family)
+        wanted, got = len(family.family.inputs), len(found.inputs)
         if got > wanted:
             raise BadInput(
                 f"expected {wanted} inputs but got {got} inputs for model '{found.model}'. "

@@ -6,7 +6,9 @@ from typing import NamedTuple, Protocol
 
 import grpc
 
-from server.engine.checks import Checked
+from profiler.hardware.fingerprint import usable_cores
+from server.engine.checking.checks import Checked
+from server.engine.checking.coded import BYTES
 from server.engine.intake import Intake
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
@@ -15,12 +17,12 @@ from server.errors import ComputeFailed, Overloaded, RequestError
 from server.rpc import answers, decode, sizes
 from server.rpc.answer_size import AnswerSize
 from server.rpc.aside import LARGE_BYTES, Aside
+from server.rpc.by_family import ByFamily
 from server.rpc.opening import Opening, named
 from server.rpc.status import ending_of, status_of, trailers_of
 from server.rpc.streams import Stream, StreamReply
 from server.rpc.transport.call import Call, Handler
 from server.rpc.transport.endings import Trailers
-from server.rpc.transport.hosting import SMALL_BYTES
 from server.rpc.transport.packing import Packed
 from server.runtime.dispatch.jobs import Job
 from wire import inference_pb2 as pb
@@ -29,6 +31,9 @@ _log = logging.getLogger(__name__)
 
 MOST_BYTES = 64 << 20
 """The largest message, unless the operator sets another."""
+COMING_BYTES = 26 << 20
+"""32 pictures of 224 x 224 in FP32, with room: the largest request of a family that comes while the server runs, unless
+another had larger ones at the start. gRPC's core learns the limit once."""
 
 
 _Alike = tuple[int, tuple[str, ...], tuple[tuple[int, ...], ...]]
@@ -70,18 +75,15 @@ class Service:
         unserved: Unserved,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        self._families = families
-        self._answer_sizes = {
-            name: AnswerSize(one.family, most_bytes) for name, one in families.items()
-        }
-        for one in families.values():
-            if shortfall := AnswerSize(one.published, most_bytes).shortfall():
-                _log.warning("%s", shortfall)
+        """`most_bytes`: of a message, in or out; of requests no more is taken than those of the families that are there
+        may have, or COMING_BYTES: families that come later have room in that."""
+        self._answer_sizes = ByFamily(lambda one: AnswerSize(one.family, most_bytes))
         self._intake = Intake(families, unserved, self.deliver, self._check_answer)
         known = [sizes.request_bytes(one.family, most_bytes) for one in families.values()]
-        self._most_bytes = max(known, default=SMALL_BYTES)
-        self._opening = Opening(families, most_bytes, unserved.error, self._intake.refused)
+        self._most_bytes = min(most_bytes, max(COMING_BYTES, *known, 0))
+        self._opening = Opening(families, self._most_bytes, unserved.error, self._intake.refused)
         self._aside = Aside(self._most_bytes)
+        self._decoding = Aside(self._most_bytes, threads=usable_cores())
 
     def handlers(self) -> dict[str, Handler]:
         """Method path -> handler."""
@@ -95,8 +97,9 @@ class Service:
         }
 
     def close(self) -> None:
-        """End the thread that reads large requests. After the front has stopped."""
+        """End the threads that read what takes long. After the front has stopped."""
         self._aside.close()
+        self._decoding.close()
 
     def flush(self) -> None:
         """Hand what has been collected to the engine."""
@@ -131,7 +134,13 @@ class Service:
                 self._size(large), lambda: self._read_aside(call, arrival_s, call, large)
             )
         else:
-            self._accept(call, arrival_s, call, self._opening.message(data or b""))
+            message = self._opening.message(data or b"")
+            if not self._is_coded(message):
+                self._accept(call, arrival_s, call, message)
+                return
+            self._decoding.do(
+                len(data or b""), lambda: self._check_aside(call, arrival_s, call, message)
+            )
 
     def _stream(self, call: Call, data: bytes | Packed | None) -> None:
         stream = Stream.of(call)
@@ -145,7 +154,10 @@ class Service:
                 return
             message = self._opening.message(data)
             reply.request_id = message.id
-            self._accept(call, arrival_s, reply, message)
+            if not self._is_coded(message):
+                self._accept(call, arrival_s, reply, message)
+                return
+            self._decoding.do(len(data), lambda: self._check_aside(call, arrival_s, reply, message))
         except Exception as error:  # noqa: BLE001 - one bad message must not end the stream of its neighbours
             reply.fail(*ending_of(error))
 
@@ -177,6 +189,21 @@ class Service:
             message = self._opening.message(data)
             if isinstance(to, StreamReply):
                 to.request_id = message.id
+        except Exception as error:  # noqa: BLE001 - whoever asked must be answered, and the thread go on
+            to.fail(*ending_of(error))
+            return
+        self._check_aside(call, arrival_s, to, message)
+
+    def _is_coded(self, message: pb.ModelInferRequest) -> bool:
+        """Whether its rows are to be decoded, which is no work for the front's thread."""
+        inputs = message.inputs
+        return len(inputs) == 1 and inputs[0].datatype == BYTES
+
+    def _check_aside(
+        self, call: Call, arrival_s: float, to: Reply, message: pb.ModelInferRequest
+    ) -> None:
+        """Take in what has been read, on a thread that is not the front's."""
+        try:
             job = self._checked(call, arrival_s, to, message)
             with call.lock:  # its client may leave meanwhile
                 if not call.is_open:
@@ -218,22 +245,23 @@ class Service:
             self._intake.refused(message.model_name)
             raise
 
-    def _check_answer(self, request: Request, checked: Checked) -> None:
+    def _check_answer(self, request: Request, checked: Checked, family: ServedFamily) -> None:
         origin: _Origin = request.origin
-        sizes_of = self._answer_sizes[request.model]
+        sizes_of = self._answer_sizes.of(family)
         sizes_of.check(checked.rows, checked.outputs, request.id, raw=origin.raw)
 
     def _encode(self, answer: Answer, shared: dict[_Alike, bytes]) -> bytes:
-        request, execution = answer.request, answer.execution
+        request, execution, family = answer.request, answer.execution, answer.family
         assert execution is not None  # an answer without error has been computed
+        assert family is not None
         names = tuple(answer.outputs)
-        arrays, family = list(answer.outputs.values()), self._families[request.model]
+        arrays = list(answer.outputs.values())
         shapes = tuple([array.shape for array in arrays])
         key = (id(execution), names, shapes)
         common = shared.get(key)
         if common is None:
-            wanted = [family.outputs[name] for name in names]
-            common = shared[key] = answers.shared(family.family, execution, wanted, shapes)
+            wanted = [spec for name in names for spec in family.outputs if spec.name == name]
+            common = shared[key] = answers.shared(family, execution, wanted, shapes)
         message = answers.whole(common, request.id, answer.queue_s, arrays)
         origin: _Origin = request.origin
         return message if origin.raw else answers.typed(message, arrays)

@@ -17,6 +17,7 @@ _LEAST_BYTES = 1 << 20
 def request_bytes(family: Family, most_bytes: int) -> int:
     """The largest request that is read: the largest batch, however it is encoded, and a quarter more."""
     row = sum(_row_bytes(spec) for spec in family.largest.inputs)
+    row = max(row, *(coded.most_bytes for coded in family.coded), 0)
     return min(most_bytes, math.ceil(row * family.max_batch * _SLACK) + _LEAST_BYTES)
 
 

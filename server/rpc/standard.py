@@ -19,9 +19,9 @@ _UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Health:
-    """Check and Watch. `ready` maps a service name (or "" for the whole server) to a readiness check."""
+    """Check and Watch. `ready` gives, as it is now, a readiness check by service name ("": the whole server)."""
 
-    def __init__(self, ready: Mapping[str, Callable[[], bool]]) -> None:
+    def __init__(self, ready: Callable[[], Mapping[str, Callable[[], bool]]]) -> None:
         self._ready = ready
         self._watchers: dict[Call, tuple[str, int]] = {}
         self._lock = (
@@ -55,7 +55,7 @@ class Health:
             self._watchers.clear()
 
     def _status(self, service: str) -> int:
-        check = self._ready.get(service)
+        check = self._ready().get(service)
         if check is None:
             return _UNKNOWN
         return _SERVING if check() else _NOT_SERVING
@@ -66,7 +66,7 @@ class Health:
         if status == _UNKNOWN:
             call.fail(
                 grpc.StatusCode.NOT_FOUND,
-                f"unknown service '{shown(service)}'; known: {sorted(self._ready)}",
+                f"unknown service '{shown(service)}'; known: {sorted(self._ready())}",
             )
             return
         call.reply(_response(status))

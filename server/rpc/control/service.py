@@ -64,7 +64,7 @@ class Control:
         names = (
             [request.family]
             if request.family
-            else [n for n in self._families if n not in self._unserved]
+            else [n for n in dict(self._families) if n not in self._unserved]
         )
         chosen = [self._family(name) for name in names]
         return pb.GetPlanResponse(plans=[explanation.plan(one) for one in chosen])
@@ -88,6 +88,6 @@ class Control:
             raise self._unserved.error(name)
         served = self._families.get(name)
         if served is None:
-            known = ", ".join(sorted(self._families))
+            known = ", ".join(sorted(dict(self._families)))
             raise UnknownModel(f"no family is called '{shown(name)}' here; there is {known}")
         return served

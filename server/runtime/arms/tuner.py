@@ -6,7 +6,7 @@ policy is told of it, is `server.runtime.arms.knowledge`'s affair.
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from models.backends import no_way
 from models.backends.base import BackendError
@@ -58,16 +58,18 @@ class Tuner:
         """Prepare nothing more."""
         self._stop.set()
 
-    def prepare(self, budget_s: float) -> None:
+    def preparing(self, budget_s: float) -> Iterator[None]:
         """Make every arm worth having eligible, smallest artefact first; measure those without a profile here.
 
-        Returns early after `stop`. Raises BackendError when not one of them can be served with.
+        Each step is one arm more to serve with. The last come after `stop` at once. Raises BackendError when not one of
+        them can be served with.
         """
         found = self._residency.candidates()
         stored = {c.arm: p for c in found if (p := self._knowledge.profile(c.arm)) is not None}
         kept = _worth(map(self._knowledge.table, stored.values()))
         self._say_unrun(self._family.variants, found)
-        self._fill(found, {arm: p for arm, p in stored.items() if arm in kept}, stored, budget_s)
+        used = {arm: p for arm, p in stored.items() if arm in kept}
+        yield from self._fill(found, used, stored, budget_s)
         if not self._stop.is_set():
             self._check_ready(len(found))
 
@@ -76,7 +78,8 @@ class Tuner:
         found = [c for c in self._residency.candidates() if c.variant.name in variants]
         stored = {c.arm: p for c in found if (p := self._knowledge.profile(c.arm)) is not None}
         self._say_unrun([v for v in self._family.variants if v.name in variants], found)
-        self._fill(found, stored, stored, budget_s)
+        for _ in self._fill(found, stored, stored, budget_s):
+            pass
 
     def enlist(self, arms: Iterable[tuple[PossibleArm, Profile, Loaded]]) -> None:
         """Let the policy choose from these too, which are open and measured; hold what is worth it then."""
@@ -150,7 +153,7 @@ class Tuner:
         used: dict[Arm, Profile],
         stored: Collection[Arm],
         budget_s: float,
-    ) -> None:
+    ) -> Iterator[None]:
         """Use those of the candidates that are to be, measure what has no stored profile, hold what is worth it."""
         unknown: list[PossibleArm] = []
         for candidate in found:
@@ -158,8 +161,9 @@ class Tuner:
                 unknown.append(candidate)
             elif candidate.arm in used and not self._stop.is_set():
                 self._use(candidate, used[candidate.arm])
+                yield
         if unknown and not self._stop.is_set():
-            self._measure(unknown, budget_s)
+            yield from self._measure(unknown, budget_s)
         if not self._stop.is_set():
             self.settle()
 
@@ -190,7 +194,7 @@ class Tuner:
         self._knowledge.stored.keep(found)
         return found
 
-    def _measure(self, unknown: list[PossibleArm], budget_s: float) -> None:
+    def _measure(self, unknown: list[PossibleArm], budget_s: float) -> Iterator[None]:
         """Each becomes eligible as soon as its profile can be served with; then all are measured better, in turns."""
         slots = self._slots
         rows = self._residency.rows
@@ -199,6 +203,7 @@ class Tuner:
             self._measure_first(candidate, bench)
             if self._stop.is_set():
                 return
+            yield
         self._residency.vetted_all()
         self._go_through(bench, bench.steps())
         self._knowledge.learn(bench.profiles(), whole=not slots.are_disputed)

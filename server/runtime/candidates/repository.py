@@ -4,11 +4,12 @@ The repository belongs to its publishers: nothing is ever written to it here.
 """
 
 import logging
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from models.artifacts import MANIFEST, ArtifactError, load_family
-from models.catalog import Family, Slo
+from models.catalog import Family
 
 _log = logging.getLogger(__name__)
 
@@ -16,18 +17,32 @@ Mark = tuple[int, int, int]
 """Of a file: when it changed (ns), its inode, its size (bytes). A manifest that is replaced has another."""
 
 
+FIXED = ("inputs", "outputs", "sizes", "one_row", "max_batch", "labels", "slo")
+"""What of a family is built into how it is served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amendments:
+    """`amended`: a published family as it is served here, under the operator's SLO; `renewed` is called where it is
+    another in what is FIXED."""
+
+    amended: Callable[[Family], Family] = lambda family: family
+    renewed: Callable[[], None] = lambda: None
+
+
 class Repository:
     """The family as published. Looking costs one `stat` while nothing has changed."""
 
-    def __init__(self, folder: Path, family: Family) -> None:
+    def __init__(self, folder: Path, family: Family, to: Amendments) -> None:
         self._folder = folder
         self._family = family
+        self._to = to
         self._mark: Mark | None = None
-        self._slo: Slo | None = None  # as published last, whatever the operator made of it
         self._missed = ""
 
     def look(self) -> Family | None:
-        """The family, every artefact verified, where its manifest has changed; None where it has not, or is no good.
+        """The family, every artefact verified, where its manifest has changed; None where it has not, or is no good,
+        or where more has changed than its variants.
 
         What is no good is said once, in the log, and looked at again when the manifest changes again.
         """
@@ -48,20 +63,16 @@ class Repository:
         return self._fitting(found)
 
     def _fitting(self, found: Family) -> Family | None:
-        """The family under the SLO that the operator set at the start; None where its clients would notice a change."""
-        known = self._family
-        for key in ("inputs", "outputs", "sizes", "one_row", "max_batch", "labels"):
-            if getattr(found, key) != getattr(known, key):
-                self._warn(
-                    f"{self._folder / MANIFEST}: key '{key}' is another than at the start; restart the server for it"
-                )
-                return None
-        if self._slo not in (None, found.slo):
-            text = "%s: table [slo] has changed; it is taken up at the next start, the server keeps what it has"
-            _log.info(text, self._folder / MANIFEST)
-        self._slo = found.slo
-        self._family = replace(found, slo=known.slo)
-        return self._family
+        """The family as it is served here; None where it must be built anew."""
+        found, known = self._to.amended(found), self._family
+        changed = [key for key in FIXED if getattr(found, key) != getattr(known, key)]
+        if changed:
+            text = "%s: %s changed in its manifest; it is loaded anew beside what serves"
+            _log.info(text, self._family.name, ", ".join(changed))
+            self._to.renewed()
+            return None
+        self._family = found
+        return found
 
     def _warn(self, problem: str) -> None:
         text = "%s: what was published is not taken up, the server goes on with what it has: %s"

@@ -10,6 +10,7 @@ from server.policy.decision import Arm, ArmProfile
 from server.runtime.arms.knowledge import Knowledge
 from server.runtime.arms.residency import Residency
 from server.runtime.arms.slots import Slots
+from server.runtime.candidates.repository import Amendments
 from server.runtime.dispatch.dispatcher import Dispatcher
 from server.runtime.workers.samples import Samples
 
@@ -37,6 +38,7 @@ class ServingParts:
     dispatcher: Dispatcher
     samples: Samples
     shared: Callable[[], str]
+    amendments: Amendments
 
     def in_use(self, family: Family) -> list[RunnableArm]:
         """Every arm in use of the family's variants."""

@@ -32,6 +32,9 @@ _log = logging.getLogger(__name__)
 __all__ = ["CanaryRun", "Dispatcher", "Limits", "Load", "Step"]
 
 
+STOPPING = "the server is stopping; try another replica"
+
+
 class Dispatcher:
     """The queue of one family and everything that may touch it."""
 
@@ -66,6 +69,7 @@ class Dispatcher:
         )
         self._listeners = listeners
         self._closing = False
+        self._closed_for = STOPPING
 
     @property
     def arms(self) -> tuple[ArmProfile, ...]:
@@ -195,16 +199,16 @@ class Dispatcher:
         self._running.end(step, answers[0].batch if answers else None, now_s)
         self._replies.count(given, now_s)
 
-    def close(self) -> None:
-        """Refuse new jobs; workers end when the waiting ones are answered."""
+    def close(self, why: str = STOPPING) -> None:
+        """Refuse new jobs, with this reason; workers end when the waiting ones are answered."""
         with self._changed:
-            self._closing = True
+            self._closing, self._closed_for = True, why
             self._changed.notify_all()
 
-    def abandon(self) -> None:
+    def abandon(self, what: str = "the server stopped") -> None:
         """Answer every job that still waits, for a worker or for its worker's turn, or whose worker was given up: the
         drain's time is up."""
-        text = "the server stopped before this request was run"
+        text = f"{what} before this request was run"
         with self._changed:
             jobs = [*self._waiting.clear(), *self._running.abandon()]
             left = [JobAnswer(job, error=NotReady(text)) for job in jobs]
@@ -251,7 +255,7 @@ class Dispatcher:
     def _admit(self, job: Job, now_s: float, gone: list[JobAnswer]) -> RequestError | None:
         """Why it may not wait; `gone` grows by the answers of those that give way to it."""
         if self._closing:
-            return NotReady("the server is stopping; try another replica")
+            return NotReady(self._closed_for)
         if not self._waiting.arms:
             return NotReady(f"model '{self.name}' is loading; try again shortly")
         ticket = self._waiting.ticket(job)

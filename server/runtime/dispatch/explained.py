@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from server.policy.decision import Idle, Run, WaitUntil
 from server.policy.dispatch.explain import Alternative, alternatives
@@ -48,9 +48,12 @@ def _next_best(run: Run, record: Record) -> str:
 
 
 class DecisionLog(threading.Thread):
-    """Logs each family's latest decision, if it is a new one, every `every_s`. Off the path of requests."""
+    """Logs each family's latest decision, if it is a new one, every `every_s`. Off the path of requests.
 
-    def __init__(self, journals: Mapping[str, Journal], every_s: float) -> None:
+    `journals`: those of the families that serve now, by name.
+    """
+
+    def __init__(self, journals: Callable[[], Mapping[str, Journal]], every_s: float) -> None:
         super().__init__(name="decision-log", daemon=True)
         self._journals = journals
         self._every_s = every_s
@@ -60,7 +63,7 @@ class DecisionLog(threading.Thread):
         """Log until stopped."""
         shown: dict[str, Record] = {}
         while not self._stop.wait(self._every_s):
-            for family, journal in self._journals.items():
+            for family, journal in self._journals().items():
                 for record in journal.last(1):
                     if shown.get(family) is not record:
                         shown[family] = record

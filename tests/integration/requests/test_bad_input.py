@@ -152,7 +152,7 @@ def test_a_message_below_what_the_signature_allows_is_read(server: Server):
 
 @pytest.mark.parametrize(
     "method",
-    [SERVICE + "RepositoryModelLoad", SERVICE + "Nothing", "/other.Service/ModelInfer", "/x"],
+    [SERVICE + "TraceSetting", SERVICE + "Nothing", "/other.Service/ModelInfer", "/x"],
 )
 def test_an_unknown_method_is_unimplemented(server: Server, method: str):
     with pytest.raises(grpc.RpcError) as refusal:

@@ -17,11 +17,12 @@ from prometheus_client import CollectorRegistry
 from models.backends.base import BackendError, Tensors
 from models.catalog import Accuracy, Variant
 from profiler.measuring.rows import SampleRows
-from server.engine.checks import Checks
+from server.engine.checking.checks import Checks
+from server.engine.contents import Buffer
 from server.engine.intake import Intake, deliver
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
-from server.engine.values import Answer, Buffer, Request, Tensor
+from server.engine.values import Answer, Request, Tensor
 from server.errors import NotReady, RequestError
 from server.metrics import Metrics
 from server.policy.decision import (

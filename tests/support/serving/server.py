@@ -72,6 +72,17 @@ class Server:
                 return
         raise AssertionError(f"the health stream ended; the log is:\n{self.log}")
 
+    def await_arms(self) -> None:
+        """Return once every family that serves has all of its arms, as far as the log says it: the first will do for a
+        client, but tests ask for others."""
+        asked = pb.RepositoryIndexRequest(ready=True)
+        families = self.ask("RepositoryIndex", asked, pb.RepositoryIndexResponse).models
+        until_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until_s and " INFO " in self.log:
+            if all(re.search(rf" {one.name}: \d+ of \d+ arms ready", self.log) for one in families):
+                return
+            time.sleep(0.01)
+
     def ask(self, method: str, request: Any, answer: Any, **options: Any) -> Any:
         """One unary call of the inference service."""
         call = self.channel.unary_unary(
@@ -153,6 +164,7 @@ def running(*flags: str, cache: Path, wait: bool = True, **environment: str) -> 
             server = Server(process)
             if wait:
                 server.await_serving()
+                server.await_arms()
             yield server
             server.channel.close()
             server.terminate()

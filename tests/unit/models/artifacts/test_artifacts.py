@@ -195,12 +195,12 @@ def test_a_sha256_may_be_written_in_capital_letters(root: Path):
     assert load_family(root / "digits").variants[0].sha256 == known
 
 
-def test_text_is_said_not_to_be_served(root: Path):
+def test_text_is_said_to_be_given_otherwise(root: Path):
     publish(root, a_family())
     manifest = root / "digits" / "family.toml"
     manifest.write_text(manifest.read_text().replace('"FP32"', '"BYTES"', 1))
 
-    with pytest.raises(ArtifactError, match="BYTES, which is text, and BF16 are not served"):
+    with pytest.raises(ArtifactError, match="text and encoded pictures are given by"):
         load_family(root / "digits")
 
 

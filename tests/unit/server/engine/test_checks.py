@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from models.catalog import Accuracy, Family, FreeSize, Slo, TensorSpec, Variant
-from server.engine.checks import Checks
-from server.engine.demands import Demand
+from server.engine.checking.checks import Checks
+from server.engine.checking.demands import Demand
 from server.errors import BadInput, UnknownModel
 from server.rpc import decode
 from server.rpc.decode import parse

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from server.engine.checks import Checks
+from server.engine.checking.checks import Checks
 from server.engine.intake import Intake, deliver
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved

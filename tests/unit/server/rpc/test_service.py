@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
-from server.engine.checks import Checked, Checks
+from server.engine.checking.checks import Checked, Checks
 from server.engine.intake import deliver
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
@@ -154,7 +154,7 @@ def test_an_answer_that_nobody_reads_is_not_made_and_counts_as_shed():
     line.arrival_s = time.monotonic()
     service.handlers()[STREAM].function(cast("Any", line), a_message("r"))
     service.flush()
-    hosted = service._families["m"]  # noqa: SLF001 - a worker of the test's own
+    hosted = service._intake.family("m")  # noqa: SLF001 - a worker of the test's own
     step = hosted.dispatcher.next_step()
     assert isinstance(step, Step)
     line.unread = "read answers as they come"

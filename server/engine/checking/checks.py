@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.catalog import Family, TensorSpec
-from server.engine.demands import Demand, Demands
-from server.engine.row_bounds import RowBounds
+from server.engine.checking.coded import Coded, forms
+from server.engine.checking.demands import Demand, Demands
+from server.engine.checking.free_sizes import FreeSizes
+from server.engine.checking.row_bounds import RowBounds
 from server.engine.values import Request, Tensor
 from server.errors import BadInput, UnknownModel
 from server.texts import listed, shown
@@ -58,7 +60,10 @@ class Checks:
         self._most_rows = family.max_batch
         self._specs = {spec.name: spec for spec in family.inputs}
         self._outputs = tuple(spec.name for spec in family.outputs)
-        self._most = {size.name: size.most for size in family.sizes}
+        self._sizes = FreeSizes(family)
+        self._required = {s.name for s in family.inputs if s.default is None}
+        self.coded: Coded | None = None
+        """What decodes rows that are given as bytes, where they may be."""
 
     def adopt(self, family: Family) -> None:
         """The family has other variants now, and the same signature."""
@@ -71,7 +76,7 @@ class Checks:
         variant = self.pinned(request.version)
         special = request.parameters or variant is not None
         demand = self._demands.read(request.parameters, variant) if special else self._demands.plain
-        units, sizes = self._work(inputs) if self._most else (1, ())
+        units, sizes = self._sizes.work(inputs) if self._family.sizes else (1, ())
         self.bounds.check_rows(rows, demand, units)
         outputs = self._wanted(request.outputs) if request.outputs else self._outputs
         return Checked(inputs, rows, demand, outputs, units, sizes)
@@ -88,6 +93,10 @@ class Checks:
         return version
 
     def _inputs(self, tensors: Sequence[Tensor]) -> tuple[dict[str, NDArray[np.generic]], int]:
+        coded = self.coded
+        if coded is not None and len(tensors) == 1 and tensors[0].name in coded:
+            made = dict(coded.inputs(tensors[0]))
+            return made, len(made[self._family.inputs[0].name])
         self._check_names(tensors)
         arrays: dict[str, NDArray[np.generic]] = {}
         rows = 0
@@ -101,32 +110,9 @@ class Checks:
                 )
             rows = shape[0]
             arrays[tensor.name] = self._array(tensor, spec, shape)
+        if len(arrays) < len(self._specs):
+            self._sizes.fill(arrays, rows)
         return arrays, rows
-
-    def _work(self, inputs: Mapping[str, NDArray[np.generic]]) -> tuple[int, tuple[int, ...]]:
-        """Units of work in a row, and its free sizes in the family's order. Raises BadInput."""
-        sizes = self._sizes(inputs)
-        return self._family.units(sizes), tuple([sizes[name] for name in self._most])
-
-    def _sizes(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, int]:
-        """The free sizes. Raises BadInput where inputs differ in one that they share, or it is too large."""
-        found: dict[str, tuple[int, str]] = {}
-        for name, array in inputs.items():
-            spec = self._specs[name]
-            free = [d for d, w in zip(array.shape[1:], spec.shape[1:], strict=True) if w < 0]
-            for size, dim in zip(spec.sizes, free, strict=True):
-                other = found.setdefault(size, (dim, name))
-                if dim != other[0]:
-                    raise BadInput(
-                        f"inputs '{other[1]}' and '{name}' of model '{self._family.name}' differ in size '{size}': "
-                        f"{other[0]} and {dim}"
-                    )
-                if not 1 <= dim <= self._most[size]:
-                    raise BadInput(
-                        f"unexpected shape for input '{name}' for model '{self._family.name}': size '{size}' is {dim}; "
-                        f"it must be from 1 to {self._most[size]}"
-                    )
-        return {size: dim for size, (dim, _) in found.items()}
 
     def _check_names(self, tensors: Sequence[Tensor]) -> None:
         model = self._family.name
@@ -134,10 +120,12 @@ class Checks:
         for name in first:
             if name not in self._specs:
                 raise BadInput(f"unexpected inference input '{shown(name)}' for model '{model}'")
-        if len(tensors) != len(self._specs) or len(set(first)) != len(first):
-            missing = [name for name in self._specs if name not in first]
+        names = set(first)
+        if not names or len(tensors) != len(names) or not self._required <= names:
+            missing = [name for name in self._specs if name not in names]
             raise BadInput(
-                f"expected {len(self._specs)} inputs but got {len(tensors)} inputs for model '{model}'. "
+                f"expected {len(self._specs)} inputs{forms(self._family.coded)} but got {len(tensors)} inputs "
+                f"for model '{model}'. "
                 f"Got input(s) {listed(first)}, but missing required input(s) {listed(missing)}. "
                 "Please provide all required input(s), each once."
             )

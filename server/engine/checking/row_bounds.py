@@ -3,7 +3,7 @@
 import sys
 
 from models.catalog import Family
-from server.engine.demands import Demand
+from server.engine.checking.demands import Demand
 from server.errors import BadInput
 from server.runtime.dispatch.offers import Offer, Offers
 

@@ -4,61 +4,100 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from models.artifacts import (
     ArtifactError,
     Found,
-    default_repository,
     family_names,
     look_through,
 )
-from models.catalog import Family, Slo
-from profiler.hardware.fingerprint import Hardware
+from models.catalog import Family
 from server.config import Config
+from server.engine.families.override import AS_PUBLISHED, Override
+from server.engine.machine import Machine
 from server.engine.parts import Neighbours
+from server.engine.places import root_of
+from server.engine.served import ServedFamily
 from server.engine.unit import Unit
 from server.engine.unserved import Unserved
-from server.errors import BadConfiguration
+from server.errors import BadConfiguration, BadInput
 from server.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
 
 class Families:
-    """A unit for every family that can be served. Raises BadConfiguration where none can, or, if strict, not all."""
+    """A unit for every family that can be served. Raises BadConfiguration where none can, or, if strict, not all.
+
+    One thread changes what there is, any may ask.
+    """
 
     def __init__(
         self,
         found: Found,
         config: Config,
-        hardware: Hardware,
+        machine: Machine,
         metrics: Metrics,
         neighbours: Neighbours,
     ) -> None:
-        self._strict = config.models.strict
+        self._config = config
+        self._machine = machine
+        self._neighbours = neighbours
         self._others = bool(config.sharing.package)
         self._metrics = metrics
         self.unserved = Unserved()
         self.units: dict[str, Unit] = {}
+        self.serving: dict[str, ServedFamily] = {}
+        """What fronts look into for every request; what cannot be served may be among it."""
         for name, reason in found.bad.items():
-            self._leave_out(name, reason)
+            self.leave_out(name, reason)
         for name, family in found.families.items():
             try:
-                self.units[name] = Unit(family, config, hardware, metrics, neighbours)
+                self.put(name, self.build(family))
             except BadConfiguration as error:
-                self._leave_out(name, str(error))
-                continue
-            except Exception as error:  # noqa: BLE001 - whatever is odd about one family, the others serve
-                _log.debug("family %s cannot be served", name, exc_info=error)
-                self._leave_out(
-                    name, f"family {name} cannot be served: {type(error).__name__}: {error}"
-                )
-                continue
-            metrics.watch_ready(name, partial(self.is_up, name))
+                self.leave_out(name, str(error))
         if reason := self._end():
             raise BadConfiguration(reason)
         self._say(self.unserved.reasons)
+
+    def build(self, published: Family, override: Override = AS_PUBLISHED) -> Unit:
+        """A unit for it, which serves nobody yet. Raises BadConfiguration; BadInput for what cannot be overridden."""
+        try:
+            return Unit(
+                published,
+                self._config,
+                self._machine.hardware,
+                self._metrics,
+                replace(self._neighbours, amended=partial(self.amended, override=override)),
+            )
+        except (BadConfiguration, BadInput):
+            raise
+        except Exception as error:  # whatever is odd about one family, the others serve
+            name = published.name
+            _log.debug("family %s cannot be served", name, exc_info=error)
+            raise BadConfiguration(
+                f"family {name} cannot be served: {type(error).__name__}: {error}"
+            ) from error
+
+    def amended(self, published: Family, override: Override) -> Family:
+        """The family as it is served here. Raises BadInput for what cannot be overridden."""
+        return override.applied(configured(published, self._config))
+
+    def put(self, name: str, unit: Unit) -> Unit | None:
+        """Let this unit have the requests for `name` from now on. Returns the one that had them before."""
+        before = self.units.get(name)
+        self.serving[name] = unit.served
+        self.units[name] = unit
+        self.unserved.remove(name)
+        self._metrics.watch_ready(name, partial(self.is_up, name))
+        return before
+
+    def let_go(self, name: str, reason: str) -> Unit | None:
+        """Serve nothing of this name any more. Returns the unit that did, for its requests to be answered."""
+        self.leave_out(name, reason)
+        self._metrics.gone(name)
+        self.serving.pop(name, None)
+        return self.units.pop(name, None)
 
     def is_up(self, name: str) -> bool:
         """Whether the family of this name serves."""
@@ -73,17 +112,18 @@ class Families:
 
     def served(self) -> Iterator[Unit]:
         """The units that serve, or are about to."""
-        return (unit for name, unit in self.units.items() if name not in self.unserved)
+        return (unit for name, unit in self.units.copy().items() if name not in self.unserved)
 
     def failed(self, name: str, reason: str) -> str:
         """This family cannot be loaded: the others go on, unless a reason for the server to end is returned."""
-        self._leave_out(name, reason)
+        self.leave_out(name, reason)
         end = self._end()
         if not end:
             self._say({name: self.unserved.reasons[name]})
         return end
 
-    def _leave_out(self, name: str, reason: str) -> None:
+    def leave_out(self, name: str, reason: str) -> None:
+        """This family is not served, because of `reason`."""
         self.unserved.add(name, reason)
         self._metrics.watch_ready(name, lambda: False)
 
@@ -91,7 +131,7 @@ class Families:
         """Why the server cannot go on, one line for each of the reasons; empty where it can."""
         reasons = dict.fromkeys(self.unserved.reasons.values())
         goes_on = self._others or next(self.served(), None) is not None
-        if not reasons or (goes_on and not self._strict):
+        if not reasons or (goes_on and not self._config.models.strict):
             return ""
         return "\n".join(reasons)
 
@@ -102,7 +142,7 @@ class Families:
 
 def found_for(config: Config) -> Found:
     """What the repository has of the families that the configuration names. Raises BadConfiguration."""
-    root = Path(config.models.repository) if config.models.repository else default_repository()
+    root = root_of(config)
     try:
         found = look_through(root, config.models.families)
         known = family_names(root)
@@ -117,18 +157,15 @@ def found_for(config: Config) -> Found:
             "`gearshift models build`, or set --repository"
         )
     chosen = config.models.families or tuple(found.families)
-    families = {
-        name: replace(found.families[name], slo=_slo(found.families[name], config))
-        for name in chosen
-        if name in found.families
-    }
+    families = {name: found.families[name] for name in chosen if name in found.families}
     return Found(families, found.bad)
 
 
-def _slo(family: Family, config: Config) -> Slo:
-    """The family's default SLO, as the operator overrides it."""
-    return replace(
+def configured(family: Family, config: Config) -> Family:
+    """The family under the SLO that the operator sets, where one is set."""
+    slo = replace(
         family.slo,
         latency_s=config.slo.latency_ms / 1e3 or family.slo.latency_s,
         min_accuracy=config.slo.min_accuracy or family.slo.min_accuracy,
     )
+    return replace(family, slo=slo)
