@@ -1,5 +1,12 @@
 """The model repository on disk: one folder per family, its `family.toml` and the artefacts that it names."""
 
+from models.artifacts.changing import (
+    Removed,
+    change_family,
+    remove_family,
+    remove_variant,
+    remove_variants,
+)
 from models.artifacts.manifest import MANIFEST
 from models.artifacts.publishing import (
     FamilyExists,
@@ -7,7 +14,6 @@ from models.artifacts.publishing import (
     create_family,
     foreign_variants,
     publish_family,
-    remove_variants,
     replace_variants,
     update_family,
 )
@@ -31,7 +37,9 @@ __all__ = [
     "ArtifactError",
     "FamilyExists",
     "Found",
+    "Removed",
     "add_variants",
+    "change_family",
     "create_family",
     "default_repository",
     "family_names",
@@ -43,6 +51,8 @@ __all__ = [
     "opening",
     "printable",
     "publish_family",
+    "remove_family",
+    "remove_variant",
     "remove_variants",
     "replace_variants",
     "size_of",

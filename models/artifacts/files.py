@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 
 from models.artifacts.digests import sha256_of
 from models.artifacts.external import check_references, located, references, rewritten
-from models.artifacts.ledger import Ledger
+from models.artifacts.ledger import LEDGER, Ledger
 from models.artifacts.manifest import MANIFEST
 from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import DataFile
@@ -138,12 +138,25 @@ class Publication:
             self._drop(self.folder / name)
         self._clear(set(self._ledger.pending))
 
+    def withdraw(self, name: str) -> None:
+        """Delete the manifest of that name: from then on readers find nothing of it here. Raises OSError."""
+        (self.folder / name).unlink()
+        sync_folder(self.folder)
+
+    def leave(self) -> None:
+        """Delete the folder where nothing is left in it but the lock and the ledger."""
+        if {p.name for p in self.folder.iterdir()} <= {LOCK, LEDGER}:
+            (self.folder / LEDGER).unlink(missing_ok=True)
+            (self.folder / LOCK).unlink()
+            self.folder.rmdir()
+            sync_folder(self.folder.parent)
+
     def _clear(self, names: set[str]) -> None:
         """Remove those of our own files that are not published.
 
         Where one of the manifests is damaged, nothing goes: who mends it will want what it named.
         """
-        if any((self.folder / m).exists() and not _read(self.folder / m) for m in MANIFESTS):
+        if is_damaged(self.folder):
             return
         for name in sorted(names - named_in(self.folder)):
             self._ledger.remove(name)
@@ -208,8 +221,7 @@ def sole_publisher(folder: Path) -> Generator[Publication]:
     lock_path = folder / LOCK
     if lock_path.exists() and not lock_path.is_file():
         raise ArtifactError(f"{lock_path} is no regular file; move it elsewhere")
-    with lock_path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(lock_path):
         publication = Publication(folder)
         publication.clear_up()
         try:
@@ -217,6 +229,17 @@ def sole_publisher(folder: Path) -> Generator[Publication]:
         except BaseException:
             publication.clear_up()
             raise
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None]:
+    """Hold the lock at `path`; one that was deleted with its folder while we waited for it holds nobody back."""
+    while True:
+        with path.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                yield
+                return
 
 
 def sync_folder(folder: Path) -> None:
@@ -234,6 +257,11 @@ def text_of(path: Path) -> str | None:
         return bytes_at(path).decode()
     except (FileNotFoundError, UnicodeDecodeError):
         return None
+
+
+def is_damaged(folder: Path) -> bool:
+    """Whether there is a manifest in `folder` that says nothing: what it named is not known."""
+    return any((folder / m).exists() and not _read(folder / m) for m in MANIFESTS)
 
 
 def named_in(folder: Path) -> set[str]:

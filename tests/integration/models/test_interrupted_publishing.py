@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import models
-from models.artifacts import add_variants, load_family, publish_family
+from models.artifacts import add_variants, load_family, publish_family, remove_family
 from models.artifacts.files import LOCK
 from models.artifacts.ledger import LEDGER
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
@@ -19,7 +19,7 @@ _COMMON = """
 import resource, sys
 from pathlib import Path
 from tests.support.killing import at_every_step
-from models.artifacts import add_variants, publish_family, remove_variants, load_family
+from models.artifacts import add_variants, publish_family, remove_family, remove_variants, load_family
 from models.catalog import Accuracy, Variant
 
 work = Path(sys.argv[1])
@@ -33,6 +33,8 @@ _KILLED_AT_EVERY_STEP = (
 def change(root):
     if sys.argv[2] == "add":
         add_variants(root, "digits", variants, files)
+    elif sys.argv[2] == "remove":
+        remove_family(root, "digits")
     else:
         from dataclasses import replace
         whole = load_family(root / "digits")
@@ -200,3 +202,21 @@ def test_a_full_disk_changes_nothing_and_leaves_nothing(
     assert named in said
     assert names(work / "models") == ("old",)
     assert {p.name for p in (work / "models" / "digits").iterdir()} == before
+
+
+def test_a_kill_at_any_step_of_a_removal_leaves_the_family_whole_or_gone(work: Path):
+    subprocess.run(
+        _publisher(_KILLED_AT_EVERY_STEP, str(work), "remove"), check=True, cwd=_CODE, timeout=60
+    )
+
+    roots = sorted((work / "killed").iterdir(), key=lambda p: int(p.name))
+    whole = [(root / "digits" / "family.toml").exists() for root in roots]
+    assert len(roots) > 15
+    assert whole == sorted(whole, reverse=True)
+    assert set(whole) == {True, False}
+    for root, there in zip(roots, whole, strict=True):
+        if there:
+            assert names(root) == ("old",)
+        if (root / "digits" / LEDGER).exists():
+            remove_family(root, "digits")
+            assert not (root / "digits").exists()
