@@ -1,12 +1,6 @@
 """The model repository on disk: one folder per family, its `family.toml` and the artefacts that it names."""
 
-from models.artifacts.changing import (
-    Removed,
-    change_family,
-    remove_family,
-    remove_variant,
-    remove_variants,
-)
+from models.artifacts.changing import change_family, folder_of, read_present, remove_variants
 from models.artifacts.manifest import MANIFEST
 from models.artifacts.publishing import (
     FamilyExists,
@@ -37,12 +31,12 @@ __all__ = [
     "ArtifactError",
     "FamilyExists",
     "Found",
-    "Removed",
     "add_variants",
     "change_family",
     "create_family",
     "default_repository",
     "family_names",
+    "folder_of",
     "foreign_variants",
     "is_plain_name",
     "load_family",
@@ -51,8 +45,7 @@ __all__ = [
     "opening",
     "printable",
     "publish_family",
-    "remove_family",
-    "remove_variant",
+    "read_present",
     "remove_variants",
     "replace_variants",
     "size_of",

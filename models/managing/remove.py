@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from models.artifacts import Removed, remove_family, remove_variant
 from models.managing.action import Action
+from models.managing.removing import Removed, remove_family, remove_variant
 
 _LISTED = 10
 """So many files that stay are named."""

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 import models
-from models.artifacts import add_variants, load_family, publish_family, remove_family
+from models.artifacts import add_variants, load_family, publish_family
 from models.artifacts.files import LOCK
 from models.artifacts.ledger import LEDGER
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+from models.managing.removing import remove_family
 
 _CODE = Path(models.__file__).parents[1]
 
@@ -19,7 +20,8 @@ _COMMON = """
 import resource, sys
 from pathlib import Path
 from tests.support.killing import at_every_step
-from models.artifacts import add_variants, publish_family, remove_family, remove_variants, load_family
+from models.artifacts import add_variants, publish_family, remove_variants, load_family
+from models.managing.removing import remove_family
 from models.catalog import Accuracy, Variant
 
 work = Path(sys.argv[1])

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from models.__main__ import main
-from models.artifacts import ArtifactError, load_family, publish_family, remove_family
+from models.artifacts import ArtifactError, load_family, publish_family
 from models.artifacts.files import TASKS_MANIFEST
 from models.artifacts.ledger import LEDGER
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+from models.managing.removing import remove_family
 from tests.support.outside import a_product
 
 FAMILY = Family(
