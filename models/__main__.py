@@ -19,9 +19,9 @@ from models.artifacts import (
 from models.backends import require
 from models.backends.base import BackendError
 from models.catalog import Family, Variant
+from models.labels import odd_labels
 from models.managing.action import Action
 from models.managing.edit import EDIT
-from models.managing.labels import odd_labels
 from models.managing.remove import REMOVE
 from surroundings import console
 from surroundings.folders import expanded

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.adding.configured import configured, fixed
 from models.adding.found import FoundModel, models_in
 from models.adding.graph import Shapes, read_graph
 from models.adding.sizing import AskedSize
@@ -58,7 +59,9 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
 
     Raises BuildError, ArtifactError (FamilyExists where there is one of that name) or OSError; then nothing changed.
     """
-    subject, looked = _looked_at(found, asked, work)
+    if found.refusal:
+        raise BuildError(found.refusal)
+    subject, looked = _looked_at(found, _with_config(found, asked, report), work)
     graph, calibration, sizes = subject.graph, subject.calibration, looked.sizes
     for remark in (*found.remarks, *graph.remarks, *looked.remarks):
         report(remark)
@@ -81,9 +84,20 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         sizes=sizes,
         one_row=graph.one_row,
     )
+    if found.config is not None:
+        family = configured(found.config, family, report)
     _check_opens(family, subject.served)
     files = {variant.name: subject.served}
     return Added(create_family(asked.repository, family, files), calibration)
+
+
+def _with_config(found: FoundModel, asked: Asked, report: Report) -> Asked:
+    """What is asked for, and what the model's config says where it may say so. Raises BuildError."""
+    if found.config is None:
+        return asked
+    own = (asked.shapes or {}, asked.sizes)
+    shapes, sizes = fixed(found.config, read_graph(found.graph, {}), own, report)
+    return replace(asked, shapes=shapes, sizes=sizes)
 
 
 def _looked_at(found: FoundModel, asked: Asked, work: Path) -> tuple[Subject, Looked]:

@@ -11,8 +11,8 @@ from typing import Any, cast
 from models.artifacts import ArtifactError, change_family
 from models.artifacts.manifest import render
 from models.catalog import Accuracy, Family, Slo, Variant
+from models.labels import odd_labels, read_labels
 from models.managing.action import Action
-from models.managing.labels import odd_labels, read_labels
 
 _BOUNDS = {
     "slo_ms": (1e-3, 1e9),
