@@ -104,9 +104,22 @@ def _add_add(action: argparse.ArgumentParser) -> None:
     option(
         "--samples",
         type=Path,
-        metavar="FILE.npz",
-        help="rows of every input under its name, 40 or more; with an array `labels` (class numbers) accuracy is "
-        "measured on half of them; other precisions are made with them",
+        metavar="PATH",
+        help="40 rows or more: an .npz file with each input's under its name (and an array `labels` of class numbers), "
+        "a folder of JPEG or PNG pictures (folders in it are classes), or a .jsonl file with an object a line (and a "
+        "key `label`); with labels accuracy is measured on half of them; other precisions are made with them",
+    )
+    option(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="the rows' classes: a number or name a line, or a .npy array",
+    )
+    option(
+        "--normalise",
+        default="",
+        choices=("zero-one", "imagenet", "none"),
+        help="how pixels become values: 0 to 1 (default), less ImageNet's mean by its deviation, or 0 to 255",
     )
     option(
         "--precisions",

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from models.adding.configured import configured, fixed
 from models.adding.found import FoundModel, models_in
 from models.adding.graph import Shapes, read_graph
+from models.adding.rows.given import GivenRows
 from models.adding.sizing import AskedSize
 from models.adding.subject import Looked, Subject
 from models.adding.trial import NotByRow, Trial
 from models.artifacts import create_family
+from models.artifacts.samples import SAMPLES, write_samples
 from models.backends import open_backend
 from models.backends.base import BackendError
 from models.build.errors import BuildError
@@ -28,13 +30,16 @@ LARGEST_ROWS = 2.5
 """Where sizes are free: and so many times what the largest row takes. Twice that is promised to nobody."""
 ITSELF = "agreement with itself: no truth was given"
 MOST_BATCH = 32
+ROWS_KEPT, ROWS_KEPT_BYTES = 64, 1 << 26
+"""So many of the user's rows are kept as the family's own, and so many bytes."""
 
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the user said: None, empty or "" where nothing. `samples`: an .npz file of rows."""
+    """What the user said: None, empty or "" where nothing. `samples`: where rows are, `labels`: a file of their
+    classes, `normalise`: how pixels become values."""
 
     repository: Path
     name: str = ""
@@ -44,6 +49,8 @@ class Asked:
     samples: Path | None = None
     shapes: Shapes | None = None
     sizes: Mapping[str, AskedSize] = field(default_factory=dict[str, AskedSize])
+    labels: Path | None = None
+    normalise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,8 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         raise BuildError(found.refusal)
     subject, looked = _looked_at(found, _with_config(found, asked, report), work)
     graph, calibration, sizes = subject.graph, subject.calibration, looked.sizes
-    for remark in (*found.remarks, *graph.remarks, *looked.remarks):
+    rows_said = () if calibration is None else calibration.remarks
+    for remark in (*found.remarks, *graph.remarks, *rows_said, *looked.remarks):
         report(remark)
     if sizes:
         shown = ", ".join(f"{s.name} {s.typical} (up to {s.most})" for s in sizes)
@@ -79,7 +87,9 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         variants=(variant,),
         slo=Slo(slo_s),
         max_batch=1 if graph.one_row else MOST_BATCH,
-        labels=_fitting(graph.labels, looked.outputs),
+        labels=_fitting(
+            graph.labels or (() if calibration is None else calibration.names), looked.outputs
+        ),
         description=f"added from {found.graph}",
         sizes=sizes,
         one_row=graph.one_row,
@@ -88,7 +98,8 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         family = configured(found.config, family, report)
     _check_opens(family, subject.served)
     files = {variant.name: subject.served}
-    return Added(create_family(asked.repository, family, files), calibration)
+    samples = _kept_rows(calibration, work)
+    return Added(create_family(asked.repository, family, files, samples), calibration)
 
 
 def _with_config(found: FoundModel, asked: Asked, report: Report) -> Asked:
@@ -102,15 +113,35 @@ def _with_config(found: FoundModel, asked: Asked, report: Report) -> Asked:
 
 def _looked_at(found: FoundModel, asked: Asked, work: Path) -> tuple[Subject, Looked]:
     """The model and what it is; as one that takes one row a request, where it takes no more. Raises BuildError."""
-    shapes = asked.shapes or {}
     try:
-        subject = Subject(read_graph(found.graph, shapes), work, asked.samples)
+        subject = _subject(found, asked, work, one_row=False)
         return subject, subject.looked(asked.sizes)
     except NotByRow as several:
-        subject = Subject(read_graph(found.graph, shapes, one_row=True), work, asked.samples)
+        subject = _subject(found, asked, work, one_row=True)
         looked = subject.looked(asked.sizes)
         remark = f"each request is one row, run by itself: {several}"
         return subject, replace(looked, remarks=(remark, *looked.remarks))
+
+
+def _subject(found: FoundModel, asked: Asked, work: Path, *, one_row: bool) -> Subject:
+    graph = read_graph(found.graph, asked.shapes or {}, one_row=one_row)
+    if asked.samples is None:
+        return Subject(graph, work, None)
+    names = graph.labels or (found.config.names if found.config else ())
+    sizes = {name: size.typical for name, size in asked.sizes.items()}
+    given = GivenRows(asked.samples, asked.labels, asked.normalise, names, sizes)
+    return Subject(graph, work, given)
+
+
+def _kept_rows(calibration: Calibration | None, work: Path) -> Path | None:
+    """A file of some of the user's rows, for the family to be measured with; None where there are none."""
+    if calibration is None:
+        return None
+    row_bytes = sum(a[:1].nbytes for a in calibration.fit.values())
+    most = max(1, min(ROWS_KEPT, ROWS_KEPT_BYTES // max(1, row_bytes)))
+    path = work / SAMPLES
+    write_samples(path, {name: a[:most] for name, a in calibration.fit.items()})
+    return path
 
 
 def add_all(path: Path, repository: Path, report: Report) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from models.adding.pbtxt import Fields, message, messages, numbers, read_fields, word
+from models.artifacts import ArtifactError
 from models.build.errors import BuildError
+from models.labels import read_labels
 from surroundings.documents import text_at
 
 CONFIG = "config.pbtxt"
@@ -50,6 +52,14 @@ class ModelConfig:
     labels: Path | None = None
     file: str = "model.onnx"
     remarks: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes' names; none where they cannot be read, which is said where they are taken."""
+        try:
+            return () if self.labels is None else read_labels(self.labels)
+        except ArtifactError:
+            return ()
 
     def behind_rows(self, stated: Stated) -> tuple[int, ...]:
         """The dimensions behind the rows."""

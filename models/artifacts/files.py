@@ -19,6 +19,7 @@ from models.artifacts.digests import sha256_of
 from models.artifacts.external import check_references, located, references, rewritten
 from models.artifacts.ledger import LEDGER, Ledger
 from models.artifacts.manifest import MANIFEST
+from models.artifacts.samples import SAMPLES
 from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import DataFile
 from surroundings.documents import bytes_at, text_at, toml_in
@@ -78,6 +79,17 @@ class Publication:
     def add_text(self, name: str, suffix: str, text: str) -> str:
         """Write a text beside the manifest under a name after its content, which is returned."""
         return self._settle(name, suffix, _writing(text.encode()))[0]
+
+    def put(self, name: str, source: Path) -> None:
+        """Copy a file beside the manifest under just this name, unless something is there."""
+        path = self.folder / name
+        temporary, digest = self._temporary(_copying(source), path)
+        if path.exists() or path.is_symlink():
+            self._drop(temporary)
+            return
+        self._ledger.place(name, digest)
+        temporary.replace(path)
+        sync_folder(self.folder)
 
     def is_own(self, name: str) -> bool:
         """Whether Gearshift wrote the file of that name, and nobody has changed it since."""
@@ -271,6 +283,7 @@ def named_in(folder: Path) -> set[str]:
     the names of files that the graphs among them keep weights in. A manifest that is missing or damaged names none.
     """
     named = {name for manifest in MANIFESTS for name in _texts(_read(folder / manifest))}
+    named |= {SAMPLES} if (folder / MANIFEST).exists() else set()  # read, though no key says so
     return named | {*MANIFESTS} | {name for graph in named for name in _kept_by(folder, graph)}
 
 

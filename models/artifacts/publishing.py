@@ -17,6 +17,7 @@ from models.artifacts.external import check_references, located, references, rew
 from models.artifacts.files import Publication, named_in, sole_publisher, sync_folder, text_of
 from models.artifacts.manifest import MANIFEST, Manifest, parse, render
 from models.artifacts.repository import labels_of, load_family, read_manifest
+from models.artifacts.samples import SAMPLES
 from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import Family, Variant
 
@@ -40,14 +41,19 @@ def publish_family(root: Path, family: Family, files: Files) -> Family:
         return commit(publication, family, files)
 
 
-def create_family(root: Path, family: Family, files: Files) -> Family:
-    """As `publish_family`, but raises FamilyExists where there is one of that name."""
+def create_family(root: Path, family: Family, files: Files, samples: Path | None = None) -> Family:
+    """As `publish_family`, but raises FamilyExists where there is one of that name.
+
+    `samples`: rows for it (`samples.npz`), unless there are some in its folder.
+    """
     folder = _folder_for(root, family, files)
     with sole_publisher(folder) as publication:
         if (folder / MANIFEST).exists():
             raise FamilyExists(
                 f"family {family.name} exists in {root}; add variants to it or name another"
             )
+        if samples is not None:
+            publication.put(SAMPLES, samples)
         return commit(publication, family, files)
 
 
