@@ -33,6 +33,11 @@ _ORIGIN_SHOWN = ("data", "network", "selector", "units", "seed", "label_noise")
 """What `list` shows of a variant's origin."""
 
 
+_ROWS = (
+    "40 rows or more: an .npz file with each input's under its name (and an array `labels` of class numbers), a "
+    "folder of JPEG or PNG pictures (folders in it are classes), or a .jsonl file, an object a line (with a key `label`)"
+)
+
 _FURTHER = (EDIT, REMOVE)
 
 
@@ -105,22 +110,9 @@ def _add_add(action: argparse.ArgumentParser) -> None:
         "--samples",
         type=Path,
         metavar="PATH",
-        help="40 rows or more: an .npz file with each input's under its name (and an array `labels` of class numbers), "
-        "a folder of JPEG or PNG pictures (folders in it are classes), or a .jsonl file with an object a line (and a "
-        "key `label`); with labels accuracy is measured on half of them; other precisions are made with them",
+        help=f"{_ROWS}; with labels accuracy is measured on half of them; other precisions are made with them",
     )
-    option(
-        "--labels",
-        type=Path,
-        metavar="FILE",
-        help="the rows' classes: a number or name a line, or a .npy array",
-    )
-    option(
-        "--normalise",
-        default="",
-        choices=("zero-one", "imagenet", "none"),
-        help="how pixels become values: 0 to 1 (default), less ImageNet's mean by its deviation, or 0 to 255",
-    )
+    _add_labels(action)
     option(
         "--precisions",
         default="int8,bf16,fp16",
@@ -149,12 +141,27 @@ def _add_quantize(action: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         required=True,
-        metavar="FILE.npz",
-        help="rows of every input under its name; an array `labels` (class numbers), if there is one, "
-        "is what accuracy is measured with; half of the rows are held out",
+        metavar="PATH",
+        help=f"{_ROWS}; with labels accuracy is measured; half of the rows are held out",
     )
+    _add_labels(action)
     action.add_argument(
         "--precisions", default="int8,bf16,fp16", help="comma-separated (default: %(default)s)"
+    )
+
+
+def _add_labels(action: argparse.ArgumentParser) -> None:
+    action.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="the rows' classes: a number or name a line, or a .npy array",
+    )
+    action.add_argument(
+        "--normalise",
+        default="",
+        choices=("zero-one", "imagenet", "none"),
+        help="how pixels become values: 0 to 1 (default), less ImageNet's mean by its deviation, or 0 to 255",
     )
 
 
@@ -174,8 +181,8 @@ def _add(root: Path, arguments: argparse.Namespace) -> int:
 
 
 def _quantize(root: Path, arguments: argparse.Namespace) -> int:
+    from models.adding.rows.given import GivenRows
     from models.build.errors import BuildError
-    from models.build.narrowing.calibration import read_calibration
     from models.build.narrowing.narrower import Job, add_precisions
     from models.build.narrowing.precisions import PRECISIONS
     from models.build.recipe import sole_builder
@@ -184,8 +191,11 @@ def _quantize(root: Path, arguments: argparse.Namespace) -> int:
     if unknown := [p for p in wanted if p not in PRECISIONS]:
         return _fail(f"unknown precision {unknown[0]!r}; known: {', '.join(PRECISIONS)}")
     family = load_family(root / arguments.family)
+    rows = (arguments.calibration, arguments.labels, arguments.normalise, family.labels)
     try:
-        calibration = read_calibration(arguments.calibration, family)
+        calibration = GivenRows(*rows).read(family)
+        for remark in calibration.remarks:
+            print(remark)
         with sole_builder(root) as work:
             job = Job(root, arguments.family, wanted, work, print, _warn)
             made = add_precisions(job, calibration)

@@ -156,10 +156,12 @@ class Publication:
         sync_folder(self.folder)
 
     def leave(self) -> None:
-        """Delete the folder where nothing is left in it but the lock and the ledger."""
-        if {p.name for p in self.folder.iterdir()} <= {LOCK, LEDGER}:
-            (self.folder / LEDGER).unlink(missing_ok=True)
-            (self.folder / LOCK).unlink()
+        """Delete the ledger and the lock, where nothing is published any more, and the folder where nothing is left."""
+        if self._ledger.files or any((self.folder / m).exists() for m in MANIFESTS):
+            return
+        (self.folder / LEDGER).unlink(missing_ok=True)
+        (self.folder / LOCK).unlink()
+        if not any(self.folder.iterdir()):
             self.folder.rmdir()
             sync_folder(self.folder.parent)
 

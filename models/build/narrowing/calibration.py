@@ -1,4 +1,4 @@
-"""Rows of a family's own inputs, read from an .npz file: half to calibrate on, half held out to compare on."""
+"""Rows of a family's own inputs, as from an .npz file: half to calibrate on, half held out to compare on."""
 
 import zipfile
 from dataclasses import dataclass
@@ -39,11 +39,6 @@ class Calibration:
         return len(next(iter(self.held_out.values())))
 
 
-def read_calibration(path: Path, family: Family) -> Calibration:
-    """The file's arrays, checked against the family's inputs; every other row is held out. Raises BuildError."""
-    return calibration_of(path, arrays_at(path), family)
-
-
 def calibration_of(
     path: Path,
     arrays: Inputs,
@@ -51,7 +46,7 @@ def calibration_of(
     names: tuple[str, ...] = (),
     remarks: tuple[str, ...] = (),
 ) -> Calibration:
-    """As `read_calibration`, of arrays that were read from `path`."""
+    """Arrays read from `path`, checked against the family's inputs; every other row is held out. Raises BuildError."""
     labels = None if LABELS in {s.name for s in family.inputs} else arrays.pop(LABELS, None)
     wanted = {spec.name for spec in family.inputs}
     if arrays.keys() != wanted:

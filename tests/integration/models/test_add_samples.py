@@ -113,6 +113,30 @@ def test_the_familys_rows_stay_when_copies_are_published_and_go_when_it_is_remov
     assert not folder.exists()
 
 
+def test_copies_are_made_and_measured_with_pictures_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    net = graph(
+        "g (float[N, 3, 8, 8] x) => (float[N, 3] y) { c = Conv(x, w) y = ReduceMean <axes = [2, 3], keepdims = 0> (c) }"
+    )
+    weights = np.zeros((3, 3, 8, 8), np.float32)
+    weights[range(3), range(3)] = np.linspace(0.9, 1.1, 64).reshape(8, 8) / 64
+    net.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    onnx.save(net, tmp_path / "net.onnx")
+    folder = pictures(tmp_path, {"red": "0-red", "green": "1-green", "blue": "2-blue"})
+    models = ("--repository", str(tmp_path / "models"))
+    assert main(["add", str(tmp_path / "net.onnx"), *models]) == 0
+
+    given = ("--calibration", str(folder), "--precisions", "fp16", "--normalise", "zero-one")
+    assert main(["quantize", "net", *models, *given]) == 0
+
+    assert "60 of 60 pictures" in capsys.readouterr().out
+    (copy,) = [
+        v for v in load_family(tmp_path / "models" / "net").variants if v.precision == "fp16"
+    ]
+    assert copy.accuracy.n == 30
+
+
 def test_rows_that_lie_in_the_familys_folder_already_are_its_own(model: Path, tmp_path: Path):
     folder = tmp_path / "models" / "net"
     folder.mkdir(parents=True)

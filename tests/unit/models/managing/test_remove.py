@@ -63,9 +63,11 @@ def test_files_that_the_manifest_does_not_name_stay_and_are_listed(
 
     assert run(root, "own") == 0
 
-    assert below(folder) - {".lock", LEDGER} == theirs
+    assert below(folder) == theirs
     said = capsys.readouterr().out
     assert all(name in said.partition(" stays with ")[2] for name in theirs)
+    assert run(root, "own") == 2
+    assert "no family 'own'" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_what_the_manifest_says_stays(
