@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from models.adding.configured import configured, fixed
 from models.adding.found import FoundModel, models_in
 from models.adding.graph import Shapes, read_graph
-from models.adding.rows.given import GivenRows
+from models.adding.rows.given import GivenRows, kept_rows
 from models.adding.sizing import AskedSize
 from models.adding.subject import Looked, Subject
 from models.adding.trial import NotByRow, Trial
 from models.artifacts import create_family
-from models.artifacts.samples import SAMPLES, write_samples
 from models.backends import open_backend
 from models.backends.base import BackendError
 from models.build.errors import BuildError
@@ -30,8 +29,6 @@ LARGEST_ROWS = 2.5
 """Where sizes are free: and so many times what the largest row takes. Twice that is promised to nobody."""
 ITSELF = "agreement with itself: no truth was given"
 MOST_BATCH = 32
-ROWS_KEPT, ROWS_KEPT_BYTES = 64, 1 << 26
-"""So many of the user's rows are kept as the family's own, and so many bytes."""
 
 Report = Callable[[str], None]
 
@@ -68,7 +65,11 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
     """
     if found.refusal:
         raise BuildError(found.refusal)
-    subject, looked = _looked_at(found, _with_config(found, asked, report), work)
+    if found.config is not None:
+        own = (asked.shapes or {}, asked.sizes)
+        shapes, sizes = fixed(found.config, read_graph(found.graph, {}), own, report)
+        asked = replace(asked, shapes=shapes, sizes=sizes)
+    subject, looked = _looked_at(found, asked, work)
     graph, calibration, sizes = subject.graph, subject.calibration, looked.sizes
     rows_said = () if calibration is None else calibration.remarks
     for remark in (*found.remarks, *graph.remarks, *rows_said, *looked.remarks):
@@ -98,17 +99,8 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         family = configured(found.config, family, report)
     _check_opens(family, subject.served)
     files = {variant.name: subject.served}
-    samples = _kept_rows(calibration, work)
+    samples = None if calibration is None else kept_rows(calibration, work)
     return Added(create_family(asked.repository, family, files, samples), calibration)
-
-
-def _with_config(found: FoundModel, asked: Asked, report: Report) -> Asked:
-    """What is asked for, and what the model's config says where it may say so. Raises BuildError."""
-    if found.config is None:
-        return asked
-    own = (asked.shapes or {}, asked.sizes)
-    shapes, sizes = fixed(found.config, read_graph(found.graph, {}), own, report)
-    return replace(asked, shapes=shapes, sizes=sizes)
 
 
 def _looked_at(found: FoundModel, asked: Asked, work: Path) -> tuple[Subject, Looked]:
@@ -131,17 +123,6 @@ def _subject(found: FoundModel, asked: Asked, work: Path, *, one_row: bool) -> S
     sizes = {name: size.typical for name, size in asked.sizes.items()}
     given = GivenRows(asked.samples, asked.labels, asked.normalise, names, sizes)
     return Subject(graph, work, given)
-
-
-def _kept_rows(calibration: Calibration | None, work: Path) -> Path | None:
-    """A file of some of the user's rows, for the family to be measured with; None where there are none."""
-    if calibration is None:
-        return None
-    row_bytes = sum(a[:1].nbytes for a in calibration.fit.values())
-    most = max(1, min(ROWS_KEPT, ROWS_KEPT_BYTES // max(1, row_bytes)))
-    path = work / SAMPLES
-    write_samples(path, {name: a[:most] for name, a in calibration.fit.items()})
-    return path
 
 
 def add_all(path: Path, repository: Path, report: Report) -> None:
