@@ -173,8 +173,8 @@ def _accuracy(
     if value <= commonest:
         raise BuildError(
             f"output {name!r} has the label of {value:.1%} of {n} held-out rows, no more than always saying "
-            f"the commonest ({commonest:.1%}): it holds no classes, or they are in another order than the "
-            f"array 'labels' of {asked.samples}; correct the labels or leave them out"
+            f"the commonest ({commonest:.1%}): it holds no classes, or they are in another order than "
+            f"the labels of {asked.samples}; correct the labels or leave them out"
         )
     low, high = wilson(value, n)
     if asked.accuracy is not None and not low <= asked.accuracy <= high:
@@ -193,8 +193,8 @@ def _measured_best(
     tells = [o.name for o in looked.outputs if _may_tell_classes(o)]
     if not tells:
         raise BuildError(
-            "labels were given, but no output has a score for each class or a class number a row; leave the array "
-            "'labels' out"
+            "labels were given, but no output has a score for each class or a class number a row; leave "
+            "them out"
         )
     right = dict.fromkeys(tells, 0)
     for begin in range(0, len(labels), MOST_BATCH):

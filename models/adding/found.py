@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.adding.triton import CONFIG, SETTINGS, ModelConfig, read_config, settings_name
+from models.adding.triton import (
+    CONFIG,
+    SETTINGS,
+    ModelConfig,
+    read_config,
+    settings_file,
+    settings_name,
+)
 from models.artifacts import is_plain_name
 from models.build.errors import BuildError
 
@@ -114,7 +121,8 @@ def _triton_model(folder: Path) -> FoundModel:
     file = f"model{GRAPH}" if config is None else config.file
     versions = _versions(folder, file)
     if config is None and not versions:
-        return FoundModel(_name(folder), _sole_graph(folder))
+        named = settings_file(folder)
+        return FoundModel(_name(folder), _graph(named) if named else _sole_graph(folder))
     if not versions:
         raise BuildError(
             f"{folder} has a {CONFIG} but no 1/{file}; only ONNX models of a Triton repository can be added"

@@ -96,9 +96,23 @@ def read_config(folder: Path) -> ModelConfig | None:
 
 def settings_name(folder: Path) -> str:
     """The name that MLServer's settings give the model in `folder`; empty where none. Raises BuildError."""
+    name = _settings(folder).get("name")
+    return name if isinstance(name, str) else ""
+
+
+def settings_file(folder: Path) -> Path | None:
+    """The file in `folder` that MLServer's settings name for the model; None where none. Raises BuildError."""
+    parameters = _settings(folder).get("parameters")
+    uri = cast("dict[str, Any]", parameters).get("uri") if isinstance(parameters, dict) else None
+    name = uri.removeprefix("./") if isinstance(uri, str) else ""
+    return folder / name if name in {p.name for p in folder.iterdir() if p.is_file()} else None
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """What MLServer's settings say; empty where there are none. Raises BuildError."""
     path = folder / SETTINGS
     if not path.is_file():
-        return ""
+        return {}
     try:
         found: object = json.loads(text_at(path))
     except json.JSONDecodeError as error:
@@ -107,8 +121,7 @@ def settings_name(folder: Path) -> str:
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise BuildError(f"{path} cannot be read: {error}; or name the graph itself") from error
-    name = cast("dict[str, Any]", found).get("name") if isinstance(found, dict) else None
-    return name if isinstance(name, str) else ""
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _refuse_others(path: Path, fields: Fields) -> None:

@@ -71,6 +71,20 @@ def test_settings_name_the_model_beside_them(tmp_path: Path):
         models_in(root / "a")
 
 
+def test_of_several_files_the_one_that_settings_name_is_taken(tmp_path: Path):
+    root = laid_out(tmp_path, "a.onnx", "b.onnx", "c.joblib", "model-settings.json")
+    settings = root / "model-settings.json"
+
+    settings.write_text('{"parameters": {"uri": "./b.onnx"}}')
+    assert models_in(root)[0].graph == root / "b.onnx"
+    settings.write_text('{"parameters": {"uri": "./c.joblib"}}')
+    with pytest.raises(BuildError, match="is a pickle"):
+        models_in(root)
+    settings.write_text('{"parameters": {"uri": "../elsewhere.onnx"}}')
+    with pytest.raises(BuildError, match="holds 2 graphs"):
+        models_in(root)
+
+
 def test_what_is_wrong_with_one_model_keeps_none_of_the_others_from_being_found(tmp_path: Path):
     root = laid_out(tmp_path, "a/1/model.onnx", "b/1/model.onnx", "c/config.pbtxt")
     (root / "b" / "config.pbtxt").write_text("name: ")
