@@ -1,12 +1,13 @@
-"""`gearshift models`: build the embedded family, add one's own, list and verify a repository."""
+"""`gearshift models`: build the embedded family, add one's own, list, edit, remove and verify families."""
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.adding import options
 from models.artifacts import (
     ArtifactError,
     default_repository,
@@ -19,6 +20,10 @@ from models.artifacts import (
 from models.backends import require
 from models.backends.base import BackendError
 from models.catalog import Family, Variant
+from models.labels import odd_labels
+from models.managing.action import Action
+from models.managing.edit import EDIT
+from models.managing.remove import REMOVE
 from surroundings import console
 from surroundings.folders import expanded
 
@@ -29,17 +34,24 @@ _ORIGIN_SHOWN = ("data", "network", "selector", "units", "seed", "label_noise")
 """What `list` shows of a variant's origin."""
 
 
-def main(argv: list[str]) -> int:
-    """Run one action; 0 when it did what was asked, 2 with a message when it could not.
+_FURTHER = (EDIT, REMOVE)
+
+
+def main(argv: list[str], more: Sequence[Action] = ()) -> int:
+    """Run one action, of these or of `more`; 0 when it did what was asked, 2 with a message when it could not.
 
     `quantize` did when it made at least one variant: what it left out, and what is doubtful, it says on stderr.
     """
-    arguments = _parser().parse_args(argv)
+    further = {one.name: one for one in (*_FURTHER, *more)}
+    arguments = _parser(further.values()).parse_args(argv)
     root = Path()
     try:
         root = expanded(arguments.repository or default_repository()).absolute()
         if arguments.action in ("add", "build", "quantize"):
             require("onnxruntime")
+        if arguments.action in further:
+            print(further[arguments.action].run(root, arguments))
+            return 0
         return _ACTIONS[arguments.action](root, arguments)
     except (ArtifactError, BackendError) as error:
         return _fail(str(error))
@@ -48,10 +60,10 @@ def main(argv: list[str]) -> int:
             f"{error.filename or root}: {error.strerror or error}; free space or choose --repository"
         )
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was published")
+        return _fail("interrupted; what was begun is either done whole or not at all")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(further: Iterable[Action]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift models", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, what in (
@@ -61,70 +73,26 @@ def _parser() -> argparse.ArgumentParser:
         ("list", "families, variants, their accuracy and how it is known"),
         ("verify", "check every artefact against its sha256"),
     ):
-        action = actions.add_parser(name, help=what, description=what)
-        action.add_argument(
-            "--repository",
-            type=Path,
-            help="folder (default: $GEARSHIFT__MODELS__REPOSITORY, else ~/.cache/gearshift/models)",
-        )
+        action = _with_repository(actions.add_parser(name, help=what, description=what))
         if name == "add":
-            _add_add(action)
+            options.of_add(action)
         if name == "build":
             action.add_argument("--force", action="store_true", help="build even if up to date")
         if name == "quantize":
-            _add_quantize(action)
+            options.of_quantize(action)
+    for one in further:
+        action = actions.add_parser(one.name, help=one.what, description=one.what)
+        one.add_options(_with_repository(action))
     return parser
 
 
-def _add_add(action: argparse.ArgumentParser) -> None:
-    option = action.add_argument
-    option("model", type=Path, help="an ONNX file, or a folder that holds one or several models")
-    option("--name", default="", help="of the family (default: the file's or folder's)")
-    option("--slo-ms", type=float, help="latency bound (default: 4 times one row, at least 10 ms)")
-    option("--accuracy", type=float, help="what is known of it, 0 to 1; with --source")
-    option("--source", default="", help="how that is known, in words")
-    option(
-        "--samples",
-        type=Path,
-        metavar="FILE.npz",
-        help="rows of every input under its name, 40 or more; with an array `labels` (class numbers) accuracy is "
-        "measured on half of them; other precisions are made with them",
-    )
-    option(
-        "--precisions",
-        default="int8,bf16,fp16",
-        help="to make where there are samples, comma-separated; empty: none (default: %(default)s)",
-    )
-    option(
-        "--shape",
-        action="append",
-        default=[],
-        metavar="INPUT=N,N",
-        help="fix the sizes behind an input's rows that its graph leaves free; may be repeated",
-    )
-    option(
-        "--size",
-        action="append",
-        default=[],
-        metavar="NAME=USUAL:MOST",
-        help="what is usual of a size that the graph leaves free, and the most that is served (default: what the graph "
-        "runs with); may be repeated",
-    )
-
-
-def _add_quantize(action: argparse.ArgumentParser) -> None:
-    action.add_argument("family", help="its name in the repository")
+def _with_repository(action: argparse.ArgumentParser) -> argparse.ArgumentParser:
     action.add_argument(
-        "--calibration",
+        "--repository",
         type=Path,
-        required=True,
-        metavar="FILE.npz",
-        help="rows of every input under its name; an array `labels` (class numbers), if there is one, "
-        "is what accuracy is measured with; half of the rows are held out",
+        help="folder (default: $GEARSHIFT__MODELS__REPOSITORY, else ~/.cache/gearshift/models)",
     )
-    action.add_argument(
-        "--precisions", default="int8,bf16,fp16", help="comma-separated (default: %(default)s)"
-    )
+    return action
 
 
 def _add(root: Path, arguments: argparse.Namespace) -> int:
@@ -143,8 +111,8 @@ def _add(root: Path, arguments: argparse.Namespace) -> int:
 
 
 def _quantize(root: Path, arguments: argparse.Namespace) -> int:
+    from models.adding.rows.given import GivenRows
     from models.build.errors import BuildError
-    from models.build.narrowing.calibration import read_calibration
     from models.build.narrowing.narrower import Job, add_precisions
     from models.build.narrowing.precisions import PRECISIONS
     from models.build.recipe import sole_builder
@@ -153,8 +121,11 @@ def _quantize(root: Path, arguments: argparse.Namespace) -> int:
     if unknown := [p for p in wanted if p not in PRECISIONS]:
         return _fail(f"unknown precision {unknown[0]!r}; known: {', '.join(PRECISIONS)}")
     family = load_family(root / arguments.family)
+    rows = (arguments.calibration, arguments.labels, arguments.normalise, family.labels)
     try:
-        calibration = read_calibration(arguments.calibration, family)
+        calibration = GivenRows(*rows).read(family)
+        for remark in calibration.remarks:
+            print(remark)
         with sole_builder(root) as work:
             job = Job(root, arguments.family, wanted, work, print, _warn)
             made = add_precisions(job, calibration)
@@ -269,23 +240,9 @@ def _verified(folder: Path, family: Family) -> int:
             code = _fail(f"{folder}: {uncovered_text(variant, bare)}")
         if odd := odd_precision(variant):
             _warn(f"{folder}: {odd}")
-    if odd := _odd_labels(family):
+    if odd := odd_labels(family):
         _warn(f"{folder}: {odd}")
     return code
-
-
-def _odd_labels(family: Family) -> str:
-    """What is odd of the labels where class scores seem to be meant but have another number; empty if nothing is."""
-    known = len(family.labels)
-    flat = [t for t in family.outputs if len(t.shape) == 2 and t.is_float]
-    scores = [t for t in flat if t.shape[1] > 1]
-    if not known or not scores or any(known in t.shape for t in family.outputs):
-        return ""
-    one = scores[0]
-    return (
-        f"key 'labels' has {known} labels, output {one.name!r} {list(one.shape)} has {one.shape[1]} values a row; "
-        "if these are class scores, give as many labels, in their order"
-    )
 
 
 _ACTIONS = {

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.adding.configured import configured, fixed
 from models.adding.found import FoundModel, models_in
 from models.adding.graph import Shapes, read_graph
+from models.adding.rows.given import GivenRows, kept_rows
 from models.adding.sizing import AskedSize
 from models.adding.subject import Looked, Subject
 from models.adding.trial import NotByRow, Trial
@@ -33,7 +35,8 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the user said: None, empty or "" where nothing. `samples`: an .npz file of rows."""
+    """What the user said: None, empty or "" where nothing. `samples`: where rows are, `labels`: a file of their
+    classes, `normalise`: how pixels become values."""
 
     repository: Path
     name: str = ""
@@ -43,6 +46,8 @@ class Asked:
     samples: Path | None = None
     shapes: Shapes | None = None
     sizes: Mapping[str, AskedSize] = field(default_factory=dict[str, AskedSize])
+    labels: Path | None = None
+    normalise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,16 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
 
     Raises BuildError, ArtifactError (FamilyExists where there is one of that name) or OSError; then nothing changed.
     """
+    if found.refusal:
+        raise BuildError(found.refusal)
+    if found.config is not None:
+        own = (asked.shapes or {}, asked.sizes)
+        shapes, sizes = fixed(found.config, read_graph(found.graph, {}), own, report)
+        asked = replace(asked, shapes=shapes, sizes=sizes)
     subject, looked = _looked_at(found, asked, work)
     graph, calibration, sizes = subject.graph, subject.calibration, looked.sizes
-    for remark in (*found.remarks, *graph.remarks, *looked.remarks):
+    rows_said = () if calibration is None else calibration.remarks
+    for remark in (*found.remarks, *graph.remarks, *rows_said, *looked.remarks):
         report(remark)
     if sizes:
         shown = ", ".join(f"{s.name} {s.typical} (up to {s.most})" for s in sizes)
@@ -76,27 +88,41 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         variants=(variant,),
         slo=Slo(slo_s),
         max_batch=1 if graph.one_row else MOST_BATCH,
-        labels=_fitting(graph.labels, looked.outputs),
+        labels=_fitting(
+            graph.labels or (() if calibration is None else calibration.names), looked.outputs
+        ),
         description=f"added from {found.graph}",
         sizes=sizes,
         one_row=graph.one_row,
     )
+    if found.config is not None:
+        family = configured(found.config, family, report)
     _check_opens(family, subject.served)
     files = {variant.name: subject.served}
-    return Added(create_family(asked.repository, family, files), calibration)
+    samples = None if calibration is None else kept_rows(calibration, work)
+    return Added(create_family(asked.repository, family, files, samples), calibration)
 
 
 def _looked_at(found: FoundModel, asked: Asked, work: Path) -> tuple[Subject, Looked]:
     """The model and what it is; as one that takes one row a request, where it takes no more. Raises BuildError."""
-    shapes = asked.shapes or {}
     try:
-        subject = Subject(read_graph(found.graph, shapes), work, asked.samples)
+        subject = _subject(found, asked, work, one_row=False)
         return subject, subject.looked(asked.sizes)
     except NotByRow as several:
-        subject = Subject(read_graph(found.graph, shapes, one_row=True), work, asked.samples)
+        subject = _subject(found, asked, work, one_row=True)
         looked = subject.looked(asked.sizes)
         remark = f"each request is one row, run by itself: {several}"
         return subject, replace(looked, remarks=(remark, *looked.remarks))
+
+
+def _subject(found: FoundModel, asked: Asked, work: Path, *, one_row: bool) -> Subject:
+    graph = read_graph(found.graph, asked.shapes or {}, one_row=one_row)
+    if asked.samples is None:
+        return Subject(graph, work, None)
+    names = graph.labels or (found.config.names if found.config else ())
+    sizes = {name: size.typical for name, size in asked.sizes.items()}
+    given = GivenRows(asked.samples, asked.labels, asked.normalise, names, sizes)
+    return Subject(graph, work, given)
 
 
 def add_all(path: Path, repository: Path, report: Report) -> None:
@@ -147,8 +173,8 @@ def _accuracy(
     if value <= commonest:
         raise BuildError(
             f"output {name!r} has the label of {value:.1%} of {n} held-out rows, no more than always saying "
-            f"the commonest ({commonest:.1%}): it holds no classes, or they are in another order than the "
-            f"array 'labels' of {asked.samples}; correct the labels or leave them out"
+            f"the commonest ({commonest:.1%}): it holds no classes, or they are in another order than "
+            f"the labels of {asked.samples}; correct the labels or leave them out"
         )
     low, high = wilson(value, n)
     if asked.accuracy is not None and not low <= asked.accuracy <= high:
@@ -167,8 +193,8 @@ def _measured_best(
     tells = [o.name for o in looked.outputs if _may_tell_classes(o)]
     if not tells:
         raise BuildError(
-            "labels were given, but no output has a score for each class or a class number a row; leave the array "
-            "'labels' out"
+            "labels were given, but no output has a score for each class or a class number a row; leave "
+            "them out"
         )
     right = dict.fromkeys(tells, 0)
     for begin in range(0, len(labels), MOST_BATCH):

@@ -4,12 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.adding.triton import (
+    CONFIG,
+    SETTINGS,
+    ModelConfig,
+    read_config,
+    settings_file,
+    settings_name,
+)
 from models.artifacts import is_plain_name
 from models.build.errors import BuildError
 
 GRAPH = ".onnx"
-CONFIG = "config.pbtxt"
-"""Of a model in a Triton repository; it may be missing, as Triton allows."""
 _USUAL = ("model.onnx", "onnx/model.onnx")
 """Where a folder with several graphs keeps the one that is meant, as exports of Hugging Face do."""
 _PICKLED = {".pkl", ".pickle", ".joblib", ".sav"}
@@ -20,11 +26,16 @@ _LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A graph, and the name for its family; `remarks`: what lay beside it and was not looked at."""
+    """A graph, and the name for its family; `remarks`: what lay beside it and was not looked at.
+
+    `config`: what its repository says of it. `refusal`: why it cannot be added, where it is one of several.
+    """
 
     name: str
     graph: Path
     remarks: tuple[str, ...] = ()
+    config: ModelConfig | None = None
+    refusal: str = ""
 
 
 def models_in(path: Path) -> Sequence[FoundModel]:
@@ -36,8 +47,8 @@ def models_in(path: Path) -> Sequence[FoundModel]:
     if _is_triton_model(path):
         return [_triton_model(path)]
     if below := [p for p in sorted(path.iterdir()) if p.is_dir() and _is_triton_model(p)]:
-        return [_triton_model(p) for p in below]
-    return [FoundModel(plain_name(path.resolve().name), _sole_graph(path))]
+        return [_one_of_several(p) for p in below] if below[1:] else [_triton_model(below[0])]
+    return [FoundModel(_name(path), _sole_graph(path))]
 
 
 def is_model(path: Path) -> bool:
@@ -86,28 +97,44 @@ def _sole_graph(folder: Path) -> Path:
 
 
 def _is_triton_model(folder: Path) -> bool:
-    return (folder / CONFIG).is_file() or bool(_versions(folder))
+    files = ((folder / name).is_file() for name in (CONFIG, SETTINGS))
+    return any(files) or bool(_versions(folder, f"model{GRAPH}"))
 
 
-def _versions(folder: Path) -> list[Path]:
-    """The numbered folders in it that hold a graph, the newest first."""
+def _versions(folder: Path, file: str) -> list[Path]:
+    """The numbered folders in it that hold a graph of that name, the newest first."""
     numbered = [p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal()]
-    with_graph = [p for p in numbered if (p / f"model{GRAPH}").is_file()]
+    with_graph = [p for p in numbered if (p / file).is_file()]
     return sorted(with_graph, key=lambda p: -int(p.name))
 
 
+def _one_of_several(folder: Path) -> FoundModel:
+    """What `_triton_model` finds; what is wrong with one keeps none of the others from being added."""
+    try:
+        return _triton_model(folder)
+    except BuildError as error:
+        return FoundModel(plain_name(folder.name), folder, refusal=str(error))
+
+
 def _triton_model(folder: Path) -> FoundModel:
-    versions = _versions(folder)
+    config = read_config(folder)
+    file = f"model{GRAPH}" if config is None else config.file
+    versions = _versions(folder, file)
+    if config is None and not versions:
+        named = settings_file(folder)
+        return FoundModel(_name(folder), _graph(named) if named else _sole_graph(folder))
     if not versions:
         raise BuildError(
-            f"{folder} has a {CONFIG} but no 1/model{GRAPH}; only ONNX models of a Triton repository can be added"
+            f"{folder} has a {CONFIG} but no 1/{file}; only ONNX models of a Triton repository can be added"
         )
-    remarks = []
-    if (folder / CONFIG).is_file():
-        remarks.append(
-            f"{CONFIG} was not read: the graph says what it takes, the policy how to batch"
-        )
+    remarks = () if config is None else config.remarks
     if len(versions) > 1:
-        remarks.append(f"version {versions[0].name} of {len(versions)} was taken, the newest")
-    name = plain_name(folder.resolve().name)
-    return FoundModel(name, versions[0] / f"model{GRAPH}", tuple(remarks))
+        taken = f"version {versions[0].name} of {len(versions)} was taken, the newest"
+        remarks = (*remarks, taken)
+    name = plain_name(config.name) if config is not None and config.name else _name(folder)
+    return FoundModel(name, _graph(versions[0] / file), remarks, config)
+
+
+def _name(folder: Path) -> str:
+    """What a family of the model in `folder` is called: as its settings say, else as the folder."""
+    return plain_name(settings_name(folder) or folder.resolve().name)

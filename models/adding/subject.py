@@ -9,12 +9,13 @@ import onnx
 
 from models.adding.filling import PADDED_ROWS, filled
 from models.adding.graph import ReadGraph
+from models.adding.rows.given import GivenRows
 from models.adding.sizing import AskedSize, Sizes, free_sizes, made_up, output_sizes
 from models.adding.trial import ROWS_TRIED, Arrays, Trial
 from models.artifacts.external import references
 from models.artifacts.samples import resized
 from models.build.errors import BuildError
-from models.build.narrowing.calibration import Calibration, read_calibration
+from models.build.narrowing.calibration import Calibration
 from models.catalog import Family, FreeSize, Slo, TensorSpec
 
 PADDED = (
@@ -38,7 +39,7 @@ class Subject:
     """`served`: the file that a server runs, written to the folder `work` where the graph was changed; `samples`: the
     user's rows, if any. Raises BuildError where it cannot be loaded, or the samples are not its inputs."""
 
-    def __init__(self, graph: ReadGraph, work: Path, samples: Path | None) -> None:
+    def __init__(self, graph: ReadGraph, work: Path, samples: GivenRows | None) -> None:
         self.graph = graph
         self.served = _served_file(graph, work)
         self.trial = Trial(graph, str(self.served))
@@ -51,7 +52,7 @@ class Subject:
     def calibration(self) -> Calibration | None:
         """The user's rows."""
         draft = Family("", self.inputs, (), (), Slo(1.0))
-        return None if self._samples is None else read_calibration(self._samples, draft)
+        return None if self._samples is None else self._samples.read(draft)
 
     def looked(self, asked: Mapping[str, AskedSize]) -> Looked:
         """`asked`: what the user said of its sizes. Raises BuildError; NotByRow where it takes one row a run only."""

@@ -183,6 +183,8 @@ def test_what_cannot_be_added_is_told_and_the_rest_goes_on(
         (["--accuracy", "2", "--source", "a"], "within 0 and 1"),
         (["--slo-ms", "0"], "--slo-ms must be"),
         (["--shape", "x"], "INPUT=N,N"),
+        (["--labels", "x"], "give it too"),
+        (["--normalise", "none"], "give it too"),
         (["--precisions", "int3"], "unknown precision 'int3'"),
     ],
 )
