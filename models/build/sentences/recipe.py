@@ -23,6 +23,7 @@ from models.build.sentences.family import (
     TOKENIZER,
     TOKENIZER_MEMBER,
     TOKENIZER_SHA256,
+    TYPICAL_TOKENS,
     WEIGHTS,
     WEIGHTS_SHA256,
     WHEEL,
@@ -84,12 +85,12 @@ def _artefacts(
 
 
 def _samples(root: Path, texts: list[str], downloads: Path, work: Path) -> dict[str, Path]:
-    """Rows of running text for the server to measure with; none where the operator has some there."""
+    """Rows of running text, of typical length, for the server to measure with; none where the operator has some there."""
     if (root / sentences().name / SAMPLES).exists():
         return {}
     tokenizer = read_tokenizer(tokenizer_json(downloads), MOST_TOKENS)
     path = work / SAMPLES
     with path.open("wb") as file:
-        rows = running_text(tokenizer, texts, MOST_PUBLISHED, MOST_TOKENS)
+        rows = running_text(tokenizer, texts, MOST_PUBLISHED, TYPICAL_TOKENS)
         np.savez(file, **rows)  # pyright: ignore[reportArgumentType] - of its flag's name there is no input
     return {SAMPLES: path}
