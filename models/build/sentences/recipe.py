@@ -85,7 +85,7 @@ def _artefacts(
 
 
 def _samples(root: Path, texts: list[str], downloads: Path, work: Path) -> dict[str, Path]:
-    """Rows of running text, of typical length, for the server to measure with; none where the operator has some there."""
+    """Rows of running text, of typical length, for the server to measure with; none where there are some."""
     if (root / sentences().name / SAMPLES).exists():
         return {}
     tokenizer = read_tokenizer(tokenizer_json(downloads), MOST_TOKENS)
