@@ -30,6 +30,7 @@ from surroundings.folders import expanded
 if TYPE_CHECKING:
     from models.stems import Package
 
+_FAMILY_HELP = "imagenet (pictures; default) or sentences (text embeddings)"
 _ORIGIN_SHOWN = ("data", "network", "selector", "units", "seed", "label_noise")
 """What `list` shows of a variant's origin."""
 
@@ -68,7 +69,7 @@ def _parser(further: Iterable[Action]) -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, what in (
         ("add", "make a family of an ONNX graph, or of each model of a Triton repository"),
-        ("build", "make the embedded default family from published weights (once; cached)"),
+        ("build", "make an embedded family from published weights (once; cached)"),
         ("quantize", "make int8, bf16 and fp16 variants of a family that has fp32 ones"),
         ("list", "families, variants, their accuracy and how it is known"),
         ("verify", "check every artefact against its sha256"),
@@ -77,6 +78,7 @@ def _parser(further: Iterable[Action]) -> argparse.ArgumentParser:
         if name == "add":
             options.of_add(action)
         if name == "build":
+            action.add_argument("family", nargs="?", default="", help=_FAMILY_HELP)
             action.add_argument("--force", action="store_true", help="build even if up to date")
         if name == "quantize":
             options.of_quantize(action)
@@ -138,24 +140,27 @@ def _quantize(root: Path, arguments: argparse.Namespace) -> int:
 def _build(root: Path, arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from models.build.embedded import DEFAULT, EMBEDDED, is_current
     from models.build.errors import BuildError
-    from models.build.recipe import STEPS, build, is_current, sole_builder
+    from models.build.recipe import sole_builder
 
+    name = arguments.family or DEFAULT
+    if name not in EMBEDDED:
+        return _fail(f"no embedded family is called {name!r}; there are: {', '.join(EMBEDDED)}")
+    embedded = EMBEDDED[name]
     try:
         with sole_builder(root) as work:
-            if not arguments.force and is_current(root):
+            if not arguments.force and is_current(root, embedded):
                 print(f"up to date: {root}")
                 return 0
-            print(
-                f"building the default family into {root} (half a minute and 100 MB of downloads)"
-            )
-            with tqdm(total=STEPS, unit="step", file=sys.stdout) as bar:
+            print(f"building the family {name} into {root} ({embedded.cost})")
+            with tqdm(total=embedded.steps, unit="step", file=sys.stdout) as bar:
 
                 def report(what: str) -> None:
                     bar.set_description(what)
                     bar.update()
 
-                build(root, work, report)
+                embedded.build(root, work, report)
     except BuildError as error:
         return _fail(str(error))
     return _list(root, arguments)

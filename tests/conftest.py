@@ -43,6 +43,7 @@ NIGHTLY = (
     "test_odd_starts.py::test_a_runtime_that_cannot_be_imported_is_left_out_with_one_line[onnxruntime-nothing",
     "test_odd_starts.py::test_a_runtime_that_cannot_be_imported_is_left_out_with_one_line[onnxruntime-two",
     "test_quiet.py::test_a_command_speaks_to_nobody_and_writes_only_where_it_was_told[train-tasks",
+    "test_sentences.py::test_a_build_that_is_killed",
     "test_slowdowns.py::test_a_slow_down_costs_next_to_no_deadlines[(4, 0.5",
     "test_slowdowns.py::test_a_slow_down_costs_next_to_no_deadlines[(4, 1.5",
     "test_strange_models.py::test_every_family_of_the_zoo_answers_as_a_plain_session_or_is_not_ready_with_a_reason[openvino]",

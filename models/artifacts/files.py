@@ -91,6 +91,23 @@ class Publication:
         temporary.replace(path)
         sync_folder(self.folder)
 
+    def put_over(self, name: str, source: Path) -> None:
+        """Copy `source` beside the manifest under this very name, in one step; what is there becomes NAME.old-DIGEST.
+
+        It is no artefact: no publication removes it. Raises ArtifactError where something else than a file is there.
+        """
+        path = self.folder / name
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise ArtifactError(f"{path} is no regular file; move it elsewhere")
+        if path.exists():
+            if sha256_of(path) == sha256_of(source):
+                return
+            self.set_aside(name)
+        temporary, _ = self._temporary(_copying(source), path)
+        temporary.replace(path)
+        sync_folder(self.folder)
+        self._drop(temporary)
+
     def is_own(self, name: str) -> bool:
         """Whether Gearshift wrote the file of that name, and nobody has changed it since."""
         return self._ledger.is_ours(name)

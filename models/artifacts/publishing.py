@@ -10,11 +10,19 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from models.artifacts.digests import sha256_of
 from models.artifacts.editing import BYTE_ORDER_MARK, edited
 from models.artifacts.external import check_references, located, references, rewritten
-from models.artifacts.files import Publication, named_in, sole_publisher, sync_folder, text_of
+from models.artifacts.files import (
+    MANIFESTS,
+    Publication,
+    named_in,
+    sole_publisher,
+    sync_folder,
+    text_of,
+)
 from models.artifacts.manifest import MANIFEST, Manifest, parse, render
 from models.artifacts.repository import labels_of, load_family, read_manifest
 from models.artifacts.samples import SAMPLES
@@ -23,6 +31,8 @@ from models.catalog import Family, Variant
 
 Files = Mapping[str, Path]
 """Variant's name -> its artefact, wherever that lies now."""
+
+NOTHING: Files = MappingProxyType({})
 
 
 class FamilyExists(ArtifactError):
@@ -57,10 +67,17 @@ def create_family(root: Path, family: Family, files: Files, samples: Path | None
         return commit(publication, family, files)
 
 
-def update_family(root: Path, family: Family, files: Files) -> Family:
-    """As `publish_family`, but of a family of the same signature its SLO, limits and variants of other names stay."""
+def update_family(root: Path, family: Family, files: Files, extras: Files = NOTHING) -> Family:
+    """As `publish_family`, but of a family of the same signature its SLO, limits and variants of other names stay.
+
+    `extras`: name beside the manifest -> a file that is put there first, such as samples; another one is kept as
+    NAME.old-DIGEST.
+    """
     folder = _folder_for(root, family, files)
+    _check_extras(family.name, extras)
     with sole_publisher(folder) as publication:
+        for name, source in extras.items():
+            publication.put_over(name, source)
         try:
             present = read_manifest(folder).family  # artefacts may be missing: they are put back
         except ArtifactError:
@@ -144,6 +161,11 @@ def _check_files(family: str, variants: Sequence[Variant], files: Files) -> None
         raise ArtifactError(
             f"variant {odd[0]!r} must have a plain name: letters, digits and _.-; rename it"
         )
+
+
+def _check_extras(family: str, extras: Files) -> None:
+    if odd := [n for n in extras if not is_plain_name(n) or n in MANIFESTS]:
+        raise ArtifactError(f"family {family}: no extra file may be called {odd[0]!r}; rename it")
 
 
 def _existing(root: Path, family: str) -> Path:

@@ -27,6 +27,12 @@ class Graph:
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
+    def shared(self, name: str, value: NDArray[np.generic]) -> str:
+        """An initializer that several nodes take: it is added once."""
+        if not any(tensor.name == name for tensor in self.initializers):
+            self.constant(name, value)
+        return name
+
     def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """One node with one output, named after it."""
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
@@ -60,16 +66,19 @@ class Graph:
 
     def relu6(self, tensor: str) -> str:
         """min(max(x, 0), 6)."""
-        if not any(i.name == "six" for i in self.initializers):
-            self.constant("zero", np.array(0, np.float32))
-            self.constant("six", np.array(6, np.float32))
-        return self.node("Clip", [tensor, "zero", "six"], f"{tensor}.relu6")
+        bounds = [self.shared(n, np.array(v, np.float32)) for n, v in (("zero", 0), ("six", 6))]
+        return self.node("Clip", [tensor, *bounds], f"{tensor}.relu6")
 
     def model(
-        self, name: str, source: onnx.ValueInfoProto, target: onnx.ValueInfoProto
+        self,
+        name: str,
+        source: onnx.ValueInfoProto,
+        target: onnx.ValueInfoProto,
+        *further: onnx.ValueInfoProto,
     ) -> onnx.ModelProto:
-        """The finished model, checked."""
-        graph = helper.make_graph(self.nodes, name, [source], [target], self.initializers)
+        """The finished model, checked; it takes `source` and the `further` inputs."""
+        sources = [source, *further]
+        graph = helper.make_graph(self.nodes, name, sources, [target], self.initializers)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
         )

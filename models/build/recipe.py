@@ -1,16 +1,15 @@
-"""Carrying the recipe out: download, read, write graphs, quantise, publish. A second run finds nothing to do."""
+"""Carrying the recipe of `imagenet` out: download, read, write graphs, quantise, publish."""
 
 import fcntl
 import secrets
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import onnx
 
-from models.artifacts import ArtifactError, load_family, update_family
+from models.artifacts import update_family
 from models.artifacts.ledger import Ledger
 from models.build.checkpoints import read_checkpoint
 from models.build.imagenet import NETWORKS, PRECISIONS, Pretrained, imagenet
@@ -33,28 +32,8 @@ Report = Callable[[str], None]
 """Told what begins now, once for every step."""
 
 
-def is_current(root: Path) -> bool:
-    """Whether `root` holds the family of this recipe, every artefact whole. What its operator added does not count."""
-    wanted = imagenet()
-    try:
-        return _recipe_of(load_family(root / wanted.name), wanted) == wanted
-    except ArtifactError:
-        return False
-
-
-def _recipe_of(family: Family, wanted: Family) -> Family:
-    names = [v.name for v in wanted.variants]
-    blank = [
-        replace(v, artifact="", sha256="", candidate=False)
-        for v in family.variants
-        if v.name in names
-    ]
-    blank.sort(key=lambda v: names.index(v.name))
-    return replace(family, variants=tuple(blank), slo=wanted.slo, max_batch=wanted.max_batch)
-
-
 def build(root: Path, work: Path, report: Report) -> Family:
-    """Build the default family into `root`, in the empty folder `work`. Raises BuildError or OSError.
+    """Build the family `imagenet` into `root`, in the empty folder `work`. Raises BuildError or OSError.
 
     Nothing half-made is visible. Of a family that is there the operator's SLO and variants of other names stay.
     """

@@ -7,7 +7,7 @@ convolutions stay fp32, which is faster too; logits stay fp32, because 256 level
 
 import logging
 import tempfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,21 +38,33 @@ _CLEARLY_LESS = 0.9
 
 
 class _Reader(CalibrationDataReader):
-    """Hands the quantiser one row of every input at a time, then None."""
+    """Hands the quantiser the inputs of one row at a time, then None."""
 
-    def __init__(self, inputs: Mapping[str, NDArray[Any]]) -> None:
-        self._inputs = inputs
-        self._rows = iter(range(len(next(iter(inputs.values())))))
+    def __init__(self, rows: Iterable[Mapping[str, NDArray[Any]]]) -> None:
+        self._rows = iter(rows)
 
     def get_next(self) -> Any:
-        row = next(self._rows, None)
-        return None if row is None else {n: a[row : row + 1] for n, a in self._inputs.items()}
+        return next(self._rows, None)
 
 
 def quantize(core: onnx.ModelProto, pixels: Array) -> onnx.ModelProto:
     """`core` in int8, calibrated on `pixels` [n, 3, side, side], which are centred as `core` wants them."""
     convolutions = [node.name for node in core.graph.node if node.op_type == "Conv"]
-    return _quantized(core, {CORE_INPUT: pixels}, convolutions[:_FLOAT_CONVOLUTIONS], averaged=True)
+    rows = _one_by_one({CORE_INPUT: pixels})
+    return _quantized(core, rows, convolutions[:_FLOAT_CONVOLUTIONS], averaged=True)
+
+
+def quantize_products(
+    model: onnx.ModelProto, rows: Iterable[Mapping[str, NDArray[Any]]], kept_float: Sequence[str]
+) -> onnx.ModelProto:
+    """`model` with its products of values by weights in int8; `rows` are inputs for one row each, of any sizes.
+
+    Products of values by values, those named in `kept_float`, and all other operators stay as they are.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    products = [n for n in model.graph.node if n.op_type == "MatMul"]
+    kept = [n.name for n in products if not weights & set(n.input)]
+    return _quantized(model, rows, [*kept, *kept_float], averaged=True, operators=["MatMul"])
 
 
 def quantize_graph(
@@ -62,8 +74,8 @@ def quantize_graph(
 
     The ranges are averages over the rows or the extremes: extremes where they are clearly nearer to fp32 on the rows.
     """
-    averaged = _quantized(model, inputs, kept_float, averaged=True)
-    extremes = _quantized(model, inputs, kept_float, averaged=False)
+    averaged = _quantized(model, _one_by_one(inputs), kept_float, averaged=True)
+    extremes = _quantized(model, _one_by_one(inputs), kept_float, averaged=False)
     some = {name: a[:: -(-len(a) // _ROWS_COMPARED)] for name, a in inputs.items()}
     expected = _outputs(model, some)
     error = _error(expected, _outputs(averaged, some))
@@ -71,13 +83,20 @@ def quantize_graph(
     return extremes if nearer < _CLEARLY_LESS * error else averaged
 
 
+def _one_by_one(inputs: Mapping[str, NDArray[Any]]) -> Iterable[Mapping[str, NDArray[Any]]]:
+    n = len(next(iter(inputs.values())))
+    return ({name: a[i : i + 1] for name, a in inputs.items()} for i in range(n))
+
+
 def _quantized(
     model: onnx.ModelProto,
-    inputs: Mapping[str, NDArray[Any]],
+    rows: Iterable[Mapping[str, NDArray[Any]]],
     kept_float: Sequence[str],
     *,
     averaged: bool,
+    operators: Sequence[str] | None = None,
 ) -> onnx.ModelProto:
+    """`operators`: the kinds that are quantised, all that can be where that is None."""
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         onnx.save(
@@ -86,11 +105,12 @@ def _quantized(
         quantize_static(
             source,
             target,
-            _Reader(inputs),
+            _Reader(rows),
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
+            op_types_to_quantize=operators,
             nodes_to_exclude=list(kept_float),
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={
