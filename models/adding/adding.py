@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.adding.found import FoundModel, models_in
-from models.adding.graph import Shapes, read_graph
+from models.adding.opening import open_model
+from models.adding.reading import Said, Shapes
 from models.adding.sizing import AskedSize
 from models.adding.subject import Looked, Subject
 from models.adding.trial import NotByRow, Trial
@@ -26,7 +27,6 @@ SLO_ROWS, SLO_LEAST_S = 4.0, 0.010
 LARGEST_ROWS = 2.5
 """Where sizes are free: and so many times what the largest row takes. Twice that is promised to nobody."""
 ITSELF = "agreement with itself: no truth was given"
-MOST_BATCH = 32
 
 Report = Callable[[str], None]
 
@@ -41,7 +41,8 @@ class Asked:
     accuracy: float | None = None
     source: str = ""
     samples: Path | None = None
-    shapes: Shapes | None = None
+    shapes: Shapes = field(default_factory=dict[str, tuple[int | str, ...]])
+    datatypes: Mapping[str, str] = field(default_factory=dict[str, str])
     sizes: Mapping[str, AskedSize] = field(default_factory=dict[str, AskedSize])
 
 
@@ -59,15 +60,15 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
     Raises BuildError, ArtifactError (FamilyExists where there is one of that name) or OSError; then nothing changed.
     """
     subject, looked = _looked_at(found, asked, work)
-    graph, calibration, sizes = subject.graph, subject.calibration, looked.sizes
-    for remark in (*found.remarks, *graph.remarks, *looked.remarks):
+    model, calibration, sizes = subject.model, subject.calibration, looked.sizes
+    for remark in (*found.remarks, *model.remarks, *looked.remarks):
         report(remark)
     if sizes:
         shown = ", ".join(f"{s.name} {s.typical} (up to {s.most})" for s in sizes)
         report(f"rows of any size are served; usual is {shown}: --size NAME=USUAL:MOST says others")
     accuracy = _accuracy(asked, subject.trial, looked, calibration)
     slo_s = asked.slo_s or _bound_s(looked.row_s, subject.largest_s(sizes), report)
-    name, precision = asked.name or found.name, graph.precision
+    name, precision = asked.name or found.name, model.precision
     variant = Variant(f"{name}-{precision}", precision, subject.served.name, "", accuracy)
     family = Family(
         name=name,
@@ -75,11 +76,11 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         outputs=looked.outputs,
         variants=(variant,),
         slo=Slo(slo_s),
-        max_batch=1 if graph.one_row else MOST_BATCH,
-        labels=_fitting(graph.labels, looked.outputs),
+        max_batch=subject.trial.most_rows,
+        labels=_fitting(model.labels, looked.outputs),
         description=f"added from {found.graph}",
         sizes=sizes,
-        one_row=graph.one_row,
+        one_row=model.one_row,
     )
     _check_opens(family, subject.served)
     files = {variant.name: subject.served}
@@ -88,12 +89,12 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
 
 def _looked_at(found: FoundModel, asked: Asked, work: Path) -> tuple[Subject, Looked]:
     """The model and what it is; as one that takes one row a request, where it takes no more. Raises BuildError."""
-    shapes = asked.shapes or {}
+    said = Said(asked.shapes, asked.datatypes, asked.samples)
     try:
-        subject = Subject(read_graph(found.graph, shapes), work, asked.samples)
+        subject = Subject(open_model(found.graph, said, work), asked.samples)
         return subject, subject.looked(asked.sizes)
     except NotByRow as several:
-        subject = Subject(read_graph(found.graph, shapes, one_row=True), work, asked.samples)
+        subject = Subject(open_model(found.graph, said, work, one_row=True), asked.samples)
         looked = subject.looked(asked.sizes)
         remark = f"each request is one row, run by itself: {several}"
         return subject, replace(looked, remarks=(remark, *looked.remarks))
@@ -170,14 +171,14 @@ def _measured_best(
             "labels were given, but no output has a score for each class or a class number a row; leave the array "
             "'labels' out"
         )
-    right = dict.fromkeys(tells, 0)
-    for begin in range(0, len(labels), MOST_BATCH):
-        rows = {k: a[begin : begin + MOST_BATCH] for k, a in calibration.held_out.items()}
+    right, step = dict.fromkeys(tells, 0), trial.most_rows
+    for begin in range(0, len(labels), step):
+        rows = {k: a[begin : begin + step] for k, a in calibration.held_out.items()}
         answers = trial.run(rows)
         for name in tells:
             found = answers[name]
             classes = found.argmax(axis=1) if found.dtype.kind == "f" else found.reshape(-1)
-            right[name] += int((classes == labels[begin : begin + MOST_BATCH]).sum())
+            right[name] += int((classes == labels[begin : begin + step]).sum())
     best = max(tells, key=lambda name: right[name])
     return best, right[best] / len(labels)
 

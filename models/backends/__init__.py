@@ -210,13 +210,17 @@ def missing(variant: Variant) -> tuple[Runtime, ...]:
     return tuple(r for r in _fitting(variant) if not is_installed(r))
 
 
-def require(package: str) -> None:
-    """Import a library that there is no doing without. Raises BackendError, in one line, where that goes wrong."""
+def require(package: str, *, extra: str = "") -> None:
+    """Import a library that there is no doing without. Raises BackendError, in one line, where that goes wrong.
+
+    `extra`: what pip installs it with, if it does not come with the rest.
+    """
     try:
         importlib.import_module(package)
     except (Exception, SystemExit) as error:
+        how = f"it with `pip install 'gearshift[{extra}]'`" if extra else "it anew"
         raise BackendError(
-            f"this needs {package}, which cannot be imported ({_said(error)}); install it anew"
+            f"this needs {package}, which cannot be imported ({_said(error)}); install {how}"
         ) from error
 
 

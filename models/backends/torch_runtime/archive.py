@@ -75,7 +75,8 @@ def _reason_kept() -> Generator[list[BaseException]]:
     reasons: list[BaseException] = []
 
     def keep(record: logging.LogRecord) -> bool:
-        reasons.extend(record.exc_info[1:2] if record.exc_info else ())
+        if record.exc_info and record.exc_info[1] is not None:
+            reasons.append(record.exc_info[1])
         return False
 
     _LOG.addFilter(keep)
