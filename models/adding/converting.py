@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from models.adding.archives import RECIPE
+from models.adding.archives import recipe
+from models.adding.exporting import export
 from models.adding.graph import ReadGraph, read_graph
-from models.adding.maps import ROWS
 from models.adding.reading import Arrays, Said
-from models.adding.script import Script, load_script, named, quiet
+from models.adding.script import Script, load_script
 from models.adding.session import OnnxRunner
 from models.adding.sizing import USUAL, made_up
 from models.backends.base import words
@@ -27,19 +26,6 @@ SCALES = (1.0, -3.0, 0.0)
 """Of the noise that both answer: branches look at signs and sizes."""
 
 
-class _Tensors(torch.nn.Module):
-    """The script with tensors in order for its arguments, and for what it returns."""
-
-    def __init__(self, script: Script) -> None:
-        super().__init__()
-        self.module = script.module
-        self.names = [one.name for one in script.inputs]
-
-    def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        answer = self.module(**dict(zip(self.names, given, strict=True)))
-        return tuple(named(answer).values())
-
-
 def as_graph(path: Path, said: Said, work: Path, *, one_row: bool = False) -> ReadGraph:
     """The script at `path` as a graph that gives its answers, written to the folder `work`. Raises BuildError."""
     script = load_script(path, said)
@@ -50,7 +36,7 @@ def as_graph(path: Path, said: Said, work: Path, *, one_row: bool = False) -> Re
             f"{path} returns no tensor, nor a dict, list or tuple of them; let it return one"
         )
     converted = work / "script.onnx"
-    _export(script, rows, outputs, converted)
+    export(script, rows, outputs, converted)
     graph = read_graph(converted, {}, one_row=one_row)
     graph.path, graph.changed = path, True
     several = len(next(iter(rows.values()))) > 1
@@ -78,34 +64,6 @@ def _example(script: Script) -> tuple[dict[str, int], Arrays]:
             else:
                 return sizes, rows
     raise BuildError(f"{error}; say other sizes or datatypes: --shape INPUT=FP32:N,N")
-
-
-def _export(script: Script, rows: Arrays, outputs: Arrays, target: Path) -> None:
-    inputs = {one.name: {0: ROWS} | _axes(one.dims, one.sizes) for one in script.inputs}
-    given = tuple(torch.from_numpy(np.array(rows[name])) for name in inputs)
-    if len(given[0]) == 1:  # it takes no more: its rows stay as they are
-        inputs = {name: {a: s for a, s in axes.items() if a} for name, axes in inputs.items()}
-    try:
-        with torch.no_grad(), quiet():
-            traced: Any = torch.jit.trace(_Tensors(script), given, check_trace=False)
-            torch.onnx.export(
-                traced,
-                given,
-                str(target),
-                dynamo=False,
-                input_names=list(inputs),
-                output_names=list(outputs),
-                dynamic_axes=inputs,
-            )
-    except Exception as error:  # what torch raises has no base
-        raise BuildError(
-            f"{script.path} cannot be made an ONNX graph ({words(error)}), and scripts are served as such; {RECIPE}"
-        ) from error
-
-
-def _axes(dims: Sequence[int], sizes: Sequence[str]) -> dict[int, str]:
-    names = iter(sizes)
-    return {axis: next(names) for axis, dim in enumerate(dims, start=1) if dim < 0}
 
 
 def _compare(
@@ -136,13 +94,13 @@ def _check_alike(path: Path, expected: Arrays, runner: OnnxRunner, rows: Arrays)
         found = runner.run(rows)
     except Exception as error:  # a runtime's errors share no base
         raise BuildError(
-            f"{path}: the ONNX graph made of it does not run on rows that the script takes ({words(error)}); {RECIPE}"
+            f"{path}: the ONNX graph made of it does not run on rows that the script takes ({words(error)}); {recipe()}"
         ) from error
     for name, answer in expected.items():
         if not _alike(answer, found[name]):
             raise BuildError(
                 f"{path}: output {name!r} of the ONNX graph made of it is not the script's: it was traced, or its "
-                f"branches follow from what rows hold; {RECIPE}"
+                f"branches follow from what rows hold; {recipe()}"
             )
 
 

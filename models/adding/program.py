@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from models.adding.archives import recipe
 from models.adding.found import plain_name
 from models.adding.graph import fitting
 from models.adding.reading import MOST_BATCH, Arrays, Input, Opened, Shapes
+from models.adding.servable import check_outputs, check_range, check_rows
 from models.backends.base import BackendError, words
 from models.build.errors import BuildError
 from models.datatypes import DATATYPES
 
 if TYPE_CHECKING:
-    from models.backends.torch_runtime.stated import Dimension, Stated, Tensor
-
-RECIPE = (
-    "torch.export.save(torch.export.export(net.eval(), (example,), dynamic_shapes={{'{0}': {{0: "
-    "torch.export.Dim('rows', min=1, max=32)}}}}), 'net.pt2') with an example of two rows"
-)
-"""How a network is exported so that any number of rows runs; to be formatted with the name of its input."""
+    from models.backends.torch_runtime.stated import Stated, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +64,15 @@ def open_program(path: Path, shapes: Shapes, *, one_row: bool = False) -> Opened
     if unknown := sorted(shapes.keys() - {one.name for one in stated.inputs}):
         has = ", ".join(one.name for one in stated.inputs)
         raise BuildError(f"{path} has no input {unknown[0]!r}; it has {has}")
-    _check_outputs(path, stated)
+    check_outputs(path, stated)
     names: dict[str, str] = {}
     inputs = [_input(path, one, shapes, names) for one in stated.inputs]
     rows = [one.dims[0] for one in stated.inputs]
     alone = any(dim.size == 1 for dim in rows)
     remarks: list[str] = []
     if alone and not one_row:
-        recipe = RECIPE.format(stated.inputs[0].name)
-        remarks.append(f"each request is one row, run by itself: it was exported for one; {recipe}")
+        how = recipe(stated.inputs[0].name)
+        remarks.append(f"each request is one row, run by itself: it was exported for one; {how}")
     most = min([MOST_BATCH, *(dim.most for dim in rows if dim.most is not None)])
     if most < MOST_BATCH and not (alone or one_row):
         remarks.append(f"batches have {most} rows at most, as it was exported for")
@@ -105,12 +101,12 @@ def _input(path: Path, one: "Tensor", shapes: Shapes, names: dict[str, str]) -> 
             f"{path}: input {one.name!r} is {one.datatype}, which is not served; let the program take another and "
             "cast it"
         )
-    _check_rows(path, one)
+    check_rows(path, one)
     found = [dim.size for dim in one.dims[1:]]
     if (wanted := shapes.get(one.name)) is not None:
         dims = fitting(path, one.name, wanted, found)
         for size, dim in zip(dims, one.dims[1:], strict=True):
-            _check_range(path, one.name, size, dim)
+            check_range(path, one.name, size, dim)
         return Input(one.name, one.datatype, dims)
     sizes = tuple(
         names.setdefault(dim.symbol, f"{plain_name(one.name)}_{axis}")
@@ -118,46 +114,3 @@ def _input(path: Path, one: "Tensor", shapes: Shapes, names: dict[str, str]) -> 
         if dim.size is None
     )
     return Input(one.name, one.datatype, tuple(-1 if d is None else d for d in found), sizes)
-
-
-def _check_rows(path: Path, one: "Tensor") -> None:
-    if not one.dims:
-        raise BuildError(
-            f"{path}: input {one.name!r} has no axis of rows; export the program with one in front"
-        )
-    rows = one.dims[0]
-    if rows.size is not None and rows.size != 1:
-        raise BuildError(
-            f"{path}: input {one.name!r} takes {rows.size} rows at a time and no other number; export it with a free "
-            f"first axis: {RECIPE.format(one.name)}"
-        )
-    if rows.size is None and not rows.symbol.isidentifier():
-        raise BuildError(
-            f"{path}: input {one.name!r} takes {rows.symbol} rows, a number of its own; export it with one row for "
-            "each of the other inputs"
-        )
-    if rows.least > 2:  # torch says 2 of what may be 1 as well
-        raise BuildError(
-            f"{path}: input {one.name!r} takes {rows.least} rows at least, and one must do; {RECIPE.format(one.name)}"
-        )
-
-
-def _check_range(path: Path, name: str, size: int, dim: "Dimension") -> None:
-    if dim.size is None and (size < dim.least or (dim.most is not None and size > dim.most)):
-        most = "any" if dim.most is None else dim.most
-        raise BuildError(
-            f"--shape {name}: {path} was exported for sizes from {dim.least} to {most} there, not {size}"
-        )
-
-
-def _check_outputs(path: Path, stated: "Stated") -> None:
-    names = [one.name for one in stated.outputs]
-    if not names or len(set(names)) < len(names):
-        raise BuildError(
-            f"{path} returns no tensors under names of their own; return a dict of them"
-        )
-    for one in stated.outputs:
-        if one.datatype not in DATATYPES:
-            raise BuildError(
-                f"{path}: output {one.name!r} is {one.datatype}, which is not served; let the program cast it"
-            )

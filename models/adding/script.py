@@ -2,7 +2,6 @@
 
 import re
 import warnings
-import zipfile
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +41,9 @@ class Script:
                 return {name: a.numpy() for name, a in named(self.module(**given)).items()}
         except Exception as error:  # what torch raises has no base
             count = len(next(iter(rows.values())))
-            raise BuildError(f"{self.path} does not run on {count} rows: {words(error)}") from error
+            raise BuildError(
+                f"{self.path} does not run on {count} rows: {last_words(error)}"
+            ) from error
 
 
 def named(answer: Any) -> dict[str, torch.Tensor]:
@@ -77,14 +78,15 @@ def load_script(path: Path, said: Said) -> Script:
 
 def _looked_through(path: Path) -> bool:
     """Whether the example is in it that it was traced with. Raises BuildError where its code touches files."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        for name in (n for n in names if n.endswith(".py") and "/code/" in n):
-            if found := _FILES.search(archive.read(name).decode("utf-8", "replace")):
-                raise BuildError(
-                    f"{path} reads or writes files by itself ({found[0]}...), and is not opened"
-                )
-    return any(name.endswith("/traced_inputs.pkl") for name in names)
+    torch_itself: Any = torch
+    reader = torch_itself._C.PyTorchFileReader(str(path))  # noqa: SLF001 - as jit.load sees it
+    names: list[str] = reader.get_all_records()
+    for name in (n for n in names if n.startswith("code/") and n.endswith(".py")):
+        if found := _FILES.search(reader.get_record(name).decode("utf-8", "replace")):
+            raise BuildError(
+                f"{path} reads or writes files by itself ({found[0]}...), and is not opened"
+            )
+    return "traced_inputs.pkl" in names
 
 
 def _arguments(module: Any) -> list[Argument]:
@@ -111,11 +113,15 @@ def _sampled(said: Said, names: set[str]) -> dict[str, Input]:
     }
 
 
+def last_words(error: Exception) -> str:
+    """What torch says at last: before that come the script's lines."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return words(Exception(lines[-1].removeprefix("RuntimeError: "))) if lines else words(error)
+
+
 @contextmanager
 def quiet() -> Generator[None]:
-    """Without torch's warnings that TorchScript is deprecated, and what it knows of a graph that it cannot export."""
-    internals: Any = torch._C  # noqa: SLF001 - no public way  # pyright: ignore[reportPrivateUsage]
-    internals._jit_set_onnx_log_enabled(False)  # noqa: SLF001
+    """Without torch's warnings that TorchScript is deprecated."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from models.backends.base import BackendError, words
-from models.backends.torch_runtime.screening import check_archive
+from models.backends.torch_runtime.screening import check_members, check_texts
 
 _ENVIRONMENT = threading.Lock()
 _LOG = logging.getLogger("torch.export")
@@ -24,8 +24,7 @@ def load_program(path: Path) -> Any:
     Tensors and operators only: an archive with pickled objects, compiled code or texts that would run is refused, for
     reading it would run what it says. Raises BackendError, or what torch raises for a damaged file.
     """
-    with zipfile.ZipFile(path) as archive:
-        check_archive(archive)
+    _screen(path)
     with _tensors_only(), _reason_kept() as reasons:
         try:
             exported: Any = torch.export.load(path)
@@ -35,6 +34,19 @@ def load_program(path: Path) -> Any:
             ) from error
     _check_divisions(exported)
     return exported
+
+
+def _screen(path: Path) -> None:
+    """Both as torch sees the archive, and as Python does, whose way torch takes for old programs."""
+    with zipfile.ZipFile(path) as archive:
+        check_members([name.partition("/")[2] or name for name in archive.namelist()])
+    torch_itself: Any = torch
+    reader = torch_itself._C.PyTorchFileReader(str(path))  # noqa: SLF001 - another reader may see another archive
+    names: list[str] = reader.get_all_records()
+    check_members(names)
+    for name in names:
+        if name.endswith(".json"):
+            check_texts(reader.get_record(name))
 
 
 def _check_divisions(exported: Any) -> None:

@@ -7,8 +7,7 @@ operators may be those of tensors, names may hold nothing that could be a call.
 import ast
 import json
 import re
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from models.backends.base import BackendError, operators
@@ -70,23 +69,22 @@ _ARITHMETIC = (
 )
 
 
-def check_archive(archive: zipfile.ZipFile) -> None:
-    """Raises BackendError where it holds more than operators and tensors, or its texts more than they need to.
-
-    Damaged JSON raises ValueError.
-    """
-    names = archive.namelist()
-    inner = [name.partition("/")[2] for name in names]
-    odd = [n for n, i in zip(names, inner, strict=True) if not _MEMBERS.fullmatch(i)]
-    if odd:
+def check_members(names: Sequence[str]) -> None:
+    """`names`: of an archive's files. Raises BackendError where there is more than operators and tensors."""
+    if odd := [name for name in names if not _MEMBERS.fullmatch(name)]:
         raise BackendError(
             f"it holds {odd[0]!r}, which is neither operators nor tensors; save it anew with torch.export.save"
         )
-    if len({name.casefold() for name in inner}) < len(inner):
+    if len({name.casefold() for name in names}) < len(names):
         raise BackendError("it holds two files of one name; save it anew with torch.export.save")
-    for name, short in zip(names, inner, strict=True):
-        if short.endswith(".json"):
-            _check(json.loads(archive.read(name)), "")
+
+
+def check_texts(content: bytes) -> None:
+    """`content`: of one of its JSON files. Raises BackendError where a text is one that a program does not need.
+
+    Damaged JSON raises ValueError.
+    """
+    _check(json.loads(content), "")
 
 
 def _check(value: Any, key: str) -> None:

@@ -168,3 +168,12 @@ def test_why_torch_cannot_read_it_is_said(program: Path, caplog: pytest.LogCaptu
         load_program(crafted)
 
     assert not caplog.records
+
+
+def test_a_program_of_old_whose_texts_nobody_reads_first_is_refused(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "net.pt2", "w") as archive:
+        archive.writestr("version", "8.1")
+        archive.writestr("serialized_exported_program.json", "{}")
+
+    with pytest.raises(BackendError, match="'version', which is neither operators nor tensors"):
+        load_program(tmp_path / "net.pt2")
