@@ -81,15 +81,15 @@ def _asked(root: Path, given: argparse.Namespace) -> Asked:
         raise BuildError("--accuracy needs --source: in a few words, how it is known")
     if given.slo_ms is not None and not 1e-3 <= given.slo_ms <= 1e9:
         raise BuildError(f"--slo-ms must be within 0.001 and 1e9, not {given.slo_ms:g}")
-    shapes, datatypes = _shapes(given.shape)
+    shapes, datatypes = shapes_in(given.shape)
     slo_s = None if given.slo_ms is None else given.slo_ms / 1e3
     sizes = dict(map(_size, given.size))
     own = (given.accuracy, given.source, given.samples)
     return Asked(root, given.name, slo_s, *own, shapes, datatypes, sizes)
 
 
-def _shapes(given: Sequence[str]) -> tuple[dict[str, tuple[int | str, ...]], dict[str, str]]:
-    """(the sizes behind each input's rows, the datatypes that were said)."""
+def shapes_in(given: Sequence[str]) -> tuple[dict[str, tuple[int | str, ...]], dict[str, str]]:
+    """(the sizes behind each input's rows, the datatypes that were said). Raises BuildError."""
     shapes: dict[str, tuple[int | str, ...]] = {}
     datatypes: dict[str, str] = {}
     for text in given:

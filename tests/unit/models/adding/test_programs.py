@@ -13,13 +13,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from torch.export import Dim  # noqa: E402
 
-from models.adding.adding import Asked, add  # noqa: E402
-from models.adding.found import models_in  # noqa: E402
-from models.artifacts import load_family  # noqa: E402
-from models.backends import open_backend  # noqa: E402
+from models.adding.adding import Asked  # noqa: E402
 from models.build.errors import BuildError  # noqa: E402
-from models.catalog import Family, FreeSize  # noqa: E402
+from models.catalog import FreeSize  # noqa: E402
 from tests.support import torch_nets as nets  # noqa: E402
+from tests.support.adding import added, answers, specs  # noqa: E402
 
 
 class Net(torch.nn.Module):
@@ -31,25 +29,6 @@ class Net(torch.nn.Module):
 
     def forward(self, *given: Any) -> Any:
         return self.function(*given)
-
-
-def added(source: Path, asked: Asked | None = None) -> tuple[Family, str]:
-    """(the family as a server would load it, what was said)."""
-    asked, said = asked or Asked(source.parent / "models"), list[str]()
-    work = source.parent / "work"
-    work.mkdir(exist_ok=True)
-    (found,) = models_in(source)
-    add(found, asked, work, said.append)
-    return load_family(asked.repository / found.name), "\n".join(said)
-
-
-def answers(family: Family, models: Path, inputs: dict[str, Any]) -> dict[str, Any]:
-    backend = open_backend(models / family.name, family, family.variants[0], threads=1)
-    return backend.run(inputs)
-
-
-def specs(tensors: Any) -> list[tuple[str, str, tuple[int, ...]]]:
-    return [(t.name, t.datatype, t.shape) for t in tensors]
 
 
 def a_program(folder: Path, function: Callable[..., Any], *example: Any, axes: Any) -> Path:
