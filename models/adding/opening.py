@@ -5,9 +5,9 @@ from pathlib import Path
 
 from models.adding.archives import PROGRAM, SCRIPT, kind_of
 from models.adding.graph import read_graph
-from models.adding.program import open_program
 from models.adding.reading import Opened, Said
 from models.adding.session import open_graph
+from models.adding.torch_files.program import open_program
 from models.backends import require
 from models.backends.base import BackendError
 from models.build.errors import BuildError
@@ -22,7 +22,7 @@ def open_model(path: Path, said: Said, work: Path, *, one_row: bool = False) -> 
     if kind in {PROGRAM, SCRIPT}:
         _need_torch(path)
     if kind == SCRIPT:
-        from models.adding.converting import as_graph  # noqa: PLC0415 - imports torch
+        from models.adding.torch_files.converting import as_graph  # noqa: PLC0415 - imports torch
 
         opened = open_graph(as_graph(path, said, work, one_row=one_row), work)
     elif kind == PROGRAM:

@@ -14,7 +14,7 @@ torch = pytest.importorskip(
 )
 
 from models.__main__ import main  # noqa: E402
-from tests.support import torch_nets as nets  # noqa: E402
+from tests.support.adding import torch_nets as nets  # noqa: E402
 from tests.support.serving.server import refused_start, running, serving  # noqa: E402
 from tests.support.serving.triton import asked  # noqa: E402
 

@@ -14,8 +14,8 @@ from models.adding.adding import Asked  # noqa: E402
 from models.adding.command import shapes_in  # noqa: E402
 from models.build.errors import BuildError  # noqa: E402
 from models.catalog import FreeSize  # noqa: E402
-from tests.support import torch_nets as nets  # noqa: E402
-from tests.support.adding import added, answers, specs  # noqa: E402
+from tests.support.adding import torch_nets as nets  # noqa: E402
+from tests.support.adding.families import added, answers, specs  # noqa: E402
 
 
 def asked(folder: Path, *shapes: str, samples: Path | None = None) -> Asked:

@@ -13,7 +13,7 @@ import torch
 from models.adding.archives import recipe
 from models.adding.maps import ROWS
 from models.adding.reading import Arrays
-from models.adding.script import Script, named, quiet
+from models.adding.torch_files.script import LoadedScript, named, quiet
 from models.backends.base import words
 from models.build.errors import BuildError
 
@@ -21,7 +21,7 @@ from models.build.errors import BuildError
 class _Tensors(torch.nn.Module):
     """The script with tensors in order for its arguments, and for what it returns."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: LoadedScript) -> None:
         super().__init__()
         self.module = script.module
         self.names = [one.name for one in script.inputs]
@@ -31,7 +31,7 @@ class _Tensors(torch.nn.Module):
         return tuple(named(answer).values())
 
 
-def export(script: Script, rows: Arrays, outputs: Arrays, target: Path) -> None:
+def export(script: LoadedScript, rows: Arrays, outputs: Arrays, target: Path) -> None:
     """Write the graph to `target`. `rows`: two that it is run on, or one where it takes no more. Raises BuildError."""
     inputs = {one.name: {0: ROWS} | _axes(one.dims, one.sizes) for one in script.inputs}
     given = tuple(torch.from_numpy(np.array(rows[name])) for name in inputs)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.adding.reading import Arrays, Input, Said
-from models.adding.scripted import Argument, inputs_of
+from models.adding.torch_files.scripted import Argument, inputs_of
 from models.backends.base import words
 from models.build.errors import BuildError
 from models.build.narrowing.calibration import LABELS, arrays_in
@@ -25,7 +25,7 @@ _TYPES = {getattr(torch, row.dtype.name): row.name for row in DATATYPES.values()
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class LoadedScript:
     """A module and what it takes; `remark`: how that is known, where nobody said it."""
 
     path: Path
@@ -58,7 +58,7 @@ def named(answer: Any) -> dict[str, torch.Tensor]:
     return {name: one for name, one in parts.items() if isinstance(one, torch.Tensor)}
 
 
-def load_script(path: Path, said: Said) -> Script:
+def load_script(path: Path, said: Said) -> LoadedScript:
     """The script at `path`. It holds pickles that torch reads without running them. Raises BuildError."""
     try:
         traced = _looked_through(path)
@@ -73,7 +73,7 @@ def load_script(path: Path, said: Said) -> Script:
         ) from error
     sampled = _sampled(said, {one.name for one in arguments})
     inputs, remark = inputs_of(path, arguments, said, sampled)
-    return Script(path, module, inputs, remark)
+    return LoadedScript(path, module, inputs, remark)
 
 
 def _looked_through(path: Path) -> bool:

@@ -11,7 +11,7 @@ from models.adding.archives import recipe
 from models.adding.found import plain_name
 from models.adding.graph import fitting
 from models.adding.reading import MOST_BATCH, Arrays, Input, Opened, Shapes
-from models.adding.servable import check_outputs, check_range, check_rows
+from models.adding.torch_files.servable import check_outputs, check_range, check_rows
 from models.backends.base import BackendError, words
 from models.build.errors import BuildError
 from models.datatypes import DATATYPES

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.adding.archives import recipe
-from models.adding.exporting import export
 from models.adding.graph import ReadGraph, read_graph
 from models.adding.reading import Arrays, Said
-from models.adding.script import Script, load_script
 from models.adding.session import OnnxRunner
 from models.adding.sizing import USUAL, made_up
+from models.adding.torch_files.exporting import export
+from models.adding.torch_files.script import LoadedScript, load_script
 from models.backends.base import words
 from models.build.errors import BuildError
 
@@ -49,7 +49,7 @@ def as_graph(path: Path, said: Said, work: Path, *, one_row: bool = False) -> Re
     return graph
 
 
-def _example(script: Script) -> tuple[dict[str, int], Arrays]:
+def _example(script: LoadedScript) -> tuple[dict[str, int], Arrays]:
     """(free sizes, rows of these that it runs on: two, or one where it takes no more). Raises BuildError."""
     names = dict.fromkeys(name for one in script.inputs for name in one.sizes)
     error: BuildError | None = None
@@ -67,7 +67,7 @@ def _example(script: Script) -> tuple[dict[str, int], Arrays]:
 
 
 def _compare(
-    script: Script, runner: OnnxRunner, sizes: dict[str, int], counts: Sequence[int]
+    script: LoadedScript, runner: OnnxRunner, sizes: dict[str, int], counts: Sequence[int]
 ) -> int:
     """How many rows both answered alike, of these sizes and of larger ones. Raises BuildError where they differ."""
     tried = 0

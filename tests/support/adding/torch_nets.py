@@ -88,7 +88,9 @@ def write_texts(path: Path) -> torch.nn.Module:
     """A program that takes up to 32 texts of up to 64 tokens."""
     net = seeded(Texts)
     axes = {0: rows(), 1: Dim("tokens", min=1, max=64)}
-    example = [torch.ones(2, 7, dtype=torch.int64) for _ in range(2)]  # of one tensor torch makes one input
+    example = [
+        torch.ones(2, 7, dtype=torch.int64) for _ in range(2)
+    ]  # of one tensor torch makes one input
     write_program(path, net, example, {"input_ids": axes, "attention_mask": axes})
     return net
 
