@@ -55,7 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift models", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, what in (
-        ("add", "make a family of an ONNX graph, or of each model of a Triton repository"),
+        (
+            "add",
+            "make a family of an ONNX graph, a .pt2 or a TorchScript, or of each model of a Triton repository",
+        ),
         ("build", "make the embedded default family from published weights (once; cached)"),
         ("quantize", "make int8, bf16 and fp16 variants of a family that has fp32 ones"),
         ("list", "families, variants, their accuracy and how it is known"),
@@ -78,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_add(action: argparse.ArgumentParser) -> None:
     option = action.add_argument
-    option("model", type=Path, help="an ONNX file, or a folder that holds one or several models")
+    option(
+        "model", type=Path, help="a file (.onnx, .pt2, TorchScript) or a folder with one or more"
+    )
     option("--name", default="", help="of the family (default: the file's or folder's)")
     option("--slo-ms", type=float, help="latency bound (default: 4 times one row, at least 10 ms)")
     option("--accuracy", type=float, help="what is known of it, 0 to 1; with --source")
@@ -100,7 +105,8 @@ def _add_add(action: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="INPUT=N,N",
-        help="fix the sizes behind an input's rows that its graph leaves free; may be repeated",
+        help="fix the sizes behind an input's rows that its model leaves free; of TorchScript, say them: INPUT=N,N (FP32), "
+        "INPUT=INT64:N, or a name in place of a number for a free one; may be repeated",
     )
     option(
         "--size",
