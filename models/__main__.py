@@ -105,8 +105,8 @@ def _add_add(action: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="INPUT=N,N",
-        help="fix the sizes behind an input's rows that its model leaves free; of TorchScript, say them: INPUT=N,N (FP32), "
-        "INPUT=INT64:N, or a name in place of a number for a free one; may be repeated",
+        help="fix the sizes behind an input's rows that its model leaves free; of TorchScript, say them: INPUT=N,N "
+        "(FP32), INPUT=INT64:N, or a name in place of a number for a free one; may be repeated",
     )
     option(
         "--size",
