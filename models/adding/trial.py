@@ -67,7 +67,18 @@ class Trial:
             TensorSpec(name, BY_DTYPE[array.dtype.name].name, (-1, *dims[name][0]), dims[name][1])
             for name, array in alone[0].items()
         )
+        self._try_again(one_by_one(rows)[0], alone[0])
         return outputs, self.row_s(one_by_one(rows)[0])
+
+    def _try_again(self, row: Arrays, before: Arrays) -> None:
+        """Say so where the same row has other answers the next time."""
+        again = self.run(row)
+        if odd := [
+            n for n, a in before.items() if a.shape != again[n].shape or not _alike(a, again[n])
+        ]:
+            self.remarks.append(
+                f"output {odd[0]!r} of the same row is another each time: it draws random numbers, or remembers rows"
+            )
 
     def _try_together(self, rows: Arrays, alone: Sequence[Arrays]) -> None:
         try:

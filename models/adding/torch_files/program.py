@@ -11,7 +11,13 @@ from models.adding.archives import recipe
 from models.adding.found import plain_name
 from models.adding.graph import fitting
 from models.adding.reading import MOST_BATCH, Arrays, Input, Opened, Shapes
-from models.adding.torch_files.servable import check_outputs, check_range, check_rows
+from models.adding.torch_files.servable import (
+    check_mode,
+    check_outputs,
+    check_range,
+    check_rows,
+    check_sizes,
+)
 from models.backends.base import BackendError, words
 from models.build.errors import BuildError
 from models.datatypes import DATATYPES
@@ -64,6 +70,7 @@ def open_program(path: Path, shapes: Shapes, *, one_row: bool = False) -> Opened
     if unknown := sorted(shapes.keys() - {one.name for one in stated.inputs}):
         has = ", ".join(one.name for one in stated.inputs)
         raise BuildError(f"{path} has no input {unknown[0]!r}; it has {has}")
+    check_mode(path, stated)
     check_outputs(path, stated)
     names: dict[str, str] = {}
     inputs = [_input(path, one, shapes, names) for one in stated.inputs]
@@ -108,6 +115,7 @@ def _input(path: Path, one: "Tensor", shapes: Shapes, names: dict[str, str]) -> 
         for size, dim in zip(dims, one.dims[1:], strict=True):
             check_range(path, one.name, size, dim)
         return Input(one.name, one.datatype, dims)
+    check_sizes(path, one)
     sizes = tuple(
         names.setdefault(dim.symbol, f"{plain_name(one.name)}_{axis}")
         for axis, dim in enumerate(one.dims[1:], start=1)

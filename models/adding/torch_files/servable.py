@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from models.backends.torch_runtime.stated import Dimension, Stated, Tensor
 
 
+def check_mode(path: Path, stated: "Stated") -> None:
+    """Raises BuildError where its answers are those of training: random, or of all rows of a batch."""
+    if stated.training:
+        raise BuildError(
+            f"{path} was exported in training mode ({stated.training}), in which answers hang on other rows or on "
+            f"chance; {recipe()}"
+        )
+
+
 def check_rows(path: Path, one: "Tensor") -> None:
     """Raises BuildError where it is not one row or any number of them."""
     if not one.dims:
@@ -31,6 +40,16 @@ def check_rows(path: Path, one: "Tensor") -> None:
     if rows.least > 2:  # torch says 2 of what may be 1 as well
         raise BuildError(
             f"{path}: input {one.name!r} takes {rows.least} rows at least, and one must do; {recipe(one.name)}"
+        )
+
+
+def check_sizes(path: Path, one: "Tensor") -> None:
+    """Raises BuildError where a free size is reckoned from another, which requests could not know."""
+    odd = [d.symbol for d in one.dims[1:] if d.size is None and not d.symbol.isidentifier()]
+    if odd:
+        raise BuildError(
+            f"{path}: a size of input {one.name!r} is reckoned from another ({odd[0]}); fix it, and the other: "
+            f"--shape {one.name}=N,N"
         )
 
 

@@ -20,6 +20,9 @@ from models.backends.torch_runtime.program import (
 
 _PRECISIONS = {dtype: name for name, dtype in NARROW.items()}
 
+_TRAINING = {"batch_norm": 5, "dropout": 2, "feature_dropout": 2, "alpha_dropout": 2}
+"""Operators that compute otherwise in training -> which argument says so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
@@ -47,12 +50,14 @@ class Tensor:
 class Stated:
     """A program's signature, what most of its weights are, and the program itself.
 
-    `run` takes arrays in the inputs' order, on one thread of the CPU, and gives one for each output.
+    `training`: the operator that shows that it was exported to be trained, "" where none does. `run` takes arrays in
+    the inputs' order, on one thread of the CPU, and gives one for each output.
     """
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     precision: str
+    training: str
     run: Callable[[Sequence[NDArray[Any]]], list[NDArray[Any]]]
 
 
@@ -74,6 +79,7 @@ def read_stated(path: Path) -> Stated:
             for n, node in zip(program.outputs, returned, strict=True)
         ),
         _precision(exported),
+        _training(exported),
         CpuLane(program.call, threads=1).run,
     )
 
@@ -107,6 +113,15 @@ def _name(path: Sequence[Any]) -> str:
     ]
     named = bool(path) and not hasattr(path[0], "idx")
     return "_".join(parts if named else ["output", *parts])
+
+
+def _training(exported: Any) -> str:
+    for node in exported.graph.nodes:
+        operator = getattr(node.target, "__name__", "").partition(".")[0]
+        place = _TRAINING.get(operator)
+        if place is not None and len(node.args) > place and node.args[place] is True:
+            return operator
+    return ""
 
 
 def _precision(exported: Any) -> str:

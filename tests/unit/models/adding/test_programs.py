@@ -198,6 +198,38 @@ def test_what_cannot_be_served_is_refused_and_nothing_is_made(
     assert not (tmp_path / "models" / "net").exists()
 
 
+def test_sizes_that_follow_from_others_are_to_be_fixed(tmp_path: Path):
+    length = Dim("length", min=2, max=50)
+    source = a_program(
+        tmp_path,
+        lambda x, y: x.sum(1) + y.reshape(y.shape[0], -1, 2).sum((1, 2)),
+        torch.zeros(2, 9),
+        torch.zeros(2, 18),
+        axes=[{**ROWS, 1: length}, {**ROWS, 1: 2 * length}],
+    )
+    shapes = {"given_0": (8,), "given_1": (16,)}
+
+    with pytest.raises(BuildError, match=r"reckoned from another \(2\*s\d+\); fix it"):
+        added(source)
+    family, _ = added(source, Asked(tmp_path / "models", shapes=shapes))
+
+    assert [t.shape for t in family.inputs] == [(-1, 8), (-1, 16)]
+
+
+@pytest.mark.parametrize("layer", [torch.nn.BatchNorm1d(3), torch.nn.Dropout(0.5)])
+def test_one_that_was_exported_to_be_trained_is_refused(tmp_path: Path, layer: Any):
+    nets.write_program(tmp_path / "net.pt2", layer.train(), [torch.randn(4, 3)], (ROWS,))
+
+    with pytest.raises(BuildError, match="exported in training mode"):
+        added(tmp_path / "net.pt2")
+
+
+def test_answers_that_differ_each_time_are_told_of(tmp_path: Path):
+    source = a_program(tmp_path, lambda x: x + torch.rand_like(x), torch.zeros(2, 3), axes=[ROWS])
+
+    assert "of the same row is another each time" in added(source)[1]
+
+
 class Trap:
     """Leaves a mark where it is unpickled."""
 
