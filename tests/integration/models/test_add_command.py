@@ -168,6 +168,9 @@ def test_what_cannot_be_added_is_told_and_the_rest_goes_on(
         (["--accuracy", "2", "--source", "a"], "within 0 and 1"),
         (["--slo-ms", "0"], "--slo-ms must be"),
         (["--shape", "x"], "INPUT=N,N"),
+        (["--shape", "x=0"], "sizes of at least 1"),
+        (["--shape", "x=INT65:3"], "datatypes are BOOL"),
+        (["--shape", "x=3,a b"], "names of free ones"),
         (["--precisions", "int3"], "unknown precision 'int3'"),
     ],
 )

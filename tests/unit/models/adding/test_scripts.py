@@ -1,5 +1,6 @@
 """TorchScript made families: what is said of its inputs, and whether the graph made of it answers as it does."""
 
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -159,15 +160,70 @@ def test_what_cannot_be_served_is_refused_with_a_way_out(
     assert "graph(" not in captured.out + captured.err
 
 
+def rewritten(source: Path, target: Path, change: Callable[[str, bytes], bytes | None]) -> None:
+    """A copy of an archive, each file as `change` has it; None leaves it out."""
+    with zipfile.ZipFile(source) as whole, zipfile.ZipFile(target, "w") as copy:
+        for name in whole.namelist():
+            content = change(name, whole.read(name))
+            if content is not None:
+                copy.writestr(name, content)
+
+
 def test_a_damaged_script_is_refused(tmp_path: Path):
     nets.write_scripted(tmp_path / "whole.pt", Tokens())
-    with (
-        zipfile.ZipFile(tmp_path / "whole.pt") as whole,
-        zipfile.ZipFile(tmp_path / "net.pt", "w") as target,
-    ):
-        for name in whole.namelist():
-            if not name.endswith("data.pkl"):
-                target.writestr(name, whole.read(name))
+    rewritten(
+        tmp_path / "whole.pt",
+        tmp_path / "net.pt",
+        lambda name, content: None if name.endswith("data.pkl") else content,
+    )
 
     with pytest.raises(BuildError, match=r"net\.pt cannot be read as TorchScript"):
         added(tmp_path / "net.pt", asked(tmp_path, "ids=4", "weights=4"))
+
+
+class Trap:
+    """Leaves a mark where it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.mark,))
+
+
+@pytest.mark.parametrize("ending", ["/data.pkl", "/constants.pkl", "/traced_inputs.pkl"])
+def test_what_is_pickled_in_a_script_is_not_run(tmp_path: Path, ending: str):
+    nets.write_traced(tmp_path / "whole.pt", Tokens(), torch.ones(1, 4), torch.ones(1, 4))
+    trap = pickle.dumps(Trap(tmp_path / "ran"), protocol=2)
+    rewritten(
+        tmp_path / "whole.pt",
+        tmp_path / "net.pt",
+        lambda name, content: trap if name.endswith(ending) else content,
+    )
+
+    with pytest.raises(BuildError, match=r"net\.pt"):
+        added(tmp_path / "net.pt")
+
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("datatype", "plus"), [("FP64", 1.5), ("INT32", 1), ("UINT8", 1)])
+def test_datatypes_are_as_said(tmp_path: Path, datatype: str, plus: float):
+    nets.write_scripted(tmp_path / "net.pt", Plus(plus))
+
+    family, _ = added(tmp_path / "net.pt", asked(tmp_path, f"x={datatype}:2,3"))
+
+    assert [t.datatype for t in (*family.inputs, *family.outputs)] == [datatype] * 2
+    rows = np.full((2, 2, 3), 3, family.inputs[0].dtype)
+    assert np.array_equal(answers(family, tmp_path / "models", {"x": rows})["output"], rows + plus)
+
+
+class Plus(torch.nn.Module):
+    """Adds a number."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__()
+        self.number = number
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.number
