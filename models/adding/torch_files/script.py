@@ -16,7 +16,7 @@ from models.adding.reading import Arrays, Input, Said
 from models.adding.torch_files.scripted import Argument, inputs_of
 from models.backends.base import words
 from models.build.errors import BuildError
-from models.build.narrowing.calibration import LABELS, arrays_in
+from models.build.narrowing.calibration import LABELS, arrays_at
 from models.datatypes import BY_DTYPE, DATATYPES
 
 _FILES = re.compile(r"\b(torch|ops\.\w+)\.(save|from_file)\(")
@@ -105,7 +105,9 @@ def _arguments(module: Any) -> list[Argument]:
 
 def _sampled(said: Said, names: set[str]) -> dict[str, Input]:
     """What the user's rows are."""
-    arrays = {} if said.samples is None else arrays_in(said.samples)
+    if said.samples is None or said.samples.is_dir():
+        return {}
+    arrays = arrays_at(said.samples)
     return {
         name: Input(name, BY_DTYPE[array.dtype.name].name, array.shape[1:])
         for name, array in arrays.items()

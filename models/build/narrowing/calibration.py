@@ -36,7 +36,7 @@ class Calibration:
 
 def read_calibration(path: Path, family: Family) -> Calibration:
     """The file's arrays, checked against the family's inputs; every other row is held out. Raises BuildError."""
-    arrays = arrays_in(path)
+    arrays = arrays_at(path)
     labels = None if LABELS in {s.name for s in family.inputs} else arrays.pop(LABELS, None)
     wanted = {spec.name for spec in family.inputs}
     if arrays.keys() != wanted:
@@ -59,8 +59,8 @@ def read_calibration(path: Path, family: Family) -> Calibration:
     )
 
 
-def arrays_in(path: Path) -> Inputs:
-    """The arrays of an .npz file, by name. Raises BuildError."""
+def arrays_at(path: Path) -> Inputs:
+    """The arrays of an .npz file by name. Raises BuildError."""
     try:
         with path.open("rb") as opened:
             if not zipfile.is_zipfile(opened):
