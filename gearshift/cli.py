@@ -25,7 +25,10 @@ _COMMANDS = {
         "trainer.tasks.__main__",
         "fine-tune tasks that share a network's first layers; publish them as a package",
     ),
-    "models": ("models.__main__", "add a model of yours; build, list and verify the repository"),
+    "models": (
+        "gearshift.models",
+        "add a model of yours; list, show, edit, remove, verify families",
+    ),
 }
 
 

@@ -16,7 +16,7 @@ import grpc
 from gearshift.asking import OPTIONS, NoAnswer, ask, code_of, plain, why
 from gearshift.status_text import not_served, text_of
 from server.texts import lines
-from surroundings.addresses import target
+from surroundings.server_address import BadAddress, add_options, resolved
 from wire import control_pb2 as pb
 from wire import inference_pb2 as models
 
@@ -31,9 +31,10 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     options = _parser().parse_args(argv)
     try:
-        with grpc.insecure_channel(target(options.url), options=OPTIONS) as channel:
+        options.url = resolved(options.url, options.config, os.environ)
+        with grpc.insecure_channel(options.url, options=OPTIONS) as channel:
             _show(channel, options)
-    except NoAnswer as error:
+    except (NoAnswer, BadAddress) as error:
         print(f"gearshift status: {lines(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -130,7 +131,7 @@ def _decisions(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift status", description=__doc__)
     add = parser.add_argument
-    add("--url", default="localhost:8001", help="the server's gRPC address (localhost:8001)")
+    add_options(parser)
     add("--family", default="", help="only this one; default: all that it serves")
     add("--count", type=_count, default=5, help="decisions told per family, 0 to 100 (5)")
     add("--json", action="store_true", help="for scripts: all that the server tells")

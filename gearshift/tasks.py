@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from gearshift.asking import OPTIONS, NoAnswer, ask, plain, why
 from gearshift.tasks_text import changed, listing, standing
 from server.texts import lines
-from surroundings.addresses import target
+from surroundings.server_address import BadAddress, add_options, resolved
 from wire import tasks_pb2 as pb
 
 _SERVICE = "/gearshift.v1.Tasks/"
@@ -55,9 +55,10 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     action = _ACTIONS[options.action or "list"]
     try:
-        with grpc.insecure_channel(target(options.url), options=OPTIONS) as channel:
+        options.url = resolved(options.url, options.config, os.environ)
+        with grpc.insecure_channel(options.url, options=OPTIONS) as channel:
             answer = plain(_asked(channel, action, options))
-    except NoAnswer as error:
+    except (NoAnswer, BadAddress) as error:
         print(f"gearshift tasks: {lines(str(error))}", file=sys.stderr)
         return 2
     print(json.dumps(answer, indent=2) if options.json else lines(action.text(answer)))
@@ -75,9 +76,9 @@ def _asked(channel: grpc.Channel, action: _Action, options: argparse.Namespace) 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift tasks", description=__doc__)
-    _add_common(parser, url="localhost:8001", as_json=False)
+    _add_common(parser, address=None, as_json=False)
     later = argparse.ArgumentParser(add_help=False)  # the same options behind the action
-    _add_common(later, url=argparse.SUPPRESS, as_json=argparse.SUPPRESS)
+    _add_common(later, address=argparse.SUPPRESS, as_json=argparse.SUPPRESS)
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     for name, (what, *argument) in _WORDS.items():
         of_action = actions.add_parser(name, parents=[later], help=what, description=what)
@@ -86,16 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser, *, url: str, as_json: bool | str) -> None:
-    add = parser.add_argument
-    add(
-        "--url",
-        "--address",
-        default=url,
-        metavar="HOST:PORT",
-        help="the server's gRPC address (localhost:8001)",
-    )
-    add(
+def _add_common(
+    parser: argparse.ArgumentParser, *, address: str | None, as_json: bool | str
+) -> None:
+    add_options(parser, "--address", default=address)
+    parser.add_argument(
         "--json",
         action="store_true",
         default=as_json,

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from loadtest.errors import BadOption
 from loadtest.inputs import Demand
 from loadtest.load import Closed, Load, Replay, Steady, Stepped, Trace
 from loadtest.target import Target
-from surroundings.addresses import target
+from surroundings.server_address import BadAddress, add_options, resolved
 
 SAFETY_TIMEOUT_S = 30.0  # for calls without --deadline: every wait ends
 
@@ -48,7 +49,7 @@ def parse(argv: list[str]) -> Options:
     margin_s = None if given.deadline is None else given.deadline / 1e3
     timeout_s = SAFETY_TIMEOUT_S if margin_s is None else (slo_s or 0.0) + margin_s
     return Options(
-        target=Target(target(given.url), given.model, timeout_s),
+        target=Target(_url(given), given.model, timeout_s),
         demand=Demand(slo_s, given.min_accuracy, given.slo_class, given.variant, given.rows),
         load=_load(given),
         warmup_s=given.warmup_s,
@@ -58,6 +59,13 @@ def parse(argv: list[str]) -> Options:
         seed=given.seed,
         sink=Sink(given.out, given.json),
     )
+
+
+def _url(given: argparse.Namespace) -> str:
+    try:
+        return resolved(given.url, given.config, os.environ)
+    except BadAddress as error:
+        raise BadOption(str(error)) from error
 
 
 def _load(given: argparse.Namespace) -> Load:
@@ -123,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Bare: 4 requests always open, for 10 s. A rate, trace or schedule opens the loop.",
     )
     add = parser.add_argument
-    add("--url", default="localhost:8001", help="the server's gRPC address (localhost:8001)")
+    add_options(parser)
     add("--model", default="imagenet", help="the family to ask for (imagenet)")
     add(
         "--mode",

@@ -1,9 +1,9 @@
-"""`gearshift models`: build the embedded family, add one's own, list and verify a repository."""
+"""`gearshift models`: build the embedded family, add one's own, list, edit, remove and verify families."""
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,10 @@ from models.artifacts import (
 from models.backends import require
 from models.backends.base import BackendError
 from models.catalog import Family, Variant
+from models.labels import odd_labels
+from models.managing.action import Action
+from models.managing.edit import EDIT
+from models.managing.remove import REMOVE
 from surroundings import console
 from surroundings.folders import expanded
 
@@ -29,17 +33,30 @@ _ORIGIN_SHOWN = ("data", "network", "selector", "units", "seed", "label_noise")
 """What `list` shows of a variant's origin."""
 
 
-def main(argv: list[str]) -> int:
-    """Run one action; 0 when it did what was asked, 2 with a message when it could not.
+_ROWS = (
+    "40 rows or more: an .npz file with each input's under its name (and an array `labels` of class numbers), a "
+    "folder of JPEG or PNG pictures (folders in it are classes), or a .jsonl file, an object a line (with a key "
+    "`label`)"
+)
+
+_FURTHER = (EDIT, REMOVE)
+
+
+def main(argv: list[str], more: Sequence[Action] = ()) -> int:
+    """Run one action, of these or of `more`; 0 when it did what was asked, 2 with a message when it could not.
 
     `quantize` did when it made at least one variant: what it left out, and what is doubtful, it says on stderr.
     """
-    arguments = _parser().parse_args(argv)
+    further = {one.name: one for one in (*_FURTHER, *more)}
+    arguments = _parser(further.values()).parse_args(argv)
     root = Path()
     try:
         root = expanded(arguments.repository or default_repository()).absolute()
         if arguments.action in ("add", "build", "quantize"):
             require("onnxruntime")
+        if arguments.action in further:
+            print(further[arguments.action].run(root, arguments))
+            return 0
         return _ACTIONS[arguments.action](root, arguments)
     except (ArtifactError, BackendError) as error:
         return _fail(str(error))
@@ -48,10 +65,10 @@ def main(argv: list[str]) -> int:
             f"{error.filename or root}: {error.strerror or error}; free space or choose --repository"
         )
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was published")
+        return _fail("interrupted; what was begun is either done whole or not at all")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(further: Iterable[Action]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift models", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, what in (
@@ -64,19 +81,26 @@ def _parser() -> argparse.ArgumentParser:
         ("list", "families, variants, their accuracy and how it is known"),
         ("verify", "check every artefact against its sha256"),
     ):
-        action = actions.add_parser(name, help=what, description=what)
-        action.add_argument(
-            "--repository",
-            type=Path,
-            help="folder (default: $GEARSHIFT__MODELS__REPOSITORY, else ~/.cache/gearshift/models)",
-        )
+        action = _with_repository(actions.add_parser(name, help=what, description=what))
         if name == "add":
             _add_add(action)
         if name == "build":
             action.add_argument("--force", action="store_true", help="build even if up to date")
         if name == "quantize":
             _add_quantize(action)
+    for one in further:
+        action = actions.add_parser(one.name, help=one.what, description=one.what)
+        one.add_options(_with_repository(action))
     return parser
+
+
+def _with_repository(action: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    action.add_argument(
+        "--repository",
+        type=Path,
+        help="folder (default: $GEARSHIFT__MODELS__REPOSITORY, else ~/.cache/gearshift/models)",
+    )
+    return action
 
 
 def _add_add(action: argparse.ArgumentParser) -> None:
@@ -91,10 +115,10 @@ def _add_add(action: argparse.ArgumentParser) -> None:
     option(
         "--samples",
         type=Path,
-        metavar="FILE.npz",
-        help="rows of every input under its name, 40 or more; with an array `labels` (class numbers) accuracy is "
-        "measured on half of them; other precisions are made with them",
+        metavar="PATH",
+        help=f"{_ROWS}; with labels accuracy is measured on half of them; other precisions are made with them",
     )
+    _add_labels(action)
     option(
         "--precisions",
         default="int8,bf16,fp16",
@@ -124,12 +148,27 @@ def _add_quantize(action: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         required=True,
-        metavar="FILE.npz",
-        help="rows of every input under its name; an array `labels` (class numbers), if there is one, "
-        "is what accuracy is measured with; half of the rows are held out",
+        metavar="PATH",
+        help=f"{_ROWS}; with labels accuracy is measured; half of the rows are held out",
     )
+    _add_labels(action)
     action.add_argument(
         "--precisions", default="int8,bf16,fp16", help="comma-separated (default: %(default)s)"
+    )
+
+
+def _add_labels(action: argparse.ArgumentParser) -> None:
+    action.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="the rows' classes: a number or name a line, or a .npy array",
+    )
+    action.add_argument(
+        "--normalise",
+        default="",
+        choices=("zero-one", "imagenet", "none"),
+        help="how pixels become values: 0 to 1 (default), less ImageNet's mean by its deviation, or 0 to 255",
     )
 
 
@@ -149,8 +188,8 @@ def _add(root: Path, arguments: argparse.Namespace) -> int:
 
 
 def _quantize(root: Path, arguments: argparse.Namespace) -> int:
+    from models.adding.rows.given import GivenRows
     from models.build.errors import BuildError
-    from models.build.narrowing.calibration import read_calibration
     from models.build.narrowing.narrower import Job, add_precisions
     from models.build.narrowing.precisions import PRECISIONS
     from models.build.recipe import sole_builder
@@ -159,8 +198,11 @@ def _quantize(root: Path, arguments: argparse.Namespace) -> int:
     if unknown := [p for p in wanted if p not in PRECISIONS]:
         return _fail(f"unknown precision {unknown[0]!r}; known: {', '.join(PRECISIONS)}")
     family = load_family(root / arguments.family)
+    rows = (arguments.calibration, arguments.labels, arguments.normalise, family.labels)
     try:
-        calibration = read_calibration(arguments.calibration, family)
+        calibration = GivenRows(*rows).read(family)
+        for remark in calibration.remarks:
+            print(remark)
         with sole_builder(root) as work:
             job = Job(root, arguments.family, wanted, work, print, _warn)
             made = add_precisions(job, calibration)
@@ -275,23 +317,9 @@ def _verified(folder: Path, family: Family) -> int:
             code = _fail(f"{folder}: {uncovered_text(variant, bare)}")
         if odd := odd_precision(variant):
             _warn(f"{folder}: {odd}")
-    if odd := _odd_labels(family):
+    if odd := odd_labels(family):
         _warn(f"{folder}: {odd}")
     return code
-
-
-def _odd_labels(family: Family) -> str:
-    """What is odd of the labels where class scores seem to be meant but have another number; empty if nothing is."""
-    known = len(family.labels)
-    flat = [t for t in family.outputs if len(t.shape) == 2 and t.is_float]
-    scores = [t for t in flat if t.shape[1] > 1]
-    if not known or not scores or any(known in t.shape for t in family.outputs):
-        return ""
-    one = scores[0]
-    return (
-        f"key 'labels' has {known} labels, output {one.name!r} {list(one.shape)} has {one.shape[1]} values a row; "
-        "if these are class scores, give as many labels, in their order"
-    )
 
 
 _ACTIONS = {

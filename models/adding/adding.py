@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.adding.archives import SCRIPT, kind_of
+from models.adding.configured import configured, fixed, stated_inputs
 from models.adding.found import FoundModel, models_in
 from models.adding.opening import open_model
 from models.adding.reading import Said, Shapes
+from models.adding.rows.given import GivenRows
 from models.adding.sizing import AskedSize
 from models.adding.subject import Looked, Subject
 from models.adding.trial import NotByRow, Trial
 from models.artifacts import create_family
+from models.artifacts.samples import SAMPLES, write_samples
 from models.backends import open_backend
 from models.backends.base import BackendError
 from models.build.errors import BuildError
@@ -27,13 +31,16 @@ SLO_ROWS, SLO_LEAST_S = 4.0, 0.010
 LARGEST_ROWS = 2.5
 """Where sizes are free: and so many times what the largest row takes. Twice that is promised to nobody."""
 ITSELF = "agreement with itself: no truth was given"
+ROWS_KEPT, ROWS_KEPT_BYTES = 64, 1 << 26
+"""So many of the user's rows are kept as the family's own, and so many bytes."""
 
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the user said: None, empty or "" where nothing. `samples`: an .npz file of rows."""
+    """What the user said: None, empty or "" where nothing. `samples`: where rows are, `labels`: a file of their
+    classes, `normalise`: how pixels become values."""
 
     repository: Path
     name: str = ""
@@ -44,6 +51,8 @@ class Asked:
     shapes: Shapes = field(default_factory=dict[str, tuple[int | str, ...]])
     datatypes: Mapping[str, str] = field(default_factory=dict[str, str])
     sizes: Mapping[str, AskedSize] = field(default_factory=dict[str, AskedSize])
+    labels: Path | None = None
+    normalise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +68,13 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
 
     Raises BuildError, ArtifactError (FamilyExists where there is one of that name) or OSError; then nothing changed.
     """
+    if found.refusal:
+        raise BuildError(found.refusal)
+    asked = _with_config(found, asked, work, report)
     subject, looked = _looked_at(found, asked, work)
     model, calibration, sizes = subject.model, subject.calibration, looked.sizes
-    for remark in (*found.remarks, *model.remarks, *looked.remarks):
+    rows_said = () if calibration is None else calibration.remarks
+    for remark in (*found.remarks, *model.remarks, *rows_said, *looked.remarks):
         report(remark)
     if sizes:
         shown = ", ".join(f"{s.name} {s.typical} (up to {s.most})" for s in sizes)
@@ -77,27 +90,64 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         variants=(variant,),
         slo=Slo(slo_s),
         max_batch=subject.trial.most_rows,
-        labels=_fitting(model.labels, looked.outputs),
+        labels=_fitting(
+            model.labels or (() if calibration is None else calibration.names), looked.outputs
+        ),
         description=f"added from {found.graph}",
         sizes=sizes,
         one_row=model.one_row,
     )
+    if found.config is not None:
+        most = model.most_rows if subject.served.suffix == ".pt2" else None
+        family = configured(found.config, family, most, report)
     _check_opens(family, subject.served)
     files = {variant.name: subject.served}
-    return Added(create_family(asked.repository, family, files), calibration)
+    samples = _kept_rows(calibration, work)
+    return Added(create_family(asked.repository, family, files, samples), calibration)
+
+
+def _with_config(found: FoundModel, asked: Asked, work: Path, report: Report) -> Asked:
+    """What is asked for, and what the model's config says where it may say so. Raises BuildError."""
+    if found.config is None or kind_of(found.graph) == SCRIPT:
+        return asked
+    model = open_model(found.graph, Said(), work).signature
+    shapes, sizes = fixed(found.config, model, (asked.shapes, asked.sizes), report)
+    return replace(asked, shapes=shapes, sizes=sizes)
 
 
 def _looked_at(found: FoundModel, asked: Asked, work: Path) -> tuple[Subject, Looked]:
     """The model and what it is; as one that takes one row a request, where it takes no more. Raises BuildError."""
-    said = Said(asked.shapes, asked.datatypes, asked.samples)
     try:
-        subject = Subject(open_model(found.graph, said, work), asked.samples)
+        subject = _subject(found, asked, work, one_row=False)
         return subject, subject.looked(asked.sizes)
     except NotByRow as several:
-        subject = Subject(open_model(found.graph, said, work, one_row=True), asked.samples)
+        subject = _subject(found, asked, work, one_row=True)
         looked = subject.looked(asked.sizes)
         remark = f"each request is one row, run by itself: {several}"
         return subject, replace(looked, remarks=(remark, *looked.remarks))
+
+
+def _subject(found: FoundModel, asked: Asked, work: Path, *, one_row: bool) -> Subject:
+    stated = {} if found.config is None else stated_inputs(found.config)
+    said = Said(asked.shapes, asked.datatypes, asked.samples, stated)
+    opened = open_model(found.graph, said, work, one_row=one_row)
+    if asked.samples is None:
+        return Subject(opened, None)
+    names = opened.signature.labels or (found.config.names if found.config else ())
+    sizes = {name: size.typical for name, size in asked.sizes.items()}
+    given = GivenRows(asked.samples, asked.labels, asked.normalise, names, sizes)
+    return Subject(opened, given)
+
+
+def _kept_rows(calibration: Calibration | None, work: Path) -> Path | None:
+    """A file of some of the user's rows, for the family to be measured with; None where there are none."""
+    if calibration is None:
+        return None
+    row_bytes = sum(a[:1].nbytes for a in calibration.fit.values())
+    most = max(1, min(ROWS_KEPT, ROWS_KEPT_BYTES // max(1, row_bytes)))
+    path = work / SAMPLES
+    write_samples(path, {name: a[:most] for name, a in calibration.fit.items()})
+    return path
 
 
 def add_all(path: Path, repository: Path, report: Report) -> None:

@@ -85,7 +85,11 @@ def _asked(root: Path, given: argparse.Namespace) -> Asked:
     slo_s = None if given.slo_ms is None else given.slo_ms / 1e3
     sizes = dict(map(_size, given.size))
     own = (given.accuracy, given.source, given.samples)
-    return Asked(root, given.name, slo_s, *own, shapes, datatypes, sizes)
+    if given.samples is None and (given.labels or given.normalise):
+        raise BuildError("--labels and --normalise are about the rows of --samples; give it too")
+    return Asked(
+        root, given.name, slo_s, *own, shapes, datatypes, sizes, given.labels, given.normalise
+    )
 
 
 def shapes_in(given: Sequence[str]) -> tuple[dict[str, tuple[int | str, ...]], dict[str, str]]:

@@ -5,28 +5,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.adding.archives import TORCH
+from models.adding.configs.triton import CONFIG, SETTINGS, ModelConfig, read_config, settings_name
 from models.artifacts import is_plain_name
 from models.build.errors import BuildError
 
 GRAPH = ".onnx"
-CONFIG = "config.pbtxt"
-"""Of a model in a Triton repository; it may be missing, as Triton allows."""
 _USUAL = ("model.onnx", "onnx/model.onnx")
 """Where a folder with several graphs keeps the one that is meant, as exports of Hugging Face do."""
 _PICKLED = {".pkl", ".pickle", ".joblib", ".sav"}
 _SERVED = (GRAPH, ".pt2", ".pt")
 """Endings of what a folder is looked through for, the first that is there; Triton calls a TorchScript model.pt."""
+_MODELS = tuple(f"model{ending}" for ending in _SERVED)
 _LISTED = 5
 """So many files are named in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A model's file, and the name for its family; `remarks`: what lay beside it and was not looked at."""
+    """A model's file, and the name for its family; `remarks`: what lay beside it and was not looked at.
+
+    `config`: what its repository says of it. `refusal`: why it cannot be added, where it is one of several.
+    """
 
     name: str
     graph: Path
     remarks: tuple[str, ...] = ()
+    config: ModelConfig | None = None
+    refusal: str = ""
 
 
 def models_in(path: Path) -> Sequence[FoundModel]:
@@ -40,8 +45,8 @@ def models_in(path: Path) -> Sequence[FoundModel]:
     if _is_triton_model(path):
         return [_triton_model(path)]
     if below := [p for p in sorted(path.iterdir()) if p.is_dir() and _is_triton_model(p)]:
-        return [_triton_model(p) for p in below]
-    return [FoundModel(plain_name(path.resolve().name), _sole_graph(path))]
+        return [_one_of_several(p) for p in below] if below[1:] else [_triton_model(below[0])]
+    return [FoundModel(_name(path), _sole_graph(path))]
 
 
 def is_model(path: Path) -> bool:
@@ -88,34 +93,47 @@ def _sole_graph(folder: Path) -> Path:
 
 
 def _is_triton_model(folder: Path) -> bool:
-    return (folder / CONFIG).is_file() or bool(_versions(folder))
+    files = ((folder / name).is_file() for name in (CONFIG, SETTINGS))
+    return any(files) or bool(_versions(folder, *_MODELS))
 
 
-def _versions(folder: Path) -> list[Path]:
-    """The models in its numbered folders, the newest first; one of each."""
+def _versions(folder: Path, *files: str) -> list[Path]:
+    """The models in its numbered folders that have one of those names, the first of each, the newest in front."""
     numbered = sorted(
         (p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal()),
         key=lambda p: -int(p.name),
     )
-    found = [[p / f"model{e}" for e in _SERVED if (p / f"model{e}").is_file()] for p in numbered]
-    return [files[0] for files in found if files]
+    found = [[p / file for file in files if (p / file).is_file()] for p in numbered]
+    return [paths[0] for paths in found if paths]
+
+
+def _one_of_several(folder: Path) -> FoundModel:
+    """What `_triton_model` finds; what is wrong with one keeps none of the others from being added."""
+    try:
+        return _triton_model(folder)
+    except BuildError as error:
+        return FoundModel(plain_name(folder.name), folder, refusal=str(error))
 
 
 def _triton_model(folder: Path) -> FoundModel:
-    versions = _versions(folder)
+    config = read_config(folder)
+    files = (config.file,) if config is not None and config.file else _MODELS
+    versions = _versions(folder, *files)
+    if config is None and not versions:
+        return FoundModel(_name(folder), _sole_graph(folder))
     if not versions:
         raise BuildError(
-            f"{folder} has a {CONFIG} but no 1/model{GRAPH}, .pt2 or .pt; only such models of a Triton repository can "
-            "be added"
+            f"{folder} has a {CONFIG} but no 1/{files[0]}{', .pt2 or .pt' * (len(files) > 1)}; only such models of a "
+            "Triton repository can be added"
         )
-    remarks = []
-    if (folder / CONFIG).is_file():
-        remarks.append(
-            f"{CONFIG} was not read: the model says what it takes, the policy how to batch"
-        )
+    remarks = () if config is None else config.remarks
     if len(versions) > 1:
-        remarks.append(
-            f"version {versions[0].parent.name} of {len(versions)} was taken, the newest"
-        )
-    name = plain_name(folder.resolve().name)
-    return FoundModel(name, versions[0], tuple(remarks))
+        taken = f"version {versions[0].parent.name} of {len(versions)} was taken, the newest"
+        remarks = (*remarks, taken)
+    name = plain_name(config.name) if config is not None and config.name else _name(folder)
+    return FoundModel(name, _graph(versions[0]), remarks, config)
+
+
+def _name(folder: Path) -> str:
+    """What a family of the model in `folder` is called: as its settings say, else as the folder."""
+    return plain_name(settings_name(folder) or folder.resolve().name)

@@ -15,15 +15,6 @@ MOST_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What the user says of the inputs: sizes behind the rows, datatypes, and an .npz file of rows, if any."""
-
-    shapes: Shapes = field(default_factory=dict[str, tuple[int | str, ...]])
-    datatypes: Mapping[str, str] = field(default_factory=dict[str, str])
-    samples: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Input:
     """What a model takes: the protocol's datatype, and what follows the rows; -1 where that is free, and its name."""
 
@@ -36,6 +27,17 @@ class Input:
         """The dimensions with these sizes."""
         names = iter(self.sizes)
         return tuple(d if d >= 0 else sizes[next(names)] for d in self.dims)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the user says of the inputs: sizes behind the rows, datatypes, and where rows are, if any; and `config`:
+    what is said of them beside the model."""
+
+    shapes: Shapes = field(default_factory=dict[str, tuple[int | str, ...]])
+    datatypes: Mapping[str, str] = field(default_factory=dict[str, str])
+    samples: Path | None = None
+    config: Mapping[str, Input] = field(default_factory=dict[str, Input])
 
 
 class Signature(Protocol):

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from models.adding.filling import PADDED_ROWS, filled
 from models.adding.reading import Arrays, Opened
+from models.adding.rows.given import GivenRows
 from models.adding.sizing import AskedSize, Sizes, free_sizes, made_up, output_sizes
 from models.adding.trial import ROWS_TRIED, Trial
 from models.artifacts.samples import resized
-from models.build.narrowing.calibration import Calibration, read_calibration
+from models.build.narrowing.calibration import Calibration
 from models.catalog import Family, FreeSize, Slo, TensorSpec
 
 PADDED = (
@@ -33,7 +33,7 @@ class Looked:
 class Subject:
     """`samples`: the user's rows, if any. Raises BuildError where they are not the model's inputs."""
 
-    def __init__(self, opened: Opened, samples: Path | None) -> None:
+    def __init__(self, opened: Opened, samples: GivenRows | None) -> None:
         self.model = opened.signature
         self.served = opened.served
         self.trial = Trial(opened.signature, opened.runner)
@@ -46,7 +46,7 @@ class Subject:
     def calibration(self) -> Calibration | None:
         """The user's rows."""
         draft = Family("", self.inputs, (), (), Slo(1.0))
-        return None if self._samples is None else read_calibration(self._samples, draft)
+        return None if self._samples is None else self._samples.read(draft)
 
     def looked(self, asked: Mapping[str, AskedSize]) -> Looked:
         """`asked`: what the user said of its sizes. Raises BuildError; NotByRow where it takes one row a run only."""

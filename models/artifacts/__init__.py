@@ -1,5 +1,6 @@
 """The model repository on disk: one folder per family, its `family.toml` and the artefacts that it names."""
 
+from models.artifacts.changing import change_family, folder_of, read_present, remove_variants
 from models.artifacts.manifest import MANIFEST
 from models.artifacts.publishing import (
     FamilyExists,
@@ -7,7 +8,6 @@ from models.artifacts.publishing import (
     create_family,
     foreign_variants,
     publish_family,
-    remove_variants,
     replace_variants,
     update_family,
 )
@@ -32,9 +32,11 @@ __all__ = [
     "FamilyExists",
     "Found",
     "add_variants",
+    "change_family",
     "create_family",
     "default_repository",
     "family_names",
+    "folder_of",
     "foreign_variants",
     "is_plain_name",
     "load_family",
@@ -43,6 +45,7 @@ __all__ = [
     "opening",
     "printable",
     "publish_family",
+    "read_present",
     "remove_variants",
     "replace_variants",
     "size_of",

@@ -17,8 +17,9 @@ from typing import Any, BinaryIO, cast
 
 from models.artifacts.digests import sha256_of
 from models.artifacts.external import check_references, located, references, rewritten
-from models.artifacts.ledger import Ledger
+from models.artifacts.ledger import LEDGER, Ledger
 from models.artifacts.manifest import MANIFEST
+from models.artifacts.samples import SAMPLES
 from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import DataFile
 from surroundings.documents import bytes_at, text_at, toml_in
@@ -79,6 +80,17 @@ class Publication:
         """Write a text beside the manifest under a name after its content, which is returned."""
         return self._settle(name, suffix, _writing(text.encode()))[0]
 
+    def put(self, name: str, source: Path) -> None:
+        """Copy a file beside the manifest under just this name, unless something is there."""
+        path = self.folder / name
+        temporary, digest = self._temporary(_copying(source), path)
+        if path.exists() or path.is_symlink():
+            self._drop(temporary)
+            return
+        self._ledger.place(name, digest)
+        temporary.replace(path)
+        sync_folder(self.folder)
+
     def is_own(self, name: str) -> bool:
         """Whether Gearshift wrote the file of that name, and nobody has changed it since."""
         return self._ledger.is_ours(name)
@@ -138,12 +150,27 @@ class Publication:
             self._drop(self.folder / name)
         self._clear(set(self._ledger.pending))
 
+    def withdraw(self, name: str) -> None:
+        """Delete the manifest of that name: from then on readers find nothing of it here. Raises OSError."""
+        (self.folder / name).unlink()
+        sync_folder(self.folder)
+
+    def leave(self) -> None:
+        """Delete the ledger and the lock, where nothing is published any more, and the folder where nothing is left."""
+        if self._ledger.files or any((self.folder / m).exists() for m in MANIFESTS):
+            return
+        (self.folder / LEDGER).unlink(missing_ok=True)
+        (self.folder / LOCK).unlink()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+            sync_folder(self.folder.parent)
+
     def _clear(self, names: set[str]) -> None:
         """Remove those of our own files that are not published.
 
         Where one of the manifests is damaged, nothing goes: who mends it will want what it named.
         """
-        if any((self.folder / m).exists() and not _read(self.folder / m) for m in MANIFESTS):
+        if is_damaged(self.folder):
             return
         for name in sorted(names - named_in(self.folder)):
             self._ledger.remove(name)
@@ -208,8 +235,7 @@ def sole_publisher(folder: Path) -> Generator[Publication]:
     lock_path = folder / LOCK
     if lock_path.exists() and not lock_path.is_file():
         raise ArtifactError(f"{lock_path} is no regular file; move it elsewhere")
-    with lock_path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(lock_path):
         publication = Publication(folder)
         publication.clear_up()
         try:
@@ -217,6 +243,17 @@ def sole_publisher(folder: Path) -> Generator[Publication]:
         except BaseException:
             publication.clear_up()
             raise
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None]:
+    """Hold the lock at `path`; one that was deleted with its folder while we waited for it holds nobody back."""
+    while True:
+        with path.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                yield
+                return
 
 
 def sync_folder(folder: Path) -> None:
@@ -236,6 +273,11 @@ def text_of(path: Path) -> str | None:
         return None
 
 
+def is_damaged(folder: Path) -> bool:
+    """Whether there is a manifest in `folder` that says nothing: what it named is not known."""
+    return any((folder / m).exists() and not _read(folder / m) for m in MANIFESTS)
+
+
 def named_in(folder: Path) -> set[str]:
     """The files that what is published in `folder` consists of: its manifests, and all that they name.
 
@@ -243,6 +285,7 @@ def named_in(folder: Path) -> set[str]:
     the names of files that the graphs among them keep weights in. A manifest that is missing or damaged names none.
     """
     named = {name for manifest in MANIFESTS for name in _texts(_read(folder / manifest))}
+    named |= {SAMPLES} if (folder / MANIFEST).exists() else set()  # read, though no key says so
     return named | {*MANIFESTS} | {name for graph in named for name in _kept_by(folder, graph)}
 
 

@@ -1,4 +1,4 @@
-"""Families changed on disk: published whole, or variants added to them and taken out again.
+"""Families changed on disk: published whole, or variants added to them.
 
 `family.toml` is the commit point: artefacts are named after their content and written first, then `family.toml` is
 replaced in one step. What does not change in it stays as somebody wrote it, comments and all. A kill at any moment
@@ -7,7 +7,7 @@ leaves the old family or the new one, whole. One publisher at a time holds a fam
 
 import hashlib
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from models.artifacts.external import check_references, located, references, rew
 from models.artifacts.files import Publication, named_in, sole_publisher, sync_folder, text_of
 from models.artifacts.manifest import MANIFEST, Manifest, parse, render
 from models.artifacts.repository import labels_of, load_family, read_manifest
+from models.artifacts.samples import SAMPLES
 from models.artifacts.tables import ArtifactError, is_plain_name
 from models.catalog import Family, Variant
 
@@ -37,18 +38,23 @@ def publish_family(root: Path, family: Family, files: Files) -> Family:
     """
     folder = _folder_for(root, family, files)
     with sole_publisher(folder) as publication:
-        return _commit(publication, family, files)
+        return commit(publication, family, files)
 
 
-def create_family(root: Path, family: Family, files: Files) -> Family:
-    """As `publish_family`, but raises FamilyExists where there is one of that name."""
+def create_family(root: Path, family: Family, files: Files, samples: Path | None = None) -> Family:
+    """As `publish_family`, but raises FamilyExists where there is one of that name.
+
+    `samples`: rows for it (`samples.npz`), unless there are some in its folder.
+    """
     folder = _folder_for(root, family, files)
     with sole_publisher(folder) as publication:
         if (folder / MANIFEST).exists():
             raise FamilyExists(
                 f"family {family.name} exists in {root}; add variants to it or name another"
             )
-        return _commit(publication, family, files)
+        if samples is not None:
+            publication.put(SAMPLES, samples)
+        return commit(publication, family, files)
 
 
 def update_family(root: Path, family: Family, files: Files) -> Family:
@@ -58,13 +64,13 @@ def update_family(root: Path, family: Family, files: Files) -> Family:
         try:
             present = read_manifest(folder).family  # artefacts may be missing: they are put back
         except ArtifactError:
-            return _commit(publication, family, files)
+            return commit(publication, family, files)
         same = ("name", "inputs", "outputs")
         if any(getattr(present, key) != getattr(family, key) for key in same):
-            return _commit(publication, family, files)
+            return commit(publication, family, files)
         kept = replace(family, slo=present.slo, max_batch=present.max_batch)
         variants = _replaced(present, family.variants)
-        return _commit(publication, replace(kept, variants=variants), files)
+        return commit(publication, replace(kept, variants=variants), files)
 
 
 def add_variants(root: Path, family: str, variants: Sequence[Variant], files: Files) -> Family:
@@ -79,7 +85,7 @@ def add_variants(root: Path, family: str, variants: Sequence[Variant], files: Fi
         new = [v for v in variants if not _is_there(present, v, files[v.name])]
         if not new:
             return present
-        return _commit(publication, replace(present, variants=(*present.variants, *new)), files)
+        return commit(publication, replace(present, variants=(*present.variants, *new)), files)
 
 
 def replace_variants(
@@ -97,7 +103,7 @@ def replace_variants(
             raise ArtifactError(
                 f"variant {foreign[0]} of family {family} was put there meanwhile and not by Gearshift; try again"
             )
-        return _commit(publication, replace(present, variants=_replaced(present, variants)), files)
+        return commit(publication, replace(present, variants=_replaced(present, variants)), files)
 
 
 def foreign_variants(root: Path, family: str) -> set[str]:
@@ -108,26 +114,6 @@ def foreign_variants(root: Path, family: str) -> set[str]:
 
 def _foreign(publication: Publication, present: Family) -> set[str]:
     return {v.name for v in present.variants if not publication.is_own(v.artifact)}
-
-
-def remove_variants(root: Path, family: str, names: Collection[str]) -> Family:
-    """Take the variants called `names` out of the family; their files stay until the next publication.
-
-    No command calls it: it is for programs that publish, such as one that keeps a sidecar's family small. It takes its
-    turn among publishers, as nobody can who edits the manifest. Returns the family as it then is. Raises ArtifactError
-    where a name is unknown or no variant would be left.
-    """
-    with sole_publisher(_existing(root, family)) as publication:
-        present = load_family(root / family, verify=False)
-        known = [v.name for v in present.variants]
-        if unknown := sorted(set(names) - set(known)):
-            raise ArtifactError(f"family {family} has no variant {unknown[0]!r}; it has {known}")
-        kept = tuple(v for v in present.variants if v.name not in names)
-        if not kept:
-            raise ArtifactError(
-                f"family {family} would be left without variants; keep one, or delete {root / family}"
-            )
-        return _commit(publication, replace(present, variants=kept), {})
 
 
 def _replaced(present: Family, variants: Sequence[Variant]) -> tuple[Variant, ...]:
@@ -188,7 +174,7 @@ def _as_placed(there: Variant, source: Path) -> list[str]:
     return [hashlib.sha256(rewritten(source, names)).hexdigest()]
 
 
-def _commit(publication: Publication, family: Family, files: Files) -> Family:
+def commit(publication: Publication, family: Family, files: Files) -> Family:
     """Write the artefacts in `files`, then `family.toml`. Other variants have theirs in place. Needs the lock."""
     folder = publication.folder
     replaced = named_in(folder)

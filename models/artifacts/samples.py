@@ -3,7 +3,7 @@
 import hashlib
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -40,6 +40,14 @@ def read_samples(path: Path, family: Family, most: int = MOST_PUBLISHED) -> Publ
         raise ValueError("its arrays have no rows, or not as many as each other")
     digest = hashlib.sha256(b"".join(kept[spec.name].tobytes() for spec in family.inputs))
     return Published(kept, counts.pop(), digest.hexdigest()[:8])
+
+
+def write_samples(path: Path, rows: Mapping[str, NDArray[np.generic]]) -> None:
+    """Write what `read_samples` reads, whatever the inputs are called. Raises OSError."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in rows.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def _array(archive: zipfile.ZipFile, spec: TensorSpec, most: int) -> NDArray[np.generic]:

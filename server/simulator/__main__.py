@@ -15,7 +15,7 @@ from server.simulator.classes import SloClass, read_classes, tickets_of
 from server.simulator.engine import simulate
 from server.simulator.figures import Report
 from server.simulator.noise import Noise, Spell, Stall
-from server.simulator.options import parser
+from server.simulator.options import complete, parser
 from server.simulator.profile_file import read_arms
 from server.simulator.report import as_markdown, as_text, draw
 from server.simulator.setup import Setup, Switching
@@ -39,6 +39,8 @@ def main(argv: list[str]) -> int:
         if options.policy == "list":
             print("\n".join(names()))
             return 0
+        if assumed := complete(options):
+            print(f"gearshift simulate: {assumed}", file=sys.stderr)
         found = _run(options)
         _write(options, found)
     except SystemExit as stop:  # argparse: 0 after --help, 2 after what it cannot read
@@ -62,13 +64,10 @@ def _run(options: argparse.Namespace) -> Report:
 
 
 def _case(options: argparse.Namespace) -> _Case:
-    for name in ("profile", "slo_ms"):
-        if getattr(options, name) is None:
-            raise ValueError(
-                f"--{name.replace('_', '-')} is missing; see gearshift simulate --help"
-            )
+    if options.slo_ms is None:
+        raise ValueError("--slo-ms is missing, and --profile says none; give it too")
     slo_s = options.slo_ms / 1e3
-    classes = (SloClass("default", 1.0, slo_s),)
+    classes = (SloClass("default", 1.0, slo_s, options.min_accuracy, rows=options.rows),)
     if options.classes is not None:
         classes = read_classes(options.classes, slo_s)
     arms = read_arms(options.profile, options.repository, options.threads)

@@ -86,11 +86,13 @@ def _stored(path: Path, text: str, repository: Path, threads: int | None) -> lis
     try:
         content: Any = json.loads(text)
         family = load_family(repository / str(content["family"]), verify=False)
+        contents = {variant.name: variant.content for variant in family.variants}
         found = {
             (Arm(row["variant"], row["backend"], row["device"]), int(row["threads"])): [
                 Point(**point) for point in row["points"]
             ]
             for row in content["profiles"]
+            if row.get("sha256") in {None, contents.get(row["variant"])}
         }
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(

@@ -1,12 +1,19 @@
 """`gearshift simulate`: from files to a report, and what bad input is told."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.artifacts import load_family
+from models.catalog import Slo
+from profiler import store
+from profiler.hardware.fingerprint import detect
+from profiler.profiles import MachineProfile, Point, Profile
 from server.simulator.__main__ import main
+from tests.support.serving.families import ECHO, publish_scripted
 
 PROFILE = """variant,accuracy,batch,latency_ms_p50
 small,0.70,1,3.0
@@ -168,7 +175,6 @@ def test_bad_input_gets_code_2_and_one_message_that_names_it(
     assert "nowhere.csv" in told(capsys, "--profile", tmp_path / "nowhere.csv", *slo)
     assert "not a positive" in told(capsys, "--profile", profile, "--slo-ms", 0)
     assert "--slo-ms is missing" in told(capsys, "--profile", profile)
-    assert "--profile is missing" in told(capsys, *slo)
     assert "gone" in told(capsys, "--profile", profile, *slo, "--out", tmp_path / "gone" / "run")
     bad.write_text("variant,batch\nsmall,1\n")
     assert "no column accuracy, latency_ms_p50" in told(capsys, "--profile", bad, *slo)
@@ -214,3 +220,100 @@ def test_stalls_and_one_slow_arm_are_felt(profile: Path, capsys: pytest.CaptureF
     assert stalled < usual - 0.2
     assert own < usual - 0.5
     assert other == usual
+
+
+MS = {"small": 2.0, "large": 9.0}
+
+
+def a_home(root: Path, *names: str, threads: tuple[int, ...] = (1,)) -> tuple[str, ...]:
+    """Options that name a repository of these families, and profiles of this machine for each."""
+    hardware = detect()
+    for name in names:
+        family = replace(ECHO, name=name, slo=Slo(0.03, 0.5, 0.9))
+        family = publish_scripted(root / "models", family, dict.fromkeys(MS, ""), {"small": 0.6})
+        arms = tuple(
+            Profile(v, "fp32", "scripted", "cpu", n, (Point(1, 9, *[MS[v] / 1e3] * 4),))
+            for v in MS
+            for n in threads
+        )
+        machine = MachineProfile(hardware.fingerprint(), name, "today", arms)
+        assert store.save(root / "profiles", family, machine, hardware)
+    return f"--repository={root / 'models'}", f"--profiles={root / 'profiles'}"
+
+
+def test_without_a_profile_it_is_the_only_familys_on_this_machine_under_its_slo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    home = a_home(tmp_path, "pets")
+
+    assert main([*home, "--rate-rps", "20", "--duration-s", "3", "--json"]) == 0
+
+    said = capsys.readouterr()
+    report = json.loads(said.out)
+    assert report["attainment"] == 1.0
+    assert report["effective_accuracy"] == pytest.approx(0.8)  # of the larger, which has the time
+    (line,) = said.err.splitlines()
+    assert "assumed pets and its SLO (30 ms for 0.9 of the requests)" in line
+
+
+def test_what_is_given_is_not_assumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    home = a_home(tmp_path, "pets", threads=(2, 4))
+
+    assert main([*home, "--slo-ms", "5", "--rate-rps", "20", "--duration-s", "3", "--json"]) == 0
+
+    said = capsys.readouterr()
+    assert json.loads(said.out)["effective_accuracy"] == pytest.approx(0.6)  # there is no time
+    assert "assumed pets (5 ms for 0.99 of the requests)" in said.err
+
+
+def test_of_several_families_one_must_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    home = a_home(tmp_path, "cats", "dogs")
+
+    assert "choose one with --family: cats, dogs" in told(capsys, *home)
+    assert "no family 'eels'" in told(capsys, *home, "--family", "eels")
+    assert main([*home, "--family", "dogs", "--duration-s", "1"]) == 0
+    assert "assumed dogs" in capsys.readouterr().err
+
+
+def test_without_a_family_or_profiles_the_command_that_makes_them_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "empty").mkdir()
+    assert "gearshift models add" in told(capsys, f"--repository={tmp_path / 'empty'}")
+    repository, _ = a_home(tmp_path, "pets")
+    nowhere = f"--profiles={tmp_path / 'nowhere'}"
+    assert "`gearshift profile --family pets --repository" in told(capsys, repository, nowhere)
+
+
+def test_profiles_of_an_artefact_that_was_replaced_are_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    home = a_home(tmp_path, "pets")
+    manifest = tmp_path / "models" / "pets" / "family.toml"
+    digest = load_family(manifest.parent).variants[1].sha256
+    before, _, after = manifest.read_text().rpartition(digest)
+    manifest.write_text(f"{before}{'0' * 64}{after}")
+
+    assert main([*home, "--rate-rps", "20", "--duration-s", "3", "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["effective_accuracy"] == pytest.approx(0.6)
+
+
+def test_where_sizes_are_free_a_request_is_a_row_of_the_usual_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    home = a_home(tmp_path, "pets")
+    manifest = tmp_path / "models" / "pets" / "family.toml"
+    sized = manifest.read_text().replace("[-1, 16]", '[-1, "tokens"]')
+    manifest.write_text(f'{sized}\n[[sizes]]\nname = "tokens"\ntypical = 8\n')
+    profiles = next((tmp_path / "profiles").glob("pets-*.json"))
+    content = json.loads(profiles.read_text())
+    for row in content["profiles"]:
+        (one,) = row["points"]
+        row["points"].append({k: v * 4 for k, v in one.items() if k != "n"} | {"n": 9})
+    profiles.write_text(json.dumps(content))
+
+    report = reported(capsys, *home, "--rate-rps", 20, "--duration-s", 3)
+
+    assert report["attainment"] == 1.0
+    assert report["effective_accuracy"] == pytest.approx(0.6)  # the larger takes 36 ms for it

@@ -1,5 +1,6 @@
 """What a sidecar is to do: the table `[sidecar]` of a TOML file, checked, all mistakes told together."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from surroundings.folders import expanded
+from surroundings.server_address import BadAddress, resolved
 from trainer.errors import TrainError
 from trainer.run.settings import tables
 
@@ -62,6 +64,13 @@ _WHOLE = {"rounds", "nice", "threads"}
 _MOST: Mapping[str, float] = {"nice": 19, "least_gain": 1, "min_accuracy": 1}
 
 
+def _usual_server(path: Path) -> str:
+    try:
+        return resolved(None, None, os.environ)
+    except BadAddress as error:
+        raise TrainError(f"{path}: [sidecar]: no `server` is given, and {error}") from error
+
+
 def read(path: Path) -> Assignment | None:
     """The assignment in the file; None where it has no table `[sidecar]`. Raises TrainError, naming file and keys."""
     table = tables(path).get("sidecar")
@@ -72,7 +81,7 @@ def read(path: Path) -> Assignment | None:
     given = cast("dict[str, Any]", table)
     if wrong := [text for text in _mistakes(given) if text]:
         raise TrainError(f"{path}: [sidecar]: {'; '.join(wrong)}")
-    texts: dict[str, Any] = {key: given[key] for key in ("family", "server") if key in given}
+    texts = {"family": given["family"], "server": given.get("server") or _usual_server(path)}
     folders: dict[str, Any] = {
         key: _folder(path, key, given[key]) for key in ("repository", "work") if given.get(key)
     }

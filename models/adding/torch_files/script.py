@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.adding.reading import Arrays, Input, Said
+from models.adding.rows.given import LINES
 from models.adding.torch_files.scripted import Argument, inputs_of
 from models.backends.base import words
 from models.build.errors import BuildError
@@ -105,7 +106,7 @@ def _arguments(module: Any) -> list[Argument]:
 
 def _sampled(said: Said, names: set[str]) -> dict[str, Input]:
     """What the user's rows are."""
-    if said.samples is None or said.samples.is_dir():
+    if said.samples is None or said.samples.is_dir() or said.samples.suffix in LINES:
         return {}
     arrays = arrays_at(said.samples)
     return {

@@ -4,7 +4,7 @@ They are looked for in what the user says, in the user's rows, and in the exampl
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.adding.found import plain_name
@@ -35,10 +35,8 @@ def inputs_of(
     traced: list[str] = []
     missing: list[str] = []
     for one in arguments:
-        if one.name in said.shapes:
-            inputs.append(_stated(one.name, said))
-        elif one.name in sampled:
-            inputs.append(sampled[one.name])
+        if (stated := _stated(one.name, len(inputs), said, sampled)) is not None:
+            inputs.append(stated)
         elif one.dims:
             inputs.append(Input(one.name, one.datatype, one.dims[1:]))
             traced.append(f"{one.name}={one.datatype}:{','.join(map(str, one.dims[1:]))}")
@@ -52,12 +50,22 @@ def inputs_of(
     return inputs, example * bool(traced)
 
 
-def _stated(name: str, said: Said) -> Input:
-    """As the user says; a text is the name of a free size."""
+def _stated(name: str, place: int, said: Said, sampled: Mapping[str, Input]) -> Input | None:
+    """As the user says, as the user's rows are, or as the config beside the model states it; a text is the name of a
+    free size."""
+    if name not in said.shapes:
+        return sampled.get(name) or _of_config(name, place, said.config)
     dims = said.shapes[name]
     sizes = tuple(plain_name(d) for d in dims if isinstance(d, str))
     numbers = tuple(d if isinstance(d, int) else -1 for d in dims)
     return Input(name, said.datatypes.get(name, "FP32"), numbers, sizes)
+
+
+def _of_config(name: str, place: int, config: Mapping[str, Input]) -> Input | None:
+    """As a config states it, by name or, as Triton calls inputs of scripts, by place: INPUT__0."""
+    places = (i for n, i in config.items() if n.rpartition("__")[2] == str(place) and "__" in n)
+    found = config.get(name) or next(places, None)
+    return None if found is None else replace(found, name=name)
 
 
 def _check_arguments(path: Path, arguments: Sequence[Argument], said: set[str]) -> None:

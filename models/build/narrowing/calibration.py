@@ -1,4 +1,4 @@
-"""Rows of a family's own inputs, read from an .npz file: half to calibrate on, half held out to compare on."""
+"""Rows of a family's own inputs, as from an .npz file: half to calibrate on, half held out to compare on."""
 
 import zipfile
 from dataclasses import dataclass
@@ -22,11 +22,16 @@ Inputs = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """`fit` and `held_out` map input names to rows; `labels` are the held-out rows' class numbers, if known."""
+    """`fit` and `held_out` map input names to rows; `labels` are the held-out rows' class numbers, if known.
+
+    `names`: of the classes, where the rows came with names; `remarks`: how the rows were made.
+    """
 
     fit: Inputs
     held_out: Inputs
     labels: NDArray[np.int64] | None
+    names: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -34,9 +39,14 @@ class Calibration:
         return len(next(iter(self.held_out.values())))
 
 
-def read_calibration(path: Path, family: Family) -> Calibration:
-    """The file's arrays, checked against the family's inputs; every other row is held out. Raises BuildError."""
-    arrays = arrays_at(path)
+def calibration_of(
+    path: Path,
+    arrays: Inputs,
+    family: Family,
+    names: tuple[str, ...] = (),
+    remarks: tuple[str, ...] = (),
+) -> Calibration:
+    """Arrays read from `path`, checked against the family's inputs; every other row is held out. Raises BuildError."""
     labels = None if LABELS in {s.name for s in family.inputs} else arrays.pop(LABELS, None)
     wanted = {spec.name for spec in family.inputs}
     if arrays.keys() != wanted:
@@ -56,6 +66,8 @@ def read_calibration(path: Path, family: Family) -> Calibration:
         fit={name: np.ascontiguousarray(a[::2]) for name, a in arrays.items()},
         held_out={name: np.ascontiguousarray(a[1::2]) for name, a in arrays.items()},
         labels=None if labels is None else _class_numbers(path, labels)[1::2],
+        names=names,
+        remarks=remarks,
     )
 
 

@@ -171,6 +171,8 @@ def test_what_cannot_be_added_is_told_and_the_rest_goes_on(
         (["--shape", "x=0"], "sizes of at least 1"),
         (["--shape", "x=INT65:3"], "datatypes are BOOL"),
         (["--shape", "x=3,a b"], "names of free ones"),
+        (["--labels", "x"], "give it too"),
+        (["--normalise", "none"], "give it too"),
         (["--precisions", "int3"], "unknown precision 'int3'"),
     ],
 )

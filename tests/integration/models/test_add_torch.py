@@ -130,6 +130,23 @@ def test_a_triton_repository_of_scripts_is_added_and_what_needs_flags_is_said(
     assert "--shape x=N,N --shape n=N,N" in said.err
 
 
+def test_what_a_script_takes_is_read_off_tritons_config(tmp_path: Path):
+    folder = tmp_path / "branches"
+    (folder / "1").mkdir(parents=True)
+    net, rows = a_compiled_script(folder / "1" / "model.pt"), branches(np.random.default_rng(2))
+    inputs = '{ name: "INPUT__0" data_type: TYPE_FP32 dims: [ 4 ] }, '
+    inputs += '{ name: "n" data_type: TYPE_INT64 dims: [ 1 ] }'
+    (folder / "config.pbtxt").write_text(
+        f'platform: "pytorch_libtorch"\nmax_batch_size: 16\ninput [ {inputs} ]\n'
+    )
+
+    with running(str(folder), cache=tmp_path / "cache") as server:
+        answer = asked(server.url, "branches", rows)
+
+    for name, values in of_the_network(net, rows).items():
+        assert answer[name] == pytest.approx(values, rel=1e-5, abs=1e-5)
+
+
 def test_precisions_of_a_program_are_not_made_and_why_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -11,15 +11,19 @@ import models
 from models.artifacts import add_variants, load_family, publish_family
 from models.artifacts.files import LOCK
 from models.artifacts.ledger import LEDGER
+from models.artifacts.samples import SAMPLES
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
+from models.managing.removing import remove_family
 
 _CODE = Path(models.__file__).parents[1]
 
 _COMMON = """
 import resource, sys
+from dataclasses import replace
 from pathlib import Path
 from tests.support.killing import at_every_step
-from models.artifacts import add_variants, publish_family, remove_variants, load_family
+from models.artifacts import add_variants, create_family, publish_family, remove_variants, load_family
+from models.managing.removing import remove_family
 from models.catalog import Accuracy, Variant
 
 work = Path(sys.argv[1])
@@ -33,8 +37,13 @@ _KILLED_AT_EVERY_STEP = (
 def change(root):
     if sys.argv[2] == "add":
         add_variants(root, "digits", variants, files)
+    elif sys.argv[2] == "create":
+        whole = load_family(root / "digits")
+        new = replace(whole, name="new", variants=tuple(variants))
+        create_family(root, new, files, work / "old.onnx")
+    elif sys.argv[2] == "remove":
+        remove_family(root, "digits")
     else:
-        from dataclasses import replace
         whole = load_family(root / "digits")
         publish_family(root, replace(whole, variants=tuple(variants)), files)
 
@@ -75,7 +84,6 @@ while True:
 _ON_A_FULL_DISK = (
     _COMMON
     + """
-from dataclasses import replace
 variants[1] = replace(variants[1], origin='{"note": "%s"}' % ("x" * int(sys.argv[2])))
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
 try:
@@ -200,3 +208,39 @@ def test_a_full_disk_changes_nothing_and_leaves_nothing(
     assert named in said
     assert names(work / "models") == ("old",)
     assert {p.name for p in (work / "models" / "digits").iterdir()} == before
+
+
+def test_a_kill_at_any_step_of_a_removal_leaves_the_family_whole_or_gone(work: Path):
+    subprocess.run(
+        _publisher(_KILLED_AT_EVERY_STEP, str(work), "remove"), check=True, cwd=_CODE, timeout=60
+    )
+
+    roots = sorted((work / "killed").iterdir(), key=lambda p: int(p.name))
+    whole = [(root / "digits" / "family.toml").exists() for root in roots]
+    assert len(roots) > 15
+    assert whole == sorted(whole, reverse=True)
+    assert set(whole) == {True, False}
+    for root, there in zip(roots, whole, strict=True):
+        if there:
+            assert names(root) == ("old",)
+        if (root / "digits" / LEDGER).exists():
+            remove_family(root, "digits")
+            assert not (root / "digits").exists()
+
+
+def test_a_kill_at_any_step_of_a_creation_leaves_no_family_or_a_whole_one_with_its_rows(work: Path):
+    subprocess.run(
+        _publisher(_KILLED_AT_EVERY_STEP, str(work), "create"), check=True, cwd=_CODE, timeout=60
+    )
+
+    folders = [root / "new" for root in (work / "killed").iterdir()]
+    whole = [(folder / "family.toml").exists() for folder in folders]
+    assert len(folders) > 40
+    assert set(whole) == {True, False}
+    for folder, there in zip(folders, whole, strict=True):
+        if there:
+            assert len(load_family(folder).variants) == 2
+            assert (folder / SAMPLES).read_bytes() == b"old" * 300
+        if (folder / LEDGER).exists():
+            remove_family(folder.parent, "new")
+            assert not folder.exists()

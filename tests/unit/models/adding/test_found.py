@@ -77,8 +77,39 @@ def test_a_triton_repository_gives_each_models_newest_version(tmp_path: Path):
         "a": root / "a/1/model.onnx",
         "b": root / "b/10/model.onnx",
     }
-    assert ["config.pbtxt" in " ".join(one.remarks) for one in found] == [True, False]
+    assert [one.config is not None for one in found] == [True, False]
+    assert ["version 10 of 2" in " ".join(one.remarks) for one in found] == [False, True]
     assert [one.graph for one in models_in(root / "b")] == [root / "b/10/model.onnx"]
+
+
+def test_settings_name_the_model_beside_them(tmp_path: Path):
+    files = ("a/model-settings.json", "a/net.onnx", "b/model-settings.json", "b/3/model.onnx")
+    root = laid_out(tmp_path, *files)
+    for folder, name in (("a", "cats"), ("b", "dogs")):
+        settings = root / folder / "model-settings.json"
+        settings.write_text(f'{{"name": "{name}", "implementation": "x"}}')
+
+    assert {one.name: one.graph for one in models_in(root)} == {
+        "cats": root / "a/net.onnx",
+        "dogs": root / "b/3/model.onnx",
+    }
+    assert models_in(root / "a")[0].name == "cats"
+    (root / "a" / "model-settings.json").write_text('{\n"name" "cats"}')
+    with pytest.raises(BuildError, match=r"model-settings.json, line 2, column 8: "):
+        models_in(root / "a")
+
+
+def test_what_is_wrong_with_one_model_keeps_none_of_the_others_from_being_found(tmp_path: Path):
+    root = laid_out(tmp_path, "a/1/model.onnx", "b/1/model.onnx", "c/config.pbtxt")
+    (root / "b" / "config.pbtxt").write_text("name: ")
+
+    found = {one.name: one.refusal for one in models_in(root)}
+
+    assert found.pop("a") == ""
+    assert "config.pbtxt, line 1, column" in found.pop("b")
+    assert "no 1/model.onnx" in found.pop("c")
+    with pytest.raises(BuildError, match="column"):
+        models_in(root / "b")
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_every_variant_added_needs_a_file(root: Path):
 @pytest.mark.parametrize("change", [lambda r: add(r, b="B"), lambda r: remove_variants(r, "x", ())])
 def test_an_unknown_family_is_not_made_by_changing_it(tmp_path: Path, change: object):
     assert callable(change)
-    with pytest.raises(ArtifactError, match=r"family\.toml cannot be read"):
+    with pytest.raises(ArtifactError, match="cannot be read"):
         change(tmp_path / "models")
 
     assert not (tmp_path / "models").exists()
