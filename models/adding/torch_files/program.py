@@ -23,7 +23,7 @@ from models.build.errors import BuildError
 from models.datatypes import DATATYPES
 
 if TYPE_CHECKING:
-    from models.backends.torch_runtime.stated import Stated, Tensor
+    from models.backends.torch_runtime.stated import StatedProgram, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ReadProgram:
 class ProgramRunner:
     """The program on one thread of the CPU."""
 
-    def __init__(self, stated: "Stated") -> None:
+    def __init__(self, stated: "StatedProgram") -> None:
         self._stated = stated
 
     def run(self, rows: Arrays) -> dict[str, NDArray[Any]]:
@@ -88,7 +88,7 @@ def open_program(path: Path, shapes: Shapes, *, one_row: bool = False) -> Opened
     return Opened(found, path, ProgramRunner(stated))
 
 
-def _read(path: Path) -> "Stated":
+def _read(path: Path) -> "StatedProgram":
     from models.backends.torch_runtime.stated import read_stated  # noqa: PLC0415 - takes a second
 
     try:

@@ -8,10 +8,10 @@ from models.build.errors import BuildError
 from models.datatypes import DATATYPES
 
 if TYPE_CHECKING:
-    from models.backends.torch_runtime.stated import Dimension, Stated, Tensor
+    from models.backends.torch_runtime.stated import Dimension, StatedProgram, Tensor
 
 
-def check_mode(path: Path, stated: "Stated") -> None:
+def check_mode(path: Path, stated: "StatedProgram") -> None:
     """Raises BuildError where its answers are those of training: random, or of all rows of a batch."""
     if stated.training:
         raise BuildError(
@@ -62,7 +62,7 @@ def check_range(path: Path, name: str, size: int, dim: "Dimension") -> None:
         )
 
 
-def check_outputs(path: Path, stated: "Stated") -> None:
+def check_outputs(path: Path, stated: "StatedProgram") -> None:
     """Raises BuildError where an output has no name of its own, or a type that is not served."""
     names = [one.name for one in stated.outputs]
     if not names or len(set(names)) < len(names):

@@ -47,7 +47,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class StatedProgram:
     """A program's signature, what most of its weights are, and the program itself.
 
     `training`: the operator that shows that it was exported to be trained, "" where none does. `run` takes arrays in
@@ -61,7 +61,7 @@ class Stated:
     run: Callable[[Sequence[NDArray[Any]]], list[NDArray[Any]]]
 
 
-def read_stated(path: Path) -> Stated:
+def read_stated(path: Path) -> StatedProgram:
     """The program in the file. Raises BackendError, or what torch raises for a damaged file."""
     exported = load_program(path)
     values = {n.name: n.meta.get("val") for n in exported.graph.nodes}
@@ -72,7 +72,7 @@ def read_stated(path: Path) -> Stated:
     def tensor(name: str, datatype: str, node: str) -> Tensor:
         return Tensor(name, datatype, tuple(_dimension(d, exported) for d in values[node].shape))
 
-    return Stated(
+    return StatedProgram(
         tuple(tensor(n.name, n.datatype, n.name) for n in program.inputs),
         tuple(
             tensor(n.name, n.datatype, node)
