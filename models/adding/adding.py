@@ -12,12 +12,11 @@ from models.adding.configured import configured, fixed, stated_inputs
 from models.adding.found import FoundModel, models_in
 from models.adding.opening import open_model
 from models.adding.reading import Said, Shapes
-from models.adding.rows.given import GivenRows
+from models.adding.rows.given import GivenRows, kept_rows
 from models.adding.sizing import AskedSize
 from models.adding.subject import Looked, Subject
 from models.adding.trial import NotByRow, Trial
 from models.artifacts import create_family
-from models.artifacts.samples import SAMPLES, write_samples
 from models.backends import open_backend
 from models.backends.base import BackendError
 from models.build.errors import BuildError
@@ -31,8 +30,6 @@ SLO_ROWS, SLO_LEAST_S = 4.0, 0.010
 LARGEST_ROWS = 2.5
 """Where sizes are free: and so many times what the largest row takes. Twice that is promised to nobody."""
 ITSELF = "agreement with itself: no truth was given"
-ROWS_KEPT, ROWS_KEPT_BYTES = 64, 1 << 26
-"""So many of the user's rows are kept as the family's own, and so many bytes."""
 
 Report = Callable[[str], None]
 
@@ -102,7 +99,7 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         family = configured(found.config, family, most, report)
     _check_opens(family, subject.served)
     files = {variant.name: subject.served}
-    samples = _kept_rows(calibration, work)
+    samples = None if calibration is None else kept_rows(calibration, work)
     return Added(create_family(asked.repository, family, files, samples), calibration)
 
 
@@ -137,17 +134,6 @@ def _subject(found: FoundModel, asked: Asked, work: Path, *, one_row: bool) -> S
     sizes = {name: size.typical for name, size in asked.sizes.items()}
     given = GivenRows(asked.samples, asked.labels, asked.normalise, names, sizes)
     return Subject(opened, given)
-
-
-def _kept_rows(calibration: Calibration | None, work: Path) -> Path | None:
-    """A file of some of the user's rows, for the family to be measured with; None where there are none."""
-    if calibration is None:
-        return None
-    row_bytes = sum(a[:1].nbytes for a in calibration.fit.values())
-    most = max(1, min(ROWS_KEPT, ROWS_KEPT_BYTES // max(1, row_bytes)))
-    path = work / SAMPLES
-    write_samples(path, {name: a[:most] for name, a in calibration.fit.items()})
-    return path
 
 
 def add_all(path: Path, repository: Path, report: Report) -> None:

@@ -32,9 +32,8 @@ def _lines(folder: Path, what: str, removed: Removed, *, whole: bool) -> list[st
         lines.append(
             f"{folder} stays with {shown}{more}: family.toml did not name it, or it is not as that said"
         )
-    if not whole:
-        lines.append("a running server lets it go by itself")
-    return lines
+    server = "serves it until it is stopped" if whole else "lets it go by itself"
+    return [*lines, f"a server that runs {server}"]
 
 
 REMOVE = Action(

@@ -1,5 +1,6 @@
 """Protobuf's text format read without a schema: what a file says, whatever its server's version knows."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -20,8 +21,9 @@ _DEEPEST = 50
 def read_fields(path: Path) -> Fields:
     """What the file says. Raises BuildError with the position where it is broken."""
     try:
-        tokens = Tokenizer(text_at(path).split("\n"))
-        return _fields(tokens, "", 0)
+        with warnings.catch_warnings():  # of escapes in texts that mean nothing
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return _fields(Tokenizer(text_at(path).split("\n")), "", 0)
     except ParseError as error:
         what = str(error).partition(" : ")[2] or str(error)
         raise BuildError(

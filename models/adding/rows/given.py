@@ -7,6 +7,7 @@ from pathlib import Path
 from models.adding.rows.labels import LabelledRows, Labels, numbered, read_labels
 from models.adding.rows.lines import read_lines
 from models.adding.rows.pictures import read_pictures
+from models.artifacts.samples import SAMPLES, write_samples
 from models.build.errors import BuildError
 from models.build.narrowing.calibration import (
     LABELS,
@@ -16,6 +17,8 @@ from models.build.narrowing.calibration import (
 )
 from models.catalog import Family
 
+ROWS_KEPT, ROWS_KEPT_BYTES = 64, 1 << 26
+"""So many of the user's rows are kept as the family's own, and so many bytes."""
 LINES = {".jsonl", ".ndjson"}
 
 
@@ -64,3 +67,12 @@ class GivenRows:
             return read_lines(self.path, family)
         arrays = arrays_at(self.path)
         return LabelledRows(arrays, max((len(a) for a in arrays.values() if a.ndim), default=0))
+
+
+def kept_rows(calibration: Calibration, folder: Path) -> Path:
+    """A file in `folder` of some of the user's rows, for the family to be measured with. Raises OSError."""
+    row_bytes = sum(a[:1].nbytes for a in calibration.fit.values())
+    most = max(1, min(ROWS_KEPT, ROWS_KEPT_BYTES // max(1, row_bytes)))
+    path = folder / SAMPLES
+    write_samples(path, {name: a[:most] for name, a in calibration.fit.items()})
+    return path

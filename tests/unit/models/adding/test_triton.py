@@ -185,6 +185,7 @@ def test_a_graph_of_another_name_is_found_where_the_config_names_it(tmp_path: Pa
         ("max_batch_size 8", "line 1, column 16: "),
         ("a { " * 100, "nested too deeply"),
         ('name: "\\xff"', "line 1"),
+        ('name: "\\e" :', "line 1, column 12"),
         (
             'ensemble_scheduling { step [ { model_name: "a" }, { model_name: "b" } ] }',
             "an ensemble of a, b",
