@@ -68,7 +68,10 @@ def _parser(further: Iterable[Action]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gearshift models", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, what in (
-        ("add", "make a family of an ONNX graph, or of each model of a Triton repository"),
+        (
+            "add",
+            "make a family of an ONNX graph, a .pt2 or a TorchScript, or of each model of a Triton repository",
+        ),
         ("build", "make an embedded family from published weights (once; cached)"),
         ("quantize", "make int8, bf16 and fp16 variants of a family that has fp32 ones"),
         ("list", "families, variants, their accuracy and how it is known"),

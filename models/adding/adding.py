@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.adding.configured import configured, fixed
+from models.adding.archives import SCRIPT, kind_of
+from models.adding.configured import configured, fixed, stated_inputs
 from models.adding.found import FoundModel, models_in
-from models.adding.graph import Shapes, read_graph
+from models.adding.opening import open_model
+from models.adding.reading import Said, Shapes
 from models.adding.rows.given import GivenRows, kept_rows
 from models.adding.sizing import AskedSize
 from models.adding.subject import Looked, Subject
@@ -28,7 +30,6 @@ SLO_ROWS, SLO_LEAST_S = 4.0, 0.010
 LARGEST_ROWS = 2.5
 """Where sizes are free: and so many times what the largest row takes. Twice that is promised to nobody."""
 ITSELF = "agreement with itself: no truth was given"
-MOST_BATCH = 32
 
 Report = Callable[[str], None]
 
@@ -44,7 +45,8 @@ class Asked:
     accuracy: float | None = None
     source: str = ""
     samples: Path | None = None
-    shapes: Shapes | None = None
+    shapes: Shapes = field(default_factory=dict[str, tuple[int | str, ...]])
+    datatypes: Mapping[str, str] = field(default_factory=dict[str, str])
     sizes: Mapping[str, AskedSize] = field(default_factory=dict[str, AskedSize])
     labels: Path | None = None
     normalise: str = ""
@@ -65,21 +67,18 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
     """
     if found.refusal:
         raise BuildError(found.refusal)
-    if found.config is not None:
-        own = (asked.shapes or {}, asked.sizes)
-        shapes, sizes = fixed(found.config, read_graph(found.graph, {}), own, report)
-        asked = replace(asked, shapes=shapes, sizes=sizes)
+    asked = _with_config(found, asked, work, report)
     subject, looked = _looked_at(found, asked, work)
-    graph, calibration, sizes = subject.graph, subject.calibration, looked.sizes
+    model, calibration, sizes = subject.model, subject.calibration, looked.sizes
     rows_said = () if calibration is None else calibration.remarks
-    for remark in (*found.remarks, *graph.remarks, *rows_said, *looked.remarks):
+    for remark in (*found.remarks, *model.remarks, *rows_said, *looked.remarks):
         report(remark)
     if sizes:
         shown = ", ".join(f"{s.name} {s.typical} (up to {s.most})" for s in sizes)
         report(f"rows of any size are served; usual is {shown}: --size NAME=USUAL:MOST says others")
     accuracy = _accuracy(asked, subject.trial, looked, calibration)
     slo_s = asked.slo_s or _bound_s(looked.row_s, subject.largest_s(sizes), report)
-    name, precision = asked.name or found.name, graph.precision
+    name, precision = asked.name or found.name, model.precision
     variant = Variant(f"{name}-{precision}", precision, subject.served.name, "", accuracy)
     family = Family(
         name=name,
@@ -87,20 +86,30 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
         outputs=looked.outputs,
         variants=(variant,),
         slo=Slo(slo_s),
-        max_batch=1 if graph.one_row else MOST_BATCH,
+        max_batch=subject.trial.most_rows,
         labels=_fitting(
-            graph.labels or (() if calibration is None else calibration.names), looked.outputs
+            model.labels or (() if calibration is None else calibration.names), looked.outputs
         ),
         description=f"added from {found.graph}",
         sizes=sizes,
-        one_row=graph.one_row,
+        one_row=model.one_row,
     )
     if found.config is not None:
-        family = configured(found.config, family, report)
+        most = model.most_rows if subject.served.suffix == ".pt2" else None
+        family = configured(found.config, family, most, report)
     _check_opens(family, subject.served)
     files = {variant.name: subject.served}
     samples = None if calibration is None else kept_rows(calibration, work)
     return Added(create_family(asked.repository, family, files, samples), calibration)
+
+
+def _with_config(found: FoundModel, asked: Asked, work: Path, report: Report) -> Asked:
+    """What is asked for, and what the model's config says where it may say so. Raises BuildError."""
+    if found.config is None or kind_of(found.graph) == SCRIPT:
+        return asked
+    model = open_model(found.graph, Said(), work).signature
+    shapes, sizes = fixed(found.config, model, (asked.shapes, asked.sizes), report)
+    return replace(asked, shapes=shapes, sizes=sizes)
 
 
 def _looked_at(found: FoundModel, asked: Asked, work: Path) -> tuple[Subject, Looked]:
@@ -116,13 +125,15 @@ def _looked_at(found: FoundModel, asked: Asked, work: Path) -> tuple[Subject, Lo
 
 
 def _subject(found: FoundModel, asked: Asked, work: Path, *, one_row: bool) -> Subject:
-    graph = read_graph(found.graph, asked.shapes or {}, one_row=one_row)
+    stated = {} if found.config is None else stated_inputs(found.config)
+    said = Said(asked.shapes, asked.datatypes, asked.samples, stated)
+    opened = open_model(found.graph, said, work, one_row=one_row)
     if asked.samples is None:
-        return Subject(graph, work, None)
-    names = graph.labels or (found.config.names if found.config else ())
+        return Subject(opened, None)
+    names = opened.signature.labels or (found.config.names if found.config else ())
     sizes = {name: size.typical for name, size in asked.sizes.items()}
     given = GivenRows(asked.samples, asked.labels, asked.normalise, names, sizes)
-    return Subject(graph, work, given)
+    return Subject(opened, given)
 
 
 def add_all(path: Path, repository: Path, report: Report) -> None:
@@ -196,14 +207,14 @@ def _measured_best(
             "labels were given, but no output has a score for each class or a class number a row; leave "
             "them out"
         )
-    right = dict.fromkeys(tells, 0)
-    for begin in range(0, len(labels), MOST_BATCH):
-        rows = {k: a[begin : begin + MOST_BATCH] for k, a in calibration.held_out.items()}
+    right, step = dict.fromkeys(tells, 0), trial.most_rows
+    for begin in range(0, len(labels), step):
+        rows = {k: a[begin : begin + step] for k, a in calibration.held_out.items()}
         answers = trial.run(rows)
         for name in tells:
             found = answers[name]
             classes = found.argmax(axis=1) if found.dtype.kind == "f" else found.reshape(-1)
-            right[name] += int((classes == labels[begin : begin + MOST_BATCH]).sum())
+            right[name] += int((classes == labels[begin : begin + step]).sum())
     best = max(tells, key=lambda name: right[name])
     return best, right[best] / len(labels)
 

@@ -5,14 +5,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models.adding.adding import Added, Asked, add
-from models.adding.found import FoundModel, models_in
+from models.adding.found import GRAPH, FoundModel, models_in
 from models.adding.sizing import AskedSize
-from models.artifacts import ArtifactError
+from models.artifacts import ArtifactError, is_plain_name
 from models.build.errors import BuildError
 from models.build.narrowing.narrower import Job, add_precisions
 from models.build.narrowing.precisions import PRECISIONS
 from models.build.recipe import sole_builder
-from models.catalog import Family
+from models.catalog import Family, Variant
+from models.datatypes import DATATYPES
 
 Say = Callable[[str], None]
 
@@ -54,17 +55,23 @@ def _narrowed(added: Added, asked: Asked, precisions: Sequence[str], say: Say, w
     family, (full,) = added.family, added.family.variants
     if not precisions:
         return family
-    if full.precision != "fp32" or added.calibration is None:
-        why = f"it is {full.precision}" if full.precision != "fp32" else "that takes --samples"
-        say(f"no other precisions were made: {why}")
+    calibration, why = added.calibration, _why_no_others(full)
+    if why or calibration is None:
+        say(f"no other precisions were made: {why or 'that takes --samples'}")
         return family
     try:
         with sole_builder(asked.repository) as work:
             job = Job(asked.repository, family.name, precisions, work, say, warn)
-            return add_precisions(job, added.calibration)
+            return add_precisions(job, calibration)
     except (BuildError, ArtifactError) as error:
         warn(f"{family.name} is added; no other precisions were made: {error}")
         return family
+
+
+def _why_no_others(full: Variant) -> str:
+    if not full.artifact.endswith(GRAPH):
+        return "they are made of ONNX graphs; for them export the network with torch.onnx.export"
+    return "" if full.precision == "fp32" else f"it is {full.precision}"
 
 
 def _asked(root: Path, given: argparse.Namespace) -> Asked:
@@ -74,21 +81,38 @@ def _asked(root: Path, given: argparse.Namespace) -> Asked:
         raise BuildError("--accuracy needs --source: in a few words, how it is known")
     if given.slo_ms is not None and not 1e-3 <= given.slo_ms <= 1e9:
         raise BuildError(f"--slo-ms must be within 0.001 and 1e9, not {given.slo_ms:g}")
-    shapes = dict(map(_shape, given.shape))
+    shapes, datatypes = shapes_in(given.shape)
     slo_s = None if given.slo_ms is None else given.slo_ms / 1e3
     sizes = dict(map(_size, given.size))
     own = (given.accuracy, given.source, given.samples)
     if given.samples is None and (given.labels or given.normalise):
         raise BuildError("--labels and --normalise are about the rows of --samples; give it too")
-    return Asked(root, given.name, slo_s, *own, shapes, sizes, given.labels, given.normalise)
+    return Asked(
+        root, given.name, slo_s, *own, shapes, datatypes, sizes, given.labels, given.normalise
+    )
 
 
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    name, _, sizes = text.rpartition("=")
-    words = [word.strip() for word in sizes.split(",") if word.strip()]
-    if not name or not all(word.isdecimal() and int(word) for word in words):
-        raise BuildError(f"--shape {text!r} must be INPUT=N,N with sizes of at least 1")
-    return name, tuple(map(int, words))
+def shapes_in(given: Sequence[str]) -> tuple[dict[str, tuple[int | str, ...]], dict[str, str]]:
+    """(the sizes behind each input's rows, the datatypes that were said). Raises BuildError."""
+    shapes: dict[str, tuple[int | str, ...]] = {}
+    datatypes: dict[str, str] = {}
+    for text in given:
+        name, _, said = text.rpartition("=")
+        datatype, _, sizes = said.rpartition(":")
+        words = [word.strip() for word in sizes.split(",") if word.strip()]
+        known = not datatype or datatype in DATATYPES
+        if not name or not known or not all(map(_is_size, words)):
+            raise BuildError(
+                f"--shape {text!r} must be INPUT=N,N or INPUT=DATATYPE:N,N with sizes of at least 1, or names of "
+                f"free ones; datatypes are {', '.join(DATATYPES)}"
+            )
+        shapes[name] = tuple(int(word) if word.isdecimal() else word for word in words)
+        datatypes |= {name: datatype} if datatype else {}
+    return shapes, datatypes
+
+
+def _is_size(word: str) -> bool:
+    return int(word) > 0 if word.isdecimal() else is_plain_name(word)
 
 
 def _size(text: str) -> tuple[str, AskedSize]:

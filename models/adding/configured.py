@@ -3,11 +3,13 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from models.adding.graph import Input, ReadGraph, Shapes
+from models.adding.configs.triton import CONFIG, ModelConfig
+from models.adding.found import plain_name
+from models.adding.reading import Input, Shapes, Signature
 from models.adding.sizing import AskedSize
-from models.adding.triton import CONFIG, ModelConfig
 from models.artifacts import ArtifactError
 from models.catalog import Family
+from models.datatypes import DATATYPES
 from models.labels import read_labels
 
 Report = Callable[[str], None]
@@ -15,7 +17,7 @@ Sizes = Mapping[str, AskedSize]
 
 
 def fixed(
-    config: ModelConfig, graph: ReadGraph, asked: tuple[Shapes, Sizes], report: Report
+    config: ModelConfig, graph: Signature, asked: tuple[Shapes, Sizes], report: Report
 ) -> tuple[Shapes, Sizes]:
     """(inputs' shapes, sizes): those `asked` for, and those that the config states where the graph leaves them free."""
     _report_unknown("input", config.inputs, [i.name for i in graph.inputs], report)
@@ -32,8 +34,20 @@ def fixed(
     return shapes, sizes
 
 
-def configured(config: ModelConfig, family: Family, report: Report) -> Family:
-    """The family with the config's largest batch and labels, where the graph agrees."""
+def stated_inputs(config: ModelConfig) -> Mapping[str, Input]:
+    """The inputs as the config states them, for models that do not; free sizes are called by their axes."""
+    found: dict[str, Input] = {}
+    for name, stated in config.inputs.items():
+        dims = config.behind_rows(stated)
+        sizes = tuple(f"{plain_name(name)}_{a}" for a, d in enumerate(dims, start=1) if d < 0)
+        if stated.datatype in DATATYPES:
+            found[name] = Input(name, stated.datatype, dims, sizes)
+    return found
+
+
+def configured(config: ModelConfig, family: Family, most: int | None, report: Report) -> Family:
+    """The family with the config's largest batch and labels, where the model agrees; `most`: the rows that it takes at
+    once, None where any number."""
     _report_unknown("output", config.outputs, [o.name for o in family.outputs], report)
     for one in family.outputs:
         stated = config.outputs.get(one.name)
@@ -42,13 +56,13 @@ def configured(config: ModelConfig, family: Family, report: Report) -> Family:
         said = (stated.datatype, config.behind_rows(stated))
         if odd := _contradiction((one.datatype, one.shape[1:]), said):
             report(f"{CONFIG}: output {one.name!r} {odd}")
-    return _labelled(config, _batched(config, family, report), report)
+    return _labelled(config, _batched(config, family, most, report), report)
 
 
 def _fix(
     one: Input,
     dims: Sequence[int],
-    shapes: dict[str, tuple[int, ...]],
+    shapes: dict[str, tuple[int | str, ...]],
     sizes: dict[str, AskedSize],
     report: Report,
 ) -> None:
@@ -66,8 +80,8 @@ def _fix(
     )
 
 
-def _batched(config: ModelConfig, family: Family, report: Report) -> Family:
-    most = config.max_batch
+def _batched(config: ModelConfig, family: Family, limit: int | None, report: Report) -> Family:
+    most = min(config.max_batch, limit or config.max_batch)
     if not most or most == family.max_batch:
         return family
     if family.one_row:

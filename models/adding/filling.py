@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from models.adding.reading import Arrays
 from models.adding.sizing import Sizes
-from models.adding.trial import Arrays
 from models.build.errors import BuildError
 from models.catalog import Family
 from models.padding import MASKS, cropped, looked_at, padded

@@ -1,10 +1,11 @@
-"""Which ONNX graphs a path holds, and what each is called: a file, a folder with one, a Triton or KServe repository."""
+"""Which models a path holds, and what each is called: a file, a folder with one, a Triton or KServe repository."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.adding.triton import (
+from models.adding.archives import TORCH
+from models.adding.configs.triton import (
     CONFIG,
     SETTINGS,
     ModelConfig,
@@ -19,14 +20,16 @@ GRAPH = ".onnx"
 _USUAL = ("model.onnx", "onnx/model.onnx")
 """Where a folder with several graphs keeps the one that is meant, as exports of Hugging Face do."""
 _PICKLED = {".pkl", ".pickle", ".joblib", ".sav"}
-_TORCH = {".pt", ".pth", ".pt2", ".torchscript"}
+_SERVED = (GRAPH, ".pt2", ".pt")
+"""Endings of what a folder is looked through for, the first that is there; Triton calls a TorchScript model.pt."""
+_MODELS = tuple(f"model{ending}" for ending in _SERVED)
 _LISTED = 5
 """So many files are named in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A graph, and the name for its family; `remarks`: what lay beside it and was not looked at.
+    """A model's file, and the name for its family; `remarks`: what lay beside it and was not looked at.
 
     `config`: what its repository says of it. `refusal`: why it cannot be added, where it is one of several.
     """
@@ -43,7 +46,9 @@ def models_in(path: Path) -> Sequence[FoundModel]:
     if path.is_file():
         return [FoundModel(plain_name(path.stem), _graph(path))]
     if not path.is_dir():
-        raise BuildError(f"{path} is not there; name an ONNX file, or a folder that holds one")
+        raise BuildError(
+            f"{path} is not there; name an ONNX or .pt2 file, or a folder that holds one"
+        )
     if _is_triton_model(path):
         return [_triton_model(path)]
     if below := [p for p in sorted(path.iterdir()) if p.is_dir() and _is_triton_model(p)]:
@@ -53,7 +58,7 @@ def models_in(path: Path) -> Sequence[FoundModel]:
 
 def is_model(path: Path) -> bool:
     """Whether `path` looks like a model rather than a text: a folder, or a file that is named as one."""
-    return path.is_dir() or path.suffix.lower() in {GRAPH, *_PICKLED, *_TORCH}
+    return path.is_dir() or path.suffix.lower() in {GRAPH, *_PICKLED, *TORCH}
 
 
 def plain_name(text: str) -> str:
@@ -72,11 +77,6 @@ def _graph(path: Path) -> Path:
             "you trust it: `pip install skl2onnx`, then `from skl2onnx import to_onnx` and `to_onnx(model, X[:1], "
             'options={"zipmap": False}).SerializeToString()` is the file to add'
         )
-    if suffix in _TORCH:
-        raise BuildError(
-            f"{path}: programs of torch do not say what they take; export the network with torch.onnx.export(..., "
-            "dynamic_axes={'input': {0: 'batch'}}) and add that, or write its family.toml by hand (docs/own-models.md)"
-        )
     return path
 
 
@@ -84,28 +84,34 @@ def _sole_graph(folder: Path) -> Path:
     for usual in _USUAL:
         if (folder / usual).is_file():
             return folder / usual
-    graphs = sorted(p for p in folder.rglob(f"*{GRAPH}") if p.is_file())
-    if len(graphs) == 1:
-        return graphs[0]
-    if graphs:
-        listed = ", ".join(str(p.relative_to(folder)) for p in graphs[:_LISTED])
-        raise BuildError(f"{folder} holds {len(graphs)} graphs ({listed}); name the one to add")
+    for ending in _SERVED:
+        found = sorted(p for p in folder.rglob(f"*{ending}") if p.is_file())
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = ", ".join(str(p.relative_to(folder)) for p in found[:_LISTED])
+            raise BuildError(f"{folder} holds {len(found)} models ({listed}); name the one to add")
     files = sorted(p for p in folder.iterdir() if p.is_file())
     if len(files) == 1:
         return _graph(files[0])
-    raise BuildError(f"{folder} holds no {GRAPH} file; name an ONNX file, or a folder with one")
+    raise BuildError(
+        f"{folder} holds no {GRAPH} or .pt2 file; name a file, or a folder that holds one"
+    )
 
 
 def _is_triton_model(folder: Path) -> bool:
     files = ((folder / name).is_file() for name in (CONFIG, SETTINGS))
-    return any(files) or bool(_versions(folder, f"model{GRAPH}"))
+    return any(files) or bool(_versions(folder, *_MODELS))
 
 
-def _versions(folder: Path, file: str) -> list[Path]:
-    """The numbered folders in it that hold a graph of that name, the newest first."""
-    numbered = [p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal()]
-    with_graph = [p for p in numbered if (p / file).is_file()]
-    return sorted(with_graph, key=lambda p: -int(p.name))
+def _versions(folder: Path, *files: str) -> list[Path]:
+    """The models in its numbered folders that have one of those names, the first of each, the newest in front."""
+    numbered = sorted(
+        (p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal()),
+        key=lambda p: -int(p.name),
+    )
+    found = [[p / file for file in files if (p / file).is_file()] for p in numbered]
+    return [paths[0] for paths in found if paths]
 
 
 def _one_of_several(folder: Path) -> FoundModel:
@@ -118,21 +124,22 @@ def _one_of_several(folder: Path) -> FoundModel:
 
 def _triton_model(folder: Path) -> FoundModel:
     config = read_config(folder)
-    file = f"model{GRAPH}" if config is None else config.file
-    versions = _versions(folder, file)
+    files = (config.file,) if config is not None and config.file else _MODELS
+    versions = _versions(folder, *files)
     if config is None and not versions:
         named = settings_file(folder)
         return FoundModel(_name(folder), _graph(named) if named else _sole_graph(folder))
     if not versions:
         raise BuildError(
-            f"{folder} has a {CONFIG} but no 1/{file}; only ONNX models of a Triton repository can be added"
+            f"{folder} has a {CONFIG} but no 1/{files[0]}{', .pt2 or .pt' * (len(files) > 1)}; only such models of a "
+            "Triton repository can be added"
         )
     remarks = () if config is None else config.remarks
     if len(versions) > 1:
-        taken = f"version {versions[0].name} of {len(versions)} was taken, the newest"
+        taken = f"version {versions[0].parent.name} of {len(versions)} was taken, the newest"
         remarks = (*remarks, taken)
     name = plain_name(config.name) if config is not None and config.name else _name(folder)
-    return FoundModel(name, _graph(versions[0] / file), remarks, config)
+    return FoundModel(name, _graph(versions[0]), remarks, config)
 
 
 def _name(folder: Path) -> str:

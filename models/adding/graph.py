@@ -1,6 +1,6 @@
 """An ONNX graph as a family needs it: rows of any number, tensors only. What is changed for that is said."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,11 +9,9 @@ from google.protobuf.message import DecodeError
 
 from models.adding.found import plain_name
 from models.adding.maps import ROWS, without_maps
+from models.adding.reading import MOST_BATCH, Input, Shapes
 from models.build.errors import BuildError
 from models.datatypes import DATATYPES
-
-Shapes = Mapping[str, tuple[int, ...]]
-"""Input -> the dimensions behind the rows that it is to be served with."""
 
 _DATATYPES = {row.onnx: row.name for row in DATATYPES.values()}
 _NARROW = {
@@ -23,29 +21,9 @@ _NARROW = {
 _QUANTISED = ("QLinear", "QuantizeLinear", "DequantizeLinear", "MatMulInteger", "ConvInteger")
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """What a graph takes: the protocol's datatype, and what follows the rows; -1 where that is free, and its name."""
-
-    name: str
-    datatype: str
-    dims: tuple[int, ...]
-    sizes: tuple[str, ...] = ()
-
-    def at(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """The dimensions with these sizes."""
-        names = iter(self.sizes)
-        return tuple(d if d >= 0 else sizes[next(names)] for d in self.dims)
-
-
 @dataclass(slots=True)
 class ReadGraph:
-    """A graph that was read, and perhaps changed. Its weights stay where they are.
-
-    `outputs` are those that can be served. `freed`: it was exported for one row a run, and its axis of rows has been
-    named anew: whether it then computes them one by one has to be tried. `one_row`: it is to be given one row a run, as
-    it is. `remarks`: what was changed or left out.
-    """
+    """A graph that was read, and perhaps changed: a `Signature`. Its weights stay where they are."""
 
     path: Path
     model: onnx.ModelProto
@@ -54,6 +32,7 @@ class ReadGraph:
     freed: bool = False
     changed: bool = False
     one_row: bool = False
+    most_rows: int = MOST_BATCH
     labels: tuple[str, ...] = ()
     remarks: list[str] = field(default_factory=list[str])
 
@@ -157,7 +136,7 @@ def _input(graph: ReadGraph, value: onnx.ValueInfoProto, shapes: Shapes) -> Inpu
         )
     datatype, found = _DATATYPES[tensor.elem_type], tuple(_size(dim) for dim in dims[1:])
     if (wanted := shapes.get(value.name)) is not None:
-        return Input(value.name, datatype, _fitting(path, value.name, wanted, found))
+        return Input(value.name, datatype, fitting(path, value.name, wanted, found))
     names = tuple(
         plain_name(dim.dim_param) if dim.dim_param else f"{plain_name(value.name)}_{axis}"
         for axis, dim in enumerate(dims[1:], start=1)
@@ -166,19 +145,20 @@ def _input(graph: ReadGraph, value: onnx.ValueInfoProto, shapes: Shapes) -> Inpu
     return Input(value.name, datatype, tuple(-1 if d is None else d for d in found), names)
 
 
-def _fitting(
-    path: Path, name: str, wanted: tuple[int, ...], found: tuple[int | None, ...]
+def fitting(
+    path: Path, name: str, wanted: Sequence[int | str], found: Sequence[int | None]
 ) -> tuple[int, ...]:
-    """What is `wanted`, where the graph takes it. Raises BuildError."""
-    fits = len(wanted) == len(found) and all(
-        f in (None, w) for w, f in zip(wanted, found, strict=True)
+    """What is `wanted`, where the model takes it. Raises BuildError."""
+    sizes = tuple(w for w in wanted if isinstance(w, int))
+    fits = len(sizes) == len(wanted) == len(found) and all(
+        f in (None, w) for w, f in zip(sizes, found, strict=True)
     )
     if not fits:
         raise BuildError(
             f"--shape {name}={','.join(map(str, wanted))} does not fit {path}, whose input has "
             f"{['any' if s is None else s for s in found]} behind the rows"
         )
-    return wanted
+    return sizes
 
 
 def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:

@@ -13,7 +13,9 @@ _ROWS = (
 def of_add(action: argparse.ArgumentParser) -> None:
     """Those of `add`."""
     option = action.add_argument
-    option("model", type=Path, help="an ONNX file, or a folder that holds one or several models")
+    option(
+        "model", type=Path, help="a file (.onnx, .pt2, TorchScript) or a folder with one or more"
+    )
     option("--name", default="", help="of the family (default: the file's or folder's)")
     option("--slo-ms", type=float, help="latency bound (default: 4 times one row, at least 10 ms)")
     option("--accuracy", type=float, help="what is known of it, 0 to 1; with --source")
@@ -35,7 +37,8 @@ def of_add(action: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="INPUT=N,N",
-        help="fix the sizes behind an input's rows that its graph leaves free; may be repeated",
+        help="fix the sizes behind an input's rows that its model leaves free; of TorchScript, say them: INPUT=N,N "
+        "(FP32), INPUT=INT64:N, or a name in place of a number for a free one; may be repeated",
     )
     option(
         "--size",

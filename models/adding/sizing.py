@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from models.adding.graph import Input
+from models.adding.reading import Input
 from models.build.errors import BuildError
 from models.catalog import FreeSize
 from models.datatypes import DATATYPES

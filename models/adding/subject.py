@@ -3,18 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-
-import onnx
 
 from models.adding.filling import PADDED_ROWS, filled
-from models.adding.graph import ReadGraph
+from models.adding.reading import Arrays, Opened
 from models.adding.rows.given import GivenRows
 from models.adding.sizing import AskedSize, Sizes, free_sizes, made_up, output_sizes
-from models.adding.trial import ROWS_TRIED, Arrays, Trial
-from models.artifacts.external import references
+from models.adding.trial import ROWS_TRIED, Trial
 from models.artifacts.samples import resized
-from models.build.errors import BuildError
 from models.build.narrowing.calibration import Calibration
 from models.catalog import Family, FreeSize, Slo, TensorSpec
 
@@ -36,15 +31,14 @@ class Looked:
 
 
 class Subject:
-    """`served`: the file that a server runs, written to the folder `work` where the graph was changed; `samples`: the
-    user's rows, if any. Raises BuildError where it cannot be loaded, or the samples are not its inputs."""
+    """`samples`: the user's rows, if any. Raises BuildError where they are not the model's inputs."""
 
-    def __init__(self, graph: ReadGraph, work: Path, samples: GivenRows | None) -> None:
-        self.graph = graph
-        self.served = _served_file(graph, work)
-        self.trial = Trial(graph, str(self.served))
+    def __init__(self, opened: Opened, samples: GivenRows | None) -> None:
+        self.model = opened.signature
+        self.served = opened.served
+        self.trial = Trial(opened.signature, opened.runner)
         self.inputs = tuple(
-            TensorSpec(i.name, i.datatype, (-1, *i.dims), i.sizes) for i in graph.inputs
+            TensorSpec(i.name, i.datatype, (-1, *i.dims), i.sizes) for i in self.model.inputs
         )
         self._samples = samples
 
@@ -56,7 +50,7 @@ class Subject:
 
     def looked(self, asked: Mapping[str, AskedSize]) -> Looked:
         """`asked`: what the user said of its sizes. Raises BuildError; NotByRow where it takes one row a run only."""
-        sizes = free_sizes(self.graph.inputs, self.run_one, asked, self._sampled())
+        sizes = free_sizes(self.model.inputs, self.run_one, asked, self._sampled())
         typical = {size.name: size.typical for size in sizes}
         dims, rows = output_sizes(self.run_one, sizes), self.rows(typical, ROWS_TRIED)
         if dims is None:  # it takes one size only, whatever it states
@@ -64,7 +58,7 @@ class Subject:
             dims, sizes = output_sizes(lambda _: self.run_one(typical), ()) or {}, ()
         outputs, row_s = self.trial.tried(rows, dims)
         family = Family(
-            "", self.inputs, outputs, (), Slo(1.0), sizes=sizes, one_row=self.graph.one_row
+            "", self.inputs, outputs, (), Slo(1.0), sizes=sizes, one_row=self.model.one_row
         )
         family = filled(family, lambda at: self.rows(at, PADDED_ROWS), self.trial.run)
         remarks = [*self.trial.remarks, *([PADDED] if family.pads else [])]
@@ -76,11 +70,12 @@ class Subject:
         return self.trial.row_s(self.rows(most, 1)) if sizes else 0.0
 
     def rows(self, sizes: Sizes, count: int) -> Arrays:
-        """Rows to try, the user's where there are any, cut or repeated to these sizes."""
+        """Rows to try, as many as it takes at once; the user's where there are any, cut or repeated to these sizes."""
+        count = min(count, self.model.most_rows)
         if self.calibration is None:
-            return made_up(self.graph.inputs, count, sizes)
+            return made_up(self.model.inputs, count, sizes)
         fit = self.calibration.fit
-        return {i.name: resized(fit[i.name][:count], i.at(sizes)) for i in self.graph.inputs}
+        return {i.name: resized(fit[i.name][:count], i.at(sizes)) for i in self.model.inputs}
 
     def run_one(self, sizes: Sizes) -> Arrays:
         """The outputs for one row of these sizes. Raises BuildError."""
@@ -95,19 +90,3 @@ class Subject:
             if spec.name in rows
             for size, dim in spec.sizes_of(rows[spec.name].shape[1:]).items()
         }
-
-
-def _served_file(graph: ReadGraph, work: Path) -> Path:
-    """The file that is served: the user's own, or one with what was changed."""
-    if not graph.changed:
-        return graph.path
-    if references(graph.path):
-        onnx.load_external_data_for_model(graph.model, str(graph.path.parent))
-    path = work / f"{'one_row' if graph.one_row else 'graph'}.onnx"
-    try:
-        onnx.save(graph.model, str(path))
-    except ValueError as error:  # a message has 2 GiB at most
-        raise BuildError(
-            f"{graph.path} is too large to be changed ({error}); {'; '.join(graph.remarks)}: export it so"
-        ) from error
-    return path

@@ -1,15 +1,14 @@
-"""A graph tried before anybody relies on it: what its outputs look like, whether rows are apart, how long one takes."""
+"""A model tried before anybody relies on it: what its outputs look like, whether rows are apart, how long one takes."""
 
 import time
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from models.adding.graph import ReadGraph
+from models.adding.reading import MOST_BATCH, Arrays, Runner, Signature
 from models.backends.base import words
 from models.build.errors import BuildError
 from models.catalog import TensorSpec
@@ -22,10 +21,6 @@ TOLERANCE = 1e-3
 TIMED, TIMED_S = 25, 2.0
 """So many runs of one row are timed, or as many as fit in so long (s)."""
 
-_ONLY_FATAL = 4
-"""Of the runtime's own lines: what it objects to is raised, and told in a sentence."""
-
-Arrays = Mapping[str, NDArray[Any]]
 OutputSizes = Mapping[str, tuple[tuple[int, ...], tuple[str, ...]]]
 """Output -> its dimensions behind the rows, -1 where they are free, and the names of those."""
 
@@ -35,36 +30,26 @@ class NotByRow(BuildError):
 
 
 class Trial:
-    """A session of the graph as it will be served; `remarks`: what is odd about it, and what follows.
+    """A model run on rows to see what it does; `remarks`: what is odd about it, and what follows."""
 
-    Raises BuildError where the runtime does not take it.
-    """
-
-    def __init__(self, graph: ReadGraph, served: str) -> None:
-        self._graph = graph
+    def __init__(self, signature: Signature, runner: Runner) -> None:
+        self._model = signature
+        self._runner = runner
         self.remarks: list[str] = []
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = _ONLY_FATAL
-        try:
-            self._session = ort.InferenceSession(
-                served, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its errors share no base
-            raise BuildError(
-                f"{graph.path} cannot be loaded by ONNX Runtime: {words(error)}"
-            ) from error
+
+    @property
+    def most_rows(self) -> int:
+        """So many run at once."""
+        return 1 if self._model.one_row else min(MOST_BATCH, self._model.most_rows)
 
     def run(self, rows: Arrays) -> dict[str, NDArray[Any]]:
         """The outputs that are served. Raises BuildError."""
-        names = list(self._graph.outputs)
         try:
-            answers = cast("list[NDArray[Any]]", self._session.run(names, dict(rows)))
-            return dict(zip(names, answers, strict=True))
-        except Exception as error:  # its errors share no base
+            return self._runner.run(rows)
+        except Exception as error:  # runtimes' errors share no base
             count = len(next(iter(rows.values())))
             raise BuildError(
-                f"{self._graph.path} does not run on {count} rows{self._freed()}: {words(error)}"
+                f"{self._model.path} does not run on {count} rows{self._freed()}: {words(error)}"
             ) from error
 
     def tried(self, rows: Arrays, dims: OutputSizes) -> tuple[tuple[TensorSpec, ...], float]:
@@ -74,7 +59,7 @@ class Trial:
         BuildError.
         """
         alone = [self.run(row) for row in one_by_one(rows)]
-        if self._graph.one_row:
+        if self._model.one_row:
             dims = {name: self._stated(name, array) for name, array in alone[0].items()}
         else:
             self._try_together(rows, alone)
@@ -82,7 +67,18 @@ class Trial:
             TensorSpec(name, BY_DTYPE[array.dtype.name].name, (-1, *dims[name][0]), dims[name][1])
             for name, array in alone[0].items()
         )
+        self._try_again(one_by_one(rows)[0], alone[0])
         return outputs, self.row_s(one_by_one(rows)[0])
+
+    def _try_again(self, row: Arrays, before: Arrays) -> None:
+        """Say so where the same row has other answers the next time."""
+        again = self.run(row)
+        if odd := [
+            n for n, a in before.items() if a.shape != again[n].shape or not _alike(a, again[n])
+        ]:
+            self.remarks.append(
+                f"output {odd[0]!r} of the same row is another each time: it draws random numbers, or remembers rows"
+            )
 
     def _try_together(self, rows: Arrays, alone: Sequence[Arrays]) -> None:
         try:
@@ -93,18 +89,18 @@ class Trial:
             self._check_rows(name, answer, [one[name] for one in alone])
 
     def _stated(self, name: str, array: NDArray[Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """An output's dimensions behind the first as far as the graph states them: others follow from the row."""
+        """An output's dimensions behind the first as far as the model states them: others follow from the row."""
         if array.ndim == 0:
             raise BuildError(
-                f"{self._graph.path}: output {name!r} is a single value without an axis, which is not served"
+                f"{self._model.path}: output {name!r} is a single value without an axis, which is not served"
             )
-        shape = next(o.shape for o in self._session.get_outputs() if o.name == name)
+        shape = self._runner.stated(name)
         stated = shape if len(shape) == array.ndim else [None] * array.ndim
         dims = tuple(d if isinstance(d, int) and d > 0 else -1 for d in stated[1:])
         return dims, ("",) * dims.count(-1)
 
     def _check_rows(self, name: str, together: NDArray[Any], alone: Sequence[NDArray[Any]]) -> None:
-        path = self._graph.path
+        path = self._model.path
         shapes = {together.shape[1:], *(one.shape[1:] for one in alone)}
         if together.ndim == 0 or len(shapes) > 1 or {len(one) for one in alone} != {1}:
             raise NotByRow(
@@ -113,7 +109,7 @@ class Trial:
             )
         if len(together) == len(alone) and _alike(together, np.concatenate(list(alone))):
             return
-        if self._graph.freed or len(together) != len(alone):
+        if self._model.freed or len(together) != len(alone):
             raise NotByRow(
                 f"{path}: output {name!r} of a row is another where it runs with others{self._freed()}"
             )
@@ -123,7 +119,7 @@ class Trial:
 
     def _freed(self) -> str:
         """What to do where it was exported for one row at a time; empty where it was not."""
-        return "; export it with a dynamic first axis, not for one row" * self._graph.freed
+        return "; export it with a dynamic first axis, not for one row" * self._model.freed
 
     def row_s(self, row: Arrays) -> float:
         """The median time (s) of this row on one thread."""

@@ -32,7 +32,8 @@ class Runtime:
 
     `distributions`: what pip may have installed it and its kernels from; profiles hold for their versions.
     `tame_only`: it takes NaN for a number, so the reference answers what holds any (`models.backends.tame`).
-    `any_size`: it runs rows whose sizes are free; the others prepare for each shape, or were not tried with it.
+    `any_size`: the endings of artefacts of which it runs rows whose sizes are free; it prepares for each shape of the
+    others, or was not tried with it.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Runtime:
     extra: str = ""
     wants_gpu: bool = False
     tame_only: bool = False
-    any_size: bool = False
+    any_size: tuple[str, ...] = ()
 
 
 _CUDNN = ("nvidia-cudnn-cu12", "nvidia-cudnn-cu13")
@@ -60,7 +61,7 @@ RUNTIMES = (
             "onnxruntime-ep-nv-tensorrt-rtx-cu13",
             *_CUDNN,
         ),
-        any_size=True,
+        any_size=(".onnx",),
     ),
     Runtime(
         name="openvino",
@@ -78,6 +79,7 @@ RUNTIMES = (
         distributions=("torch", *_CUDNN),
         extra="torch",
         wants_gpu=True,
+        any_size=(".pt2",),
     ),
     Runtime(
         name="tensorrt",
@@ -102,13 +104,13 @@ RUNTIMES = (
         module="models.backends.scripted",
         package="models",
         distributions=(),
-        any_size=True,
+        any_size=(".scripted",),
     ),
 )
 """In the order of preference where several fit and nothing was measured yet. `extra` is what pip installs it with."""
 
-_PREPARES_SHAPES = "tensorrt"
-"""The device of ONNX Runtime on which each new shape takes seconds."""
+_PREPARES_SHAPES = frozenset({Way("onnxruntime", "tensorrt"), Way("torch", "cuda")})
+"""Ways that take seconds for each new shape, or keep memory for one."""
 _REFERENCES = {".onnx": Way("onnxruntime"), ".pt2": Way("torch")}
 """Suffix of an artefact -> the way whose answers are the model's; what answers by a script has none."""
 
@@ -127,7 +129,7 @@ def ways(variant: Variant, only: Sequence[str] = (), *, any_size: bool = False) 
         (Way(runtime.name, device), is_native)
         for runtime in _tried(variant, only)
         for device, is_native in _devices(runtime, variant.precision)
-        if not any_size or (runtime.any_size and device != _PREPARES_SHAPES)
+        if not any_size or _takes_any_size(runtime, device, variant)
     ]
     if not only:
         found = [row for row in found if row[0] not in LAST_RESORT] or found
@@ -208,13 +210,17 @@ def missing(variant: Variant) -> tuple[Runtime, ...]:
     return tuple(r for r in _fitting(variant) if not is_installed(r))
 
 
-def require(package: str) -> None:
-    """Import a library that there is no doing without. Raises BackendError, in one line, where that goes wrong."""
+def require(package: str, *, extra: str = "") -> None:
+    """Import a library that there is no doing without. Raises BackendError, in one line, where that goes wrong.
+
+    `extra`: what pip installs it with, if it does not come with the rest.
+    """
     try:
         importlib.import_module(package)
     except (Exception, SystemExit) as error:
+        how = f"it with `pip install 'gearshift[{extra}]'`" if extra else "it anew"
         raise BackendError(
-            f"this needs {package}, which cannot be imported ({_said(error)}); install it anew"
+            f"this needs {package}, which cannot be imported ({_said(error)}); install {how}"
         ) from error
 
 
@@ -241,6 +247,13 @@ def _tried(variant: Variant, only: Sequence[str]) -> list[Runtime]:
     if only or Path("/dev/nvidiactl").exists():
         return fitting
     return [r for r in fitting if not r.wants_gpu] or fitting
+
+
+def _takes_any_size(runtime: Runtime, device: str, variant: Variant) -> bool:
+    return (
+        variant.artifact.endswith(runtime.any_size)
+        and Way(runtime.name, device) not in _PREPARES_SHAPES
+    )
 
 
 def _fitting(variant: Variant) -> list[Runtime]:

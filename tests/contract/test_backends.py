@@ -203,6 +203,21 @@ def test_only_the_runtimes_named_are_used():
     assert {way.backend for way in ways(a_variant(".onnx"), ["openvino"])} == {"openvino"}
 
 
+def test_rows_of_any_size_run_where_shapes_are_not_prepared_for():
+    allowed = ["onnxruntime", "openvino", "torch"]
+
+    graphs = ways(a_variant(".onnx"), allowed, any_size=True)
+
+    assert {way.backend for way in graphs} == {"onnxruntime"}
+    assert "tensorrt" not in {way.device for way in graphs}
+
+
+def test_programs_with_rows_of_any_size_run_on_the_cpu():
+    pytest.importorskip("torch", reason="torch is not installed")
+
+    assert ways(a_variant(".pt2"), any_size=True) == (Way("torch", "cpu"),)
+
+
 def test_a_suffix_without_a_runtime_is_refused(tmp_path: Path):
     (tmp_path / "tiny.exe").touch()
 

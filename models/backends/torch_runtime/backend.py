@@ -169,8 +169,9 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> T
             f"{label}: torch finds no such GPU; install its CUDA build, or leave this way out with the key `backends`"
         )
     program = _read(path, family, variant, slot.device, label)
-    check(label, "input", family.inputs, program.inputs)
-    check(label, "output", family.outputs, program.outputs)
+    one_row = family.one_row
+    check(label, "input", family.inputs, program.inputs, one_row=one_row)
+    check(label, "output", family.outputs, program.outputs, one_row=one_row)
     backend = TorchBackend(program, family, label, _lanes(program, family, slot))
     _try(backend, family)
     return backend
@@ -200,7 +201,7 @@ def _lanes(program: Program, family: Family, slot: Slot) -> Callable[[], Lane]:
 def _try(backend: TorchBackend, family: Family) -> None:
     """What an operator cannot do shows on its first run: better here than in front of a client."""
     try:
-        backend.run({spec.name: _zeros(spec) for spec in family.inputs})
+        backend.run({spec.name: _zeros(spec) for spec in family.typical.inputs})
     except BackendError:
         backend.close()
         raise

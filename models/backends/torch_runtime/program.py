@@ -1,11 +1,6 @@
 """Reading an artefact into a torch module that takes the family's inputs in order: `.onnx` graphs, `.pt2` programs."""
 
-import os
-import re
-import threading
-import zipfile
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +8,14 @@ from typing import Any
 import onnx
 import torch
 from torch import Tensor
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind, TensorArgument
 from torch.export.passes import move_to_device_pass
 from torch.utils import _pytree as pytree
 
 from models.backends.base import BackendError
 from models.backends.graph_nodes import input_nodes, output_nodes
 from models.backends.signature import Node
+from models.backends.torch_runtime.archive import load_program
 from models.backends.torch_runtime.graph import translate
 from models.datatypes import DATATYPES
 
@@ -27,14 +24,6 @@ NARROW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 _DATATYPES = {getattr(torch, row.dtype.name): row.name for row in DATATYPES.values()}
 """torch's type -> Open Inference Protocol datatype."""
-
-_MEMBERS = re.compile(
-    r"archive_(format|version)|byteorder|\.data/\w+|models/\w+\.json|data/sample_inputs/\w+\.pt|extra/.*"
-    r"|data/(weights|constants)/((weight|tensor)_\d+|\w+\.json)"
-)
-"""What a program of operators and tensors consists of; pickled objects and compiled libraries have other names."""
-
-_ENVIRONMENT = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,78 +45,69 @@ def read_graph(path: Path, precision: str, device: str) -> Program:
 def read_program(path: Path, outputs: Sequence[str], device: str) -> Program:
     """A `.pt2` file (torch.export.save); a program that returns no dict gives `outputs` in the family's order.
 
-    Tensors and operators only: an archive with pickled objects or compiled code is refused, for reading it would run
-    what it says. Raises BackendError, or what torch raises for a damaged file.
+    Raises BackendError, where it holds more than operators and tensors too, or what torch raises for a damaged file.
     """
-    _check_members(path)
-    with _tensors_only():
-        exported: Any = torch.export.load(path)
-    _check_divisions(exported)
+    return program_of(load_program(path), outputs, device)
+
+
+def program_of(exported: Any, outputs: Sequence[str], device: str = "cpu") -> Program:
+    """A torch.export.ExportedProgram, on that device. What it takes and gives beside tensors is filled in or left out.
+
+    Raises BackendError.
+    """
     if device != "cpu":  # constants made inside the program move too, which module.to would leave
         exported = move_to_device_pass(exported, device)
     values = {n.name: n.meta.get("val") for n in exported.graph.nodes}
-    given = [(name, values[name]) for name in exported.graph_signature.user_inputs]
-    results = [values[name] for name in exported.graph_signature.user_outputs]
-    names = _output_names(exported.call_spec.out_spec, results, outputs)
-    module = exported.module()
-    shape = exported.call_spec.in_spec
+    given, returned = arguments(exported), results(exported)
+    tensors = [values[one.name] for one in returned if is_tensor(one)]
+    names = output_names(exported, outputs)
+    module, shape = exported.module(), exported.call_spec.in_spec
+    kept = [i for i, one in enumerate(returned) if is_tensor(one)]
 
-    def call(*tensors: Tensor) -> Sequence[Tensor]:
-        args, kwargs = pytree.tree_unflatten(list(tensors), shape)
-        return pytree.tree_leaves(module(*args, **kwargs))
+    def call(*inputs: Tensor) -> Sequence[Tensor]:
+        rows = iter(inputs)
+        leaves = [next(rows) if is_tensor(one) else one.value for one in given]
+        args, kwargs = pytree.tree_unflatten(leaves, shape)
+        answers = pytree.tree_leaves(module(*args, **kwargs))
+        return [answers[i] for i in kept]
 
-    found = tuple(_traced(n, v) for n, v in zip(names, results, strict=True))
-    return Program(call, tuple(_traced(name, value) for name, value in given), found)
-
-
-def _check_members(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        inner = [name.partition("/")[2] for name in archive.namelist()]
-    odd = [name for name in inner if not _MEMBERS.fullmatch(name)]
-    if odd:
-        raise BackendError(
-            f"it holds {odd[0]!r}, which is neither operators nor tensors; save it anew with torch.export.save"
-        )
+    taken = tuple(_traced(one.name, values[one.name]) for one in given if is_tensor(one))
+    found = tuple(_traced(name, value) for name, value in zip(names, tensors, strict=True))
+    return Program(call, taken, found)
 
 
-def _check_divisions(exported: Any) -> None:
-    """Where the smallest whole number is divided by -1 and cut, the processor ends the process: torch does not look."""
-    signature = exported.graph_signature
-    constants = {*signature.inputs_to_parameters, *signature.inputs_to_buffers}
-    constants |= {*signature.inputs_to_lifted_tensor_constants}
-    for node in exported.graph.nodes:
-        if node.kwargs.get("rounding_mode") != "trunc" or len(node.args) < 2:
-            continue
-        by, result = node.args[1], node.meta.get("val")
-        fixed = by != -1 if isinstance(by, int | float) else getattr(by, "name", "") in constants
-        if not fixed and getattr(result, "dtype", None) in {torch.int32, torch.int64}:
+def arguments(exported: Any) -> list[Any]:
+    """What the program takes, tensors and constants that it was exported with, in order. Raises BackendError."""
+    specs = exported.graph_signature.input_specs
+    found = [spec.arg for spec in specs if spec.kind is InputKind.USER_INPUT]
+    for one in found:
+        if not isinstance(one, TensorArgument | ConstantArgument):
             raise BackendError(
-                f"{node.name} divides whole numbers by what may be -1, at which the process ends: "
-                "clamp the divisor, round by floor, or divide floats"
+                f"input {one.name!r} is no tensor; export it as one, or as a constant"
             )
+    return found
 
 
-@contextmanager
-def _tensors_only() -> Generator[None]:
-    """torch.export.load falls back to unpickling anything; this variable forbids it, process-wide by its nature."""
-    with _ENVIRONMENT:
-        before = os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
-        os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]
-            else:
-                os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = before
+def results(exported: Any) -> list[Any]:
+    """What the program returns, in order."""
+    specs = exported.graph_signature.output_specs
+    return [spec.arg for spec in specs if spec.kind is OutputKind.USER_OUTPUT]
 
 
-def _output_names(spec: Any, results: Sequence[Any], wanted: Sequence[str]) -> list[str]:
-    if spec.type is dict and len(spec.context) == len(results):
-        return [str(name) for name in spec.context]
-    if len(results) != len(wanted):
+def is_tensor(argument: Any) -> bool:
+    """Whether it is rows, and no constant."""
+    return isinstance(argument, TensorArgument)
+
+
+def output_names(exported: Any, wanted: Sequence[str]) -> list[str]:
+    """The names of the tensors that it returns: a dict's keys, else those `wanted`. Raises BackendError."""
+    spec, returned = exported.call_spec.out_spec, results(exported)
+    kept = [i for i, one in enumerate(returned) if is_tensor(one)]
+    if spec.type is dict and len(spec.context) == len(returned):
+        return [str(spec.context[i]) for i in kept]
+    if len(kept) != len(wanted):
         raise BackendError(
-            f"it returns {len(results)} tensors, the family has {len(wanted)} outputs; "
+            f"it returns {len(kept)} tensors, the family has {len(wanted)} outputs; "
             "return a dict with the outputs' names"
         )
     return list(wanted)

@@ -3,16 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import tritonclient.grpc as triton
-from tritonclient.utils import np_to_triton_dtype
 
 from models.__main__ import main
 from tests.support.serving.server import refused_start, running, serving
+from tests.support.serving.triton import asked
 from tests.support.sessions import a_session, plain
 from tests.support.zoo import graph
 
@@ -35,20 +34,6 @@ def repository(tmp_path: Path) -> Path:
         onnx.save(graph(text), root / name / "1" / "model.onnx")
     (root / "sum" / "config.pbtxt").write_text('name: "sum"\nmax_batch_size: 8\n')
     return root
-
-
-def asked(url: str, family: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """All outputs of the family, by Triton's own client."""
-    with triton.InferenceServerClient(url) as client:
-        sent = [
-            triton.InferInput(name, list(a.shape), np_to_triton_dtype(a.dtype))
-            for name, a in inputs.items()
-        ]
-        for one, array in zip(sent, inputs.values(), strict=True):
-            one.set_data_from_numpy(array)
-        answer: Any = client.infer(family, sent)
-        metadata: Any = client.get_model_metadata(family)
-        return {o.name: np.asarray(answer.as_numpy(o.name)) for o in metadata.outputs}
 
 
 def test_a_triton_repository_is_added_by_one_command_and_answers_as_a_plain_session(
@@ -183,6 +168,9 @@ def test_what_cannot_be_added_is_told_and_the_rest_goes_on(
         (["--accuracy", "2", "--source", "a"], "within 0 and 1"),
         (["--slo-ms", "0"], "--slo-ms must be"),
         (["--shape", "x"], "INPUT=N,N"),
+        (["--shape", "x=0"], "sizes of at least 1"),
+        (["--shape", "x=INT65:3"], "datatypes are BOOL"),
+        (["--shape", "x=3,a b"], "names of free ones"),
         (["--labels", "x"], "give it too"),
         (["--normalise", "none"], "give it too"),
         (["--precisions", "int3"], "unknown precision 'int3'"),

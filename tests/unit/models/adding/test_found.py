@@ -39,6 +39,34 @@ def test_of_a_folder_the_usual_or_only_graph_is_taken(tmp_path: Path, files: tup
     assert (found.name, found.graph) == ("encoder", folder / files[0])
 
 
+@pytest.mark.parametrize(
+    ("files", "taken"),
+    [
+        (("net.pt2", "net.pt", "weights.bin"), "net.pt2"),
+        (("net.pt", "a.pth"), "net.pt"),
+        (("net.pt2", "net.onnx"), "net.onnx"),
+    ],
+)
+def test_of_a_folder_without_graphs_the_only_program_is_taken(
+    tmp_path: Path, files: tuple[str, ...], taken: str
+):
+    (found,) = models_in(laid_out(tmp_path / "net", *files))
+
+    assert found.graph.name == taken
+
+
+def test_a_triton_repository_gives_models_of_torch(tmp_path: Path):
+    files = ("a/config.pbtxt", "a/1/model.pt", "b/1/model.pt2", "b/2/model.pt", "c/1/model.txt")
+    root = laid_out(tmp_path, *files)
+
+    found = models_in(root)
+
+    assert {one.name: one.graph for one in found} == {
+        "a": root / "a/1/model.pt",
+        "b": root / "b/2/model.pt",
+    }
+
+
 def test_a_triton_repository_gives_each_models_newest_version(tmp_path: Path):
     files = ("a/config.pbtxt", "a/1/model.onnx", "b/2/model.onnx", "b/10/model.onnx", "c/notes.txt")
     root = laid_out(tmp_path, *files)
@@ -104,10 +132,9 @@ def test_what_is_wrong_with_one_model_keeps_none_of_the_others_from_being_found(
         ((), "gone.onnx", "not there"),
         (("net.pkl",), "net.pkl", "skl2onnx"),
         (("net.joblib",), "", "skl2onnx"),
-        (("net.pt2",), "net.pt2", "torch.onnx.export"),
-        (("a.onnx", "b.onnx"), "", "holds 2 graphs (a.onnx, b.onnx); name the one"),
-        (("notes.txt", "more.txt"), "", "holds no .onnx"),
-        (("m/config.pbtxt", "m/1/model.pt"), "", "no 1/model.onnx"),
+        (("a.onnx", "b.onnx"), "", "holds 2 models (a.onnx, b.onnx); name the one"),
+        (("notes.txt", "more.txt"), "", "holds no .onnx or .pt2"),
+        (("m/config.pbtxt", "m/1/model.bin"), "", "no 1/model.onnx, .pt2 or .pt"),
     ],
 )
 def test_what_holds_none_is_refused_with_a_way_out(

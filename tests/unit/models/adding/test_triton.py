@@ -6,10 +6,10 @@ import onnx
 import pytest
 
 from models.adding.adding import Asked, add
+from models.adding.configs.pbtxt import read_fields
+from models.adding.configs.triton import read_config
 from models.adding.found import models_in
-from models.adding.pbtxt import read_fields
 from models.adding.sizing import AskedSize
-from models.adding.triton import read_config
 from models.artifacts import load_family
 from models.build.errors import BuildError
 from models.catalog import Family

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from models.adding.pbtxt import Fields, message, messages, numbers, read_fields, word
+from models.adding.configs.pbtxt import Fields, message, messages, numbers, read_fields, word
 from models.artifacts import ArtifactError
 from models.build.errors import BuildError
 from models.labels import read_labels
@@ -42,7 +42,7 @@ class Stated:
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
     """What a config says that is of use here. `max_batch` is 0 where a request is a whole batch, whose dimensions count
-    rows too. `labels`: a file beside it; `file`: the graph's name in a version's folder."""
+    rows too. `labels`: a file beside it; `file`: the model's name in a version's folder, "" where it is the usual."""
 
     path: Path
     name: str = ""
@@ -50,7 +50,7 @@ class ModelConfig:
     inputs: Mapping[str, Stated] = field(default_factory=dict[str, Stated])
     outputs: Mapping[str, Stated] = field(default_factory=dict[str, Stated])
     labels: Path | None = None
-    file: str = "model.onnx"
+    file: str = ""
     remarks: tuple[str, ...] = ()
 
     @property
@@ -78,7 +78,7 @@ def read_config(folder: Path) -> ModelConfig | None:
     _refuse_others(path, fields)
     most = numbers(fields, "max_batch_size")
     labels = [word(one, "label_filename") for one in messages(fields, "output")]
-    file = word(fields, "default_model_filename") or ModelConfig(path).file
+    file = word(fields, "default_model_filename")
     for name in (file, *labels):
         if name and Path(name).name != name:
             raise BuildError(f"{path}: {name!r} must be a file's name, without a folder")

@@ -1,0 +1,1 @@
+"""What lies beside models in other servers' repositories, read."""

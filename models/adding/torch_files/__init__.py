@@ -1,0 +1,1 @@
+"""What torch saves made ready to be added: programs as they are, scripts as ONNX graphs; pickles are refused."""
