@@ -1,4 +1,4 @@
-"""Rows given as bytes are answered as the inputs that are made of them; every bad one is told, and costs nobody else."""
+"""Rows given as bytes are answered as the inputs that are made of them; a bad one is told, and costs nobody else."""
 
 from collections.abc import Generator
 from pathlib import Path
