@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.adding.archives import SCRIPT, kind_of
+from models.adding.configs.texts import with_texts
 from models.adding.configured import configured, fixed, stated_inputs
 from models.adding.found import FoundModel, models_in
 from models.adding.opening import open_model
@@ -97,10 +98,13 @@ def add(found: FoundModel, asked: Asked, work: Path, report: Report) -> Added:
     if found.config is not None:
         most = model.most_rows if subject.served.suffix == ".pt2" else None
         family = configured(found.config, family, most, report)
+    family, extras, texts = with_texts(family, found.graph)
+    if texts:
+        report(texts)
     _check_opens(family, subject.served)
     files = {variant.name: subject.served}
     samples = None if calibration is None else kept_rows(calibration, work)
-    return Added(create_family(asked.repository, family, files, samples), calibration)
+    return Added(create_family(asked.repository, family, files, samples, extras), calibration)
 
 
 def _with_config(found: FoundModel, asked: Asked, work: Path, report: Report) -> Asked:

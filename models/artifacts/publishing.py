@@ -51,17 +51,26 @@ def publish_family(root: Path, family: Family, files: Files) -> Family:
         return commit(publication, family, files)
 
 
-def create_family(root: Path, family: Family, files: Files, samples: Path | None = None) -> Family:
+def create_family(
+    root: Path,
+    family: Family,
+    files: Files,
+    samples: Path | None = None,
+    extras: Files = NOTHING,
+) -> Family:
     """As `publish_family`, but raises FamilyExists where there is one of that name.
 
-    `samples`: rows for it (`samples.npz`), unless there are some in its folder.
+    `samples`: rows for it (`samples.npz`), unless there are some in its folder. `extras`: as in `update_family`.
     """
     folder = _folder_for(root, family, files)
+    _check_extras(family.name, extras)
     with sole_publisher(folder) as publication:
         if (folder / MANIFEST).exists():
             raise FamilyExists(
                 f"family {family.name} exists in {root}; add variants to it or name another"
             )
+        for name, source in extras.items():
+            publication.put_over(name, source)
         if samples is not None:
             publication.put(SAMPLES, samples)
         return commit(publication, family, files)

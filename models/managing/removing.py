@@ -79,6 +79,7 @@ def _named(folder: Path) -> Digests:
     """The files that the manifest names. Raises ArtifactError where it is damaged."""
     manifest = read_manifest(folder)
     found = {file: sha for v in manifest.family.variants for file, sha in _digests(v).items()}
+    found |= {coded.file: coded.sha256 for coded in manifest.family.coded if coded.file}
     labels = manifest.labels_file
     return found | ({labels: ""} if is_plain_name(labels) else {})
 

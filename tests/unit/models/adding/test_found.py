@@ -109,7 +109,7 @@ def test_of_several_files_the_one_that_settings_name_is_taken(tmp_path: Path):
     with pytest.raises(BuildError, match="is a pickle"):
         models_in(root)
     settings.write_text('{"parameters": {"uri": "../elsewhere.onnx"}}')
-    with pytest.raises(BuildError, match="holds 2 graphs"):
+    with pytest.raises(BuildError, match="holds 2 models"):
         models_in(root)
 
 

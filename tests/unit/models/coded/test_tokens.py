@@ -9,7 +9,7 @@ import pytest
 from models.catalog import TensorSpec
 from models.coded import Undecodable
 from models.coded.tokens import Tokens
-from tests.support.wording import FAMILY, IDS, MASK, MOST, tokenizer
+from tests.support.adding.wording import FAMILY, IDS, MASK, MOST, tokenizer
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from models.build.narrowing.quantize import quantize_products
 from models.build.sentences.encoder import INPUTS, OUTPUT, build_encoder
 from models.build.sentences.family import sentences
 from models.catalog import FreeSize
-from tests.support.bert import embedding, random_weights
+from tests.support.adding.bert import embedding, random_weights
 
 HEADS = 4
 Row = dict[str, NDArray[np.int64]]
