@@ -101,7 +101,7 @@ class Describe:
             for spec in specs:
                 field.add(name=spec.name, data_type=_data_type(spec), dims=spec.shape[1:])
         for spec, stated in zip(family.inputs, config.input, strict=True):
-            stated.optional = spec.default is not None
+            stated.optional = spec.default is not None or bool(family.coded)
         for coded in family.coded:
             config.input.add(name=coded.name, data_type=pb.TYPE_STRING, dims=(1,), optional=True)
         return response

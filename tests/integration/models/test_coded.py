@@ -127,7 +127,7 @@ def test_clients_are_told_of_both_ways(client: Any):
         ("text", "BYTES", [-1, 1]),
     ]
     assert {i.name: i.optional for i in config.input} == {
-        "input_ids": False,
+        "input_ids": True,
         "attention_mask": True,
         "text": True,
     }
