@@ -19,6 +19,9 @@ from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
 
+import surroundings  # noqa: F401 - before any library that it keeps quiet
+
+# isort: split
 import numpy as np
 import onnx
 import onnxruntime as ort
