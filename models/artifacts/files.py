@@ -103,10 +103,13 @@ class Publication:
             if sha256_of(path) == sha256_of(source):
                 return
             self.set_aside(name)
-        temporary, _ = self._temporary(_copying(source), path)
+        temporary, digest = self._temporary(_copying(source), path)
+        if name == SAMPLES:  # which is published as long as there is a manifest, though that does not name it
+            self._ledger.place(name, digest)
         temporary.replace(path)
         sync_folder(self.folder)
-        self._drop(temporary)
+        if name != SAMPLES:
+            self._drop(temporary)
 
     def is_own(self, name: str) -> bool:
         """Whether Gearshift wrote the file of that name, and nobody has changed it since."""
