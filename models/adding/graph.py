@@ -8,7 +8,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from models.adding.found import plain_name
-from models.adding.maps import ROWS, without_maps
+from models.adding.leaving_out import ROWS, pruned, without_maps
 from models.adding.reading import MOST_BATCH, Input, Shapes
 from models.build.errors import BuildError
 from models.datatypes import DATATYPES
@@ -61,6 +61,8 @@ def read_graph(path: Path, shapes: Shapes, *, one_row: bool = False) -> ReadGrap
     graph.labels, graph.changed = labels, bool(remarks)
     graph.remarks += remarks
     graph.outputs = _servable(graph)
+    if graph.changed:
+        pruned(model.graph)
     weights = {w.name for w in model.graph.initializer}
     taken = [value for value in model.graph.input if value.name not in weights]
     if unknown := sorted(shapes.keys() - {value.name for value in taken}):

@@ -104,7 +104,9 @@ class Publication:
                 return
             self.set_aside(name)
         temporary, digest = self._temporary(_copying(source), path)
-        if name == SAMPLES:  # which is published as long as there is a manifest, though that does not name it
+        if (
+            name == SAMPLES
+        ):  # which is published as long as there is a manifest, though that does not name it
             self._ledger.place(name, digest)
         temporary.replace(path)
         sync_folder(self.folder)

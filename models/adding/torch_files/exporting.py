@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from models.adding.archives import recipe
-from models.adding.maps import ROWS
+from models.adding.leaving_out import ROWS
 from models.adding.reading import Arrays
 from models.adding.torch_files.script import LoadedScript, named, quiet
 from models.backends.base import words

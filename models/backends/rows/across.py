@@ -17,6 +17,7 @@ from onnx import helper
 
 from models.backends.graph_nodes import bodies_of, graph_inputs
 from models.backends.rows.counts import Count, holds
+from models.backends.rows.features import looked_up
 from models.backends.rows.fused import BLOCKED, FUSED
 from models.backends.rows.rules import ALIKE, LEARNT, ONNX
 from models.backends.rows.shapes import ROWS, Dims, opset_of, shapes_of
@@ -57,6 +58,7 @@ _MOST_TURNS = 8
 
 def across_rows(model: onnx.ModelProto, constants: Mapping[str, NDArray[Any]]) -> str:
     """The first operator that is not known to keep rows apart, in words; empty where all do. `model` is changed."""
+    constants = looked_up(model, constants)
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in model.graph.node]
     dims, known = shapes_of(model, constants)
     state = State(

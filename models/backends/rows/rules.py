@@ -78,6 +78,11 @@ def _table(step: Step) -> Rows:
     return rows
 
 
+def _one_hot(step: Step) -> Rows:
+    rows = step.first
+    return rows.moved(rows.axis, rows.rank + 1)
+
+
 def _classes(step: Step) -> Sequence[Rows]:
     rows = _table(step)
     return rows.moved(0, 1), rows
@@ -154,5 +159,6 @@ LEARNT: Mapping[str, Rule] = {
     **dict.fromkeys(_BY_TABLE, _table),
     **dict.fromkeys(("LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier"), _classes),
     **dict.fromkeys(("Binarizer", "CategoryMapper", "LabelEncoder"), _one_of),
+    "OneHotEncoder": _one_hot,
 }
 """Those of ai.onnx.ml."""

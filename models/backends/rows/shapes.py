@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from models.backends.base import operators
 from models.backends.graph_nodes import bodies_of, graph_inputs
 from models.backends.rows.names import bodies_in, nodes_of
+from models.backends.rows.tables import shapes_in, take_over
 
 ROWS = 1_000_003
 """How many rows the batch has: a prime, and no length of anything else."""
@@ -159,11 +160,18 @@ def _ran(
 
 def _dims(model: onnx.ModelProto) -> dict[str, Dims]:
     """Shapes, as far as they can be told."""
-    try:
-        graph = shape_inference.infer_shapes(model, data_prop=True).graph
-    except Exception:  # noqa: BLE001 - shapes are told without it too, if fewer
-        graph = model.graph
-    return _dims_in(graph)
+    known = {value.name for value in model.graph.value_info}
+    while True:
+        try:
+            graph = shape_inference.infer_shapes(model, data_prop=True).graph
+        except Exception:  # noqa: BLE001 - shapes are told without it too, if fewer
+            graph = model.graph
+        dims = _dims_in(graph)
+        found = [one for one in shapes_in(model.graph, dims) if one.name not in known]
+        if not found:
+            return dims
+        model.graph.value_info.extend(found)
+        known |= {one.name for one in found}
 
 
 def _dims_in(graph: onnx.GraphProto) -> dict[str, Dims]:
@@ -182,6 +190,7 @@ def _dims_in(graph: onnx.GraphProto) -> dict[str, Dims]:
 def _bare(model: onnx.ModelProto) -> None:
     """A number for the rows, no shapes but those of the inputs, and nothing that takes long to copy."""
     inside = list(bodies_in(model.graph))
+    take_over(model)
     for graph in (model.graph, *inside):
         del graph.value_info[:]
     declared = [*model.graph.output, *(v for body in inside for v in (*body.input, *body.output))]

@@ -277,3 +277,69 @@ def test_what_mixes_rows_does_so_at_any_size(tmp_path: Path):
     )
 
     assert hazards_of(path, of_any_length(64)).hangs
+
+
+LINEAR = (
+    "l, p = ai.onnx.ml.LinearClassifier<classlabels_ints=[0,1,2], "
+    "coefficients=[1.0,2.0,3.0,4.0,5.0,6.0,7.0,8.0,9.0,1.0,2.0,3.0]>(x) "
+)
+ML = """<ir_version: 8, opset_import: ["" : 17, "ai.onnx.ml" : 3]>
+g (float[N,4] x) => (%s)
+<float[3] names = {4, 5, 6}, int64[1] flat = {-1}, int64[2] pairs = {-1, 3}, float[4,3] w = {1,0,0,0,1,0,0,0,1,1,1,1}>
+{ %s }
+"""
+
+
+def learnt(folder: Path, output: str, body: str) -> Path:
+    """A graph with operators of ai.onnx.ml."""
+    onnx.save(onnx.parser.parse_model(ML % (output, body)), folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+@pytest.mark.parametrize(
+    ("output", "body"),
+    [
+        (  # the class of each row, as scikit-learn's exports look it up
+            "float[N] y",
+            "s = MatMul(x, w) k = ArgMax<axis=1>(s) f = ai.onnx.ml.ArrayFeatureExtractor(names, k) "
+            "y = Reshape(f, flat)",
+        ),
+        (
+            "float[N] y",
+            "s = MatMul(x, w) k = ArgMax<axis=1, keepdims=0>(s) f = ai.onnx.ml.ArrayFeatureExtractor(names, k) "
+            "y = Reshape(f, flat)",
+        ),
+        (  # probabilities of a linear model, reshaped
+            "float[N,3] y",
+            LINEAR + 'q = ai.onnx.ml.Normalizer<norm="L1">(p) y = Reshape(q, pairs)',
+        ),
+        (
+            "float[N,1] y",
+            "p = ai.onnx.ml.LinearRegressor<coefficients=[1.0,2.0,3.0,4.0]>(x) y = Flatten(p)",
+        ),
+    ],
+)
+def test_scikit_learns_own_operators_keep_rows_apart(tmp_path: Path, output: str, body: str):
+    assert hazards_of(learnt(tmp_path, output, body)).hangs == ""
+
+
+@pytest.mark.parametrize(
+    ("output", "body"),
+    [
+        (  # two places a row: twice as many values as rows
+            "float[M] y",
+            "k = Cast<to=7>(x) f = ai.onnx.ml.ArrayFeatureExtractor(names, k) y = Reshape(f, flat)",
+        ),
+        (  # of what is found in the first row
+            "float[M] y",
+            "s = MatMul(x, w) k = ArgMax<axis=0, keepdims=0>(s) f = ai.onnx.ml.ArrayFeatureExtractor(names, k) "
+            "y = Reshape(f, flat)",
+        ),
+        (
+            "float[M,3] y",
+            LINEAR + "t = Transpose(p) y = Reshape(t, pairs)",
+        ),
+    ],
+)
+def test_scikit_learns_own_operators_may_mix_rows(tmp_path: Path, output: str, body: str):
+    assert hazards_of(learnt(tmp_path, output, body)).hangs

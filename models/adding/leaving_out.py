@@ -1,8 +1,10 @@
-"""scikit-learn's exports answer in maps, by ZipMap; served are the scores that it is given."""
+"""What is left out of a graph: the maps in which scikit-learn's exports answer, and what no output needs any more."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import onnx
+
+from models.backends.graph_nodes import bodies_of
 
 ROWS = "rows"
 """The name of the axis that counts rows."""
@@ -32,3 +34,29 @@ def _classes(zipmap: onnx.NodeProto) -> tuple[str, ...]:
         if attribute.name == "classlabels_int64s" and attribute.ints:
             return tuple(str(number) for number in attribute.ints)
     return ()
+
+
+def pruned(graph: onnx.GraphProto) -> None:
+    """Take out the operators from which no output follows, and the weights that only they need."""
+    wanted = {value.name for value in graph.output}
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(graph.node):  # each comes after what it needs
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted |= set(_needed(node))
+    if len(kept) < len(graph.node):
+        kept.reverse()
+        del graph.node[:]
+        graph.node.extend(kept)
+        weights = [one for one in graph.initializer if one.name in wanted]
+        del graph.initializer[:]
+        graph.initializer.extend(weights)
+
+
+def _needed(node: onnx.NodeProto) -> Iterator[str]:
+    """What it takes, and what the graphs that it runs take from outside."""
+    yield from node.input
+    for body in bodies_of(node):
+        yield from (value.name for value in body.output)
+        for inner in body.node:
+            yield from _needed(inner)
