@@ -16,17 +16,20 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
 
 from models.build.graphs import Array
 from models.build.narrowing.closeness import Floats, relative_error
 from models.build.networks import CORE_INPUT
+from surroundings.search_path import search_path_kept
+
+with search_path_kept():
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
 _FLOAT_CONVOLUTIONS = 2
 """The stem, whose three input channels suit no int8 kernel, and the depthwise convolution after it."""

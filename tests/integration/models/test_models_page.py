@@ -64,7 +64,6 @@ class Reader:
             "GEARSHIFT__SERVER__PORT": str(self.port),
             "GEARSHIFT__SERVER__HTTP_PORT": str(http),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "ignore",
         }
         self.folder = folder
@@ -76,16 +75,22 @@ class Reader:
         words = shlex.split(line)
         if words[0] == "export":
             assert words[1] == "GEARSHIFT__MODELS__REPOSITORY=families"
-        elif words == ["gearshift", "serve"]:
+        elif words[:2] == ["gearshift", "serve"]:
+            self.stop()
             self.server = subprocess.Popen(
-                [sys.executable, "-m", "gearshift", "serve"],
+                self.found(words),
                 cwd=self.folder,
                 env=self.environment,
                 stderr=subprocess.DEVNULL,
             )
         else:
             assert words[0] == "gearshift", line
-            self.run([sys.executable, "-m", *words])
+            self.run(self.found(words))
+
+    @staticmethod
+    def found(words: list[str]) -> list[str]:
+        """The command as it is installed beside this Python."""
+        return [str(Path(sys.executable).parent / words[0]), *words[1:]]
 
     def python(self, text: str, name: str) -> str:
         """Run a program of the page; what it prints."""
@@ -109,8 +114,9 @@ class Reader:
 
     def await_served(self) -> None:
         """Return once all that the repository holds is served."""
-        wanted = {path.name for path in (self.folder / "families").iterdir() if path.is_dir()}
-        wanted = {name for name in wanted if not name.startswith(".")}
+        kept = self.folder / "families"
+        names = [p.name for p in kept.iterdir() if p.is_dir()] if kept.is_dir() else ["net"]
+        wanted = {name for name in names if not name.startswith(".")}
         client: Any = triton.InferenceServerClient(f"127.0.0.1:{self.port}")
         until_s = time.monotonic() + PATIENCE_S
         ready: set[str] = set()
@@ -127,6 +133,7 @@ class Reader:
         if self.server is not None:
             self.server.terminate()
             assert self.server.wait(PATIENCE_S) == 0
+            self.server = None
 
 
 @pytest.mark.skipif(
@@ -150,5 +157,6 @@ def test_the_page_is_right_to_the_letter(tmp_path: Path):
                 assert block.kind == "text"
                 assert printed.split() == block.text.split()
         assert reader.server is not None
+        assert reader.server.poll() is None
     finally:
         reader.stop()
