@@ -1,8 +1,7 @@
 """Text to token ids, as a Hugging Face `tokenizer.json` says."""
 
 import os
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.catalog import Family, TensorSpec
-from models.coded import Undecodable
+from models.coded import Undecodable, always, check_wanted
 
 MADE = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 """Input of a transformer -> what holds it of an encoded text."""
@@ -20,8 +19,10 @@ _SHOWN = 3
 
 
 class Tokens:
-    """A tokeniser; texts of unlike length are filled up as the family's inputs say. Raises ValueError where `file` is
-    none, or the family takes other inputs than a transformer's."""
+    """A tokeniser; texts are filled up as the inputs say, or to the one length that they take, hidden by the mask.
+
+    Raises ValueError where `file` is none, or the family takes other inputs than a transformer's.
+    """
 
     def __init__(self, file: Path, family: Family) -> None:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # the cores are the workers'
@@ -29,38 +30,70 @@ class Tokens:
             self._tokenizer: Any = Tokenizer.from_file(str(file))
         except Exception as error:  # its errors share no base
             raise ValueError(f"{file} is no tokenizer.json: {error}") from error
+        padding: Any = self._tokenizer.padding
+        self._pad_id = int(padding["pad_id"]) if padding else 0
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()  # what is too long is said, never cut in silence
-        odd = [spec.name for spec in family.inputs if spec.name not in MADE]
-        if odd or not any(spec.name == "input_ids" for spec in family.inputs):
-            known = ", ".join(MADE)
-            raise ValueError(
-                f"text is made into {known}, and the family {family.name} has {odd or 'no input_ids'}"
-            )
         self._specs = family.inputs
-        self._most = min(
-            (size.most for size in family.sizes), default=family.inputs[0].row_elements
-        )
-        self._fixed = None if family.sizes else self._most
+        _check_inputs(family)
+        (dim,) = {spec.shape[1] for spec in family.inputs}
+        self._fixed = dim if dim > 0 else None
+        self._most = dim if dim > 0 else min(size.most for size in family.sizes)
+        masked = any(spec.name == "attention_mask" for spec in family.inputs)
+        self._fills = masked if self._fixed else all(s.pad is not None for s in family.inputs)
 
-    def decode(self, rows: Sequence[bytes]) -> Mapping[str, NDArray[Any]]:
-        """Token ids and what goes with them, (rows, longest text). Raises Undecodable."""
+    def decode(
+        self, rows: Sequence[bytes], wanted: Callable[[], bool] = always
+    ) -> Mapping[str, NDArray[Any]]:
+        """Token ids and what goes with them, (rows, longest text or the fixed length). Raises Undecodable."""
+        check_wanted(wanted)
         encoded = self._tokenizer.encode_batch([_text(row, i) for i, row in enumerate(rows)])
         lengths = [len(one.ids) for one in encoded]
+        self._check(lengths)
+        length = self._fixed or max(lengths)
+        return {spec.name: self._filled(encoded, spec, length) for spec in self._specs}
+
+    def _check(self, lengths: Sequence[int]) -> None:
+        if 0 in lengths:
+            raise Undecodable(f"row {lengths.index(0)} has no tokens")
         if long := [(i, n) for i, n in enumerate(lengths) if n > self._most]:
             shown = ", ".join(f"row {i} has {n}" for i, n in long[:_SHOWN])
             raise Undecodable(f"{self._most} tokens are the most a text may have; {shown}")
-        if len(set(lengths)) > 1 and any(spec.pad is None for spec in self._specs):
+        if self._fills or set(lengths) == {self._fixed or lengths[0]}:
+            return
+        if self._fixed:
             raise Undecodable(
-                f"texts of unlike length ({min(lengths)} to {max(lengths)} tokens) share no request of this model; "
-                "send each in a request of its own"
+                f"a text must have {self._fixed} tokens, as this model has no attention_mask that hides what is "
+                f"filled up; these have {min(lengths)} to {max(lengths)}"
             )
-        return {spec.name: self._filled(encoded, spec) for spec in self._specs}
+        raise Undecodable(
+            f"texts of unlike length ({min(lengths)} to {max(lengths)} tokens) share no request of this model; "
+            "send each in a request of its own"
+        )
 
-    def _filled(self, encoded: Sequence[Any], spec: TensorSpec) -> NDArray[Any]:
-        rows = [getattr(one, MADE[spec.name]) for one in encoded]
-        columns = zip_longest(*rows, fillvalue=spec.pad or 0)
-        return np.array(list(zip(*columns, strict=True)), spec.dtype)
+    def _filled(self, encoded: Sequence[Any], spec: TensorSpec, length: int) -> NDArray[Any]:
+        fill = self._pad_id if self._fixed and spec.name == "input_ids" else spec.pad or 0
+        table = np.full((len(encoded), length), fill, spec.dtype)
+        for row, one in zip(table, encoded, strict=True):
+            values = getattr(one, MADE[spec.name])
+            row[: len(values)] = values
+        return table
+
+
+def _check_inputs(family: Family) -> None:
+    names = [spec.name for spec in family.inputs]
+    odd = [name for name in names if name not in MADE]
+    if odd or "input_ids" not in names:
+        known = ", ".join(MADE)
+        raise ValueError(
+            f"text is made into {known}, and the family {family.name} has {odd or 'no input_ids'}"
+        )
+    if len({(spec.shape, spec.sizes) for spec in family.inputs}) > 1 or any(
+        len(spec.shape) != 2 or spec.is_float for spec in family.inputs
+    ):
+        raise ValueError(
+            f"text is made into inputs of whole numbers, all of one shape [-1, tokens]; those of {family.name} are not"
+        )
 
 
 def _text(row: bytes, index: int) -> str:

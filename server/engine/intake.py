@@ -56,6 +56,17 @@ class Intake:
             _release(request)
             raise
 
+    def current(self, job: Job) -> Job:
+        """The job, checked anew where another family has the name by now: that of one that goes would be refused.
+
+        Raises RequestError as `check` does.
+        """
+        taken = _taken(job)
+        now = self._families.get(taken.request.model)
+        if now is None or now is taken.family:
+            return job
+        return self.check(taken.request, taken.deliver)
+
     def family(self, model: str) -> ServedFamily:
         """The family of this name. Raises UnknownModel, or NotReady for one that cannot be served."""
         family = None if model in self._unserved else self._families.get(model)

@@ -76,7 +76,7 @@ class Unit:
             dispatcher,
             samples,
             neighbours.shared,
-            Amendments(neighbours.amended, partial(neighbours.renewed, family.name)),
+            Amendments(published, neighbours.amended, partial(neighbours.renewed, family.name)),
         )
         variants = ServingVariants(
             family, self._residency, self._tuner, self._adopt, config.profiles.budget_s

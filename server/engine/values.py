@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.catalog import Family
+from models.coded import always
 from models.datatypes import BY_DTYPE
 from server.engine.contents import Buffer, Contents
 from server.errors import RequestError
@@ -43,9 +44,9 @@ class Request:
     `inputs` each once, `outputs` those wanted (none named: all), `version` "" or "1", or a variant's name, which pins
     it. Parameters: see `demands.py`. `arrival_s`: when its message came, None: now; `deadline_s`: when its client gives
     up, whatever the SLO says. `client` tells clients apart, and nothing else; `trace` is a W3C traceparent. Both are
-    carried along. `release` is called once, however the request ended, when the inputs' memory is read no more: it may
-    be a while after the answer, and never where a runtime that was given up does not come back. `origin` is the
-    front's own.
+    carried along. `is_wanted`: whether anybody waits for the answer still, asked before what takes long. `release` is
+    called once, however the request ended, when the inputs' memory is read no more: it may be a while after the answer,
+    and never where a runtime that was given up does not come back. `origin` is the front's own.
     """
 
     model: str
@@ -60,6 +61,7 @@ class Request:
     trace: str = ""
     release: Callable[[], object] | None = None
     origin: Any = None
+    is_wanted: Callable[[], bool] = always
 
 
 class Execution(NamedTuple):

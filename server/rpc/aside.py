@@ -29,8 +29,8 @@ class Aside:
         self._pool.submit(self._do, size, job)
 
     def close(self) -> None:
-        """Do what waits and end the thread. After the front has stopped."""
-        self._pool.shutdown()
+        """End the threads: what waits is not done. After the front has stopped, and with it all calls."""
+        self._pool.shutdown(cancel_futures=True)
 
     def _do(self, size: int, job: Callable[[], None]) -> None:
         try:

@@ -17,6 +17,8 @@ _Asked = pb.RepositoryModelLoadRequest | pb.RepositoryModelUnloadRequest
 _SERVICE = "/inference.GRPCInferenceService/"
 _MOST_BYTES = 1 << 20
 """Of a call: a configuration takes little."""
+_MOST_US = 10**12
+"""Of a latency bound (us)."""
 _OURS = (
     "max_batch_size, dynamic_batching.default_queue_policy.default_timeout_microseconds, the parameters slo_ms and "
     "min_accuracy, and input and output as they are"
@@ -50,7 +52,7 @@ class RepositoryCalls:
 
     def _load(self, request: pb.RepositoryModelLoadRequest) -> Later:
         self._check(request, {"config"})
-        text = request.parameters["config"].string_param if request.parameters else ""
+        text = _config(request)
         done = self._lifecycle.load(request.model_name, override(text, request.model_name))
         return Later(done, pb.RepositoryModelLoadResponse)
 
@@ -77,6 +79,18 @@ class RepositoryCalls:
             )
 
 
+def _config(request: pb.RepositoryModelLoadRequest) -> str:
+    """The parameter `config`; "" where there is none. Raises BadInput."""
+    if "config" not in request.parameters:
+        return ""
+    given = request.parameters["config"]
+    if given.WhichOneof(
+        "parameter_choice"
+    ) != "string_param" or not given.string_param.strip().startswith("{"):
+        raise BadInput("parameter 'config' must be a string with a JSON object in it")
+    return given.string_param
+
+
 def override(text: str, model: str) -> Override:
     """What a model configuration in JSON sets otherwise than the manifest; "": nothing. Raises BadInput."""
     if not text:
@@ -89,6 +103,10 @@ def override(text: str, model: str) -> Override:
         raise BadInput(f"parameter 'config': {shown(words, 300)}; it may have {_OURS}") from error
     _check_name(config, model)
     timeout_us = config.dynamic_batching.default_queue_policy.default_timeout_microseconds
+    if timeout_us > _MOST_US:
+        raise BadInput(
+            f"parameter 'config': default_timeout_microseconds {timeout_us} is above {_MOST_US}"
+        )
     slo_ms = _number(config, "slo_ms", 1e-3, 1e9)
     return Override(
         max_batch=_max_batch(config),

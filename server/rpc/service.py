@@ -1,6 +1,7 @@
 """ModelInfer and ModelStreamInfer: decode, take in, encode. What arrives while the front is busy goes on together."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -8,7 +9,6 @@ import grpc
 
 from profiler.hardware.fingerprint import usable_cores
 from server.engine.checking.checks import Checked
-from server.engine.checking.coded import BYTES
 from server.engine.intake import Intake
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
@@ -77,6 +77,7 @@ class Service:
     ) -> None:
         """`most_bytes`: of a message, in or out; of requests no more is taken than those of the families that are there
         may have, or COMING_BYTES: families that come later have room in that."""
+        self._families = families
         self._answer_sizes = ByFamily(lambda one: AnswerSize(one.family, most_bytes))
         self._intake = Intake(families, unserved, self.deliver, self._check_answer)
         known = [sizes.request_bytes(one.family, most_bytes) for one in families.values()]
@@ -135,12 +136,10 @@ class Service:
             )
         else:
             message = self._opening.message(data or b"")
-            if not self._is_coded(message):
+            if sizes.is_coded(message):
+                self._decode(call, arrival_s, call, message)
+            else:
                 self._accept(call, arrival_s, call, message)
-                return
-            self._decoding.do(
-                len(data or b""), lambda: self._check_aside(call, arrival_s, call, message)
-            )
 
     def _stream(self, call: Call, data: bytes | Packed | None) -> None:
         stream = Stream.of(call)
@@ -154,10 +153,10 @@ class Service:
                 return
             message = self._opening.message(data)
             reply.request_id = message.id
-            if not self._is_coded(message):
+            if sizes.is_coded(message):
+                self._decode(call, arrival_s, reply, message)
+            else:
                 self._accept(call, arrival_s, reply, message)
-                return
-            self._decoding.do(len(data), lambda: self._check_aside(call, arrival_s, reply, message))
         except Exception as error:  # noqa: BLE001 - one bad message must not end the stream of its neighbours
             reply.fail(*ending_of(error))
 
@@ -189,22 +188,30 @@ class Service:
             message = self._opening.message(data)
             if isinstance(to, StreamReply):
                 to.request_id = message.id
+            if sizes.is_coded(message):
+                self._decode(call, arrival_s, to, message)
+                return
         except Exception as error:  # noqa: BLE001 - whoever asked must be answered, and the thread go on
             to.fail(*ending_of(error))
             return
         self._check_aside(call, arrival_s, to, message)
 
-    def _is_coded(self, message: pb.ModelInferRequest) -> bool:
-        """Whether its rows are to be decoded, which is no work for the front's thread."""
-        inputs = message.inputs
-        return len(inputs) == 1 and inputs[0].datatype == BYTES
+    def _decode(
+        self, call: Call, arrival_s: float, to: Reply, message: pb.ModelInferRequest
+    ) -> None:
+        """Have its rows decoded, which is no work for a thread that others wait for. Raises Overloaded."""
+        family = self._families.get(message.model_name)
+        size = message.ByteSize()
+        if family is not None:
+            size = max(size, sizes.decoding_cost(family.family, message.inputs[0]))
+        self._decoding.do(size, lambda: self._check_aside(call, arrival_s, to, message))
 
     def _check_aside(
         self, call: Call, arrival_s: float, to: Reply, message: pb.ModelInferRequest
     ) -> None:
         """Take in what has been read, on a thread that is not the front's."""
         try:
-            job = self._checked(call, arrival_s, to, message)
+            job = self._intake.current(self._checked(call, arrival_s, to, message))
             with call.lock:  # its client may leave meanwhile
                 if not call.is_open:
                     return
@@ -227,7 +234,10 @@ class Service:
         """What a message asks for. Raises RequestError."""
         origin = _Origin(to, bool(message.raw_input_contents))
         try:
-            return self._intake.check(self._decoded(message, arrival_s, call.deadline_s, origin))
+            request = self._decoded(message, arrival_s, call.deadline_s, origin)
+            if sizes.is_coded(message):
+                request.is_wanted = lambda: _is_wanted(call)
+            return self._intake.check(request)
         except RequestError as error:
             raise type(error)(named(message.id, str(error))) from error
 
@@ -265,3 +275,7 @@ class Service:
         message = answers.whole(common, request.id, answer.queue_s, arrays)
         origin: _Origin = request.origin
         return message if origin.raw else answers.typed(message, arrays)
+
+
+def _is_wanted(call: Call) -> bool:
+    return call.is_open and (call.deadline_s is None or time.monotonic() < call.deadline_s)

@@ -4,7 +4,9 @@ import math
 
 from models.catalog import Family, TensorSpec
 from models.datatypes import DATATYPES
+from server.engine.checking.coded import BYTES
 from server.rpc.outline import SMALL_BYTES
+from wire import inference_pb2 as pb
 
 _LONGEST_VARINT = 10
 """Bytes of an element in typed contents where none of its type belong there: enough to be told so."""
@@ -12,6 +14,8 @@ _SLACK = 1.25
 """Beyond the largest legal batch: whoever sends a few rows too many is told so, in words."""
 _LEAST_BYTES = 1 << 20
 """However small a family's rows are: a request has parameters, names and mistakes too."""
+_COST = {"tokens": 4 << 10, "picture": 1 << 20}
+"""Kind -> what a row counts for where decoding is waited for (bytes)."""
 
 
 def request_bytes(family: Family, most_bytes: int) -> int:
@@ -35,3 +39,16 @@ def answer_bytes(family: Family) -> int:
 def _row_bytes(spec: TensorSpec) -> int:
     typed = DATATYPES[spec.datatype].typed_bytes or _LONGEST_VARINT
     return spec.row_elements * max(typed, spec.dtype.itemsize)
+
+
+def is_coded(message: pb.ModelInferRequest) -> bool:
+    """Whether its rows are to be decoded."""
+    inputs = message.inputs
+    return len(inputs) == 1 and inputs[0].datatype == BYTES
+
+
+def decoding_cost(family: Family, given: pb.ModelInferRequest.InferInputTensor) -> int:
+    """What the rows count for; no more rows than a batch may have."""
+    each = max((_COST[c.kind] for c in family.coded if c.name == given.name), default=0)
+    rows = given.shape[0] if given.shape else 1
+    return each * max(1, min(rows, family.max_batch))

@@ -4,7 +4,7 @@ Wording follows Triton's, which clients assert on.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,7 +72,7 @@ class Checks:
 
     def check(self, request: Request) -> Checked:
         """The request as arrays and demand. Raises BadInput or UnknownModel, naming what and where."""
-        inputs, rows = self._inputs(request.inputs)
+        inputs, rows = self._inputs(request.inputs, request.is_wanted)
         variant = self.pinned(request.version)
         special = request.parameters or variant is not None
         demand = self._demands.read(request.parameters, variant) if special else self._demands.plain
@@ -92,10 +92,12 @@ class Checks:
             )
         return version
 
-    def _inputs(self, tensors: Sequence[Tensor]) -> tuple[dict[str, NDArray[np.generic]], int]:
+    def _inputs(
+        self, tensors: Sequence[Tensor], wanted: Callable[[], bool]
+    ) -> tuple[dict[str, NDArray[np.generic]], int]:
         coded = self.coded
         if coded is not None and len(tensors) == 1 and tensors[0].name in coded:
-            made = dict(coded.inputs(tensors[0]))
+            made = dict(coded.inputs(tensors[0], wanted))
             return made, len(made[self._family.inputs[0].name])
         self._check_names(tensors)
         arrays: dict[str, NDArray[np.generic]] = {}

@@ -1,6 +1,6 @@
 """A request's rows given as bytes, made into the inputs of its family."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,13 +21,14 @@ class Coded:
     def __init__(self, family: Family, decoders: Mapping[str, Decoder]) -> None:
         self._model = family.name
         self._most_rows = family.max_batch
+        self._specs = family.inputs
         self._inputs = {one.name: (one, decoders[one.name]) for one in family.coded}
 
     def __contains__(self, name: str) -> bool:
         return name in self._inputs
 
-    def inputs(self, tensor: Tensor) -> Mapping[str, NDArray[Any]]:
-        """The family's inputs, made of this one. Raises BadInput, naming what and where."""
+    def inputs(self, tensor: Tensor, wanted: Callable[[], bool]) -> Mapping[str, NDArray[Any]]:
+        """The family's inputs, made of this one while it is `wanted`. Raises BadInput, naming what and where."""
         coded, decoder = self._inputs[tensor.name]
         where = f"input '{coded.name}' for model '{self._model}'"
         rows = tensor.contents.strings(self._rows(tensor, where), where)
@@ -37,9 +38,18 @@ class Coded:
                     f"{where}: row {index} has {len(row)} bytes; {coded.most_bytes} are the most"
                 )
         try:
-            return decoder.decode(rows)
+            made = decoder.decode(rows, wanted)
         except Undecodable as error:
             raise BadInput(f"{where}: {shown(str(error))}") from error
+        for spec in self._specs:
+            array = made[spec.name]
+            if (
+                array.dtype != spec.dtype
+                or len(array) != len(rows)
+                or not spec.fits(array.shape[1:])
+            ):
+                raise BadInput(f"{where}: what it was made into does not fit input '{spec.name}'")
+        return made
 
     def _rows(self, tensor: Tensor, where: str) -> int:
         if tensor.datatype != BYTES:

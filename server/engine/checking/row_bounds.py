@@ -84,6 +84,8 @@ class RowBounds:
         most = self._family.max_batch
         if self.offers is not None:
             most = min(most, self._rows(self.offers.capacity_rows))
+        if self._family.one_row:
+            return 1
         return max(1, min(rows or most, self._carried_rows))
 
     def _offer(self, variant: str | None, least: float | None) -> Offer | None:

@@ -1,5 +1,6 @@
 """Families that come, change and go while others serve. What takes long is done on the tuner's thread."""
 
+import gc
 import logging
 import threading
 import time
@@ -94,8 +95,9 @@ class Lifecycle:
 
     def join(self) -> None:
         """Return when what went has been answered, after `refuse`."""
+        until_s = time.monotonic() + self._drain_s + SETTLE_S
         for thread in self._retiring:
-            thread.join(self._drain_s + SETTLE_S)
+            thread.join(max(0.0, until_s - time.monotonic()))
 
     def _attempt(self, name: str) -> None:
         """Load it, as nobody asked; why it cannot be is said, once."""
@@ -119,6 +121,10 @@ class Lifecycle:
         self._unloaded.discard(name)
 
     def _published(self, name: str) -> Family:
+        if not self._may_be_served(name):
+            raise UnknownModel(
+                f"family '{shown(name)}' is not among those that this server is to serve (models.families)"
+            )
         folder = self._root / name
         if not is_plain_name(name) or not _holds_a_file(folder, MANIFEST):
             raise UnknownModel(
@@ -143,6 +149,8 @@ class Lifecycle:
             _log.debug("family %s cannot be loaded", name, exc_info=error)
             raise self._failed(name, f"{type(error).__name__}: {error}") from error
         before = families.put(name, unit)
+        if self._stopping.is_set():  # whoever stops the others may have gone past it
+            unit.stop()
         _log.info("%s: %s", name, "serves" if fresh else "serves as it is published now")
         self._changed()
         if before is not None:
@@ -187,6 +195,7 @@ class Lifecycle:
         def end() -> None:
             time.sleep(SETTLE_S)
             unit.retire(self._drain_s)
+            gc.collect()  # a unit's parts know each other, and hold arms' memory
 
         thread = threading.Thread(target=end, name=f"retiring-{name}", daemon=True)
         self._retiring = [one for one in self._retiring if one.is_alive()] + [thread]

@@ -161,7 +161,7 @@ class Tuner:
                 unknown.append(candidate)
             elif candidate.arm in used and not self._stop.is_set():
                 self._use(candidate, used[candidate.arm])
-                yield
+                yield from self._steps()
         if unknown and not self._stop.is_set():
             yield from self._measure(unknown, budget_s)
         if not self._stop.is_set():
@@ -194,6 +194,11 @@ class Tuner:
         self._knowledge.stored.keep(found)
         return found
 
+    def _steps(self) -> Iterator[None]:
+        """A step, where there is an arm to serve with."""
+        if self.arms:
+            yield
+
     def _measure(self, unknown: list[PossibleArm], budget_s: float) -> Iterator[None]:
         """Each becomes eligible as soon as its profile can be served with; then all are measured better, in turns."""
         slots = self._slots
@@ -203,7 +208,7 @@ class Tuner:
             self._measure_first(candidate, bench)
             if self._stop.is_set():
                 return
-            yield
+            yield from self._steps()
         self._residency.vetted_all()
         self._go_through(bench, bench.steps())
         self._knowledge.learn(bench.profiles(), whole=not slots.are_disputed)

@@ -63,8 +63,7 @@ class Candidates:
         self._parts = parts
         self._variants = variants
         self._budget_s = budget_s
-        folder = parts.residency.placement.folder
-        self._repository = Repository(folder, known, parts.amendments)
+        self._repository = Repository(parts.residency.placement.folder, parts.amendments)
         self._comparison = Comparison(known, parts.dispatcher, parts.samples)
         self._measurement: CandidateMeasurement | None = None
         self._look_at_s = 0.0

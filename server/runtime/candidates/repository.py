@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models.artifacts import MANIFEST, ArtifactError, load_family
 from models.catalog import Family
+from server.errors import BadInput
 
 _log = logging.getLogger(__name__)
 
@@ -17,15 +18,16 @@ Mark = tuple[int, int, int]
 """Of a file: when it changed (ns), its inode, its size (bytes). A manifest that is replaced has another."""
 
 
-FIXED = ("inputs", "outputs", "sizes", "one_row", "max_batch", "labels", "slo")
+FIXED = ("inputs", "outputs", "sizes", "one_row", "max_batch", "labels", "coded", "slo")
 """What of a family is built into how it is served."""
 
 
 @dataclass(frozen=True, slots=True)
 class Amendments:
-    """`amended`: a published family as it is served here, under the operator's SLO; `renewed` is called where it is
-    another in what is FIXED."""
+    """`published`: the family, as nobody amended it. `amended`: as it is served here, under the operator's SLO and what
+    a client asked for; that ends where the family is another in what is FIXED: `renewed` is called then."""
 
+    published: Family
     amended: Callable[[Family], Family] = lambda family: family
     renewed: Callable[[], None] = lambda: None
 
@@ -33,9 +35,9 @@ class Amendments:
 class Repository:
     """The family as published. Looking costs one `stat` while nothing has changed."""
 
-    def __init__(self, folder: Path, family: Family, to: Amendments) -> None:
+    def __init__(self, folder: Path, to: Amendments) -> None:
         self._folder = folder
-        self._family = family
+        self._family = to.published
         self._to = to
         self._mark: Mark | None = None
         self._missed = ""
@@ -64,15 +66,21 @@ class Repository:
 
     def _fitting(self, found: Family) -> Family | None:
         """The family as it is served here; None where it must be built anew."""
-        found, known = self._to.amended(found), self._family
-        changed = [key for key in FIXED if getattr(found, key) != getattr(known, key)]
-        if changed:
-            text = "%s: %s changed in its manifest; it is loaded anew beside what serves"
-            _log.info(text, self._family.name, ", ".join(changed))
-            self._to.renewed()
-            return None
+        changed = [key for key in FIXED if getattr(found, key) != getattr(self._family, key)]
         self._family = found
-        return found
+        amended = None if changed else self._amended(found)
+        if amended is None:
+            what = ", ".join(changed) or "what a client asked for"
+            text = "%s: %s changed in its manifest, or cannot be had any more; it is loaded anew"
+            _log.info(text, found.name, what)
+            self._to.renewed()
+        return amended
+
+    def _amended(self, found: Family) -> Family | None:
+        try:
+            return self._to.amended(found)
+        except BadInput:  # of what was asked for when it was loaded
+            return None
 
     def _warn(self, problem: str) -> None:
         text = "%s: what was published is not taken up, the server goes on with what it has: %s"

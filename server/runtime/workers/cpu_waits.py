@@ -17,10 +17,16 @@ class ThreadTimes:
 
 
 class CpuWaits:
-    """One thread's, made on it. Any thread may read while it lives; afterwards nothing changes any more."""
+    """One thread's, made on it. Any thread may read while it lives; afterwards nothing changes any more.
+
+    To be closed when the thread ends: whoever is to free its owner may come late.
+    """
 
     def __init__(self) -> None:
         self._last = ThreadTimes()
+        self._lock = (
+            threading.Lock()
+        )  # a file that is closed must not be read: its number may be another's
         self._files: list[int] = []
         folder = f"/proc/self/task/{threading.get_native_id()}"
         for name in ("schedstat", "stat"):
@@ -49,16 +55,23 @@ class CpuWaits:
         _, _, rest = self._content(1).rpartition(b") ")  # the name before it may have spaces
         return rest.startswith(b"R")
 
+    def close(self) -> None:
+        """Nothing is read any more."""
+        with self._lock:
+            files, self._files = self._files, []
+            for file in files:
+                os.close(file)
+
     def __del__(self) -> None:
-        for file in self._files:
-            os.close(file)
+        self.close()
 
     def _content(self, which: int) -> bytes:
         """Of a file; nothing where it is not there, or not any more."""
-        try:
-            return os.pread(self._files[which], 512, 0)
-        except (OSError, IndexError):
-            return b""
+        with self._lock:
+            try:
+                return os.pread(self._files[which], 512, 0)
+            except (OSError, IndexError):
+                return b""
 
 
 class RunWaits:

@@ -89,6 +89,7 @@ class Worker(threading.Thread):
                 else:
                     self._probe(task)
         finally:
+            self._waits.close()
             self.done.set()
 
     def _serve(self, step: Step) -> None:

@@ -1,5 +1,7 @@
 """Rows given as bytes are answered as the inputs that are made of them; a bad one is told, and costs nobody else."""
 
+import hashlib
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -140,3 +142,27 @@ def test_a_tokeniser_that_is_not_the_one_published_is_not_served(tmp_path: Path)
     assert "tokenizer.json (of input text) is damaged" in refused_start(
         tmp_path / "cache", "--repository", str(tmp_path / "models")
     )
+
+
+def test_another_tokeniser_is_taken_up(tmp_path: Path):
+    root = tmp_path / "models"
+    publish_words(root)
+    with serving(root, tmp_path / "cache") as server:
+        client: Any = triton.InferenceServerClient(server.url)
+        assert close(client.infer("words", [text_input(["cat"])]), ["cat"])
+
+        folder = root / "words"
+        swapped = (folder / "tokenizer.json").read_text()
+        swapped = swapped.replace('"cat"', '"?"').replace('"dog"', '"cat"').replace('"?"', '"dog"')
+        (folder / "swapped.json").write_text(swapped)
+        sha256 = hashlib.sha256(swapped.encode()).hexdigest()
+        manifest = (folder / "family.toml").read_text().split('file = "tokenizer.json"')
+        text = f'{manifest[0]}file = "swapped.json"\nsha256 = "{sha256}"\n'
+        (folder / "family.new").write_text(text)
+        (folder / "family.new").replace(folder / "family.toml")
+        server.await_line(re.compile("words: serves as it is published now"))
+
+        answer = client.infer("words", [text_input(["cat"])])
+        assert close(answer, ["dog"])
+        assert not close(answer, ["cat"])
+        client.close()

@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 from tests.support.serving.families import ECHO, expected_echo, publish_mlp, publish_scripted, rows
 from tests.support.serving.server import PATIENCE_S, Server, eventually, serving
 
-QUICKLY = {"GEARSHIFT__MODELS__WATCH_MODELS_EVERY_S": "0.1"}
+QUICKLY = {"GEARSHIFT__MODELS__WATCH_EVERY_S": "0.1"}
 
 
 @pytest.fixture

@@ -80,3 +80,33 @@ def test_what_is_no_picture_or_too_large_is_refused(content: bytes, words: str):
 def test_an_input_that_takes_no_pictures_is_refused(shape: tuple[int, ...]):
     with pytest.raises(ValueError, match="pictures are made into one UINT8 input"):
         Pictures(Family("x", (TensorSpec("image", "UINT8", shape),), (), (), Slo(1.0)), CODED)
+
+
+def test_the_pixels_of_a_request_count_together():
+    with pytest.raises(Undecodable, match="row 1 is a picture of 5000 x 5000; 40000000 pixels"):
+        Pictures(FAMILY, CODED).decode([encoded(5000, 5000)] * 2)
+
+
+@pytest.mark.parametrize("level", [300, 32768, 65535])
+def test_sixteen_bits_of_grey_become_eight(level: int):
+    out = io.BytesIO()
+    Image.fromarray(np.full((8, 12), level, np.uint16)).save(out, "PNG")
+
+    assert set(Pictures(FAMILY, CODED).decode([out.getvalue()])["image"].ravel()) == {level >> 8}
+
+
+def test_a_picture_that_lies_on_its_side_is_turned():
+    upright = Image.open(io.BytesIO(encoded(12, 8)))
+    turned, exif = upright.rotate(90, expand=True), Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees, clockwise
+    out = io.BytesIO()
+    turned.save(out, "PNG", exif=exif)
+
+    pixels = Pictures(FAMILY, CODED).decode([out.getvalue()])["image"][0]
+    assert (pixels == np.asarray(upright)).all()
+
+
+def test_what_nobody_waits_for_is_given_up():
+    waits = iter([True, True, False])
+    with pytest.raises(Undecodable, match="its client has left"):
+        Pictures(FAMILY, CODED).decode([encoded(12, 8)] * 5, lambda: next(waits))

@@ -59,3 +59,48 @@ def test_a_file_that_is_no_tokeniser_is_refused(tmp_path: Path, content: bytes):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"tokenizer\.json is no tokenizer\.json"):
         Tokens(path, FAMILY)
+
+
+FIXED = replace(
+    FAMILY,
+    inputs=tuple(TensorSpec(s.name, "INT64", (-1, MOST)) for s in (IDS, MASK)),
+    sizes=(),
+)
+
+
+def test_a_family_of_one_length_has_texts_filled_up_to_it(file: Path):
+    made = Tokens(file, FIXED).decode([b"the cat", b"mat"])
+
+    assert made["input_ids"].tolist() == [[2, 9, 5, 3, *[0] * 8], [2, 10, 3, *[0] * 9]]
+    assert made["attention_mask"].sum(axis=1).tolist() == [4, 3]
+
+
+def test_without_a_mask_texts_must_have_that_length(file: Path):
+    bare = replace(FIXED, inputs=FIXED.inputs[:1])
+    exact = " ".join(["cat"] * (MOST - 2)).encode()
+
+    assert Tokens(file, bare).decode([exact])["input_ids"].shape == (1, MOST)
+    with pytest.raises(Undecodable, match=f"must have {MOST} tokens"):
+        Tokens(file, bare).decode([b"cat"])
+
+
+@pytest.mark.parametrize("texts", [[b""], [b"cat", b"  "]])
+def test_a_text_without_tokens_is_refused(tmp_path: Path, texts: list[bytes]):
+    bare = tokenizer()
+    bare.post_processor = None  # pyright: ignore[reportAttributeAccessIssue] - its stub lacks the setter
+    bare.save(str(tmp_path / "bare.json"))
+    with pytest.raises(Undecodable, match=f"row {len(texts) - 1} has no tokens"):
+        Tokens(tmp_path / "bare.json", FAMILY).decode(texts)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        replace(MASK, datatype="FP32"),
+        replace(MASK, shape=(-1, 3), sizes=()),
+        replace(MASK, shape=(-1, -1, 2)),
+    ],
+)
+def test_inputs_of_other_shapes_are_refused(file: Path, odd: TensorSpec):
+    with pytest.raises(ValueError, match="whole numbers, all of one shape"):
+        Tokens(file, replace(FAMILY, inputs=(IDS, odd)))

@@ -3,10 +3,12 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.catalog import Family, Slo
+from server.errors import BadInput
 from server.runtime.candidates.repository import Amendments, Repository
 from tests.support.serving.families import ECHO, publish_scripted
 
@@ -16,12 +18,9 @@ def published(tmp_path: Path) -> Family:
     return publish_scripted(tmp_path / "models", ECHO, {"quick": ""})
 
 
-AS_IT_IS = Amendments()
-
-
-def watched(tmp_path: Path, family: Family, amendments: Amendments = AS_IT_IS) -> Repository:
+def watched(tmp_path: Path, family: Family, **amendments: Any) -> Repository:
     """One that has looked already."""
-    repository = Repository(tmp_path / "models" / "echo", family, amendments)
+    repository = Repository(tmp_path / "models" / "echo", Amendments(family, **amendments))
     repository.look()
     return repository
 
@@ -31,8 +30,7 @@ def manifest(tmp_path: Path) -> Path:
 
 
 def test_what_was_published_since_is_told_once(tmp_path: Path, published: Family):
-    operators = Amendments(lambda family: replace(family, slo=Slo(0.5)))
-    repository = watched(tmp_path, replace(published, slo=Slo(0.5)), operators)
+    repository = watched(tmp_path, published, amended=lambda family: replace(family, slo=Slo(0.5)))
     assert repository.look() is None
 
     publish_scripted(
@@ -99,7 +97,7 @@ def test_more_than_variants_means_to_be_built_anew(
 ):
     published = publish_scripted(tmp_path / "models", ECHO, {"quick": ""})
     asked: list[str] = []
-    repository = watched(tmp_path, published, Amendments(renewed=lambda: asked.append("anew")))
+    repository = watched(tmp_path, published, renewed=lambda: asked.append("anew"))
     text = manifest(tmp_path).read_text()
     assert old in text
     manifest(tmp_path).write_text(text.replace(old, new, 1))
@@ -109,3 +107,18 @@ def test_more_than_variants_means_to_be_built_anew(
 
     assert asked == ["anew"]
     assert f"echo: {key} changed in its manifest" in caplog.text
+
+
+def test_what_was_asked_for_ends_where_it_cannot_be_had_any_more(tmp_path: Path, published: Family):
+    asked: list[str] = []
+
+    def amended(family: Family) -> Family:
+        if family.variant("sharp"):
+            raise BadInput("not with this one")
+        return replace(family, max_batch=4)
+
+    repository = watched(tmp_path, published, amended=amended, renewed=lambda: asked.append("anew"))
+    publish_scripted(tmp_path / "models", ECHO, {"quick": "", "sharp": "fixed_s = 1"})
+
+    assert [repository.look() for _ in range(3)] == [None] * 3
+    assert asked == ["anew"]
