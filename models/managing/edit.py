@@ -60,7 +60,7 @@ def _run(root: Path, given: argparse.Namespace) -> str:
     lines = list(_changes(before, after))
     if not lines:
         return f"nothing to change: {given.family} says so already"
-    lines.append("a running server takes accuracies by itself, the rest when it is started again")
+    lines.append("a running server takes it up within seconds")
     return "\n".join(lines)
 
 

@@ -32,7 +32,7 @@ def _lines(folder: Path, what: str, removed: Removed, *, whole: bool) -> list[st
         lines.append(
             f"{folder} stays with {shown}{more}: family.toml did not name it, or it is not as that said"
         )
-    server = "serves it until it is stopped" if whole else "lets it go by itself"
+    server = "serves it until a client unloads it or it stops" if whole else "lets it go by itself"
     return [*lines, f"a server that runs {server}"]
 
 
