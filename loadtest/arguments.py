@@ -188,7 +188,7 @@ def _parser() -> argparse.ArgumentParser:
         "--samples",
         type=Path,
         metavar="FILE.npz",
-        help="rows to send: an array for each input, under its name",
+        help="rows to send: an array for each input, under its name (texts: an array of str)",
     )
     add("--processes", type=int, default=1, help="client processes to share the load (1)")
     add("--seed", type=int, default=0, help="of arrivals and inputs (0)")

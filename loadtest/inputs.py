@@ -21,6 +21,8 @@ model."""
 Samples = Mapping[str, NDArray[np.generic]]
 """Input -> rows to send."""
 
+BYTES = "BYTES"
+"""Of rows that are given as texts or pictures."""
 _DTYPES = {
     "BOOL": "bool",
     **{
@@ -74,7 +76,7 @@ def build_pool(  # noqa: PLR0913, PLR0917 - what is sent, and what it is made of
     """POOL different serialised ModelInferRequests, of the `samples` where there are any.
 
     Raises BadTarget where the signature cannot be filled, BadOption where the samples do not fit it."""
-    rng = np.random.default_rng(seed)
+    rng, inputs = np.random.default_rng(seed), _chosen(inputs, samples or {})
     if samples is not None:
         rows = [[(s, _sampled(s, demand.rows, samples, i)) for s in inputs] for i in range(POOL)]
         return [_request(model, tensors, demand) for tensors in rows]
@@ -83,6 +85,14 @@ def build_pool(  # noqa: PLR0913, PLR0917 - what is sent, and what it is made of
         for index in range(POOL)
     )
     return [_request(model, tensors, demand) for tensors in sets]
+
+
+def _chosen(inputs: Sequence[Input], samples: Samples) -> Sequence[Input]:
+    """Of a model that takes rows as bytes in place of its other inputs: those where there are
+    samples of them, else the others."""
+    coded = [spec for spec in inputs if spec.datatype == BYTES]
+    given = [spec for spec in coded if spec.name in samples]
+    return given[:1] or [spec for spec in inputs if spec not in coded] or coded
 
 
 def _request(
@@ -94,8 +104,16 @@ def _request(
     _set_parameters(request, demand)
     for spec, tensor in tensors:
         request.inputs.add(name=spec.name, datatype=spec.datatype, shape=tensor.shape)
-        request.raw_input_contents.append(tensor.tobytes())
+        request.raw_input_contents.append(
+            _elements(tensor) if spec.datatype == BYTES else tensor.tobytes()
+        )
     return request.SerializeToString()
+
+
+def _elements(texts: NDArray[np.generic]) -> bytes:
+    """Each as the protocol has BYTES: its length in four bytes, then its UTF-8."""
+    rows = [str(one).encode() for one in texts.ravel()]
+    return b"".join(len(row).to_bytes(4, "little") + row for row in rows)
 
 
 def _set_parameters(request: pb.ModelInferRequest, demand: Demand) -> None:
@@ -132,6 +150,13 @@ def _sampled(spec: Input, rows: int, samples: Samples, index: int) -> NDArray[np
         raise BadOption(
             f"--samples has no array for input {spec.name!r}; it has {', '.join(samples)}"
         )
+    if spec.datatype == BYTES:
+        if array.dtype.kind != "U" or array.ndim != 1:
+            raise BadOption(
+                f"--samples: array {spec.name!r} is {array.dtype} {list(array.shape)}, the model takes "
+                "a text a row: numpy.array([...]) of str"
+            )
+        return array[np.arange(index * rows, (index + 1) * rows) % len(array)]
     dims = spec.shape[1:]
     fits = array.ndim == len(spec.shape) and all(
         want in (-1, got) for want, got in zip(dims, array.shape[1:], strict=True)

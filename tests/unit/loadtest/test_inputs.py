@@ -117,6 +117,38 @@ def test_rows_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, np.n
         build_pool("m", TEXT, Demand(), Album(""), 0, samples)
 
 
+CODED = (*TEXT, Input("text", "BYTES", (-1, 1)))
+
+
+def test_texts_are_sent_in_place_of_numbers_where_there_are_some(tmp_path: Path):
+    texts = np.array(["a cat", "d\u00f6g", ""])
+    pool = build_pool(
+        "m", CODED, Demand(rows=2), Album(""), 0, read_samples(sampled(tmp_path, text=texts))
+    )
+
+    sent = [pb.ModelInferRequest.FromString(one) for one in pool]
+    assert [(t.name, t.datatype, list(t.shape)) for t in sent[0].inputs] == [("text", "BYTES", [2])]
+    assert sent[0].raw_input_contents[0] == b"\5\0\0\0a cat\4\0\0\0d\xc3\xb6g"
+    assert sent[1].raw_input_contents[0] == b"\0\0\0\0\5\0\0\0a cat"
+
+
+def test_numbers_are_sent_where_there_are_no_texts(tmp_path: Path):
+    numbers = {"ids": np.zeros((2, 3), np.int64), "x": np.zeros((2, 2), np.float32)}
+    samples = read_samples(sampled(tmp_path, **numbers))
+
+    for given in (samples, None):
+        inputs = CODED if given else (CODED[1], CODED[2])
+        (one, *_) = build_pool("m", inputs, Demand(), Album(""), 0, given)
+        names = [t.name for t in pb.ModelInferRequest.FromString(one).inputs]
+        assert names == (["ids", "x"] if given else ["x"])
+
+
+def test_texts_must_be_texts(tmp_path: Path):
+    samples = read_samples(sampled(tmp_path, text=np.zeros((2, 3))))
+    with pytest.raises(BadOption, match="a text a row"):
+        build_pool("m", CODED, Demand(), Album(""), 0, samples)
+
+
 def test_what_holds_no_rows_is_refused(tmp_path: Path):
     (tmp_path / "rows.npz").write_bytes(b"no archive")
 
