@@ -13,6 +13,11 @@ MASKS = frozenset({"attention_mask", "input_mask"})
 """Inputs, in small letters, that say which tokens are to be looked at."""
 
 
+def is_mask(name: str) -> bool:
+    """Whether an input of this name says which tokens are to be looked at: by ones among zeros."""
+    return name.lower() in MASKS
+
+
 def padded(
     rows: Arrays, family: Family, sizes: Mapping[str, int]
 ) -> dict[str, NDArray[np.generic]]:

@@ -136,7 +136,7 @@ def _triton_model(folder: Path) -> FoundModel:
         )
     remarks = () if config is None else config.remarks
     if len(versions) > 1:
-        taken = f"version {versions[0].parent.name} of {len(versions)} was taken, the newest"
+        taken = f"version {versions[0].parent.name} was taken, the newest of {len(versions)}"
         remarks = (*remarks, taken)
     name = plain_name(config.name) if config is not None and config.name else _name(folder)
     return FoundModel(name, _graph(versions[0]), remarks, config)

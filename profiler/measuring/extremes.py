@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models.backends.base import Tensors
 from models.catalog import Family, TensorSpec
+from models.padding import is_mask
 from models.tolerances import is_tame
 
 _EDGES = (7, 8, 15, 16, 24, 31, 32, 53, 63, 64)
@@ -80,8 +81,10 @@ def _zeros(spec: TensorSpec) -> NDArray[np.generic]:
 def _patterns(spec: TensorSpec) -> list[NDArray[np.generic]]:
     """Sequences that fill a row of this input, repeated."""
     dtype = spec.dtype
-    if dtype.kind == "b":
-        return [np.array([True, False]), np.array([True])]
+    if dtype.kind == "b" or is_mask(
+        spec.name
+    ):  # of what a mask weighs, other values make sums of nothing
+        return [np.array([1, 0], dtype), np.array([1], dtype)]
     return _floats(dtype) if dtype.kind == "f" else _whole(dtype)
 
 

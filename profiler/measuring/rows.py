@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.artifacts.samples import SAMPLES, Published, read_samples, resized
 from models.backends.base import BackendError, Tensors, words
 from models.catalog import UNITS, Family, TensorSpec
+from models.padding import is_mask
 from profiler.measuring.room import MOST_HELD
 
 _log = logging.getLogger(__name__)
@@ -185,7 +186,8 @@ def made(rng: np.random.Generator, spec: TensorSpec, rows: int, limit: int) -> N
         if limit <= 1:
             return np.zeros(shape, dtype)
         return rng.random(shape, dtype=np.float32).astype(dtype, copy=False)
-    top = min(limit, 2 if dtype.kind == "b" else 128 if dtype == np.int8 else 256)
+    bits = dtype.kind == "b" or is_mask(spec.name)
+    top = min(limit, 2 if bits else 128 if dtype == np.int8 else 256)
     return rng.integers(0, top, shape, dtype=np.uint16).astype(dtype)
 
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from profiler.profiles import Profile, Vetted
 
 _DECIDING = {
-    "models": ("tolerances.py",),
+    "models": ("padding.py", "tolerances.py"),
     "models.backends": ("graph_nodes.py",),
     "models.backends.rows": (),
     "profiler.measuring": ("conformance.py", "extremes.py", "rows.py"),

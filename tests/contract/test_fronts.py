@@ -24,6 +24,7 @@ from tests.support.serving.families import (
     publish_scripted,
     rows,
 )
+from tests.support.serving.server import equal, eventually
 
 WAYS: dict[str, Callable[[Engine], AbstractContextManager[Ask]]] = {
     "grpc": fronts.over_grpc,
@@ -47,6 +48,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     )
     with Engine(config) as running:
         assert running.await_ready(60.0)
+        eventually(lambda: equal(len(running.families["echo"].dispatcher.arms), 2), 60.0)
         yield running
 
 

@@ -121,7 +121,7 @@ class Checks:
         first = [t.name for t in tensors[: len(self._specs) + 1]]  # however many they are
         for name in first:
             if name not in self._specs:
-                raise BadInput(f"unexpected inference input '{shown(name)}' for model '{model}'")
+                raise BadInput(self._odd(name))
         names = set(first)
         if not names or len(tensors) != len(names) or not self._required <= names:
             missing = [name for name in self._specs if name not in names]
@@ -131,6 +131,13 @@ class Checks:
                 f"Got input(s) {listed(first)}, but missing required input(s) {listed(missing)}. "
                 "Please provide all required input(s), each once."
             )
+
+    def _odd(self, name: str) -> str:
+        """What to say of an input that has no place among these."""
+        text = f"unexpected inference input '{shown(name)}' for model '{self._family.name}'"
+        if self.coded is not None and name in self.coded:
+            return f"{text}: it is given in place of all others, not beside them"
+        return f"{text}; it takes {', '.join(self._specs)}{forms(self._family.coded)}"
 
     def _shape(self, tensor: Tensor, spec: TensorSpec) -> tuple[int, ...]:
         model = self._family.name
