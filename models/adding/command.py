@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from models.adding.adding import Added, Asked, add
@@ -34,11 +35,16 @@ def run(root: Path, given: argparse.Namespace, say: Say, warn: Say) -> tuple[int
         )
     made: list[Family] = []
     for one in found:
+        named = partial(_said, f"{one.name}: ", say)
         try:
-            made.append(_added(one, asked, precisions, say, warn))
+            made.append(_added(one, asked, precisions, named, warn))
         except (BuildError, ArtifactError) as error:
             warn(str(error))
     return len(found), made
+
+
+def _said(prefix: str, say: Say, text: str) -> None:
+    say(f"{prefix}{text}")
 
 
 def _added(
@@ -79,6 +85,8 @@ def _asked(root: Path, given: argparse.Namespace) -> Asked:
         raise BuildError(f"--accuracy must be within 0 and 1, not {given.accuracy:g}")
     if given.accuracy is not None and not given.source:
         raise BuildError("--accuracy needs --source: in a few words, how it is known")
+    if given.name and not is_plain_name(given.name):
+        raise BuildError(f"--name {given.name!r} must be letters, digits and _.-, as a folder's")
     if given.slo_ms is not None and not 1e-3 <= given.slo_ms <= 1e9:
         raise BuildError(f"--slo-ms must be within 0.001 and 1e9, not {given.slo_ms:g}")
     shapes, datatypes = shapes_in(given.shape)

@@ -67,7 +67,8 @@ def create_family(
     with sole_publisher(folder) as publication:
         if (folder / MANIFEST).exists():
             raise FamilyExists(
-                f"family {family.name} exists in {root}; add variants to it or name another"
+                f"family {family.name} exists in {root}; name another (--name), or remove that one first: "
+                f"gearshift models remove {family.name}"
             )
         for name, source in extras.items():
             publication.put_over(name, source)

@@ -174,6 +174,7 @@ def test_what_cannot_be_added_is_told_and_the_rest_goes_on(
         (["--labels", "x"], "give it too"),
         (["--normalise", "none"], "give it too"),
         (["--precisions", "int3"], "unknown precision 'int3'"),
+        (["--name", "a b"], "--name 'a b' must be letters"),
     ],
 )
 def test_an_option_that_cannot_be_meant_is_refused(

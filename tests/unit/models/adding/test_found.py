@@ -78,7 +78,10 @@ def test_a_triton_repository_gives_each_models_newest_version(tmp_path: Path):
         "b": root / "b/10/model.onnx",
     }
     assert [one.config is not None for one in found] == [True, False]
-    assert ["version 10 was taken, the newest of 2" in " ".join(one.remarks) for one in found] == [False, True]
+    assert ["version 10 was taken, the newest of 2" in " ".join(one.remarks) for one in found] == [
+        False,
+        True,
+    ]
     assert [one.graph for one in models_in(root / "b")] == [root / "b/10/model.onnx"]
 
 
