@@ -14,6 +14,8 @@ from models.coded import Undecodable, always, check_wanted
 
 MADE = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 """Input of a transformer -> what holds it of an encoded text."""
+LEFT_OUT = {"attention_mask": 1.0, "token_type_ids": 0.0}
+"""Inputs that a request may leave out, and what they are then full of: all is looked at, and is one text."""
 _SHOWN = 3
 """Rows that an error names."""
 

