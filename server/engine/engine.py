@@ -17,11 +17,12 @@ from models.catalog import Family
 from profiler.hardware.changes import DeviceBack, DeviceLost
 from profiler.hardware.fingerprint import Hardware
 from server.config import Config
+from server.engine.delivery import deliver
 from server.engine.description import Description, described
 from server.engine.families.families import Families, configured, found_for
 from server.engine.families.lifecycle import Lifecycle
 from server.engine.families.marks import marks
-from server.engine.intake import Intake, deliver
+from server.engine.intake import Intake
 from server.engine.machine import Kinds, Machine
 from server.engine.parts import Neighbours
 from server.engine.pending import Pending

@@ -1,28 +1,22 @@
 """A front's way into the engine: requests are checked as they come, handed on together, and answered in batches."""
 
-import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf, isfinite, isnan
-from typing import NamedTuple
 
 from server.engine.checking.checks import Checked
+from server.engine.delivery import WayBack, let_go, release, way_back
+from server.engine.plain import Plain
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
-from server.engine.values import Answer, Deliver, Execution, Request
+from server.engine.values import Deliver, Request, Scalar
 from server.errors import BadInput, RequestError
 from server.runtime.dispatch import jobs
-from server.runtime.dispatch.jobs import Batch, Job, Loan
+from server.runtime.dispatch.jobs import Job, Loan
 
-_log = logging.getLogger(__name__)
-
-
-class _Taken(NamedTuple):  # what a job's answer needs to find its way back
-    request: Request
-    family: ServedFamily
-    outputs: tuple[str, ...]
-    deliver: Deliver
+NOTHING: Mapping[str, Scalar | None] = {}
+"""No parameters."""
 
 
 class Intake:
@@ -53,7 +47,7 @@ class Intake:
         except BaseException as error:
             if isinstance(error, RequestError):
                 self.refused(request.model)
-            _release(request)
+            release(request)
             raise
 
     def current(self, job: Job) -> Job:
@@ -61,11 +55,11 @@ class Intake:
 
         Raises RequestError as `check` does.
         """
-        taken = _taken(job)
-        now = self._families.get(taken.request.model)
-        if now is None or now is taken.family:
+        origin = way_back(job)
+        now = self._families.get(origin.request.model)
+        if now is None or now is origin.family:
             return job
-        return self.check(taken.request, taken.deliver)
+        return self.check(origin.request, origin.deliver)
 
     def family(self, model: str) -> ServedFamily:
         """The family of this name. Raises UnknownModel, or NotReady for one that cannot be served."""
@@ -73,6 +67,21 @@ class Intake:
         if family is None:
             raise self._unserved.error(model)
         return family
+
+    def plain(
+        self,
+        model: str,
+        to: jobs.Deliver,
+        parameters: Mapping[str, Scalar | None] = NOTHING,
+        version: str = "",
+    ) -> Plain | None:
+        """The way in for requests that make this demand and that the front checks itself; None where sizes are free.
+
+        Raises as `check` does.
+        """
+        family = self.family(model)
+        demand = family.checks.demand(parameters, version)
+        return None if family.family.sizes else Plain(family, self._families, demand, to)
 
     def refused(self, model: str) -> None:
         """A request for this model was bad: count it, where there is such a family."""
@@ -82,7 +91,7 @@ class Intake:
 
     def collect(self, job: Job) -> None:
         """Have it handed on with others, by `flush`."""
-        self._collected.setdefault(_taken(job).family, []).append(job)
+        self._collected.setdefault(way_back(job).family, []).append(job)
 
     def flush(self) -> None:
         """Hand on what was collected."""
@@ -93,24 +102,24 @@ class Intake:
 
     def submit(self, job: Job) -> None:
         """Hand on at once. Where it is refused, its answer has been delivered when this returns."""
-        _taken(job).family.dispatcher.submit([job])
+        way_back(job).family.dispatcher.submit([job])
 
     def cancel(self, job: Job) -> bool:
         """No answer is wanted any more. False where it runs already or was answered: one comes, or came."""
-        family = _taken(job).family
+        family = way_back(job).family
         waiting = self._collected.get(family, [])
         if job not in waiting:
             return self.withdraw(job)
         waiting.remove(job)
         family.metrics.unrun(job.slo_class, "cancelled")
-        _let_go(job)
+        let_go(job)
         return True
 
     def withdraw(self, job: Job) -> bool:
         """`cancel` of a request that was handed on. Any thread."""
-        if not _taken(job).family.dispatcher.cancel(job):
+        if not way_back(job).family.dispatcher.cancel(job):
             return False
-        _let_go(job)
+        let_go(job)
         return True
 
     def _job(self, request: Request, family: ServedFamily, to: Deliver) -> Job:
@@ -135,76 +144,9 @@ class Intake:
             demand.slo.min_accuracy,
             demand.variant,
             demand.slo.name,
-            _Taken(request, family, checked.outputs, to),
-            loan=None if request.release is None else Loan(partial(_release, request)),
+            WayBack(request, family, checked.outputs, to),
+            loan=None if request.release is None else Loan(partial(release, request)),
             row_units=checked.row_units,
             sizes=checked.sizes,
             soft=demand.soft and request.deadline_s is None,
         )
-
-
-def deliver(given: Sequence[jobs.JobAnswer]) -> Sequence[jobs.JobAnswer]:
-    """Take a dispatcher's answers to the fronts they are for. Returns those withheld there, each with its error."""
-    executions: dict[int, Execution] = {}
-    made = [(one, _answer(one, executions)) for one in given]
-    by_front: dict[Deliver, list[Answer]] = {}
-    for one, answer in made:
-        by_front.setdefault(_taken(one.job).deliver, []).append(answer)
-    for to, answers in by_front.items():
-        try:
-            to(answers)
-        except Exception:  # noqa: BLE001 - one front that fails must not cost the others their answers
-            _log.exception("a front could not take its answers")
-    for one in given:
-        _let_go(one.job)
-    return [
-        jobs.JobAnswer(one.job, error=answer.error)
-        for one, answer in made
-        if answer.error is not one.error
-    ]
-
-
-def _answer(one: jobs.JobAnswer, executions: dict[int, Execution]) -> Answer:
-    job, taken = one.job, _taken(one.job)
-    if one.error is not None or one.outputs is None or one.batch is None:
-        return Answer(taken.request, job.rows, error=one.error)
-    execution = executions.get(id(one.batch))
-    if execution is None:
-        execution = executions[id(one.batch)] = _execution(one.batch)
-    outputs = {name: one.outputs[name] for name in taken.outputs}
-    waited_s = one.batch.started_s - job.arrival_s
-    return Answer(taken.request, job.rows, outputs, execution, waited_s, family=taken.family.family)
-
-
-def _execution(batch: Batch) -> Execution:
-    arm = batch.profile.arm
-    return Execution(
-        arm.variant,
-        batch.precision,
-        arm.backend,
-        batch.profile.accuracy,
-        batch.rows,
-        batch.compute_s,
-        batch.variants,
-    )
-
-
-def _taken(job: Job) -> _Taken:
-    taken = job.origin
-    assert isinstance(taken, _Taken)  # every job is made here
-    return taken
-
-
-def _let_go(job: Job) -> None:
-    """Its client waits for it no more: its inputs are released once no worker reads them."""
-    if job.loan is not None:
-        job.loan.let_go()
-
-
-def _release(request: Request) -> None:
-    release, request.release = request.release, None
-    if release is not None:
-        try:
-            release()
-        except Exception:  # noqa: BLE001 - the front's affair: the answer has gone out
-            _log.exception("an input's memory could not be released")

@@ -15,7 +15,7 @@ from server.engine.checking.coded import Coded, forms
 from server.engine.checking.demands import Demand, Demands
 from server.engine.checking.free_sizes import FreeSizes
 from server.engine.checking.row_bounds import RowBounds
-from server.engine.values import Request, Tensor
+from server.engine.values import Request, Scalar, Tensor
 from server.errors import BadInput, UnknownModel
 from server.texts import listed, shown
 
@@ -56,8 +56,9 @@ class Checks:
         self.late = late
         self._family = family
         self._demands = Demands(family, family.slo, classes, late=late)
-        self._finite = finite
-        self._most_rows = family.max_batch
+        self.finite = finite
+        self.most_rows = family.max_batch
+        """Of one request, whatever runs."""
         self._specs = {spec.name: spec for spec in family.inputs}
         self._outputs = tuple(spec.name for spec in family.outputs)
         self._sizes = FreeSizes(family)
@@ -73,13 +74,17 @@ class Checks:
     def check(self, request: Request) -> Checked:
         """The request as arrays and demand. Raises BadInput or UnknownModel, naming what and where."""
         inputs, rows = self._inputs(request.inputs, request.is_wanted)
-        variant = self.pinned(request.version)
-        special = request.parameters or variant is not None
-        demand = self._demands.read(request.parameters, variant) if special else self._demands.plain
+        demand = self.demand(request.parameters, request.version)
         units, sizes = self._sizes.work(inputs) if self._family.sizes else (1, ())
         self.bounds.check_rows(rows, demand, units)
         outputs = self._wanted(request.outputs) if request.outputs else self._outputs
         return Checked(inputs, rows, demand, outputs, units, sizes)
+
+    def demand(self, parameters: Mapping[str, Scalar | None], version: str) -> Demand:
+        """What a request with these asks for. Raises BadInput or UnknownModel."""
+        variant = self.pinned(version)
+        special = parameters or variant is not None
+        return self._demands.read(parameters, variant) if special else self._demands.plain
 
     def pinned(self, version: str) -> str | None:
         """The variant a version string names; None for the family itself. Raises UnknownModel."""
@@ -157,7 +162,7 @@ class Checks:
                 f"unexpected shape for input '{spec.name}' for model '{model}'. "
                 f"Expected {_text(spec.shape)}, got {_text(shape)}{counted}"
             )
-        if shape[0] > self._most_rows:
+        if shape[0] > self.most_rows:
             raise self.bounds.too_many(shape[0])
         return shape
 
@@ -166,7 +171,7 @@ class Checks:
     ) -> NDArray[np.generic]:
         model = self._family.name
         array = tensor.contents.array(spec, math.prod(shape), model).reshape(shape)
-        if self._finite and array.dtype.kind == "f" and not np.isfinite(array).all():
+        if self.finite and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise BadInput(
                 f"input '{spec.name}' for model '{model}' has NaN or infinite values; "
                 "clean them, or start the server with reject_non_finite = false"

@@ -1,9 +1,10 @@
 """What crosses the seam between a transport and the runtime: validated requests in, answers out, both in batches."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,51 @@ if TYPE_CHECKING:  # they need each other
 
 Arrays = Mapping[str, NDArray[np.generic]]
 """Tensor name -> array whose first axis is the batch."""
+
+
+class Rows(Mapping[str, NDArray[np.generic]]):
+    """A job's inputs that lie where its front has them: made into arrays for who asks, gathered without that.
+
+    Any thread. What they lie in must be good for as long as this object is referred to: it need not be lent.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """Every input's rows, not to be written to."""
+
+    @classmethod
+    @abstractmethod
+    def gather(cls, parts: Sequence[Self], into: Arrays) -> None:
+        """Copy the rows of all, one after the other, into these arrays, which have as many rows as all of them."""
+
+    def __getitem__(self, name: str) -> NDArray[np.generic]:
+        return self.arrays()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays())
+
+    def __len__(self) -> int:
+        return len(self.arrays())
+
+
+class Portion(Mapping[str, NDArray[np.generic]]):
+    """`rows` rows of a run's outputs, from `first` on: cut out for who asks. `whole`: all rows, outputs in order."""
+
+    __slots__ = ("first", "rows", "whole")
+
+    def __init__(self, whole: Arrays, first: int, rows: int) -> None:
+        self.whole, self.first, self.rows = whole, first, rows
+
+    def __getitem__(self, name: str) -> NDArray[np.generic]:
+        return self.whole[name][self.first : self.first + self.rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.whole)
+
+    def __len__(self) -> int:
+        return len(self.whole)
 
 
 class Loan:
@@ -46,8 +92,9 @@ class Loan:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One validated request. Times are on time.monotonic's clock; `origin` is the transport's own and comes back;
-    `ticket` is set by the dispatcher that admits it; `retries`: how often it came back from an arm that let it down.
+    """One validated request. Times are on time.monotonic's clock; `origin` and `token` are the transport's own and come
+    back; `inputs` may be `Rows`; `ticket` is set by the dispatcher that admits it; `retries`: how often it came back
+    from an arm that let it down.
 
     A job of more rows than any batch is served in pieces, jobs that are `part_of` it, from its row `first` on. They
     share its `loan`, where the memory of its inputs is lent. `row_units`: units of work in each row, and the `sizes`
@@ -72,6 +119,7 @@ class Job:
     sizes: tuple[int, ...] = ()
     soft: bool = False
     missed: bool = False
+    token: object = None
 
     @property
     def units(self) -> int:
@@ -107,7 +155,10 @@ class Batch:
 
 @dataclass(slots=True, eq=False)
 class JobAnswer:
-    """A job's one answer: outputs and the batch they come from, or an error."""
+    """A job's one answer: outputs and the batch they come from, or an error.
+
+    Those that ran together share `batch`, and the outputs are a `Portion` of what is theirs together.
+    """
 
     job: Job
     outputs: Arrays | None = None

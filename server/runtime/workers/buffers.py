@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from math import inf
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from models.backends.base import BackendError
 from models.catalog import Family
 from models.padding import cropped, hides_all, padded
 from server.policy.decision import ArmProfile
-from server.runtime.dispatch.jobs import Arrays, Batch, Job, JobAnswer
+from server.runtime.dispatch.jobs import Arrays, Batch, Job, JobAnswer, Portion, Rows
 from server.runtime.workers.grouping import Sized, by_size, padded_groups
 
 
@@ -48,29 +49,33 @@ class Buffers:
     def gather(self, jobs: Sequence[Job], rows: int) -> Arrays:
         """The jobs' rows, one after the other, padded to one size; good until the next call."""
         if len(jobs) == 1:
-            return jobs[0].inputs
+            inputs = jobs[0].inputs
+            return inputs.arrays() if isinstance(inputs, Rows) else inputs
         if self._family.sizes:
             return self._joined(jobs)
-        for name, whole in self._arrays.items():
+        into = {name: whole[:rows] for name, whole in self._arrays.items()}
+        parts = [job.inputs for job in jobs]
+        kind = type(parts[0])
+        if issubclass(kind, Rows) and all(type(part) is kind for part in parts):
+            kind.gather(cast("Sequence[Rows]", parts), into)
+            return into
+        for name, whole in into.items():
             at = 0
-            for job in jobs:
-                whole[at : at + job.rows] = job.inputs[name]
+            for job, part in zip(jobs, parts, strict=True):
+                whole[at : at + job.rows] = part[name]
                 at += job.rows
-        return {name: whole[:rows] for name, whole in self._arrays.items()}
+        return into
 
     def scatter(self, jobs: Sequence[Job], outputs: Arrays, batch: Batch) -> list[JobAnswer]:
         """Each job's rows of the outputs, cut to its sizes, as its answer."""
-        if len(jobs) == 1:
-            return [JobAnswer(jobs[0], outputs, batch)]
         family, answers, at = self._family, list[JobAnswer](), 0
         for job in jobs:
-            end = at + job.rows
-            part = {name: array[at:end] for name, array in outputs.items()}
-            if family.sizes:
+            part: Arrays = Portion(outputs, at, job.rows)
+            if family.sizes and len(jobs) > 1:
                 sizes = family.sizes_by_name(job.sizes)
                 part = {s.name: cropped(part[s.name], s, sizes) for s in family.outputs}
             answers.append(JobAnswer(job, part, batch))
-            at = end
+            at += job.rows
         return answers
 
     def _joined(self, jobs: Sequence[Job]) -> Arrays:
@@ -100,7 +105,7 @@ def too_large(family: Family) -> str:
 
 
 def checked(outputs: Arrays, rows: int, family: Family, variant: str) -> Arrays:
-    """`outputs`, which are as the family's signature says for so many rows. Raises BackendError."""
+    """`outputs`, as the family's signature says for so many rows and in its order. Raises BackendError."""
     for spec in family.outputs:
         array = outputs[spec.name]
         if not family.answers(spec, array.shape, rows) or array.dtype != spec.dtype:
@@ -108,4 +113,4 @@ def checked(outputs: Arrays, rows: int, family: Family, variant: str) -> Arrays:
                 f"output {spec.name!r} of {variant} is {array.dtype} {list(array.shape)} for {rows} rows, "
                 f"the family says {spec.datatype} {list(spec.shape)}"
             )
-    return outputs
+    return {spec.name: outputs[spec.name] for spec in family.outputs}

@@ -19,7 +19,8 @@ from models.catalog import Accuracy, Variant
 from profiler.measuring.rows import SampleRows
 from server.engine.checking.checks import Checks
 from server.engine.contents import Buffer
-from server.engine.intake import Intake, deliver
+from server.engine.delivery import deliver
+from server.engine.intake import Intake
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
 from server.engine.values import Answer, Request, Tensor

@@ -8,7 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from server.engine.checking.checks import Checks
-from server.engine.intake import Intake, deliver
+from server.engine.delivery import deliver
+from server.engine.intake import Intake
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
 from server.engine.values import Answer, Deliver, Request, Tensor

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from models.catalog import Accuracy, Family, Slo, TensorSpec, Variant
 from server.engine.checking.checks import Checked, Checks
-from server.engine.intake import deliver
+from server.engine.delivery import deliver
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
 from server.engine.values import Request

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from models.backends.base import BackendError
 from models.catalog import Family, FreeSize, Slo, TensorSpec
 from server.policy.decision import ArmProfile
-from server.runtime.dispatch.jobs import Arrays, Batch, Job, JobAnswer
+from server.runtime.dispatch.jobs import Arrays, Batch, Job, JobAnswer, Portion, Rows
 from server.runtime.workers.buffers import Buffers, checked
 from tests.support.builders import a_profile
 
@@ -95,6 +96,59 @@ def test_rows_of_one_size_are_put_together_in_order():
     assert found["ids"].tolist() == [[3] * 3, [3] * 3, [9] * 3]
 
 
+class Counted(Rows):
+    """Rows that all hold one number, and how often they were made arrays of."""
+
+    def __init__(self, number: float, rows: int) -> None:
+        self.number, self.rows, self.made = number, rows, 0
+
+    def arrays(self) -> Arrays:
+        self.made += 1
+        return {"x": np.full((self.rows, 2), self.number, np.float32)}
+
+    @classmethod
+    def gather(cls, parts: Sequence[Self], into: Arrays) -> None:
+        numbers = [part.number for part in parts for _ in range(part.rows)]
+        into["x"][:] = np.asarray(numbers)[:, None]
+
+
+def a_fixed_job(inputs: Arrays, rows: int = 1) -> Job:
+    return Job(inputs, rows, 0.0, 1.0, 0.0, None, "default", None)
+
+
+def test_rows_that_lie_elsewhere_are_gathered_without_making_arrays_of_each():
+    parts = [Counted(1.0, 2), Counted(2.0, 1)]
+
+    found = Buffers(FIXED).gather([a_fixed_job(part, part.rows) for part in parts], 3)
+
+    assert found["x"].tolist() == [[1.0, 1.0], [1.0, 1.0], [2.0, 2.0]]
+    assert [part.made for part in parts] == [0, 0]
+
+
+def test_rows_that_lie_elsewhere_join_those_that_do_not():
+    mixed = [a_fixed_job(Counted(1.0, 1)), a_fixed_job({"x": np.zeros((1, 2), np.float32)})]
+
+    found = Buffers(FIXED).gather(mixed, 2)
+
+    assert found["x"].tolist() == [[1.0, 1.0], [0.0, 0.0]]
+    (alone,) = Buffers(FIXED).gather(mixed[:1], 1).values()
+    assert alone.tolist() == [[1.0, 1.0]]
+
+
+def test_answers_of_a_run_say_where_in_its_outputs_they_are():
+    jobs = [a_fixed_job({}, rows) for rows in (2, 1)]
+    whole: Arrays = {"y": np.arange(3.0)}
+
+    batch = Batch(an_arm(), "fp32", 3, 0.0, 0.0, 0.0, 3)
+    parts = [one.outputs for one in Buffers(FIXED).scatter(jobs, whole, batch)]
+
+    assert [(p.whole is whole, p.first, p.rows) for p in parts if isinstance(p, Portion)] == [
+        (True, 0, 2),
+        (True, 2, 1),
+    ]
+    assert [dict(part or {})["y"].tolist() for part in parts] == [[0.0, 1.0], [2.0]]
+
+
 def test_without_free_sizes_all_jobs_share_a_run():
     jobs = tuple(
         Job({"x": np.zeros((1, 2), np.float32)}, 1, 0.0, 1.0, 0.0, None, "default", None)
@@ -157,7 +211,7 @@ def test_every_job_gets_its_own_answer_once_whatever_it_was_padded_to(
 def test_outputs_must_be_as_the_signature_says_where_it_does():
     good = {"y": np.zeros((2, 7), np.float32)}
 
-    assert checked(good, 2, SIZED, "v") is good
+    assert checked({**good, "other": good["y"]}, 2, SIZED, "v") == {"y": good["y"]}
     with pytest.raises(BackendError, match="output 'y' of v"):
         checked({"y": np.zeros((3, 7), np.float32)}, 2, SIZED, "v")
     with pytest.raises(BackendError, match="output 'y' of v"):
