@@ -3,7 +3,9 @@
 # Stage 1 follows `make venv` and `make models`; stage 2 has only the result and runs as an ordinary user.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /app
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN apt-get update && apt-get install -y --no-install-recommends g++ libnghttp2-dev && rm -rf /var/lib/apt/lists/*
+COPY pyproject.toml setup.py constraints.txt README.md LICENSE ./
+COPY native native
 COPY gearshift gearshift
 COPY server server
 COPY profiler profiler
@@ -18,6 +20,7 @@ RUN python -m venv /app/.venv \
  && rm -rf /app/cache/gearshift/downloads
 
 FROM python:3.11-slim-bookworm
+RUN apt-get update && apt-get install -y --no-install-recommends libnghttp2-14 && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 gearshift \
  && mkdir -p /var/lib/gearshift/profiles \
  && chown -R gearshift /var/lib/gearshift

@@ -4,17 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: venv trainer models tasks mainstream serve test nightly check proto docs loadtest bench policies policieslive clean help
+.PHONY: venv native trainer models tasks mainstream serve test nightly check proto docs loadtest bench policies policieslive clean help
 
 help:  ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 venv: $(READY)  ## Make .venv and install what is needed (quick the second time)
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt setup.py $(wildcard native/front/*)
 	@echo "== setting up $(VENV) (about a minute the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[dev]'
 	@touch $@
+
+native: venv  ## Build the native front, which costs a request far less; installs a compiler and nghttp2 where they lack
+	scripts/native.sh
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt --no-deps -e .
+	@$(BIN)/python -c "from server.rpc.transport.native._core import nghttp2; print('built, with nghttp2', nghttp2)"
 
 trainer: venv  ## Install what `gearshift train` needs: torch (large, see docs/training.md), scikit-learn, TensorBoard
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[dev,train]'

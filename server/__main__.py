@@ -99,6 +99,7 @@ def _serve(config: Config, notes: list[str]) -> int:
     app.start(ending.fail)
     where = (joined(config.server.host, app.port), joined(config.server.host, app.http_port))
     _log.info("gRPC on %s, metrics on http://%s/metrics", *where)
+    _log.info("front: %s", app.front)
     ending.wait()
     _log.info("draining (at most %.0f s)", config.server.drain_s)
     app.stop()

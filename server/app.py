@@ -13,14 +13,13 @@ from server.rpc.answer_size import AnswerSize
 from server.rpc.control import service as control
 from server.rpc.control.service import Control
 from server.rpc.describe import Describe
+from server.rpc.fronts.choosing import front_of
 from server.rpc.repository import RepositoryCalls
 from server.rpc.service import Service
 from server.rpc.standard import Health, Reflection
-from server.rpc.status import ending_of
 from server.rpc.transport import descriptors
 from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.call import Handler
-from server.rpc.transport.front import Front
 from server.sharing.rpc import service as sharing
 from server.sharing.unit import ShareUnit
 from surroundings.addresses import joined
@@ -47,10 +46,10 @@ class App:
         self._control = Control(engine.families, engine.unserved)
         self._repository = RepositoryCalls(engine.lifecycle, allowed=config.models.repository_calls)
         self._health = Health(self._readiness)
-        self._front = Front(
+        self._front, self._renew_plain = front_of(
+            config.server.front,
+            self._service,
             self._handlers(),
-            ending_of,
-            self._service.flush,
             self._bounds(),
             engine.metrics.connected,
         )
@@ -70,6 +69,11 @@ class App:
     def ready(self) -> bool:
         """Every family that can be served has an arm, shared tasks are in service, and the server is not stopping."""
         return (self._share is None or self._share.is_ready) and self._engine.is_ready
+
+    @property
+    def front(self) -> str:
+        """What speaks gRPC."""
+        return self._front.name
 
     def start(self, on_failure: Callable[[str], None]) -> None:
         """Accept calls at once; families become ready one after the other, smallest variant first.
@@ -104,6 +108,7 @@ class App:
 
     def _tell_health(self) -> None:
         self._health.changed()
+        self._renew_plain()
 
     def _prepare_share(self) -> None:
         if self._share is not None:

@@ -13,6 +13,7 @@ from models.adding.reading import Arrays, Opened
 from models.artifacts.external import references
 from models.backends.base import words
 from models.build.errors import BuildError
+from models.exact_int8 import EXACT_INT8
 
 _ONLY_FATAL = 4
 """Of the runtime's own lines: what it objects to is raised, and told in a sentence."""
@@ -26,6 +27,7 @@ class OnnxRunner:
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = _ONLY_FATAL
+        options.add_session_config_entry(*EXACT_INT8)
         try:
             self._session = ort.InferenceSession(
                 str(served), options, providers=["CPUExecutionProvider"]

@@ -18,6 +18,7 @@ from models.backends.cache import engine_cache
 from models.backends.signature import Node, check, check_names
 from models.catalog import Family, Variant
 from models.datatypes import DATATYPES
+from models.exact_int8 import EXACT_INT8
 
 _DATATYPES = {f"tensor({row.onnxruntime})": row.name for row in DATATYPES.values()}
 """ONNX Runtime's type -> Open Inference Protocol datatype."""
@@ -198,6 +199,7 @@ def _options(slot: Slot) -> Any:
         options.add_session_config_entry("session.use_env_allocators", "1")
     # A spinning thread takes the core that the front or a second arm needs (benchmarks/serving/threads.py).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry(*EXACT_INT8)
     return options
 
 

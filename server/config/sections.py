@@ -16,6 +16,13 @@ class ServerSection:
     http_port: int = key(
         8002, "port of /metrics, /healthz and /readyz; 0: any that is free", most=65535, flag=True
     )
+    front: str = key(
+        "auto",
+        "what speaks gRPC: the native front where it is built (make native), or gRPC's own core; auto: the native one "
+        "where it is there",
+        one_of=("auto", "native", "grpcio"),
+        flag=True,
+    )
     drain_s: float = key(10.0, "how long a stopping server lets calls in flight finish")
     log_level: str = key(
         "INFO", "the least that is logged", one_of=("DEBUG", "INFO", "WARNING", "ERROR"), flag=True

@@ -68,7 +68,7 @@ def _answer(one: jobs.JobAnswer, executions: dict[int, Execution]) -> Answer:
         return Answer(origin.request, job.rows, error=one.error)
     execution = executions.get(id(one.batch))
     if execution is None:
-        execution = executions[id(one.batch)] = _execution(one.batch)
+        execution = executions[id(one.batch)] = execution_of(one.batch)
     outputs = {name: one.outputs[name] for name in origin.outputs}
     waited_s = one.batch.started_s - job.arrival_s
     return Answer(
@@ -76,7 +76,8 @@ def _answer(one: jobs.JobAnswer, executions: dict[int, Execution]) -> Answer:
     )
 
 
-def _execution(batch: Batch) -> Execution:
+def execution_of(batch: Batch) -> Execution:
+    """How the answers of a batch were computed."""
     arm = batch.profile.arm
     return Execution(
         arm.variant,

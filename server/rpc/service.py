@@ -77,12 +77,12 @@ class Service:
     ) -> None:
         """`most_bytes`: of a message, in or out; of requests no more is taken than those of the families that are there
         may have, or COMING_BYTES: families that come later have room in that."""
-        self._families = families
+        self.families = families
         self._answer_sizes = ByFamily(lambda one: AnswerSize(one.family, most_bytes))
-        self._intake = Intake(families, unserved, self.deliver, self._check_answer)
+        self.intake = Intake(families, unserved, self.deliver, self._check_answer)
         known = [sizes.request_bytes(one.family, most_bytes) for one in families.values()]
         self._most_bytes = min(most_bytes, max(COMING_BYTES, *known, 0))
-        self._opening = Opening(families, self._most_bytes, unserved.error, self._intake.refused)
+        self._opening = Opening(families, self._most_bytes, unserved.error, self.intake.refused)
         self._aside = Aside(self._most_bytes)
         self._decoding = Aside(self._most_bytes, threads=usable_cores())
 
@@ -90,7 +90,7 @@ class Service:
         """Method path -> handler."""
         return {
             "/inference.GRPCInferenceService/ModelInfer": Handler(
-                self._infer, most_bytes=self._most_bytes, unpacks=True
+                self._infer, most_bytes=self._most_bytes, unpacks=True, is_plain=True
             ),
             "/inference.GRPCInferenceService/ModelStreamInfer": Handler(
                 self._stream, streaming=True, most_bytes=self._most_bytes, unpacks=True
@@ -104,7 +104,7 @@ class Service:
 
     def flush(self) -> None:
         """Hand what has been collected to the engine."""
-        self._intake.flush()
+        self.intake.flush()
 
     def deliver(self, given: Sequence[Answer]) -> None:
         """Encode answers and send them. The answers of one batch share most of their bytes.
@@ -200,7 +200,7 @@ class Service:
         self, call: Call, arrival_s: float, to: Reply, message: pb.ModelInferRequest
     ) -> None:
         """Have its rows decoded, which is no work for a thread that others wait for. Raises Overloaded."""
-        family = self._families.get(message.model_name)
+        family = self.families.get(message.model_name)
         size = message.ByteSize()
         if family is not None:
             size = max(size, sizes.decoding_cost(family.family, message.inputs[0]))
@@ -211,12 +211,12 @@ class Service:
     ) -> None:
         """Take in what has been read, on a thread that is not the front's."""
         try:
-            job = self._intake.current(self._checked(call, arrival_s, to, message))
+            job = self.intake.current(self._checked(call, arrival_s, to, message))
             with call.lock:  # its client may leave meanwhile
                 if not call.is_open:
                     return
-                to.on_cancel = lambda: self._intake.cancel(job)
-            self._intake.submit(job)
+                to.on_cancel = lambda: self.intake.cancel(job)
+            self.intake.submit(job)
         except Exception as error:  # noqa: BLE001 - whoever asked must be answered, and the thread go on
             to.fail(*ending_of(error))
 
@@ -225,8 +225,8 @@ class Service:
     ) -> None:
         """Take in a message that came at `arrival_s`. Raises RequestError."""
         job = self._checked(call, arrival_s, to, message)
-        to.on_cancel = lambda: self._intake.cancel(job)
-        self._intake.collect(job)
+        to.on_cancel = lambda: self.intake.cancel(job)
+        self.intake.collect(job)
 
     def _checked(
         self, call: Call, arrival_s: float, to: Reply, message: pb.ModelInferRequest
@@ -237,7 +237,7 @@ class Service:
             request = self._decoded(message, arrival_s, call.deadline_s, origin)
             if sizes.is_coded(message):
                 request.is_wanted = lambda: _is_wanted(call)
-            return self._intake.check(request)
+            return self.intake.check(request)
         except RequestError as error:
             raise type(error)(named(message.id, str(error))) from error
 
@@ -251,8 +251,8 @@ class Service:
         try:
             return decode.request(message, arrival_s, deadline_s, origin)
         except RequestError:
-            self._intake.family(message.model_name)  # who asks for none is told that first
-            self._intake.refused(message.model_name)
+            self.intake.family(message.model_name)  # who asks for none is told that first
+            self.intake.refused(message.model_name)
             raise
 
     def _check_answer(self, request: Request, checked: Checked, family: ServedFamily) -> None:

@@ -8,12 +8,14 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.backends.base import Tensors
+from models.exact_int8 import EXACT_INT8
 
 
 def a_session(model: onnx.ModelProto | Path) -> ort.InferenceSession:
     """Of a model or its file; silent."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry(*EXACT_INT8)
     what = model if isinstance(model, Path) else model.SerializeToString()
     return ort.InferenceSession(what, options, providers=["CPUExecutionProvider"])
 

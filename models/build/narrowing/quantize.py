@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from models.build.graphs import Array
 from models.build.narrowing.closeness import Floats, relative_error
 from models.build.networks import CORE_INPUT
+from models.exact_int8 import EXACT_INT8
 from surroundings.search_path import search_path_kept
 
 with search_path_kept():
@@ -128,6 +129,7 @@ def _outputs(model: onnx.ModelProto, rows: Mapping[str, NDArray[Any]]) -> list[N
     """Its outputs for the rows, one row a run, as calibration runs them."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry(*EXACT_INT8)
     session = ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

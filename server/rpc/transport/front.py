@@ -46,6 +46,7 @@ class Front:
         bounds: Bounds,
         connected: Counted = lambda _open, _most, _ended: None,
     ) -> None:
+        self.name = "gRPC's own core"
         self.ending_of = ending_of
         self.lock = threading.RLock()
         self.woken_s = 0.0

@@ -15,6 +15,8 @@ from contextlib import suppress
 
 import grpc
 
+from tests.support.http2.raw import Raw
+
 MIB = 1 << 20
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
@@ -257,110 +259,6 @@ def _has_ended(one: socket.socket) -> bool:
 def message(body: bytes) -> bytes:
     """A gRPC message of this body."""
     return b"\0" + struct.pack(">I", len(body)) + body
-
-
-class Raw:
-    """HTTP/2 by hand, without the manners of a gRPC client. `window`: what it lets each stream send to it."""
-
-    def __init__(self, port: int, window: int = 65_535) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
-        self._next = 1
-        self._heard = b""
-        settings = struct.pack(">HI", 4, window)
-        self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, settings))
-        self._socket.settimeout(1.0)
-        self._socket.recv(4096)
-        self._socket.sendall(_frame(4, 1, 0, b""))
-        self._socket.setblocking(False)
-
-    @property
-    def calls(self) -> int:
-        """Calls begun so far."""
-        return self._next // 2
-
-    def open(self, path: str, body: bytes = b"", *, end: bool = False) -> int:
-        """A new call, its message and its end where given; its id."""
-        stream, self._next = self._next, self._next + 2
-        self._write(
-            _frame(1, 4, stream, _headers(path))
-            + (_frame(0, int(end), stream, body) if body else b"")
-        )
-        return stream
-
-    def write(self, stream: int, body: bytes) -> None:
-        """More of a call."""
-        self._write(_frame(0, 0, stream, body))
-
-    def grant(self, streams: list[int], size: int) -> None:
-        """Let the server send so many bytes in all, in equal parts of these calls."""
-        each = struct.pack(">I", max(1, size // max(1, len(streams))))
-        parts = [_frame(8, 0, stream, each) for stream in streams]
-        self._write(b"".join((*parts, _frame(8, 0, 0, struct.pack(">I", size)))))
-
-    def reset(self, stream: int) -> None:
-        """Cancel a call."""
-        self._write(_frame(3, 0, stream, struct.pack(">I", 8)))
-
-    def reset_many(self, path: str, count: int, body: bytes) -> None:
-        """So many calls, each reset at once."""
-        out = bytearray()
-        for stream in range(self._next, self._next + 2 * count, 2):
-            out += _frame(1, 4, stream, _headers(path)) + _frame(0, 1, stream, body)
-            out += _frame(3, 0, stream, struct.pack(">I", 8))
-        self._next += 2 * count
-        self._socket.settimeout(1.0)
-        self._socket.sendall(out)
-
-    def hear(self) -> bool:
-        """Throw away what has come; False once the other side has ended the connection."""
-        self._socket.setblocking(False)
-        with suppress(BlockingIOError):
-            while data := self._socket.recv(65_536):
-                self._heard = (self._heard + data)[-65_536:]
-                if b"\x00\x00\x08\x06\x00" in data:  # answer a ping
-                    at = data.index(b"\x00\x00\x08\x06\x00") + 9
-                    self._write(_frame(6, 1, 0, data[at : at + 8].ljust(8, b"\0")))
-                    self._socket.setblocking(False)
-            return False
-        return True
-
-    def heard(self) -> bytes:
-        """The last of what has come."""
-        self.hear()
-        return self._heard
-
-    def close(self) -> None:
-        """Leave."""
-        self._socket.close()
-
-    def _write(self, data: bytes) -> None:
-        self._socket.settimeout(0.05)
-        self._socket.sendall(data)
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(payload))[1:]
-        + bytes((kind, flags))
-        + struct.pack(">I", stream)
-        + payload
-    )
-
-
-def _headers(path: str) -> bytes:
-    """Literal headers, never indexed."""
-    fields = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":path": path,
-        ":authority": "x",
-        "te": "trailers",
-        "content-type": "application/grpc",
-    }
-    return b"".join(
-        b"\x10" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
-        for name, value in fields.items()
-    )
 
 
 ATTACKS: dict[str, Callable[[int, int, float], None]] = {

@@ -154,7 +154,7 @@ def test_an_answer_that_nobody_reads_is_not_made_and_counts_as_shed():
     line.arrival_s = time.monotonic()
     service.handlers()[STREAM].function(cast("Any", line), a_message("r"))
     service.flush()
-    hosted = service._intake.family("m")  # noqa: SLF001 - a worker of the test's own
+    hosted = service.intake.family("m")
     step = hosted.dispatcher.next_step()
     assert isinstance(step, Step)
     line.unread = "read answers as they come"

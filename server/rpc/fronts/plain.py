@@ -1,0 +1,215 @@
+"""Plain requests of the native front: checked there, handed to the engine together, answered by the batch."""
+
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Self, final
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from models.catalog import TensorSpec
+from server.engine.delivery import execution_of
+from server.engine.intake import Intake
+from server.engine.plain import Plain, PlainInput
+from server.engine.served import ServedFamily
+from server.errors import BadInput, ComputeFailed, Overloaded, RequestError
+from server.rpc import answers
+from server.rpc.answer_size import AnswerSize
+from server.rpc.opening import named
+from server.rpc.status import status_of, trailers_of
+from server.rpc.transport.endings import clipped
+from server.rpc.transport.native._core import Exchange, gather
+from server.rpc.transport.native.front import NativeFront
+from server.runtime.dispatch.jobs import Arrays, Job, JobAnswer, Portion, Rows
+
+_log = logging.getLogger(__name__)
+
+_NOTHING, _TRUTH = 0, 4
+_FINITE = {2: 1, 4: 2, 8: 3}
+"""By the bytes of a float: how the core is told what to refuse in an input."""
+
+
+@final
+class NativeRows(Rows):
+    """A plain request's inputs, where the front has them."""
+
+    __slots__ = ("_exchange", "_inputs")
+
+    def __init__(self, exchange: Exchange, inputs: tuple[TensorSpec, ...]) -> None:
+        self._exchange, self._inputs = exchange, inputs
+
+    def arrays(self) -> Arrays:
+        """Every input's rows, not to be written to."""
+        rows = self._exchange.rows
+        return {
+            spec.name: _array(self._exchange.raw(i), spec, rows)
+            for i, spec in enumerate(self._inputs)
+        }
+
+    @classmethod
+    def gather(cls, parts: Sequence[Self], into: Arrays) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - Self is final
+        """Copy the rows of all, one after the other."""
+        gather([part._exchange for part in parts], list(into.values()))  # noqa: SLF001 - of its own kind
+
+
+class _Way(NamedTuple):
+    """What is known of one family's plain requests."""
+
+    plain: Plain
+    inputs: tuple[TensorSpec, ...]
+
+
+class PlainRequests:
+    """All families'. `renew` has to be called when families may have changed."""
+
+    def __init__(
+        self,
+        families: Mapping[str, ServedFamily],
+        intake: Intake,
+        front: NativeFront,
+        most_bytes: int,
+    ) -> None:
+        self._families, self._intake, self._front = families, intake, front
+        self._most_bytes = most_bytes
+        self._keys = itertools.count()
+        self._ways: dict[int, _Way] = {}
+
+    def renew(self) -> None:
+        """Have the front take what is plain by the families that are there now. Any thread."""
+        ways = {next(self._keys): way for way in map(self._way, list(self._families)) if way}
+        self._ways = {**self._ways, **ways}
+        self._front.take_plain([self._signature(k, way) for k, way in ways.items()], self)
+        self._ways = {key: way for key, way in self._ways.items() if way.plain.is_current}
+
+    def take(self, key: int, exchanges: list[Exchange]) -> None:
+        """These came together. On the front's thread."""
+        way = self._ways.get(key)
+        if way is None or not way.plain.is_current:
+            for exchange in exchanges:
+                self._front.answer_long(exchange)
+            return
+        jobs = [job for job in (self._job(way, exchange) for exchange in exchanges) if job]
+        way.plain.submit(jobs)
+
+    def withdraw(self, exchange: Exchange) -> None:
+        """Its client has left. On the front's thread."""
+        job = exchange.state
+        if isinstance(job, Job) and isinstance(job.origin, Plain):
+            job.origin.withdraw(job)
+
+    def deliver(self, given: Sequence[JobAnswer]) -> Sequence[JobAnswer]:
+        """Encode answers and send them. Returns those withheld, each with the error that went out instead."""
+        withheld: list[JobAnswer] = []
+        alike: dict[tuple[int, int, int], list[JobAnswer]] = {}
+        for one in given:
+            if one.error is not None or one.outputs is None:
+                self._fail(one.job, one.error or ComputeFailed("no outputs"))
+                continue
+            portion = one.outputs
+            whole = id(portion.whole) if isinstance(portion, Portion) else id(portion)
+            alike.setdefault((id(one.batch), whole, one.job.rows), []).append(one)
+        for some in alike.values():
+            try:
+                withheld += self._answer(some)
+            except Exception as failure:  # noqa: BLE001 - answers that cannot be encoded must not cost others theirs
+                error = failure if isinstance(failure, RequestError) else _unforeseen(failure)
+                withheld += [self._withhold(one.job, error) for one in some]
+        return withheld
+
+    def _job(self, way: _Way, exchange: Exchange) -> Job | None:
+        rows = NativeRows(exchange, way.inputs)
+        try:
+            job = way.plain.job(
+                rows, exchange.rows, exchange.arrival_s, exchange.gives_up_s, exchange
+            )
+        except BadInput as error:
+            _finish(exchange, error)
+            return None
+        exchange.state = job
+        return job
+
+    def _answer(self, some: Sequence[JobAnswer]) -> list[JobAnswer]:
+        """Answers of one batch with the same outputs of the same shapes."""
+        first = some[0]
+        plain, batch, outputs = first.job.origin, first.batch, first.outputs
+        assert isinstance(plain, Plain)
+        assert batch is not None
+        assert outputs is not None
+        specs, rows = plain.signature.outputs, first.job.rows
+        whole: Arrays = outputs.whole if isinstance(outputs, Portion) else outputs
+        arrays = [np.ascontiguousarray(whole[spec.name]) for spec in specs]
+        shapes = [(rows, *array.shape[1:]) for array in arrays]
+        common = answers.shared(plain.served.family, execution_of(batch), specs, shapes)
+        refused = self._front.core.reply_all(
+            [_exchange(one.job) for one in some],
+            common,
+            arrays,
+            len(arrays[0]),
+            [one.outputs.first if isinstance(one.outputs, Portion) else 0 for one in some],
+            [(batch.started_s - one.job.arrival_s) * 1e3 for one in some],
+        )
+        for one in some:
+            _exchange(one.job).state = None  # it refers to the job, which refers to it
+        return [self._withhold(some[at].job, Overloaded(why)) for at, why in refused]
+
+    def _withhold(self, job: Job, error: RequestError) -> JobAnswer:
+        self._fail(job, error)
+        return JobAnswer(job, error=error)
+
+    def _fail(self, job: Job, error: RequestError) -> None:
+        exchange = _exchange(job)
+        _finish(exchange, error)
+        exchange.state = None
+
+    def _way(self, name: str) -> _Way | None:
+        try:
+            plain = self._intake.plain(name, self.deliver)
+        except RequestError:  # it is not served now
+            return None
+        if plain is None or any(spec.datatype == "BYTES" for spec in plain.served.family.inputs):
+            return None
+        return _Way(plain, plain.served.family.inputs)
+
+    def _signature(
+        self, key: int, way: _Way
+    ) -> tuple[int, str, list[tuple[str, str, tuple[int, ...], int, int]], list[str], int]:
+        family, signature = way.plain.served.family, way.plain.signature
+        rows = min(signature.most_rows, AnswerSize(family, self._most_bytes).most_rows(raw=True))
+        inputs = [
+            (one.name, one.datatype, one.row_shape, one.row_bytes, _vet(one))
+            for one in signature.inputs
+        ]
+        return key, family.name, inputs, [spec.name for spec in signature.outputs], rows
+
+
+def _vet(one: PlainInput) -> int:
+    if one.truth:
+        return _TRUTH
+    elements = max(1, int(np.prod(one.row_shape)))
+    return _FINITE[one.row_bytes // elements] if one.finite else _NOTHING
+
+
+def _array(raw: object, spec: TensorSpec, rows: int) -> NDArray[np.generic]:
+    array = np.frombuffer(raw, spec.dtype)  # pyright: ignore[reportArgumentType, reportCallIssue] - a buffer
+    if not array.flags.aligned:
+        array = array.copy()
+    return array.reshape(rows, *spec.shape[1:])
+
+
+def _exchange(job: Job) -> Exchange:
+    exchange = job.token
+    assert isinstance(exchange, Exchange)
+    return exchange
+
+
+def _finish(exchange: Exchange, error: RequestError) -> None:
+    code, details = status_of(error)
+    exchange.finish(code.value[0], clipped(named(exchange.id, details)), trailers_of(error))
+
+
+def _unforeseen(failure: BaseException) -> RequestError:
+    code, details = status_of(failure)
+    assert code is grpc.StatusCode.INTERNAL
+    return ComputeFailed(details)
