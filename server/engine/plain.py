@@ -44,8 +44,8 @@ class Plain:
 
     Before `job` the front has checked the request against `signature`, and that its answer fits its messages. `to` gets
     the answers of a batch, from any thread, and returns those that it withholds. Outputs are a `jobs.Portion` (whole
-    arrays, and where the rows are), but arrays by themselves where a request was answered in pieces. A job's inputs are
-    not lent: they must be good as long as they are referred to.
+    arrays, and where the rows are), but arrays by themselves where a request was answered in pieces, or takes a run of
+    its own. A job's inputs are not lent: they must be good as long as they are referred to.
     """
 
     def __init__(

@@ -3,7 +3,9 @@
 import threading
 import time
 from collections import Counter as Counts
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 
 from profiler.hardware.fingerprint import Hardware
 from server.metrics.lately import Lately, Region
@@ -15,6 +17,8 @@ from server.policy.decision import Arm
 
 VERDICTS = ("promoted", "postponed", "rejected", "rolled_back")
 """What can become of a candidate."""
+MOST_UNCOUNTED = 63
+"""Answers that wait to be counted, until somebody reads: together they cost a fraction of what each alone does."""
 _NOT_OURS = frozenset({"invalid", "cancelled"})
 """Ends that say nothing of how well this server does."""
 
@@ -54,17 +58,25 @@ class Metrics(Series):
 
     def family(self, name: str) -> "FamilyMetrics":
         """The series of one family, its labels bound."""
-        return FamilyMetrics(self, name)
+        view, before = FamilyMetrics(self, name), self.views.get(name)
+        self.views[name] = view
+        if before is not None:  # it is forgotten here, and may still be answering
+            before.most_uncounted = 0
+            before.count()
+        return view
 
 
 class FamilyMetrics:
     """One family's view: the runtime reports events, this turns them into series and statistics."""
 
-    def __init__(self, metrics: Series, name: str) -> None:
+    def __init__(self, metrics: Series, name: str) -> None:  # noqa: PLR0915 - one statement for each series
         self._all = metrics
         self._name = name
         self._lock = threading.Lock()
-        self.tally = ModelCounts()
+        self._tally = ModelCounts()
+        self._served: deque[Served] = deque()
+        self.most_uncounted = MOST_UNCOUNTED
+        """Answers that may wait to be counted."""
         self._speeds: dict[Arm, float] = {}
         self._recent, self._lately = Recent(), Lately()
         self._ended: Counts[str] = Counts()
@@ -117,8 +129,9 @@ class FamilyMetrics:
         `slo_s`: what it had been given in all, for the outcomes that say how well this server does.
         """
         with self._lock:
+            self._count()
             self._outcome(slo_class, outcome)
-            self.tally.fail += 1
+            self._tally.fail += 1
             if outcome not in _NOT_OURS:
                 now_s = time.monotonic()
                 self._recent.ended(1, 0, 0.0, now_s)
@@ -137,7 +150,7 @@ class FamilyMetrics:
             self._switches.inc()
         gather_ns, compute_ns = int(batch.gather_s * 1e9), int(batch.compute_s * 1e9)
         with self._lock:
-            tally = self.tally
+            tally = self._tally
             tally.batches += 1
             tally.rows += batch.rows
             counts = tally.by_batch.setdefault(batch.rows, [0, 0, 0])
@@ -146,26 +159,45 @@ class FamilyMetrics:
             counts[2] += compute_ns
             self._lately.ran(batch.variant, batch.rows, time.monotonic())
 
-    def answered(self, served: Sequence[Served]) -> None:
-        """Answers of one batch went out."""
-        in_time, accuracy, now_s = 0, 0.0, time.monotonic()
-        tally = self.tally
+    def answered(self, served: Iterable[Served]) -> None:
+        """Answers went out. Any thread. They are counted together with others, before anybody reads."""
+        self._served.extend(served)
+        if len(self._served) > self.most_uncounted:
+            self.count()
+
+    def count(self) -> None:
+        """Count what was answered and is not counted yet. Any thread."""
         with self._lock:
-            for one in served:
-                self._outcome(one.slo_class, "ok" if one.in_time else "late")
-                self._queue.observe(one.queue_s)
-                self._seconds(one.slo_class).observe(one.total_s)
-                in_time += one.in_time
-                accuracy += one.accuracy * one.in_time
-                self._lately.ended(one.slo_s, one.accuracy if one.in_time else None, now_s)
-                tally.success += 1
-                tally.success_ns += int(one.total_s * 1e9)
-                tally.queue_ns += int(one.queue_s * 1e9)
-                tally.compute_ns += int(one.compute_s * 1e9)
-            tally.last_ms = int(time.time() * 1e3)
-            self._recent.ended(len(served), in_time, accuracy, now_s)
+            self._count()
+
+    def _count(self) -> None:
+        """Called under the lock, and before anything else that ends is noted: clocks must not step back."""
+        served = [self._served.popleft() for _ in range(len(self._served))]
+        for slo_class in {one.slo_class for one in served}:
+            self._count_class(slo_class, [one for one in served if one.slo_class == slo_class])
+        if served:
+            self._tally.last_ms = int((time.time() + served[-1].at_s - time.monotonic()) * 1e3)
+        for _, group in groupby(served, lambda one: int(one.at_s)):
+            some = list(group)
+            accuracies = [one.accuracy for one in some if one.in_time]
+            self._recent.ended(len(some), len(accuracies), sum(accuracies), some[-1].at_s)
+            self._lately.answered(some)
+
+    def _count_class(self, slo_class: str, served: Sequence[Served]) -> None:
+        accuracies = [one.accuracy for one in served if one.in_time]
+        ended, in_time, tally = len(served), len(accuracies), self._tally
+        if in_time:
+            self._outcome(slo_class, "ok", in_time)
+        if in_time < ended:
+            self._outcome(slo_class, "late", ended - in_time)
+        self._queue.observe_all([one.queue_s for one in served])
+        self._seconds(slo_class).observe_all([one.total_s for one in served])
+        tally.success += ended
+        tally.success_ns += sum([int(one.total_s * 1e9) for one in served])
+        tally.queue_ns += sum([int(one.queue_s * 1e9) for one in served])
+        tally.compute_ns += sum([int(one.compute_s * 1e9) for one in served])
         self._in_time.inc(in_time)
-        self._accuracy.inc(accuracy)
+        self._accuracy.inc(sum(accuracies))
 
     def arms_ready(self, count: int) -> None:
         """So many arms may be chosen now."""
@@ -220,14 +252,22 @@ class FamilyMetrics:
         """What `speed` was told last; 1 before."""
         return self._speeds.get(arm, 1.0)
 
+    @property
+    def tally(self) -> ModelCounts:
+        """What the protocol's statistics tell, as of now. To be read only."""
+        self.count()
+        return self._tally
+
     def recent(self) -> Results:
         """How the requests of the last WINDOW_S fared, but for invalid and cancelled ones."""
         with self._lock:
+            self._count()
             return self._recent.results(time.monotonic())
 
     def regions(self) -> tuple[list[Region], float]:
         """How the requests of the last minute fared, by latency bound; and how far back (s) that goes just now."""
         with self._lock:
+            self._count()
             now_s = time.monotonic()
             return self._lately.regions(now_s), self._lately.span_s(now_s)
 
@@ -254,6 +294,7 @@ class FamilyMetrics:
     def outcomes(self) -> dict[str, int]:
         """Requests since the start by outcome, over all SLO classes."""
         with self._lock:
+            self._count()
             return dict(self._ended)
 
     def _series_of(self, variant: str, precision: str) -> tuple[Distribution, Distribution, Total]:
@@ -267,15 +308,15 @@ class FamilyMetrics:
             )
         return found
 
-    def _outcome(self, slo_class: str, outcome: str) -> None:
-        """Count one end. Called under the lock."""
+    def _outcome(self, slo_class: str, outcome: str, count: int = 1) -> None:
+        """Count so many ends. Called under the lock."""
         key = (slo_class, outcome)
         counter = self._outcomes.get(key)
         if counter is None:
             counter = self._outcomes[key] = self._all.requests.labels(self._name, *key)
             self._promise(slo_class)
-        counter.inc()
-        self._ended[outcome] += 1
+        counter.inc(count)
+        self._ended[outcome] += count
 
     def _promise(self, slo_class: str) -> None:
         """A class that asks for the first time."""

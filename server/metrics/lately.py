@@ -1,10 +1,13 @@
 """How requests fared over the last minute by latency bound, and who answered: where a family loses accuracy."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import inf, log2
+from math import inf
 
 from server.metrics.recent import Results
+from server.metrics.records import Served
 
 SLOT_S = 10
 SLOTS = 6
@@ -12,6 +15,7 @@ WINDOW_S = SLOT_S * SLOTS
 """What counts as lately."""
 MOST_BUCKET = 22
 """Bounds beyond 2^22 ms (70 min) count as that; what is below a millisecond counts as one."""
+_EDGES_S = [2.0 ** (bucket + 0.5) / 1e3 for bucket in range(MOST_BUCKET)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,17 @@ class Lately:
         if accuracy is not None:
             counts[1] += 1
             counts[2] += accuracy
+
+    def answered(self, served: Sequence[Served]) -> None:
+        """`ended` of requests that were answered within one second, at least one."""
+        self._first_s = min(self._first_s, served[0].at_s)
+        ends = self._slot(served[-1].at_s).ends
+        for one in served:
+            counts = ends[bisect_left(_EDGES_S, one.slo_s)]
+            counts[0] += 1
+            if one.in_time:
+                counts[1] += 1
+                counts[2] += one.accuracy
 
     def ran(self, variant: str, rows: int, now_s: float) -> None:
         """A variant answered so many rows."""
@@ -89,4 +104,4 @@ class Lately:
 
 
 def _bucket(slo_s: float) -> int:
-    return min(MOST_BUCKET, max(0, round(log2(max(slo_s, 1e-3) * 1e3))))
+    return bisect_left(_EDGES_S, slo_s)

@@ -6,7 +6,7 @@ Adding takes a lock and a sum; everything else waits for a scrape. Under the lib
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from math import inf
 
@@ -14,6 +14,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+
+
+def _nothing() -> None:
+    """Nothing is to be done."""
 
 
 class Total:
@@ -51,6 +55,14 @@ class Distribution:
             self._counts[at] += 1
             self._sum += value
 
+    def observe_all(self, values: Sequence[float]) -> None:
+        """`observe` each. Any thread."""
+        edges, counts = self._edges, self._counts
+        with self._lock:
+            for value in values:
+                counts[bisect_left(edges, value)] += 1
+                self._sum += value
+
     def read(self) -> tuple[list[int], float]:
         """How many were up to each edge, and the sum of all."""
         with self._lock:
@@ -59,12 +71,18 @@ class Distribution:
 
 
 class QuickCounter(Collector):
-    """A counter by labels; its name ends in `_total`."""
+    """A counter by labels; its name ends in `_total`. `before` is called when somebody reads."""
 
     def __init__(
-        self, name: str, documentation: str, labelnames: Sequence[str], registry: CollectorRegistry
+        self,
+        name: str,
+        documentation: str,
+        labelnames: Sequence[str],
+        registry: CollectorRegistry,
+        before: Callable[[], object] = _nothing,
     ) -> None:
         self._name, self._documentation, self._labelnames = name, documentation, labelnames
+        self._before = before
         self._lock = threading.Lock()
         self._series: dict[tuple[str, ...], Total] = {}
         registry.register(self)
@@ -80,6 +98,7 @@ class QuickCounter(Collector):
 
     def collect(self) -> Iterable[CounterMetricFamily]:
         """All series as they are now."""
+        self._before()
         family = CounterMetricFamily(self._name, self._documentation, labels=self._labelnames)
         with self._lock:
             series = list(self._series.items())
@@ -89,17 +108,20 @@ class QuickCounter(Collector):
 
 
 class QuickHistogram(Collector):
-    """A histogram by labels. `buckets`: their upper bounds, in order."""
+    """A histogram by labels. `buckets`: their upper bounds, in order; `before` is called when somebody reads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as prometheus_client's, and one more
         self,
         name: str,
         documentation: str,
         labelnames: Sequence[str],
         registry: CollectorRegistry,
+        *,
         buckets: Sequence[float],
+        before: Callable[[], object] = _nothing,
     ) -> None:
         self._name, self._documentation, self._labelnames = name, documentation, labelnames
+        self._before = before
         self._edges = [*map(float, buckets), inf]
         self._lock = threading.Lock()
         self._series: dict[tuple[str, ...], Distribution] = {}
@@ -116,6 +138,7 @@ class QuickHistogram(Collector):
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         """All series as they are now."""
+        self._before()
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labelnames)
         with self._lock:
             series = list(self._series.items())

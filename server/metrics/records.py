@@ -1,21 +1,21 @@
 """What the runtime reports: answered requests, finished batches; and what the protocol's statistics add them up to."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(slots=True)
-class Served:
-    """One answered request, as the runtime saw it. `compute_s` is its batch's; `slo_s`: what it was given in all."""
+class Served(NamedTuple):
+    """One answered request, as the runtime saw it at `at_s`. `compute_s` is its batch's; `slo_s`: what it was given in
+    all."""
 
     slo_class: str
-    variant: str
-    rows: int
     accuracy: float
-    queue_s: float
     compute_s: float
+    queue_s: float
     total_s: float
+    slo_s: float
     in_time: bool
-    slo_s: float = 0.0
+    at_s: float
 
 
 @dataclass(slots=True)

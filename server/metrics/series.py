@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from server.metrics.quick import QuickCounter, QuickHistogram
+
+if TYPE_CHECKING:  # they need each other
+    from server.metrics.family import FamilyMetrics
 
 _EDGES_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 _DECISION_EDGES_S = (0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.005)
@@ -22,11 +26,13 @@ class Series:
         self, registry: CollectorRegistry, slos_s: Sequence[float]
     ) -> None:
         self.registry = registry
+        self.views: dict[str, FamilyMetrics] = {}
+        """Who has answers that are not counted yet, by family."""
         edges = sorted({*_EDGES_S, *slos_s})
         counter = partial(Counter, registry=registry)
         gauge = partial(Gauge, registry=registry)
-        quick = partial(QuickCounter, registry=registry)
-        histogram = partial(QuickHistogram, registry=registry)
+        quick = partial(QuickCounter, registry=registry, before=self.count)
+        histogram = partial(QuickHistogram, registry=registry, before=self.count)
         self.requests = quick(
             "gearshift_requests_total",
             "Requests by SLO class and outcome",
@@ -171,3 +177,8 @@ class Series:
             "gearshift_connections_ended_total",
             "Connections without calls ended because connections ran short",
         )
+
+    def count(self) -> None:
+        """Count all that was answered: before anybody reads. Any thread."""
+        for view in tuple(self.views.values()):
+            view.count()

@@ -5,6 +5,7 @@ Two kinds of unevenness are told apart. Rows of a *clump* come at once: cameras 
 times are measured in the family's latency bound.
 """
 
+from collections.abc import Sequence
 from math import exp, sqrt
 from typing import NamedTuple
 
@@ -92,6 +93,26 @@ def observe(seen: Arrivals, rows: int, now_s: float) -> Arrivals:
         windows,
         _joined(company, gap_s / slo_s, steady),
     )
+
+
+def observe_together(seen: Arrivals, counts: Sequence[int], now_s: float) -> Arrivals:
+    """`observe` of one after the other, all at one moment: what is to fade fades once."""
+    first, *others = counts
+    slo_s, at_s, slow_rps, fast_rps, until_s, window_rows, windows, company = observe(
+        seen, first, now_s
+    )
+    slow_s, fast_s = SLOW_SLOS * slo_s, FAST_SLOS * slo_s
+    near, nearby, requests, excess = company
+    for rows in others:
+        slow_rps += rows / slow_s
+        fast_rps += rows / fast_s
+        window_rows += rows
+        excess = excess + near - nearby * (AT_ONCE_SLOS / NEARBY_SLOS)
+        near += 1.0
+        nearby += 1.0
+        requests += 1.0
+    company = Company(near, nearby, requests, excess)
+    return Arrivals(slo_s, at_s, slow_rps, fast_rps, until_s, window_rows, windows, company)
 
 
 def rate_rps(seen: Arrivals, now_s: float) -> float:

@@ -8,6 +8,7 @@ accuracy in time is all there is to win. `boldness` is its counterpart: it rises
 whatever the reason, and falls with every loss; the policy may then count on what has held so far.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 WINDOW = 1000.0
@@ -86,10 +87,21 @@ def idle(promise: Promise) -> Promise:
 
 def offered(reach: Reach, rows: int, now_s: float, slo_s: float, pace_s: float) -> Reach:
     """The reach after a request of `rows` came, of which all workers do one in `pace_s` at best (Lindley, 1952)."""
+    return offered_together(reach, (rows,), now_s, slo_s, pace_s)
+
+
+def offered_together(
+    reach: Reach, counts: Iterable[int], now_s: float, slo_s: float, pace_s: float
+) -> Reach:
+    """`offered` of requests with so many rows each, one after the other, all at one moment."""
     row_s = SPARE * pace_s
     if row_s <= 0.0:
         return reach
-    backlog = max(0.0, reach.backlog - max(0.0, now_s - reach.at_s) / row_s)
-    fits = (backlog + rows) * row_s <= ROOM * slo_s
-    share = reach.share + (fits - reach.share) / (1.0 + LATELY)
-    return Reach(now_s, backlog + rows if fits else backlog, share)
+    at_s, backlog, share = reach
+    backlog = max(0.0, backlog - max(0.0, now_s - at_s) / row_s)
+    for rows in counts:
+        fits = (backlog + rows) * row_s <= ROOM * slo_s
+        share += (fits - share) / (1.0 + LATELY)
+        if fits:
+            backlog += rows
+    return Reach(now_s, backlog, share)

@@ -2,6 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 
 from server.policy.decision import Haste
 from server.policy.queueing import hurry, promise
@@ -52,12 +53,20 @@ class Standing:
 
     def is_promised(self, bound_s: float, min_accuracy: float, variant: str | None) -> bool:
         """Whether a request asks for no more than the SLO says: others must not make the policy careful for all."""
-        enough = bound_s >= WHOLE * self._slo_s and min_accuracy <= self._min_accuracy
-        return enough and variant is None
+        return bound_s >= self.promised_from_s(min_accuracy, variant)
+
+    def promised_from_s(self, min_accuracy: float, variant: str | None) -> float:
+        """The bound (s) from which on a request with these asks for no more than the SLO says; infinite: from none."""
+        within = min_accuracy <= self._min_accuracy and variant is None
+        return WHOLE * self._slo_s if within else inf
 
     def offered(self, rows: int, now_s: float, pace_s: float) -> None:
         """A request of so many rows came that was promised, and all workers take `pace_s` for one at best."""
-        self._reach = promise.offered(self._reach, rows, now_s, self._slo_s, pace_s)
+        self.offered_together((rows,), now_s, pace_s)
+
+    def offered_together(self, counts: Iterable[int], now_s: float, pace_s: float) -> None:
+        """`offered` of requests with so many rows each."""
+        self._reach = promise.offered_together(self._reach, counts, now_s, self._slo_s, pace_s)
 
     def asked(self, rows: int, bound_s: float, slo_class: str, now_s: float) -> None:
         """So many rows came that allow so much time."""
@@ -72,6 +81,10 @@ class Standing:
     def ended(self, slo_class: str, *, in_time: bool, promised: bool = True) -> None:
         """A request was answered in time, or not."""
         self._ended.append((slo_class, promised, in_time))
+
+    def ended_together(self, ends: Iterable[tuple[str, bool, bool]]) -> None:
+        """`ended` of several: the class, whether it was promised, whether it was in time."""
+        self._ended.extend(ends)
 
     def values(self, now_s: float) -> Mapping[str, float]:
         """What an answer is worth by class; empty where only one class came lately."""

@@ -64,6 +64,24 @@ class Queue(Sequence[Ticket]):
         self.rows += ticket.rows
         self.demands[demand] = self.demands.get(demand, 0) + 1
 
+    def extend(self, tickets: Sequence[Ticket]) -> None:
+        """`push` each. Quicker where all make one demand and are due one after the other, after those that wait."""
+        first = tickets[0]
+        demand = (first.rows, first.min_accuracy, first.variant, first.slo_class)
+        keys = [(one.deadline_s, one.id) for one in tickets]
+        alike = [(one.rows, one.min_accuracy, one.variant, one.slo_class) for one in tickets]
+        last = self._keys[-1:]
+        if alike.count(demand) < len(alike) or any(a >= b for a, b in pairwise([*last, *keys])):
+            for ticket in tickets:
+                self.push(ticket)
+            return
+        self._keys += keys
+        self._tickets += tickets
+        self.deadlines += [one.deadline_s for one in tickets]
+        self.demand_of += [demand] * len(keys)
+        self.rows += demand[0] * len(keys)
+        self.demands[demand] = self.demands.get(demand, 0) + len(keys)
+
     def remove(self, ticket: Ticket) -> bool:
         """Take one ticket out (a cancelled call). False if it does not wait here (any more)."""
         at = self._at(ticket)

@@ -147,9 +147,9 @@ class Dispatcher:
         now_s = time.monotonic()
         gone: list[JobAnswer] = []
         with self._changed:
-            errors = [(job, self._admit(job, now_s, gone)) for job in jobs]
-            self._changed.notify(self.limits.workers)
-        self._replies.refused([JobAnswer(job, error=e) for job, e in errors if e is not None])
+            refused = self._let_in(jobs, now_s, gone)
+            self._wake()
+        self._replies.refused(refused)
         self._replies.unrun(gone)
 
     def requeue(self, step: Step) -> None:
@@ -187,6 +187,8 @@ class Dispatcher:
                     self._changed.wait(self.quarantine.until_trial_s(wait_s))
                     begun_s = time.monotonic()
                     continue
+                if step is not None and self._waiting:
+                    self._changed.notify()
             self._replies.unrun(dropped)
             if step is not None:
                 return step
@@ -252,6 +254,30 @@ class Dispatcher:
         except ValueError as error:
             _log.error("%s: %s; it goes on with the costs that it knew", self.name, error)
 
+    def _wake(self) -> None:
+        """Have idle workers ask, no more than there is work for: each that takes some of it wakes the next.
+
+        Called under the lock.
+        """
+        if waiting := len(self._waiting):
+            self._changed.notify(min(waiting, self.limits.workers))
+
+    def _let_in(self, jobs: Sequence[Job], now_s: float, gone: list[JobAnswer]) -> list[JobAnswer]:
+        """Let jobs wait; the answers of those that may not. `gone` is as in `_admit`."""
+        if self._admit_alike(jobs, now_s):
+            return []
+        errors = [(job, self._admit(job, now_s, gone)) for job in jobs]
+        return [JobAnswer(job, error=error) for job, error in errors if error is not None]
+
+    def _admit_alike(self, jobs: Sequence[Job], now_s: float) -> bool:
+        """Let several jobs wait at once where it is plain that all may; else nothing is done."""
+        if self._closing or not self._waiting.arms or len(jobs) < 2:
+            return False
+        if not self._waiting.admit_alike(jobs, now_s, self._listeners.seen):
+            return False
+        self._traffic.came_together(jobs, now_s, self._waiting.tables.pace_s)
+        return True
+
     def _admit(self, job: Job, now_s: float, gone: list[JobAnswer]) -> RequestError | None:
         """Why it may not wait; `gone` grows by the answers of those that give way to it."""
         if self._closing:
@@ -277,7 +303,7 @@ class Dispatcher:
         with self._changed:
             jobs = [job for job in jobs if job.part_of is None or job.part_of.pieces]
             errors = [(job, self._again(job, now_s)) for job in jobs]
-            self._changed.notify(self.limits.workers)
+            self._wake()
             self._may_be_quiet()
         refused = [JobAnswer(job, error=error) for job, error in errors if error is not None]
         self._metrics.retried(len(jobs) - len(refused))

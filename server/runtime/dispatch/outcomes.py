@@ -11,11 +11,10 @@ from server.errors import (
     Overloaded,
     RequestError,
 )
-from server.metrics import Served
 from server.policy.arms import quarantine
 from server.policy.decision import Arm, Drop
 from server.policy.queueing.admission import Refuse
-from server.runtime.dispatch.jobs import Batch, Job, JobAnswer
+from server.runtime.dispatch.jobs import Job, JobAnswer
 
 _REFUSALS: dict[str, type[RequestError]] = {
     "full": Overloaded,
@@ -98,22 +97,6 @@ def late(family: str, job: Job, now_s: float) -> DeadlineMissed:
 def outcome(error: RequestError | None) -> str:
     """The metric's label for how a job ended."""
     return _OUTCOMES.get(type(error), "failed") if error is not None else "ok"
-
-
-def served(answer: JobAnswer, batch: Batch, now_s: float) -> Served:
-    """What the metrics keep of an answered job."""
-    job = answer.job
-    return Served(
-        job.slo_class,
-        batch.profile.arm.variant,
-        job.rows,
-        batch.profile.accuracy,
-        batch.started_s - job.arrival_s,
-        batch.compute_s,
-        now_s - job.arrival_s,
-        now_s <= job.deadline_s,
-        job.deadline_s - job.arrival_s,
-    )
 
 
 def _waited_ms(job: Job, now_s: float) -> tuple[float, float]:

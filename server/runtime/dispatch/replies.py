@@ -1,6 +1,7 @@
 """Answers on their way back to clients, each counted by how its request ended. No lock is held meanwhile."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 from server.metrics import FamilyMetrics, Served
 from server.policy.queueing.standing import Standing
@@ -53,16 +54,29 @@ class Replies:
     def count(self, answers: Sequence[JobAnswer], now_s: float) -> None:
         """A step's answers were delivered just now."""
         served: list[Served] = []
+        ends: list[tuple[str, bool, bool]] = []
+        asked, from_s = None, inf
         for answer in answers:
-            if answer.batch is not None:
-                one = outcomes.served(answer, answer.batch, now_s)
-                promised = is_promised(self._standing, answer.job)
-                if not answer.job.missed:  # else that was told when it was missed
-                    self._standing.ended(one.slo_class, in_time=one.in_time, promised=promised)
-                served.append(one)
-        if served:
-            self._metrics.answered(served)
-        self._count_unrun([answer for answer in answers if answer.error is not None])
+            job, batch = answer.job, answer.batch
+            if batch is None:
+                continue
+            if (job.min_accuracy, job.variant) != asked:
+                asked = job.min_accuracy, job.variant
+                from_s = self._standing.promised_from_s(*asked)
+            bound_s, took_s = job.deadline_s - job.arrival_s, now_s - job.arrival_s
+            waited_s, in_time = batch.started_s - job.arrival_s, now_s <= job.deadline_s
+            accuracy, compute_s = batch.profile.accuracy, batch.compute_s
+            served.append(
+                Served(
+                    job.slo_class, accuracy, compute_s, waited_s, took_s, bound_s, in_time, now_s
+                )
+            )
+            if not job.missed:  # else that was told when it was missed
+                ends.append((job.slo_class, bound_s >= from_s, in_time))
+        self._standing.ended_together(ends)
+        self._metrics.answered(served)
+        if len(served) < len(answers):
+            self._count_unrun([answer for answer in answers if answer.error is not None])
 
     def _joined(self, answers: Sequence[JobAnswer]) -> Sequence[JobAnswer]:
         if all(answer.job.part_of is None for answer in answers):

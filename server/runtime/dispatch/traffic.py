@@ -1,5 +1,7 @@
 """What came and how it fared: the shell's knowledge that a policy is told beside its queue."""
 
+from collections.abc import Sequence
+
 from server.policy.decision import Arm, Finished, Outlook
 from server.policy.queueing import forecast
 from server.policy.queueing.standing import Standing
@@ -33,6 +35,22 @@ class Traffic:
         else:
             self.standing.asked(rows, job.deadline_s - job.arrival_s, job.slo_class, now_s)
         self._arrivals = forecast.observe(self._arrivals, rows, now_s)
+
+    def came_together(self, jobs: Sequence[Job], now_s: float, pace_s: float) -> None:
+        """`came` of jobs that are let in and ask for the same accuracy and variant."""
+        standing, counts = self.standing, [job.units for job in jobs]
+        self.arrived += sum(counts)
+        from_s = standing.promised_from_s(jobs[0].min_accuracy, jobs[0].variant)
+        promised: list[int] = []
+        for job, rows in zip(jobs, counts, strict=True):
+            bound_s = job.deadline_s - job.arrival_s
+            if bound_s >= from_s:
+                promised.append(rows)
+            else:
+                standing.asked(rows, bound_s, job.slo_class, now_s)
+        if promised:
+            standing.offered_together(promised, now_s, pace_s)
+        self._arrivals = forecast.observe_together(self._arrivals, counts, now_s)
 
     def missed(self, job: Job, *, refused: bool = False) -> None:
         """A job will not be answered in time. `refused`: it never had a chance; many rows may never have been possible.

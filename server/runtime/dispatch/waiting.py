@@ -4,7 +4,7 @@ Guarded by the dispatcher's lock.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from server.errors import NotReady, RequestError
@@ -83,6 +83,37 @@ class Waiting:
             self.keep(job, ticket)
             return None
         return self._settled(job, ticket, verdict, now_s)
+
+    def admit_alike(
+        self, jobs: Sequence[Job], now_s: float, seen: Callable[[Ticket], None]
+    ) -> bool:
+        """Let new jobs wait that ask for the same, where it is plain that each may; else nothing is done.
+
+        The last of them, were it due first, finds all the others ahead of it: where it may wait, so may they all.
+        """
+        first, count = jobs[0], len(jobs)
+        asks = first.units, first.min_accuracy, first.variant
+        if self.late.rows or any(
+            (job.units, job.min_accuracy, job.variant) != asks for job in jobs
+        ):
+            return False
+        hardest = self.ticket(min(jobs, key=_due_s))
+        ahead = self.queue.rows + (count - 1) * hardest.rows
+        if not self._plainly_admits(hardest, ahead, now_s):
+            return False
+        tickets = [self.ticket(job) for job in jobs]
+        for job, ticket in zip(jobs, tickets, strict=True):
+            seen(ticket)
+            job.ticket = ticket
+            self._jobs[ticket.id] = job
+        self.queue.extend(tickets)
+        return True
+
+    def _plainly_admits(self, ticket: Ticket, ahead: int, now_s: float) -> bool:
+        """Whether it may wait though so many rows do, all with earlier deadlines."""
+        within_s = admission.MARGIN * (ticket.deadline_s - now_s)
+        verdict = self.tables.admit(ticket, ahead, now_s)
+        return isinstance(verdict, admission.Admit) and ahead * self.tables.pace_s <= within_s
 
     @property
     def rows(self) -> int:
@@ -236,6 +267,10 @@ class Waiting:
         able = (p for p in self.arms if ticket.accepts(p) and ticket.rows <= p.max_batch)
         accepted = [profile.arm for profile in able]
         return outcomes.out_of_use(self.family, self._quarantine.state, accepted, now_s)
+
+
+def _due_s(job: Job) -> float:
+    return job.deadline_s
 
 
 def may_go(job: Job, tables: Tables, now_s: float) -> bool:

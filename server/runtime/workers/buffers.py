@@ -69,9 +69,11 @@ class Buffers:
     def scatter(self, jobs: Sequence[Job], outputs: Arrays, batch: Batch) -> list[JobAnswer]:
         """Each job's rows of the outputs, cut to its sizes, as its answer."""
         family, answers, at = self._family, list[JobAnswer](), 0
+        if len(jobs) == 1 and (family.sizes or family.one_row):
+            return [JobAnswer(jobs[0], outputs, batch)]
         for job in jobs:
             part: Arrays = Portion(outputs, at, job.rows)
-            if family.sizes and len(jobs) > 1:
+            if family.sizes:
                 sizes = family.sizes_by_name(job.sizes)
                 part = {s.name: cropped(part[s.name], s, sizes) for s in family.outputs}
             answers.append(JobAnswer(job, part, batch))
@@ -108,7 +110,8 @@ def checked(outputs: Arrays, rows: int, family: Family, variant: str) -> Arrays:
     """`outputs`, as the family's signature says for so many rows and in its order. Raises BackendError."""
     for spec in family.outputs:
         array = outputs[spec.name]
-        if not family.answers(spec, array.shape, rows) or array.dtype != spec.dtype:
+        fits = array.shape == (rows, *spec.shape[1:]) or family.answers(spec, array.shape, rows)
+        if not fits or array.dtype != spec.dtype:
             raise BackendError(
                 f"output {spec.name!r} of {variant} is {array.dtype} {list(array.shape)} for {rows} rows, "
                 f"the family says {spec.datatype} {list(spec.shape)}"

@@ -5,7 +5,9 @@ A run that took long because its thread did not get a CPU says nothing of its ar
 
 import os
 import threading
+import time
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class CpuWaits:
 
     def __init__(self) -> None:
         self._last = ThreadTimes()
+        self._noted, self._noted_s = b"", -inf
         self._lock = (
             threading.Lock()
         )  # a file that is closed must not be read: its number may be another's
@@ -39,9 +42,13 @@ class CpuWaits:
         """Until now; a wait that goes on is not in it."""
         return self.read(self.note())
 
-    def note(self) -> bytes:
-        """What Linux says now, to be read later: most runs are quick, and nobody asks."""
-        return self._content(0)
+    def note(self, within_s: float = 0.0) -> bytes:
+        """What Linux says now, or said in the last `within_s` (s), to be read later: most runs are quick, and nobody
+        asks."""
+        now_s = time.monotonic()
+        if now_s - self._noted_s >= within_s:
+            self._noted, self._noted_s = self._content(0), now_s
+        return self._noted
 
     def read(self, noted: bytes) -> ThreadTimes:
         """The times that were noted; the last that were read where nothing was."""
@@ -75,11 +82,11 @@ class CpuWaits:
 
 
 class RunWaits:
-    """What a thread waits in a run that begins now."""
+    """What a thread waits in a run that begins now. `within_s`: by so much (s) it may be off."""
 
-    def __init__(self, thread: CpuWaits) -> None:
+    def __init__(self, thread: CpuWaits, within_s: float = 0.0) -> None:
         self._thread = thread
-        self._noted = thread.note()
+        self._noted = thread.note(within_s)
 
     def so_far_s(self, elapsed_s: float) -> float:
         """Of a run that goes on for `elapsed_s`: what it waited, as far as it is known.

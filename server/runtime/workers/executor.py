@@ -5,8 +5,7 @@ They touch nothing but their step, their own batch buffers and the backend; what
 
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from models.backends.base import Backend, objection
@@ -93,9 +92,12 @@ class Worker(threading.Thread):
             self.done.set()
 
     def _serve(self, step: Step) -> None:
-        with self._turn():
+        self._enter()
+        try:
             step.entered = True
             answers = self._answers(step)
+        finally:
+            self._leave()
         if answers is None:
             self._dispatcher.requeue(step)
             return
@@ -215,7 +217,8 @@ class Worker(threading.Thread):
         return True
 
     def _probe(self, canary: CanaryRun) -> None:
-        with self._turn():
+        self._enter()
+        try:
             if (
                 canary.profile.arm not in self._context.loaded
             ):  # let go while this worker waited for its turn
@@ -223,6 +226,8 @@ class Worker(threading.Thread):
             started_s = time.monotonic()
             ok = self._canary_passes(canary)
             took_s = time.monotonic() - started_s
+        finally:
+            self._leave()
         if not self._lost:
             arm, own_s = canary.profile, took_s - self._waited_s
             self._dispatcher.quarantine.tell(Probed(arm.arm, ok, arm.mean_s[1], own_s))
@@ -240,17 +245,16 @@ class Worker(threading.Thread):
             self._lost = not self._watch.end(run)
             self._waited_s += run.waited_s
 
-    @contextmanager
-    def _turn(self) -> Generator[None]:
-        """Hold the gate, unless it has become the replacement's meanwhile."""
+    def _enter(self) -> None:
+        """Take the gate."""
         asked_s = time.monotonic()
         self.gate.acquire()
         self._waited_s = 0.0
         self._held_up_s = (
             time.monotonic() - asked_s
         )  # by a measurement: no part of what a batch costs
-        try:
-            yield
-        finally:
-            if not self._lost:
-                self.gate.release()
+
+    def _leave(self) -> None:
+        """Give it back, unless it has become the replacement's meanwhile."""
+        if not self._lost:
+            self.gate.release()

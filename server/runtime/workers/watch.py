@@ -17,6 +17,10 @@ LATE_S = 0.001
 LEAST_LOOK_S = 0.001
 """A run that waited for a CPU is looked at again after so long at least."""
 
+NOTED_SHARE = 0.02
+"""Of the time from which on a run is slow: what its thread had waited may have been noted so long before it began. To
+ask Linux takes longer than a small network."""
+
 
 class RunLimits(NamedTuple):
     """What a run is held to: its prediction, and what the most urgent of its requests may take in all (s).
@@ -84,7 +88,8 @@ class Watch(threading.Thread):
         now_s, limits = time.monotonic(), self._limits(task, rows)
         hung_s = now_s + rules.hung_after_s(limits.predicted_s)
         look_s = now_s + limits.slow_s
-        run = BackendCall(task, replace, limits, RunWaits(waits), now_s, look_s, hung_s)
+        noted = RunWaits(waits, NOTED_SHARE * limits.slow_s)
+        run = BackendCall(task, replace, limits, noted, now_s, look_s, hung_s)
         with self._changed:
             self._runs.add(run)
             if look_s < self._wake_s:

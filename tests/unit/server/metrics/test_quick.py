@@ -23,7 +23,7 @@ def test_a_scrape_finds_what_the_librarys_own_would_show() -> None:
         Counter("some_total", "Some", ["a", "b"], registry=theirs),
     )
     histograms = (
-        QuickHistogram("took_seconds", "Took", ["a"], ours, EDGES),
+        QuickHistogram("took_seconds", "Took", ["a"], ours, buckets=EDGES),
         Histogram("took_seconds", "Took", ["a"], registry=theirs, buckets=EDGES),
     )
     for counter in counters:
@@ -41,7 +41,7 @@ def test_a_scrape_finds_what_the_librarys_own_would_show() -> None:
 def test_nothing_is_lost_where_many_threads_count() -> None:
     registry = CollectorRegistry()
     total = QuickCounter("some_total", "Some", [], registry).labels()
-    times = QuickHistogram("took_seconds", "Took", [], registry, EDGES).labels()
+    times = QuickHistogram("took_seconds", "Took", [], registry, buckets=EDGES).labels()
 
     def count() -> None:
         for _ in range(2_000):
