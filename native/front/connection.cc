@@ -701,6 +701,14 @@ void Connection::flush() {
   }
 }
 
+void Connection::swallow() {
+  do {
+    discard_output();
+    if (is_done_ || !fill_output()) is_done_ = true;
+  } while (!is_done_ && !output_.empty());
+  if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) is_done_ = true;
+}
+
 void Connection::discard_output() {
   output_.clear();
   output_at_ = output_bytes_ = small_size_ = 0;

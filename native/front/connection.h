@@ -39,8 +39,8 @@ class Connection {
   bool feed(const std::uint8_t* bytes, std::size_t size);
   // Sends what waits, as far as the client takes it.
   void flush();
-  // What would be sent next; for fuzzers.
-  void discard_output();
+  // Throws away what would be sent: of a connection without a socket.
+  void swallow();
   // Once a second: pings, ages, handshakes that do not come.
   void tick(double now);
   // No new streams; those that run come to their end.
@@ -85,6 +85,7 @@ class Connection {
   void was_reset();
   void frame_sent(const nghttp2_frame* frame);
   bool fill_output();
+  void discard_output();
   void put_output(const std::uint8_t* bytes, std::size_t size);
   Exchange* find(std::int32_t stream);
 

@@ -270,10 +270,8 @@ void Core::flush_dirty() {
     now.swap(dirty_);
     for (Connection* one : now) {
       const bool wanted = one->wants_room();
-      if (one->socket() >= 0) {
-        one->flush();
-      }
-      if (one->wants_room() != wanted) watch(one);
+      one->socket() >= 0 ? one->flush() : one->swallow();
+      if (one->wants_room() != wanted && one->socket() >= 0) watch(one);
       one->is_dirty = false;
     }
     for (Connection* one : now) {

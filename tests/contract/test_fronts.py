@@ -28,6 +28,7 @@ from tests.support.serving.server import equal, eventually
 
 WAYS: dict[str, Callable[[Engine], AbstractContextManager[Ask]]] = {
     "grpc": fronts.over_grpc,
+    "native": fronts.over_native,
     "json lines": fronts.json_line,
     "in process": fronts.in_process,
 }

@@ -4,19 +4,21 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from examples import json_lines
 from server.engine import Engine, Request, Tensor, Values
 from server.errors import RequestError
+from server.rpc.fronts.choosing import front_of
 from server.rpc.service import Service
-from server.rpc.status import CODES, ending_of
+from server.rpc.status import CODES
 from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.front import Front
 from wire import inference_pb2 as pb
@@ -116,13 +118,39 @@ def _said(answer: dict[str, Any]) -> Reply:
     return Reply({name: np.asarray(rows) for name, rows in answer["outputs"].items()})
 
 
+def over_grpc(engine: Engine) -> AbstractContextManager[Ask]:
+    """The front on gRPC's own core, with a stock channel."""
+    return _over(engine, "grpcio")
+
+
+def over_native(engine: Engine) -> AbstractContextManager[Ask]:
+    """The native front, with a stock channel; skips where it is not built."""
+    skip_unbuilt()
+    return _over(engine, "native")
+
+
+def skip_unbuilt() -> None:
+    """Skip the test where the native front is not built."""
+    pytest.importorskip("server.rpc.transport.native._core", reason="not built: make native")
+
+
+def kind_of_front(name: str) -> Any:
+    """Front by its name; skips where it is not built."""
+    if name == "grpcio":
+        return Front
+    skip_unbuilt()
+    from server.rpc.transport.native.front import NativeFront  # noqa: PLC0415 - may not be built
+
+    return NativeFront
+
+
 @contextmanager
-def over_grpc(engine: Engine) -> Generator[Ask]:
-    """The front that `gearshift serve` has, with a stock channel."""
+def _over(engine: Engine, name: str) -> Generator[Ask]:
     service = Service(engine.families, engine.unserved)
-    front = Front(service.handlers(), ending_of, service.flush, Bounds())
+    front, renew = front_of(name, service, service.handlers(), Bounds(), lambda *_counts: None)
     port = front.bind("127.0.0.1:0")
     front.start()
+    renew()
     with ExitStack() as stack:
         stack.callback(service.close)
         stack.callback(front.stop, 1.0, lambda: None)

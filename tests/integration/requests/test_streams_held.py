@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 import pytest
 
-from server.rpc.status import status_of
+from server.rpc.status import ending_of
 from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.call import Call, Handler
-from server.rpc.transport.front import Front
+from tests.support.fronts import kind_of_front
 
 PATIENCE_S = 30.0
 BIG = b"x" * 50_000
@@ -20,10 +20,11 @@ BIG = b"x" * 50_000
 class Side:
     """A server of one streaming method, whose handler is the test's; and a channel to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, front: str) -> None:
         self.handler: Any = None
         handlers = {"/test/Stream": Handler(self._hear, streaming=True)}
-        self.front = Front(handlers, status_of, lambda: None, Bounds(1 << 20))
+        kind = kind_of_front(front)
+        self.front = kind(handlers, ending_of, lambda: None, Bounds(1 << 20))
         port = self.front.bind("127.0.0.1:0")
         self.front.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
@@ -36,9 +37,9 @@ class Side:
         self.handler(call, message)
 
 
-@pytest.fixture
-def side() -> Iterator[Side]:
-    one = Side()
+@pytest.fixture(params=["grpcio", "native"])
+def side(request: pytest.FixtureRequest) -> Iterator[Side]:
+    one = Side(request.param)
     yield one
     one.channel.close()
     one.front.stop(1.0, lambda: None)

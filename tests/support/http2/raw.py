@@ -15,13 +15,13 @@ class Raw:
         self._next = 1
         self._heard = b""
         settings = struct.pack(">HI", 4, window)
-        self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, settings))
+        self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, settings))
         self._socket.settimeout(1.0)
         self._unread, self._decoder = b"", hpack.Decoder()
         self.said: list[dict[str, str]] = []
         """Headers and trailers of all answers so far."""
         self._read_frames(self._socket.recv(4096))
-        self._socket.sendall(_frame(4, 1, 0, b""))
+        self._socket.sendall(frame(4, 1, 0, b""))
         self._socket.setblocking(False)
 
     @property
@@ -33,31 +33,35 @@ class Raw:
         """A new call, its message and its end where given; its id."""
         stream, self._next = self._next, self._next + 2
         self._write(
-            _frame(1, 4, stream, _headers(path))
-            + (_frame(0, int(end), stream, body) if body else b"")
+            frame(1, 4, stream, _headers(path))
+            + (frame(0, int(end), stream, body) if body else b"")
         )
         return stream
 
     def write(self, stream: int, body: bytes) -> None:
         """More of a call."""
-        self._write(_frame(0, 0, stream, body))
+        self._write(frame(0, 0, stream, body))
 
     def grant(self, streams: list[int], size: int) -> None:
         """Let the server send so many bytes in all, in equal parts of these calls."""
         each = struct.pack(">I", max(1, size // max(1, len(streams))))
-        parts = [_frame(8, 0, stream, each) for stream in streams]
-        self._write(b"".join((*parts, _frame(8, 0, 0, struct.pack(">I", size)))))
+        parts = [frame(8, 0, stream, each) for stream in streams]
+        self._write(b"".join((*parts, frame(8, 0, 0, struct.pack(">I", size)))))
+
+    def send(self, data: bytes) -> None:
+        """Frames as they are."""
+        self._write(data)
 
     def reset(self, stream: int) -> None:
         """Cancel a call."""
-        self._write(_frame(3, 0, stream, struct.pack(">I", 8)))
+        self._write(frame(3, 0, stream, struct.pack(">I", 8)))
 
     def reset_many(self, path: str, count: int, body: bytes) -> None:
         """So many calls, each reset at once."""
         out = bytearray()
         for stream in range(self._next, self._next + 2 * count, 2):
-            out += _frame(1, 4, stream, _headers(path)) + _frame(0, 1, stream, body)
-            out += _frame(3, 0, stream, struct.pack(">I", 8))
+            out += frame(1, 4, stream, _headers(path)) + frame(0, 1, stream, body)
+            out += frame(3, 0, stream, struct.pack(">I", 8))
         self._next += 2 * count
         self._socket.settimeout(1.0)
         self._socket.sendall(out)
@@ -71,7 +75,7 @@ class Raw:
                 self._read_frames(data)
                 if b"\x00\x00\x08\x06\x00" in data:  # answer a ping
                     at = data.index(b"\x00\x00\x08\x06\x00") + 9
-                    self._write(_frame(6, 1, 0, data[at : at + 8].ljust(8, b"\0")))
+                    self._write(frame(6, 1, 0, data[at : at + 8].ljust(8, b"\0")))
                     self._socket.setblocking(False)
             return False
         return True
@@ -106,7 +110,8 @@ class Raw:
         self._socket.sendall(data)
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2."""
     return (
         struct.pack(">I", len(payload))[1:]
         + bytes((kind, flags))

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from server.rpc.status import status_of
+from server.rpc.status import ending_of
 from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.call import Handler
 from server.rpc.transport.connections import Connection, are_short, to_give_way
-from server.rpc.transport.front import Front
+from tests.support.fronts import kind_of_front
 
 PATIENCE_S = 30.0
 
@@ -79,11 +79,11 @@ def test_an_address_stands_for_whoever_can_have_many_of_its_kind(host: str, hold
 class Side:
     """A server for eight connections, and what it tells of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, front: str) -> None:
         self.told: list[tuple[int, int, int]] = []
-        self.front = Front(
+        self.front = kind_of_front(front)(
             {"/test/Ask": Handler(lambda call, _message: call.reply(b"here"))},
-            status_of,
+            ending_of,
             lambda: None,
             Bounds(1 << 20, connections=8),
             lambda *counts: self.told.append(counts),
@@ -103,9 +103,9 @@ class Side:
         )
 
 
-@pytest.fixture
-def side() -> Iterator[Side]:
-    one = Side()
+@pytest.fixture(params=["grpcio", "native"])
+def side(request: pytest.FixtureRequest) -> Iterator[Side]:
+    one = Side(request.param)
     yield one
     one.front.stop(1.0, lambda: None)
 
