@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from server.policy.decision import Outlook, Ticket
-from server.policy.dispatch.alike import survey
+from server.policy.dispatch.alike.scene import Scene
 from server.policy.dispatch.costs import Costs
 from server.policy.dispatch.explain import Alternative, alternatives
 from server.policy.dispatch.pricing import Planner, Pricing
@@ -45,7 +45,7 @@ def figures() -> Figures:
     """All that the example tells."""
     planner = Planner(cpu_arms(), DEFAULT)
     mask = planner.mask(0.0, None)
-    plan = survey(Queue.of(waiting()), mask, planner, OUTLOOK, NOW_S).pricing
+    plan = Scene(Queue.of(waiting()), mask, planner, OUTLOOK, (NOW_S, 0)).pricing
     weighed = alternatives(cpu_arms(), waiting(), OUTLOOK, NOW_S)
     return Figures(plan, planner.costs(mask, SLO_S), weighed)
 

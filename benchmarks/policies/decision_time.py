@@ -4,8 +4,9 @@ The queue is kept at QUEUED tickets: what a decision takes or drops is replaced 
 meets a queue it has not seen. Two queues: `served`, as many workers as can answer nearly all of it in time, and
 `flood`, one worker: nearly all is dropped and replaced. Of each: tickets that ask for the same, also in
 clumps, some that need more accuracy than others, classes whose answers are worth more than others', and any demand
-there can be.
-`python -m benchmarks.policies.decision_time` prints ours.
+there can be. Before these, what a server meets that has next to nothing to decide: one arm or few, and a short queue
+(`benchmarks/policies/cases/short_queues.py`).
+`python -m benchmarks.policies.decision_time` prints ours. Times are the core's, so that others on it do not count.
 """
 
 import os
@@ -13,11 +14,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import count, cycle
-from time import perf_counter
-from typing import TypedDict
+from time import perf_counter, thread_time
 
 import numpy as np
 
+from benchmarks.policies.cases import short_queues
+from benchmarks.policies.cases.short_queues import Took
 from benchmarks.policies.cells import Machine, default_sources, machine
 from server.policy.decision import Arm, ArmProfile, Outlook, Run, Ticket
 from server.policy.queueing.tickets import Queue
@@ -33,16 +35,6 @@ DECISIONS, WARM, PATIENCE_S = 2000, 50, 3.0
 """Decisions timed, those before that are not, and when to stop for a policy that is slow."""
 
 
-class Took(TypedDict):
-    """One policy's decision times over one kind of queue."""
-
-    policy: str
-    queue: str
-    p50_us: float
-    p99_us: float
-    decisions: int
-
-
 def measure(names: Sequence[str], on: Machine) -> list[Took]:
     """Every policy over both queues of every mix, in a process pinned to one core."""
     arms = interpolated(on.arms, ARMS)
@@ -56,7 +48,8 @@ def measure(names: Sequence[str], on: Machine) -> list[Took]:
             for mix in MIXES
             for kind, workers in (("served", enough), ("flood", 1))
         ]
-        return [future.result() for future in waiting]
+        short = alone.submit(short_queues.measure, names)
+        return [*short.result(), *(future.result() for future in waiting)]
 
 
 def interpolated(arms: Sequence[ArmProfile], number: int) -> list[ArmProfile]:
@@ -147,9 +140,9 @@ def _decisions(
         perf_counter() - began < PATIENCE_S or len(took_s) < 2 * WARM
     ):
         outlook = _outlook(mix, terms, made)
-        started = perf_counter()
+        started = thread_time()
         decision = decide(queue, outlook, now_s)
-        took_s.append(perf_counter() - started)
+        took_s.append(thread_time() - started)
         gone = [drop.ticket for drop in decision.dropped]
         busy_s = 0.001
         if isinstance(decision, Run):

@@ -16,8 +16,8 @@ from server.policy.decision import (
     Ticket,
     WaitUntil,
 )
-from server.policy.dispatch import alike
-from server.policy.dispatch.clumps import company_until
+from server.policy.dispatch.alike import step as alike
+from server.policy.dispatch.clumps import COMPANY_ROWS, company_until
 from server.policy.dispatch.mixed import step as mixed
 from server.policy.dispatch.pricing import Planner, slo_between
 from server.policy.dispatch.tuning import DEFAULT, Tuning
@@ -34,13 +34,14 @@ def adaptive(arms: Sequence[ArmProfile], tuning: Tuning = DEFAULT) -> Policy:
     for_all = Planner(arms, tuning)
 
     def decide(tickets: Sequence[Ticket], outlook: Outlook, now_s: float) -> Decision:
-        if not tickets:
-            return Idle()
         queue = tickets if isinstance(tickets, Queue) else Queue.of(tickets)
+        if not queue.rows:
+            return Idle()
         planner = for_all.after(outlook.last) if for_all.switches else for_all
-        at_s = company_until(queue, planner, outlook, now_s)
-        if at_s > now_s:
-            return WaitUntil(at_s)
+        if outlook.clump_rows >= COMPANY_ROWS:
+            at_s = company_until(queue, planner, outlook, now_s)
+            if at_s > now_s:
+                return WaitUntil(at_s)
         step = as_alike(queue, planner, outlook, now_s)
         return mixed.decide(queue, planner, outlook, now_s) if step is None else step
 
@@ -52,7 +53,7 @@ def as_alike(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> 
     mask = common_mask(queue, planner)
     if mask is None:
         return None
-    differ = _differ(queue, outlook)
+    differ = len(queue.demands) > 1 and _differ(queue, outlook)
     if differ and _crowded(queue, mask, planner, outlook):
         return None
     step = alike.decide(queue, mask, planner, outlook, now_s)
@@ -62,9 +63,9 @@ def as_alike(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> 
 def common_mask(queue: Queue, planner: Planner) -> int | None:
     """The arms that every waiting ticket accepts, where all have one row and accept the same ones."""
     mask = -1
-    for rows, min_accuracy, variant, _ in queue.demands:
-        own = planner.mask(min_accuracy, variant)
-        if rows != 1 or mask not in (-1, own):
+    for demand in queue.demands:
+        own = planner.suits(demand).mask
+        if demand[0] != 1 or mask not in (-1, own):
             return None
         mask = own
     return mask
@@ -75,9 +76,7 @@ def _sheds(step: Decision) -> bool:
 
 
 def _differ(queue: Queue, outlook: Outlook) -> bool:
-    """Whether it matters who goes: some waiting classes allow less time than others, or are worth more."""
-    if len(queue.demands) < 2:
-        return False
+    """Whether it matters who of several demands goes: some classes allow less time than others, or are worth more."""
     values = outlook.values
     if outlook.haste.rate_rps or not values:
         return bool(outlook.haste.rate_rps)

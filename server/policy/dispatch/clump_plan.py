@@ -8,6 +8,7 @@ what does not come in step: it counts as much as promises have been kept with ro
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,25 +36,47 @@ class ClumpPlan:
     def __init__(self, accuracy: Floats, slo_s: float) -> None:
         self.accuracy = accuracy
         self._slo_s = slo_s
-        self._at_price: dict[int, Floats] = {}
+        self._at_price: dict[int, PlanAtPrice] = {}
 
-    def worth(self, left: Ints, time_s: Floats, workers: int, price: float) -> Floats:
-        """What `left` rows are worth that `workers` share and that have `time_s` each; a worker's second costs `price`,
-        rounded to an eighth of an octave. Time is taken where it is worth that."""
+    def at(self, price: float) -> "PlanAtPrice":
+        """What rows are worth where a worker's second costs `price`, rounded to an eighth of an octave."""
         step = round(STEPS_PER_OCTAVE * log2(price))
-        worth = self._at_price.get(step)
-        if worth is None:
+        found = self._at_price.get(step)
+        if found is None:
             if len(self._at_price) >= MOST_PRICES:
                 self._at_price.clear()
-            worth = self._at_price[step] = self._priced(2.0 ** (step / STEPS_PER_OCTAVE))
-        each = -(-left // workers)
-        bucket = np.minimum(np.maximum(time_s * (BUCKETS / self._slo_s), 0.0), BUCKETS)
-        return worth[each, bucket.astype(np.intp)] * (left / np.maximum(each, 1))
+            found = self._at_price[step] = self._priced(2.0 ** (step / STEPS_PER_OCTAVE))
+        return found
 
-    def _priced(self, price: float) -> Floats:
+    def _priced(self, price: float) -> "PlanAtPrice":
         used_s = np.arange(BUCKETS + 1) * (self._slo_s / BUCKETS)
         worth = self.accuracy * np.arange(len(self.accuracy))[:, None] - price * used_s
-        return np.maximum.accumulate(worth, axis=1)
+        best = np.maximum.accumulate(worth, axis=1)
+        most = np.maximum.accumulate(best, axis=0)
+        return PlanAtPrice(best.tolist(), most.tolist(), BUCKETS / self._slo_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanAtPrice:
+    """`best[rows][bucket]`: what so many rows are worth to one worker with so much time, each bucket 1 / `per_s` long.
+
+    `highest`: what so many or fewer are worth at most.
+    """
+
+    best: list[list[float]]
+    highest: list[list[float]]
+    per_s: float
+
+    def worth(self, left: int, time_s: float, workers: int) -> float:
+        """What `left` rows are worth that `workers` share and that have `time_s` each, taken where it is worth it."""
+        each = -(-left // workers)
+        bucket = int(min(max(time_s * self.per_s, 0.0), BUCKETS))
+        return self.best[each][bucket] * (left / max(each, 1))
+
+    def most(self, left: int, time_s: float, workers: int) -> float:
+        """So many rows or fewer, with so much time or less, are not worth more."""
+        bucket = int(min(max(time_s * self.per_s, 0.0), BUCKETS))
+        return self.highest[-(-left // workers)][bucket] * workers
 
 
 def in_step(outlook: Outlook) -> float:
@@ -65,26 +88,30 @@ def in_step(outlook: Outlook) -> float:
     return outlook.boldness * min(1.0, max(0.0, (AT_RANDOM - at_random) / (AT_RANDOM - IN_STEP)))
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedClump:
+class PlannedClump(NamedTuple):
     """A plan on the terms of the moment; `weight`, 0 to 1: how much it counts beside prices."""
 
-    plan: ClumpPlan
+    plan: PlanAtPrice
     price: float
     workers: int
     weight: float
 
-    def worth(self, accuracy: Floats, mean_s: Floats, left: Ints, left_s: float) -> Floats:
-        """Of steps that earn `accuracy` in `mean_s` and leave `left` rows behind, the last due `left_s` (s) from now.
+    def worth(self, accuracy: float, mean_s: float, left: int, left_s: float) -> float:
+        """Of a step that earns `accuracy` in `mean_s` and leaves `left` rows behind, the last due `left_s` from now.
 
         Those left share all workers' time, or that of the others at once.
         """
-        workers, price = self.workers, self.price
-        after = self.plan.worth(left, left_s - mean_s / workers, workers, price)
+        workers, plan = self.workers, self.plan
+        after = plan.worth(left, left_s - mean_s / workers, workers)
         if workers > 1:
-            at_once_s = np.full(len(left), left_s)
-            after = np.maximum(after, self.plan.worth(left, at_once_s, workers - 1, price))
-        return accuracy - price * mean_s + after
+            after = max(after, plan.worth(left, left_s, workers - 1))
+        return accuracy - self.price * mean_s + after
+
+    def most(self, left: int, left_s: float) -> float:
+        """What may be left behind by any step that leaves `left` rows or fewer is worth no more."""
+        workers, plan = self.workers, self.plan
+        after = plan.most(left, left_s, workers)
+        return after if workers == 1 else max(after, plan.most(left, left_s, workers - 1))
 
 
 def clump_plan(arms: Sequence[ArmProfile], slo_s: float, most: int) -> ClumpPlan:

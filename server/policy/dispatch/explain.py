@@ -1,13 +1,14 @@
 """Why a decision was what it was: the steps the adaptive policy weighed, made again from what it saw."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
 from server.policy.decision import ArmProfile, Idle, Outlook, Run, Ticket
-from server.policy.dispatch import alike
+from server.policy.dispatch.alike.picking import weighed
+from server.policy.dispatch.alike.scene import Scene
 from server.policy.dispatch.choose import as_alike, common_mask
-from server.policy.dispatch.menu import Floats
 from server.policy.dispatch.mixed import step as mixed
 from server.policy.dispatch.mixed.groups import offered
 from server.policy.dispatch.pricing import Planner
@@ -50,11 +51,12 @@ def alternatives(
 
 def _alike(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Iterator[Alternative]:
     mask = common_mask(queue, planner) or 0
-    scene = alike.survey(queue, mask, planner, outlook, now_s)
-    worth, begin = alike.weighed(scene)
-    menu = scene.menu
-    arms = [menu.arms[int(i)] for i in menu.arm[: len(begin)]]
-    return _listed(arms, menu.size[: len(begin)].tolist(), worth - worth.max())
+    late = bisect_left(queue.deadlines, now_s + planner.quickest_s(mask, 1))
+    scene = Scene(queue, mask, planner, outlook, (now_s, late))
+    worth, menu = weighed(scene), scene.menu
+    most = max(worth)
+    arms = [menu.arms[i] for i in menu.runs_on[: scene.offered]]
+    return _listed(arms, menu.size[: scene.offered].tolist(), [one - most for one in worth])
 
 
 def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Iterator[Alternative]:
@@ -66,13 +68,13 @@ def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> It
         return iter(())
     worth = mixed.weighed(scene, batches, planner)
     arms = [batches.arm(i) for i in range(len(worth))]
-    return _listed(arms, batches.rows.tolist(), worth - worth.max())
+    return _listed(arms, batches.rows.tolist(), (worth - worth.max()).tolist())
 
 
 def _listed(
-    arms: Iterable[ArmProfile], rows: Iterable[int], worth: Floats
+    arms: Iterable[ArmProfile], rows: Iterable[int], worth: Iterable[float]
 ) -> Iterator[Alternative]:
-    for arm, size, value in zip(arms, rows, worth.tolist(), strict=True):
+    for arm, size, value in zip(arms, rows, worth, strict=True):
         in_time = isfinite(value)
         yield Alternative(
             arm.arm.variant, size, value if in_time else 0.0, arm.upper_s[size], in_time

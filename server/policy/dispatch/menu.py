@@ -12,6 +12,8 @@ from server.policy.dispatch.costs import LEAST
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+Entry = tuple[int, float, float, float]
+"""Rows of a step, the accuracy that they earn together, the mean and the upper estimate of its latency (s)."""
 
 FAR_S = 1e9
 """Longer than any deadline is away, yet a number to reckon with."""
@@ -27,6 +29,8 @@ class Menu:
     of at most r rows are the first `count[r]`, the slowest of them takes `slowest_s[r]` by the upper estimate; the
     first `holding[r]` reach up to the least size that holds r rows. `most` is the largest batch, entry `alone` the
     fastest for one row. `whole` are the rows (`every`, `size`), `real` the rows (`upper_s`, `mean_s`, `each`).
+    `entries[i]` is (`size`, `accuracy`, `mean_s`, `upper_s`) of entry i and `runs_on[i]` its arm, for those who look at
+    few of them.
     """
 
     arms: Sequence[ArmProfile]
@@ -42,6 +46,8 @@ class Menu:
     alone: int
     whole: Ints
     real: Floats
+    entries: list[Entry]
+    runs_on: list[int]
 
 
 def menu(arms: Sequence[ArmProfile]) -> Menu:
@@ -73,6 +79,8 @@ def menu(arms: Sequence[ArmProfile]) -> Menu:
         alone=int(upper_s[: count[1]].argmin()),
         whole=np.array([np.arange(len(size)), size]),
         real=np.array([upper_s, mean_s, each]),
+        entries=list(zip(size.tolist(), accuracy, mean_s, upper_s.tolist(), strict=True)),
+        runs_on=arm.tolist(),
     )
 
 
@@ -106,3 +114,7 @@ def _undominated(arms: Sequence[ArmProfile], rows: int) -> list[int]:
         ):
             kept.append(i)
     return kept
+
+
+IS_COMPILED = type(sizes).__name__ != "function"
+"""Whether this file runs compiled: then a loop over some hundred numbers is quicker than arrays are."""

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from math import hypot, inf, log2
 from typing import NamedTuple
 
-import numpy as np
-
 from server.policy.decision import Arm, ArmProfile, Outlook, Terms, Ticket
 from server.policy.dispatch.clump_plan import (
     LOAD_SHARE,
@@ -19,7 +17,7 @@ from server.policy.dispatch.clump_plan import (
 from server.policy.dispatch.costs import Costs, costs, quickest
 from server.policy.dispatch.hull import JointPrices, joint
 from server.policy.dispatch.menu import Menu, latencies, menu
-from server.policy.dispatch.tuning import Tuning
+from server.policy.dispatch.tuning import Leeway, Tuning, leeway
 from server.policy.dispatch.wait_value import WaitValue, wait_value
 from server.policy.queueing.tickets import Demand
 
@@ -71,6 +69,14 @@ class Suits(NamedTuple):
     nearly: tuple[int, str]
 
 
+class Serving(NamedTuple):
+    """What serving tickets that accept the same arms hangs on."""
+
+    table: Costs
+    wait_value: WaitValue
+    menu: Menu
+
+
 @dataclass(frozen=True, slots=True)
 class LongRun:
     """What `arms` cost in the long run, whatever a worker ran last, and the tables that follow from it alone."""
@@ -107,7 +113,10 @@ class Planner:
         self._after: dict[Arm, Planner] = {}
         self.most = max(arm.max_batch for arm in arms)
         self.look = max(LOOK_AHEAD, 2 * self.most)
-        self.ordinals = np.arange(1.0, self.look + 1.0)
+        self.ordinals = [float(n) for n in range(1, self.look + 1)]
+        self._row_s, self._work_s = -1.0, list[float]()
+        self._leeway_for, self._leeway = (1.0, 1.0, 1), leeway(tuning, 1, 1.0, 1.0)
+        self._lost_weight, self._guard = tuning.lost_weight, tuning.guard
         self.tables = latencies(self.arms)
         self.least_s = min(arm.mean_s[1] for arm in self._long_run.arms)
         """The least time (s) that one row takes."""
@@ -117,6 +126,7 @@ class Planner:
         self._pinned = {v: _mask(a.arm.variant == v for a in arms) for v in _variants(arms)}
         self._suits: dict[Demand, Suits] = {}
         self._menus: dict[int, Menu] = {}
+        self._served: dict[tuple[int, int], Serving] = {}
         self._quickest: dict[int, list[float]] = {}
 
     def after(self, last: Arm | None) -> "Planner":
@@ -148,6 +158,15 @@ class Planner:
             )
         return found
 
+    def leeway(self, outlook: Outlook) -> Leeway:
+        """What the constants come to now: made anew where what they hang on has changed."""
+        clump_rows, burst_rows, workers = outlook.clump_rows, outlook.burst_rows, outlook.workers
+        seen = (clump_rows, burst_rows, workers)
+        if seen != self._leeway_for:
+            self._leeway_for = seen
+            self._leeway = leeway(self.tuning, workers, clump_rows, max(clump_rows, burst_rows))
+        return self._leeway
+
     def pricing(  # noqa: PLR0913, PLR0917 - all that terms hang on
         self,
         table: Costs,
@@ -161,20 +180,23 @@ class Planner:
 
         `first_slo_s`: the bound of the first, if it is less than the others'.
         """
-        tuning, workers = self.tuning, outlook.workers
+        workers = outlook.workers
         affordable_s = self.affordable_s(rows, slo_s, outlook) if rows else 0.0
         if outlook.caution:
             affordable_s = table.careful_s(affordable_s, outlook.caution)
-        price = table.prices.at(affordable_s)
+        price, vertices = table.prices.at(affordable_s), table.vertices
+        stay = -inf
+        for vertex in vertices:
+            stay = max(stay, vertex.accuracy - price * vertex.cost_s)
         return Pricing(
-            now_s=now_s,
-            affordable_s=affordable_s,
-            price=price,
-            stay=max([v.accuracy - price * v.cost_s for v in table.vertices]),
-            lost=tuning.lost_weight * table.vertices[0].accuracy,
-            row_s=self.row_s(table, outlook) / workers,
-            busy_share=1.0 / workers,
-            guard_s=tuning.guard * min(slo_s, first_slo_s),
+            now_s,
+            affordable_s,
+            price,
+            stay,
+            self._lost_weight * vertices[0].accuracy,
+            self.row_s(table, outlook) / workers,
+            1.0 / workers,
+            self._guard * min(slo_s, first_slo_s),
         )
 
     def affordable_s(self, rows: int, slo_s: float, outlook: Outlook) -> float:
@@ -184,40 +206,41 @@ class Planner:
         it the backlog is what the rate is made of, and the larger of the two needs counts, with a margin; and workers
         that have begun on a large one are not there for the rest of it.
         """
-        tuning, workers = self.tuning, outlook.workers
-        streaming = self._streaming(outlook)
-        many = 1.0 + tuning.many_workers * (1.0 - 1.0 / workers)
-        weight = many * (1.0 + (tuning.backlog_weight - 1.0) * max(streaming, tuning.clump_backlog))
-        share = tuning.load_share * (1.0 + tuning.steady / outlook.uneven_rows**2)
-        backlog_rps, rate_rps = weight * (rows - 1) / slo_s, outlook.rate_rps / share
-        larger_rps = (1.0 + tuning.clump_margin * (1.0 - streaming)) * max(backlog_rps, rate_rps)
-        needed_rps = larger_rps + streaming * (hypot(backlog_rps, rate_rps) - larger_rps)
+        now = self.leeway(outlook)
+        backlog_rps, rate_rps = now.backlog * (rows - 1) / slo_s, outlook.rate_rps / now.share
+        larger_rps = now.margin * max(backlog_rps, rate_rps)
+        needed_rps = larger_rps + now.streaming * (hypot(backlog_rps, rate_rps) - larger_rps)
         if not needed_rps:
             return inf
-        large = max(0.0, 1.0 - tuning.clump_rows * workers / outlook.clump_rows)
-        gone = large * tuning.begun * outlook.busy_s / slo_s
-        return max(workers - gone, 1.0) / needed_rps
+        return max(outlook.workers - now.gone * outlook.busy_s / slo_s, 1.0) / needed_rps
 
     def row_s(self, table: Costs, outlook: Outlook) -> float:
         """The least worker time (s) per row, as the shed test plans with."""
-        return table.row_s * (1.0 + (self.tuning.shed_cost - 1.0) * self._streaming(outlook))
+        return table.row_s * self.leeway(outlook).row
 
     def lag_s(self, table: Costs, rows: int, outlook: Outlook) -> float:
         """How much later (s) than the shared work says a row is done: a batch ends as a whole, on one worker.
 
         `rows` wait, and the workers share them out.
         """
-        batch_s, workers = table.batch_s, outlook.workers
-        whole_s = batch_s[min(len(batch_s) - 1, -(-rows // workers))]
-        lag = 1.0 - (1.0 - self.tuning.lag) / workers
-        return whole_s * lag * self._streaming(outlook)
+        batch_s, now = table.batch_s, self.leeway(outlook)
+        whole_s = batch_s[min(len(batch_s) - 1, -(-rows // outlook.workers))]
+        return whole_s * now.lag * now.streaming
 
-    def _streaming(self, outlook: Outlook) -> float:
-        """1 where rows stream in behind those that wait; less where they come in clumps, with silence behind them.
+    def served(self, mask: int, slo_s: float) -> Serving:
+        """The tables for the arms of `mask` (not empty) under about `slo_s`."""
+        key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
+        found = self._served.get(key)
+        if found is None:
+            found = Serving(self.costs(mask, slo_s), self.wait_value(mask, slo_s), self.menu(mask))
+            self._served[key] = found
+        return found
 
-        In a stream, who is left over is in the way of who comes next. Of a clump, as many as can be are served.
-        """
-        return min(1.0, self.tuning.clump_rows / outlook.clump_rows)
+    def work_s(self, row_s: float) -> list[float]:
+        """The time (s) that one, two, ... rows take, as many as are looked at."""
+        if row_s != self._row_s:
+            self._row_s, self._work_s = row_s, [row_s * n for n in self.ordinals]
+        return self._work_s
 
     def costs(self, mask: int, slo_s: float) -> Costs:
         """The table for the arms of `mask` (not empty) under about `slo_s`."""
@@ -252,8 +275,10 @@ class Planner:
         self, mask: int, slo_s: float, table: Costs, outlook: Outlook
     ) -> PlannedClump | None:
         """The plan for a clump as a whole, at the costs of `table`; None where it does not count."""
+        if outlook.boldness <= 0.0 or outlook.clump_rows < self.tuning.clump_rows:
+            return None
         weight = in_step(outlook)
-        if weight <= 0.0 or outlook.clump_rows < self.tuning.clump_rows:
+        if weight <= 0.0:
             return None
         key = (mask, round(STEPS_PER_OCTAVE * log2(slo_s / self.least_s)))
         found = self._long_run.clump_plans.get(key)
@@ -264,7 +289,8 @@ class Planner:
             self._long_run.clump_plans[key] = found
         workers = outlook.workers
         affordable_s = LOAD_SHARE * workers / outlook.rate_rps if outlook.rate_rps else inf
-        return PlannedClump(found, table.prices.at(affordable_s), workers, weight)
+        price = table.prices.at(affordable_s)
+        return PlannedClump(found.at(price), price, workers, weight)
 
     def menu(self, mask: int) -> Menu:
         """The steps that the arms of `mask` (not empty) offer."""

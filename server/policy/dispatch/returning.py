@@ -2,11 +2,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from server.policy.decision import ArmProfile
 from server.policy.dispatch.costs import Costs
-from server.policy.dispatch.menu import Floats
 from server.policy.dispatch.pricing import Pricing
 
 LASTS = 0.25
@@ -16,15 +13,17 @@ Longer, and price swings make switches; shorter, and a worker stays for long on 
 """
 
 
-def returning(arms: Sequence[ArmProfile], table: Costs, pricing: Pricing, slo_s: float) -> Floats:
-    """For each of `arms` (those of `table`, in its order): what a worker that has run it is behind (accuracies).
+def returning(
+    arm: int, arms: Sequence[ArmProfile], table: Costs, on: Pricing, slo_s: float
+) -> float:
+    """For one of `arms` (those of `table`, in its order): what a worker that has run it is behind (accuracies).
 
     It goes on with the arm, whose rows are worth less at today's price than the best arm's are, for as long as that
     price holds; or it switches, which takes time at that price: whichever costs less. This stands for the relative
     value of a state in a semi-Markov decision process (Howard, 1971). Where the arms in use are all as good at today's
     price, none is to be returned to, and a switch is charged for itself alone.
     """
-    rows = LASTS * slo_s / max(pricing.affordable_s, table.row_s)
-    switch = pricing.price * np.array([arm.switch_s for arm in arms])
-    loss = [pricing.stay - (p.accuracy - pricing.price * p.cost_s) for p in table.points]
-    return np.minimum(switch, rows * np.maximum(loss, 0.0))
+    rows = LASTS * slo_s / max(on.affordable_s, table.row_s)
+    point = table.points[arm]
+    loss = on.stay - (point.accuracy - on.price * point.cost_s)
+    return min(on.price * arms[arm].switch_s, rows * max(loss, 0.0))

@@ -26,13 +26,19 @@ class Clumping:
     row_s: float
     room_s: float
 
-    def lost(self, batch_s: Floats) -> Floats:
-        """Rows expected to be lost because a batch of each length is running when they come, half-way through it.
+    def lost(self, batch_s: float) -> float:
+        """Rows expected to be lost because a batch of this length is running when they come, half-way through it.
 
         Clumps of exponential size with mean m, of which c rows can be served in time, lose m exp(-c/m) each.
         """
         clump_s = self.row_s * self.rows
-        left = np.minimum((0.5 / clump_s) * batch_s - self.room_s / clump_s, 0.0)  # negative
+        left = min((0.5 / clump_s) * batch_s - self.room_s / clump_s, 0.0)  # negative
+        return self.rate_rps * batch_s * (exp(left) - exp(-self.room_s / clump_s))
+
+    def lost_by_each(self, batch_s: Floats) -> Floats:
+        """The same of many lengths."""
+        clump_s = self.row_s * self.rows
+        left = np.minimum((0.5 / clump_s) * batch_s - self.room_s / clump_s, 0.0)
         late = np.exp(left, out=left) - exp(-self.room_s / clump_s)
         return self.rate_rps * batch_s * late
 
@@ -49,12 +55,18 @@ class Barred:
     room_s: float
     shortest_s: float
 
-    def lost(self, batch_s: Floats) -> Floats:
-        """Rows expected to be lost because a batch of each length is running on every worker when they come.
+    def lost(self, batch_s: float) -> float:
+        """Rows expected to be lost because a batch of this length is running on every worker when they come.
 
         Of workers that are so far from being free as chance has it, all take longer than the room with probability
         (1 - room / length) to the power of their number. Who is barred by the shortest batches too is not lost by this.
         """
+        over = max(1.0 - self.room_s / batch_s, 0.0) ** self.workers
+        anyway = max(1.0 - self.room_s / self.shortest_s, 0.0) ** self.workers
+        return self.rate_rps / self.workers * batch_s * max(over - anyway, 0.0)
+
+    def lost_by_each(self, batch_s: Floats) -> Floats:
+        """The same of many lengths."""
         over = np.maximum(1.0 - self.room_s / batch_s, 0.0) ** self.workers
         anyway = max(1.0 - self.room_s / self.shortest_s, 0.0) ** self.workers
         return self.rate_rps / self.workers * batch_s * np.maximum(over - anyway, 0.0)
@@ -74,11 +86,18 @@ class Stalling:
     slo_s: float
     room_s: float
 
-    def lost(self, batch_s: Floats) -> Floats:
-        """Rows expected to be lost where a batch of each length stalls: its own, and those that come early meanwhile.
+    def lost(self, batch_s: float) -> float:
+        """Rows expected to be lost where a batch of this length stalls: its own, and those that come early meanwhile.
 
         Its rows are one and those that came while one as long ran; on average they have waited for half of that.
         """
+        own = 1.0 + self.rate_rps * batch_s
+        late = ((self.factor + 0.5) * batch_s / self.slo_s - EARLIEST) / (LATEST - EARLIEST)
+        behind = self.rate_rps * self.workers * max(self.factor * batch_s - self.room_s, 0.0)
+        return self.share * own * min(max(late, 0.0), 1.0) + self.together * behind
+
+    def lost_by_each(self, batch_s: Floats) -> Floats:
+        """The same of many lengths."""
         own = 1.0 + self.rate_rps * batch_s
         late = ((self.factor + 0.5) * batch_s / self.slo_s - EARLIEST) / (LATEST - EARLIEST)
         behind = self.rate_rps * self.workers * np.maximum(self.factor * batch_s - self.room_s, 0.0)
@@ -96,11 +115,15 @@ def risks(
     Where some are `shed`, others take the place of those that a stall makes late; and where all are worth the same,
     those in haste go first, however long batches are.
     """
+    share, rate_rps = planner.stalls.share, outlook.haste.rate_rps
+    calm = outlook.clump_rows < CALM_ROWS and outlook.burst_rows < CALM_ROWS
+    if calm and not rate_rps and (shed or not share):
+        return ()
     clumps, stalls = clumping(outlook, row_s, slo_s), stalling(outlook, slo_s, planner)
     found: tuple[Risk, ...] = () if clumps is None else (clumps,)
     if stalls is not None and not shed:
         found = (*found, stalls)
-    hurried = outlook.haste.rate_rps and not (shed and not outlook.values)
+    hurried = rate_rps and not (shed and not outlook.values)
     return (*found, barred(outlook, planner)) if hurried else found
 
 

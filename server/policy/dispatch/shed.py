@@ -1,6 +1,8 @@
 """How far the best throughput of all workers reaches into the queue, and who must go where it does not reach all."""
 
 from collections.abc import Sequence
+from math import inf
+from operator import sub
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +15,69 @@ ROUNDING = 1e-9
 """Work is in the way of others only if it is by more than this share."""
 
 
-def spare(deadlines: Floats, work_s: Floats, lag_s: float) -> Floats:
-    """The latest clock time (s) to start on tickets i, i+1, ... so that each is in time; one entry more, infinite.
+class Line:
+    """The tickets considered: `length` of the queue's from `late` on, the first `first` of which cannot be reached.
 
-    `work_s[i]` is the time until ticket i is done if all before it are served, `lag_s` what comes on top of it.
+    At least one can. No deadline from `first` on less its work is before `least_s`.
     """
-    latest = np.empty(len(deadlines) + 1)
-    latest[-1] = np.inf
-    latest[:-1] = np.minimum.accumulate((deadlines - work_s)[::-1])[::-1]
-    latest -= lag_s
-    latest[1:-1] += work_s[:-1]
-    return latest
+
+    def __init__(
+        self, deadlines: list[float], late: int, work_s: list[float], lag_s: float, now_s: float
+    ) -> None:
+        """`deadlines` are the whole queue's, not all late; `work_s[i]`: the time until ticket i behind those is done if
+        all before it are served, for as many as are looked at; `lag_s`: what comes on top of it."""
+        length = min(len(deadlines) - late, len(work_s))
+        self.deadlines, self.late, self.first, self.length = deadlines, late, 0, length
+        self._work_s, self._lag_s = work_s, lag_s
+        self._least_s = deadlines[late] - work_s[length - 1]
+        if (
+            length > 1 and self._least_s - lag_s < now_s
+        ):  # else the first is in time even as the last
+            start_s = list(map(sub, deadlines[late : late + length], work_s))
+            self._least_s = min(start_s)
+            if self._least_s - lag_s < now_s:
+                self._give_up(start_s, now_s)
+
+    def beyond_s(self, end: int, done_s: float) -> float:
+        """How much too late (s) it is at `done_s` to start on tickets `end` and those behind it; 0: it is not.
+
+        `end` is beyond `first`, and not that of the line.
+        """
+        before_s = self._work_s[end - 1]
+        if done_s <= self._least_s - self._lag_s + before_s:
+            return 0.0
+        due_s = self.deadlines[self.late + end : self.late + self.length]
+        least_s = min(map(sub, due_s, self._work_s[end:]))
+        return max(done_s - (least_s - self._lag_s + before_s), 0.0)
+
+    def due_s(self) -> Floats:
+        """The deadlines from `first` on."""
+        return np.array(self.deadlines[self.late + self.first : self.late + self.length])
+
+    def beyond_by_each(self, due_s: Floats, end: Ints, done_s: Floats) -> Floats:
+        """The same of many, with the deadlines from `first` on; `end` counts from there, and may be that of the line,
+        where it is never too late."""
+        work_s = np.arange(self.first + 1.0, self.length + 1.0) * self._work_s[0]
+        latest_s = np.full(len(due_s) + 1, inf)
+        latest_s[:-1] = np.minimum.accumulate((due_s - work_s)[::-1])[::-1]
+        latest_s -= self._lag_s
+        latest_s[1:-1] += work_s[:-1]
+        return np.maximum(done_s - latest_s[end], 0.0)
+
+    def _give_up(self, start_s: list[float], now_s: float) -> None:
+        """Those first that are too many: with all before them given up, ticket i and all behind can be in time."""
+        latest_s, least_s = list[float](), inf
+        for at_s in reversed(start_s):
+            least_s = min(least_s, at_s)
+            latest_s.append(least_s)
+        low, high, last = 1, self.length - 1, self.length - 1
+        while low < high:
+            i = (low + high) // 2
+            if latest_s[last - i] - self._lag_s + self._work_s[i - 1] < now_s:
+                low = i + 1
+            else:
+                high = i
+        self.first, self._least_s = low, latest_s[last - low]
 
 
 def kept(

@@ -1,6 +1,7 @@
 """The adaptive policy's constants; docs/policy.md says how they were found and checked."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Tuning:
     clump_backlog: float = 0.5
     """Share of the multiple's excess over 1 that is left where rows come in large clumps, with silence behind them."""
     clump_margin: float = 0.3
-    """Pace beyond what is needed that is kept there."""
+    """Leeway beyond what is needed that is kept there."""
     many_workers: float = 0.25
     """How much larger that multiple is with very many workers: a batch ends as a whole, on one of them."""
     batch_share: float = 0.5
@@ -49,3 +50,38 @@ NAMED = {
     "adaptive:bold": Tuning(guard=0.0, load_share=1.25),
 }
 """Characters of the policy: for machines that keep their promises, for bursts, for loads that are what they seem."""
+
+
+class Leeway(NamedTuple):
+    """What the constants come to for so many workers where rows come so unevenly.
+
+    `streaming`: 1 where rows stream in behind those that wait; less where they come in clumps, with silence behind
+    them. In a stream, who is left over is in the way of who comes next. Of a clump, as many as can be are served.
+    `backlog`: how much those behind the first count; `share` of the workers' time for what is expected; `margin`: by
+    which factor the larger of the two needs counts; `row`: of the least time per row, what the shed test plans with;
+    `lag`: share of a batch by which its rows are later; `gone`: of the time for which other workers are busy.
+    """
+
+    streaming: float
+    backlog: float
+    share: float
+    margin: float
+    row: float
+    lag: float
+    gone: float
+
+
+def leeway(tuning: Tuning, workers: int, clump_rows: float, uneven_rows: float) -> Leeway:
+    """For `clump_rows` that come at once, `uneven_rows` that come close together."""
+    streaming = min(1.0, tuning.clump_rows / clump_rows)
+    many = 1.0 + tuning.many_workers * (1.0 - 1.0 / workers)
+    large = max(0.0, 1.0 - tuning.clump_rows * workers / clump_rows)
+    return Leeway(
+        streaming,
+        many * (1.0 + (tuning.backlog_weight - 1.0) * max(streaming, tuning.clump_backlog)),
+        tuning.load_share * (1.0 + tuning.steady / uneven_rows**2),
+        1.0 + tuning.clump_margin * (1.0 - streaming),
+        1.0 + (tuning.shed_cost - 1.0) * streaming,
+        1.0 - (1.0 - tuning.lag) / workers,
+        large * tuning.begun,
+    )

@@ -20,15 +20,21 @@ NEARLY = 1.15
 class WaitValue:
     """`best[rows, bucket]`: accuracy of the best arm that `rows` waiting rows have time for, slack rounded down.
 
-    `least` is the worst of them: to rows held to be worth less, time makes no difference.
+    `least` is the worst of them: to rows held to be worth less, time makes no difference. `rows` are those of `best`.
     """
 
     best: Floats
     slo_s: float
     least: float
+    rows: list[list[float]]
+
+    def of(self, rows: int, slack_s: float) -> float:
+        """The best accuracy for so many rows whose first deadline leaves so much time."""
+        bucket = int(min(max(slack_s * (BUCKETS / self.slo_s), 0.0), BUCKETS))
+        return self.rows[rows if rows < len(self.rows) else -1][bucket]
 
     def at(self, rows: Ints, slack_s: Floats) -> Floats:
-        """The best accuracies for so many rows whose first deadline leaves so much time."""
+        """The same of many at once."""
         bucket = np.minimum(np.maximum(slack_s * (BUCKETS / self.slo_s), 0.0), BUCKETS)
         return self.best[np.minimum(rows, len(self.best) - 1), bucket.astype(np.intp)]
 
@@ -46,7 +52,7 @@ def wait_value(arms: Sequence[ArmProfile], slo_s: float, share: float) -> WaitVa
         for rows in range(most + 1):
             start = ceil(arm.upper_s[max(1, min(rows, nearly))] / slo_s * BUCKETS)
             np.maximum(best[rows, start:], arm.accuracy, out=best[rows, start:])
-    return WaitValue(best, slo_s, least)
+    return WaitValue(best, slo_s, least, best.tolist())
 
 
 def _nearly_efficient(arm: ArmProfile, limit_s: float) -> int:

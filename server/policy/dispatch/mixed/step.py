@@ -127,7 +127,7 @@ def weighed(scene: MixedScene, batches: Batches, planner: Planner) -> Floats:
     worth -= _lost(rest(scene.crowd, formed), batches.whom, last, done_s)
     _take_waiting(worth, scene, batches, planner, (last, done_s))
     for risk in scene.risks:
-        worth -= pricing.lost * risk.lost(mean_s)
+        worth -= pricing.lost * risk.lost_by_each(mean_s)
     return worth
 
 

@@ -15,7 +15,7 @@ GOOD = a_profile("good", 0.8, 0.006, 0.002, max_batch=8, p95=1.0)
 
 def got(rows: int, time_s: float, workers: int = 1, price: float = 1e-6) -> float:
     plan = clump_plan([QUICK, GOOD], SLO_S, 32)
-    return float(plan.worth(np.array([rows]), np.array([time_s]), workers, price)[0])
+    return plan.at(price).worth(rows, time_s, workers)
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,9 @@ def test_every_bucket_offers_what_a_shorter_one_does() -> None:
 
 
 def test_a_step_is_worth_what_it_earns_and_leaves() -> None:
-    planned = PlannedClump(clump_plan([QUICK, GOOD], SLO_S, 32), 1e-6, 1, 1.0)
-    steps = np.array([0.8, 8 * 0.8]), np.array([0.006, 0.020]), np.array([7, 0])
+    planned = PlannedClump(clump_plan([QUICK, GOOD], SLO_S, 32).at(1e-6), 1e-6, 1, 1.0)
 
-    worth = planned.worth(*steps, left_s=0.0225)
+    worth = [planned.worth(*of, left_s=0.0225) for of in ((0.8, 0.006, 7), (8 * 0.8, 0.020, 0))]
 
     assert worth == pytest.approx([0.8 + 7 * 0.7, 8 * 0.8], abs=2e-3)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from server.policy.decision import Outlook, Run, StallRisk
-from server.policy.dispatch import alike
+from server.policy.dispatch.alike.picking import weighed
+from server.policy.dispatch.alike.scene import Scene
 from server.policy.dispatch.choose import adaptive
 from server.policy.dispatch.pricing import Planner
 from server.policy.dispatch.risks import clumping, risks, stalling
@@ -21,7 +22,7 @@ LENGTHS_S = np.array([0.0, 0.005, 0.02, 0.05])
 
 def lost(rows: float, rate_rps: float = 100.0, workers: int = 1) -> list[float]:
     found = clumping(Outlook(rate_rps, workers, clump_rows=rows), 0.002 / workers, 0.05)
-    return [] if found is None else found.lost(LENGTHS_S).tolist()
+    return [] if found is None else found.lost_by_each(LENGTHS_S).tolist()
 
 
 def test_independent_arrivals_risk_nothing():
@@ -47,7 +48,7 @@ def test_more_workers_risk_less_each():
 def behind(share: float, factor: float, workers: int = 1, rate_rps: float = 100.0) -> list[float]:
     arms = [replace(arm, stalls=StallRisk(share, factor)) for arm in three_arms()]
     found = stalling(Outlook(rate_rps, workers), 0.05, Planner(arms, DEFAULT))
-    return [] if found is None else found.lost(LENGTHS_S).tolist()
+    return [] if found is None else found.lost_by_each(LENGTHS_S).tolist()
 
 
 def test_where_batches_do_not_stall_nothing_is_reckoned_with():
@@ -88,11 +89,12 @@ def test_in_quiet_the_arm_is_chosen_whose_stall_is_still_in_time():
 def test_rows_left_waiting_run_the_risk_of_a_stall_later():
     arms, waiting, outlook = cpu_arms(), Queue.of(tickets(3, slo_s=0.0472)), Outlook(40.0)
     wary = Planner([replace(arm, stalls=StallRisk(0.05, 20.0)) for arm in arms], DEFAULT)
-    scene = alike.survey(waiting, wary.all, wary, outlook, 0.0)
+    scene = Scene(waiting, wary.all, wary, outlook, (0.0, 0))
 
-    worth, _ = alike.weighed(scene)
+    worth = np.array(weighed(scene))
 
-    without = alike.weighed(scene._replace(risks=()))[0]
+    scene.risks, scene.waiting = (), scene.pricing.stay
+    without = np.array(weighed(scene))
     ones = scene.menu.size[: len(worth)] == 1
     kept = (without - worth)[ones].min()
     own = 0.05 * scene.pricing.lost  # 20 times as long is late for all
@@ -102,14 +104,15 @@ def test_rows_left_waiting_run_the_risk_of_a_stall_later():
 def test_rows_left_waiting_run_the_risk_of_a_clump_later():
     arms, waiting = cpu_arms(), Queue.of(tickets(6, slo_s=0.0472))
     outlook, planner = Outlook(200.0, clump_rows=30.0), Planner(arms, DEFAULT)
-    scene = alike.survey(waiting, planner.all, planner, outlook, 0.0)
+    scene = Scene(waiting, planner.all, planner, outlook, (0.0, 0))
     (clumping,) = scene.risks
 
-    worth, _ = alike.weighed(scene)
+    worth = np.array(weighed(scene))
 
-    without = alike.weighed(scene._replace(risks=()))[0]
+    scene.risks, scene.waiting = (), scene.pricing.stay
+    without = np.array(weighed(scene))
     size, mean_s = scene.menu.size[: len(worth)], scene.menu.mean_s[: len(worth)]
-    own = scene.pricing.lost * clumping.lost(mean_s)
+    own = scene.pricing.lost * clumping.lost_by_each(mean_s)
     all_of_them, one = ((size == n) & (worth > -inf) for n in (6, 1))
     assert (without - own)[all_of_them] == pytest.approx(worth[all_of_them])
     assert ((without - own)[one] > worth[one]).all()

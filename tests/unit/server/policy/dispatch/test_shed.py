@@ -1,8 +1,9 @@
 """How far a queue can be reached, and who must go when not all can be served."""
 
 import numpy as np
+import pytest
 
-from server.policy.dispatch.shed import kept, spare
+from server.policy.dispatch.shed import Line, kept
 
 
 def of(*values: float) -> np.ndarray:
@@ -18,13 +19,33 @@ def shed(due: np.ndarray, own: np.ndarray, values: np.ndarray, limit_s: float) -
 
 
 def test_the_spare_time_is_that_of_the_tightest_ticket_behind():
-    slack_s = spare(of(0.05, 0.055), of(0.01, 0.02), 0.0)
+    line = Line([1.0, 1.05, 1.055], 0, [0.01, 0.02, 0.03], 0.0, 0.9)
 
-    assert slack_s.round(6).tolist() == [0.035, 0.045, np.inf]
+    assert line.first == 0
+    assert line.beyond_s(1, 1.035) == 0.0
+    assert line.beyond_s(1, 1.045) == pytest.approx(0.01)  # 1.055 less two rows' time
+    assert line.beyond_s(2, 1.050) == pytest.approx(0.005)
 
 
 def test_a_batch_that_ends_as_a_whole_leaves_less_to_spare():
-    assert spare(of(0.05), of(0.01), 0.005)[0].round(6) == 0.035
+    whole, alone = (Line([1.0, 1.05], 0, [0.01, 0.02], lag_s, 0.9) for lag_s in (0.005, 0.0))
+
+    assert whole.beyond_s(1, 1.05) == pytest.approx(alone.beyond_s(1, 1.05) + 0.005)
+
+
+def test_of_those_that_are_alike_as_few_go_as_leave_the_rest_in_reach():
+    assert Line([1.02] * 4, 0, [0.01, 0.02, 0.03, 0.04], 0.0, 1.0).first == 2
+    assert Line([0.9, *[1.02] * 4], 1, [0.01, 0.02, 0.03, 0.04], 0.0, 1.0).first == 2
+    assert Line([1.02] * 4, 0, [0.1, 0.2, 0.3, 0.4], 0.0, 1.0).first == 3
+
+
+def test_one_by_one_or_many_at_once_it_is_as_late():
+    line = Line([1.0, 1.05, 1.055, 1.2], 0, [0.01, 0.02, 0.03, 0.04], 0.001, 0.9)
+
+    each = line.beyond_by_each(line.due_s(), np.array([1, 2, 3, 4]), of(1.05, 1.06, 1.3, 9.0))
+
+    ends = ((1, 1.05), (2, 1.06), (3, 1.3))
+    assert each.tolist() == [*(line.beyond_s(*end) for end in ends), 0.0]
 
 
 def test_where_all_fit_nobody_goes():

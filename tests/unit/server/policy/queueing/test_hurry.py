@@ -44,15 +44,15 @@ def test_a_batch_within_their_room_bars_nobody_and_more_workers_bar_fewer():
     )
     lengths_s = planner.tables[0][2][1:4]
 
-    assert one.lost(lengths_s * 0.1).max() == 0.0
-    assert one.lost(lengths_s)[-1] > four.lost(lengths_s)[-1] * 4.0
+    assert one.lost_by_each(lengths_s * 0.1).max() == 0.0
+    assert one.lost_by_each(lengths_s)[-1] > four.lost_by_each(lengths_s)[-1] * 4.0
 
 
 def test_who_is_barred_by_the_shortest_batch_too_is_no_reason_for_short_ones():
     planner = Planner(three_arms(), DEFAULT)
     hopeless = barred(Outlook(100.0, haste=Haste(1000.0, 0.0001)), planner)
 
-    assert hopeless.lost(planner.tables[0][2][1:]).max() == 0.0
+    assert hopeless.lost_by_each(planner.tables[0][2][1:]).max() == 0.0
 
 
 def test_where_some_are_shed_who_is_in_haste_counts_only_where_some_are_worth_more():
