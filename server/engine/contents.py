@@ -37,14 +37,15 @@ class Buffer:
 
     def array(self, spec: TensorSpec, elements: int, model: str) -> NDArray[np.generic]:
         """A read-only view of the memory. Raises BadInput where its size does not fit."""
-        dtype = spec.dtype
-        expected, got = elements * dtype.itemsize, memoryview(self.memory).nbytes
+        dtype, memory = spec.dtype, self.memory
+        expected = elements * dtype.itemsize
+        got = len(memory) if isinstance(memory, bytes) else memoryview(memory).nbytes
         if expected != got:
             raise BadInput(
                 f"input byte size mismatch for input '{spec.name}' for model '{model}'. "
                 f"Expected {expected}, got {got}"
             )
-        array = np.frombuffer(self.memory, dtype)
+        array = np.frombuffer(memory, dtype)
         if dtype.kind == "b" and (array.view(np.uint8) > 1).any():
             raise BadInput(
                 f"input '{spec.name}' for model '{model}': a BOOL is a byte 0 or 1, others mean nothing"

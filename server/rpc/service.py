@@ -3,19 +3,24 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import grpc
 
+from models.catalog import Family
+from models.coded import always
 from profiler.hardware.fingerprint import usable_cores
 from server.engine.checking.checks import Checked
 from server.engine.intake import Intake
 from server.engine.served import ServedFamily
 from server.engine.unserved import Unserved
-from server.engine.values import Answer, Request
+from server.engine.values import Answer, Execution, Request
 from server.errors import ComputeFailed, Overloaded, RequestError
 from server.rpc import answers, decode, sizes
 from server.rpc.answer_size import AnswerSize
+from server.rpc.answers import RunAnswers
 from server.rpc.aside import LARGE_BYTES, Aside
 from server.rpc.by_family import ByFamily
 from server.rpc.opening import Opening, named
@@ -24,7 +29,7 @@ from server.rpc.streams import Stream, StreamReply
 from server.rpc.transport.call import Call, Handler
 from server.rpc.transport.endings import Trailers
 from server.rpc.transport.packing import Packed
-from server.runtime.dispatch.jobs import Job
+from server.runtime.dispatch.jobs import Job, Portion
 from wire import inference_pb2 as pb
 
 _log = logging.getLogger(__name__)
@@ -38,6 +43,16 @@ another had larger ones at the start. gRPC's core learns the limit once."""
 
 _Alike = tuple[int, tuple[str, ...], tuple[tuple[int, ...], ...]]
 """Answers of one execution with the same outputs in the same shapes."""
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What answers that are given together share: those of one run, by its outputs and their rows, and others."""
+
+    runs: dict[tuple[int, int], RunAnswers] = field(
+        default_factory=dict[tuple[int, int], RunAnswers]
+    )
+    others: dict[_Alike, bytes] = field(default_factory=dict["_Alike", bytes])
 
 
 class Reply(Protocol):
@@ -111,7 +126,7 @@ class Service:
 
         Those that are withheld get the error that went out instead.
         """
-        shared: dict[_Alike, bytes] = {}
+        shared = _Shared()
         for answer in given:
             origin: _Origin = answer.request.origin
             if answer.error is None:
@@ -211,7 +226,8 @@ class Service:
     ) -> None:
         """Take in what has been read, on a thread that is not the front's."""
         try:
-            job = self.intake.current(self._checked(call, arrival_s, to, message))
+            wanted = partial(_is_wanted, call)
+            job = self.intake.current(self._checked(call, arrival_s, to, message, wanted))
             with call.lock:  # its client may leave meanwhile
                 if not call.is_open:
                     return
@@ -229,14 +245,18 @@ class Service:
         self.intake.collect(job)
 
     def _checked(
-        self, call: Call, arrival_s: float, to: Reply, message: pb.ModelInferRequest
+        self,
+        call: Call,
+        arrival_s: float,
+        to: Reply,
+        message: pb.ModelInferRequest,
+        wanted: Callable[[], bool] = always,
     ) -> Job:
-        """What a message asks for. Raises RequestError."""
+        """What a message asks for, as long as it is `wanted`. Raises RequestError."""
         origin = _Origin(to, bool(message.raw_input_contents))
         try:
             request = self._decoded(message, arrival_s, call.deadline_s, origin)
-            if sizes.is_coded(message):
-                request.is_wanted = lambda: _is_wanted(call)
+            request.is_wanted = wanted
             return self.intake.check(request)
         except RequestError as error:
             raise type(error)(named(message.id, str(error))) from error
@@ -260,21 +280,35 @@ class Service:
         sizes_of = self._answer_sizes.of(family)
         sizes_of.check(checked.rows, checked.outputs, request.id, raw=origin.raw)
 
-    def _encode(self, answer: Answer, shared: dict[_Alike, bytes]) -> bytes:
+    def _encode(self, answer: Answer, shared: _Shared) -> bytes:
         request, execution, family = answer.request, answer.execution, answer.family
         assert execution is not None  # an answer without error has been computed
         assert family is not None
-        names = tuple(answer.outputs)
-        arrays = list(answer.outputs.values())
+        outputs, origin = answer.outputs, request.origin
+        if origin.raw and isinstance(outputs, Portion):
+            run = shared.runs.get((id(outputs.whole), outputs.rows))
+            if run is None:
+                run = shared.runs[id(outputs.whole), outputs.rows] = _run(
+                    family, execution, outputs
+                )
+            return run.whole(request.id, answer.queue_s, outputs.first)
+        names, arrays = tuple(outputs), list(outputs.values())
         shapes = tuple([array.shape for array in arrays])
         key = (id(execution), names, shapes)
-        common = shared.get(key)
+        common = shared.others.get(key)
         if common is None:
             wanted = [spec for name in names for spec in family.outputs if spec.name == name]
-            common = shared[key] = answers.shared(family, execution, wanted, shapes)
+            common = shared.others[key] = answers.shared(family, execution, wanted, shapes)
         message = answers.whole(common, request.id, answer.queue_s, arrays)
-        origin: _Origin = request.origin
         return message if origin.raw else answers.typed(message, arrays)
+
+
+def _run(family: Family, execution: Execution, outputs: Portion) -> RunAnswers:
+    """What encodes the answers of one run, to requests with as many rows as this one, for all outputs."""
+    arrays = list(outputs.whole.values())
+    shapes = [(outputs.rows, *array.shape[1:]) for array in arrays]
+    wanted = [spec for name in outputs.whole for spec in family.outputs if spec.name == name]
+    return RunAnswers(answers.shared(family, execution, wanted, shapes), arrays, outputs.rows)
 
 
 def _is_wanted(call: Call) -> bool:
