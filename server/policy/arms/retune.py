@@ -29,6 +29,11 @@ STARVED_SLOS = 10.0
 """So many latency bounds nothing may run before that is put down to what was learnt."""
 REST_SLOS = 1.0
 """At least so many latency bounds between two rebuilds: making tables costs a few decisions' time."""
+HEARD_SLOS = 1.0 / 400.0
+"""Of batches that are far shorter than this part of the latency bound one in so long is learnt from: hundreds within the
+bound tell no more of it, and learning from each would cost more than running it."""
+SHORT = 0.25
+"""So much shorter."""
 OWN_LEAST = 0.25
 """Share of what a batch took that is the arm's own at least, whatever switches are believed to cost."""
 
@@ -187,6 +192,8 @@ def observe(
     Raises KeyError for an arm that was never made known.
     """
     arm, rows = ran.arm, ran.rows
+    if _tells_nothing(state, ran):
+        return state, None
     switches, extra_s = _switches(state, ran)
     own_s = max(ran.took_s - extra_s, OWN_LEAST * ran.took_s)
     speed = drift.observe(state.speed, arm, state.profiled[arm].mean_s[rows], own_s, rows)
@@ -214,6 +221,15 @@ def observe(
         return state, None
     state = replace(_telling(state, believed), rested_s=ran.ended_s + REST_SLOS * state.slo_s)
     return state, tuple(state.effective.values())
+
+
+def _tells_nothing(state: Known, ran: LatencySample) -> bool:
+    """Whether so short a batch begins so soon after one that was learnt from. How long it took has no part in that."""
+    every_s = HEARD_SLOS * state.slo_s
+    if state.profiled[ran.arm].mean_s[ran.rows] > SHORT * every_s or ran.shadow:
+        return False
+    last = state.last.get(ran.arm)
+    return last is not None and ran.ended_s - ran.took_s < last.ended_s + every_s
 
 
 def scale(state: Known, arm: Arm) -> float:
