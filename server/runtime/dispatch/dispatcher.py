@@ -180,6 +180,7 @@ class Dispatcher:
                     return None
                 canary = self.quarantine.canary(self._waiting.arms, waiting=bool(self._waiting))
                 if canary is not None:
+                    self._pass_on()
                     return canary
                 step, dropped, wait_s = self._decide(begun_s, last)
                 if step is None and not dropped:
@@ -187,8 +188,8 @@ class Dispatcher:
                     self._changed.wait(self.quarantine.until_trial_s(wait_s))
                     begun_s = time.monotonic()
                     continue
-                if step is not None and self._waiting:
-                    self._changed.notify()
+                if step is not None:
+                    self._pass_on()
             self._replies.unrun(dropped)
             if step is not None:
                 return step
@@ -255,12 +256,14 @@ class Dispatcher:
             _log.error("%s: %s; it goes on with the costs that it knew", self.name, error)
 
     def _wake(self) -> None:
-        """Have idle workers ask, no more than there is work for: each that takes some of it wakes the next.
-
-        Called under the lock.
-        """
+        """Have idle workers ask, no more than there is work for. Called under the lock."""
         if waiting := len(self._waiting):
             self._changed.notify(min(waiting, self.limits.workers))
+
+    def _pass_on(self) -> None:
+        """A worker goes, and others wait still: the next one is to ask for them. Called under the lock."""
+        if self._waiting:
+            self._changed.notify()
 
     def _let_in(self, jobs: Sequence[Job], now_s: float, gone: list[JobAnswer]) -> list[JobAnswer]:
         """Let jobs wait; the answers of those that may not. `gone` is as in `_admit`."""

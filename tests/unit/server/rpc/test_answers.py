@@ -43,6 +43,29 @@ def test_both_parts_make_one_message():
     }
 
 
+@pytest.mark.parametrize("request_id", ["", "id 1", "ü" * 200])
+@pytest.mark.parametrize("width", [3, 100])
+def test_answers_of_one_run_are_what_each_alone_would_be(width: int, request_id: str):
+    floats = np.arange(6.0 * width, dtype=np.float32).reshape(6, width)
+    turned = np.asfortranarray(np.arange(12).reshape(6, 2))
+    truths = np.array([True, False, True] * 2)
+    arrays: list[NDArray[Any]] = [floats, turned, truths]
+    run = answers.RunAnswers(b"common", arrays, rows=2)
+
+    for first in (0, 2, 4):
+        alone = [array[first : first + 2] for array in arrays]
+        assert run.whole(request_id, 0.125, first) == answers.whole(
+            b"common", request_id, 0.125, alone
+        )
+
+
+def test_an_answers_own_part_is_as_protobuf_reads_it():
+    for request_id in ("", "ü" * 200):
+        message: Any = pb.ModelInferResponse.FromString(answers.whole(b"", request_id, 0.25, []))
+
+        assert (message.id, message.parameters["queue_ms"].double_param) == (request_id, 250.0)
+
+
 @pytest.mark.parametrize("datatype", sorted(set(DATATYPES) - {"FP16"}))
 def test_a_typed_answer_has_typed_contents_and_nothing_raw(datatype: str):
     array = np.array([[0, 1, 1]]).astype(DATATYPES[datatype].dtype)
