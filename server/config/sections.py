@@ -13,6 +13,11 @@ class ServerSection:
 
     host: str = key("0.0.0.0", 'address to listen on; "::" is IPv6 and IPv4', flag=True)
     port: int = key(8001, "gRPC port; 0: any that is free", most=65535, flag=True)
+    unix_socket: str = key(
+        "",
+        'path of a Unix socket that speaks gRPC as well, for clients on this machine; "": none',
+        flag=True,
+    )
     http_port: int = key(
         8002, "port of /metrics, /healthz and /readyz; 0: any that is free", most=65535, flag=True
     )

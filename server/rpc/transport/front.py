@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
+from server.rpc.transport import unix
 from server.rpc.transport.bounds import Bounds, arguments
 from server.rpc.transport.call import Call, Handler
 from server.rpc.transport.connections import Connections, Counted
@@ -62,6 +63,7 @@ class Front:
         self._server.register_completion_queue(self._queue)
         self.connections = Connections(bounds.connections, self._busy_ports, connected)
         self._port = 0
+        self._unix = ""
         self._calls: set[Call] = set()
         self._empty = threading.Condition(self.lock)
         self._stopping = False
@@ -80,6 +82,11 @@ class Front:
             )
         self._port = port
         return port
+
+    def bind_unix(self, path: str) -> None:
+        """Listen on a Unix socket, too. Raises OSError naming the path where that fails."""
+        unix.bound(path, lambda: self._add_unix(path))
+        self._unix = path
 
     def start(self) -> None:
         """Begin accepting calls."""
@@ -110,6 +117,7 @@ class Front:
         self._queue.shutdown()
         self._thread.join(timeout=5.0)
         self._server.destroy()
+        unix.remove(self._unix) if self._unix else None
 
     def _shut_down(self) -> None:
         gone = threading.Event()
@@ -130,7 +138,14 @@ class Front:
     def _busy_ports(self) -> set[int]:
         """Of clients: the ports from which calls have come that are not over."""
         with self.lock:
-            return {int(peer.rpartition(b":")[2]) for peer in self.guests.peers}
+            ports = [peer.rpartition(b":")[2] for peer in self.guests.peers]
+        return {int(port) for port in ports if port.isdigit()}  # those of Unix sockets have none
+
+    def _add_unix(self, path: str) -> None:
+        try:
+            self._server.add_http2_port(f"unix:{path}".encode())
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {path}") from error
 
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet
