@@ -16,6 +16,7 @@ from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] -
 from server.rpc.transport import unix
 from server.rpc.transport.bounds import Bounds, arguments
 from server.rpc.transport.call import Call, Handler
+from server.rpc.transport.clocks import monotonic, wall
 from server.rpc.transport.connections import Connections, Counted
 from server.rpc.transport.endings import STOPPING, Trailers, refuse
 from server.rpc.transport.guests import Guests
@@ -150,7 +151,7 @@ class Front:
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet
         looked_s = began_s = time.monotonic()
-        event = poll(_wall(looked_s + _LOOK_S))
+        event = poll(wall(looked_s + _LOOK_S))
         while event.completion_type != _QUEUE_SHUTDOWN:
             if event.completion_type != _QUEUE_TIMEOUT:
                 event.tag(event)
@@ -159,7 +160,7 @@ class Front:
             if event.completion_type == _QUEUE_TIMEOUT:
                 tick()
                 event = None
-                event = poll(_wall(looked_s + _LOOK_S))
+                event = poll(wall(looked_s + _LOOK_S))
                 self.woken_s = began_s = time.monotonic()
             elif (now_s := time.monotonic()) > began_s + _LONGEST_RUSH_S:
                 tick()
@@ -192,18 +193,6 @@ class Front:
             if refusal := self.guests.enter(peer):
                 refuse(event.call, grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
                 return
-            call = Call(self, event.call, handler, peer, _monotonic(event.call_details.deadline))
+            call = Call(self, event.call, handler, peer, monotonic(event.call_details.deadline))
             self._calls.add(call)
         call.begin()
-
-
-def _wall(at_s: float) -> float:
-    """A moment on the monotonic clock as the core's clock has it."""
-    return time.time() + (at_s - time.monotonic())
-
-
-def _monotonic(deadline_unix_s: float | None) -> float | None:
-    """A wall-clock deadline on the monotonic clock; None and the core's 'infinite future' mean none."""
-    if deadline_unix_s is None or deadline_unix_s > 1e11:
-        return None
-    return time.monotonic() + (deadline_unix_s - time.time())
