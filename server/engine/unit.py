@@ -138,6 +138,13 @@ class Unit:
         self._candidates.tick()
         self._pool.tick()
 
+    def activity(self) -> tuple[int, ...] | None:
+        """Another value whenever a request came or a batch ended or began; None while arms are tried or measured."""
+        if self._knowledge.unmeasured or self._candidates.is_under_way:
+            return None
+        load = self.served.dispatcher.load()
+        return (load.arrived, load.running, load.tickets)
+
     def moved_to(self, hardware: Hardware, tasks: WorkQueue) -> None:
         """Serve on other hardware: fewer or more workers at once; sessions of another size one by one, by the tuner."""
         workers, threads = parallelism(self._config, hardware)

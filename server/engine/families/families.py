@@ -114,6 +114,11 @@ class Families:
         """The units that serve, or are about to."""
         return (unit for name, unit in self.units.copy().items() if name not in self.unserved)
 
+    def activity(self) -> object:
+        """Another value whenever a request came or a batch ended or began; None while something else is under way."""
+        found = [unit.activity() for unit in self.served()]
+        return None if None in found else tuple(found)
+
     def failed(self, name: str, reason: str) -> str:
         """This family cannot be loaded: the others go on, unless a reason for the server to end is returned."""
         self.leave_out(name, reason)
