@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.backends import Way, open_backend
-from models.backends.base import Backend, BackendError, Slot, Tensors
+from models.backends.base import Backend, BackendError, Slot, Tensors, graphs_of
 from models.catalog import Family, Variant
 from profiler.measuring.measurements import Measurements
 from profiler.measuring.rows import RANGES, SampleRows, made
@@ -127,6 +127,7 @@ class Bench:
             load_s=loaded.load_s,
             memory_bytes=max(0, grown),
             vetted=vetted,
+            graphs=graphs_of(loaded.backend),
         )
         self._backends[blank.label] = loaded.backend
         self._measured.add(blank, variant.accuracy.value)
@@ -240,7 +241,14 @@ def load(
     start_s = time.perf_counter()
     try:
         opened = open_backend(
-            folder, family, variant, threads=slot.threads, way=way, instances=slot.instances
+            folder,
+            family,
+            variant,
+            threads=slot.threads,
+            way=way,
+            instances=slot.instances,
+            graphs=slot.graphs,
+            keeps=slot.keeps,
         )
     except MemoryError as error:
         raise BackendError(

@@ -16,6 +16,7 @@ from profiler.measuring.measure import Bench, Loaded
 from profiler.profiles import Profile
 from server.policy.arms.keep import worth_keeping
 from server.policy.decision import Arm, ArmProfile
+from server.runtime.arms.ahead import opened_ahead
 from server.runtime.arms.knowledge import Knowledge
 from server.runtime.arms.residency import PossibleArm, Residency
 from server.runtime.arms.slots import Slots
@@ -59,8 +60,9 @@ class Tuner:
         self._stop.set()
 
     def preparing(self, budget_s: float) -> Iterator[None]:
-        """Make every arm worth having eligible, smallest artefact first; measure those without a profile here.
+        """Make every arm worth having eligible; measure those without a profile here, smallest artefact first.
 
+        Of arms that are known those come first that can be the best choice, again the smallest of them before all.
         Each step is one arm more to serve with. The last come after `stop` at once. Raises BackendError when not one of
         them can be served with.
         """
@@ -155,21 +157,35 @@ class Tuner:
         budget_s: float,
     ) -> Iterator[None]:
         """Use those of the candidates that are to be, measure what has no stored profile, hold what is worth it."""
-        unknown: list[PossibleArm] = []
-        for candidate in found:
-            if candidate.arm not in stored:
-                unknown.append(candidate)
-            elif candidate.arm in used and not self._stop.is_set():
-                self._use(candidate, used[candidate.arm])
+        candidates = list(found)
+        unknown = [candidate for candidate in candidates if candidate.arm not in stored]
+        best = worth_keeping([self._knowledge.table(p) for p in used.values()])
+        known = [candidate for candidate in candidates if candidate.arm in used]
+        known.sort(key=lambda candidate: candidate.arm not in best)
+        for candidate, loaded in opened_ahead(
+            known, lambda c: self._open(c, used[c.arm]), self._may_open_ahead
+        ):
+            if loaded is not None and not self._stop.is_set():
+                self._use(candidate, used[candidate.arm], loaded)
                 yield from self._steps()
         if unknown and not self._stop.is_set():
             yield from self._measure(unknown, budget_s)
         if not self._stop.is_set():
             self.settle()
 
+    def _open(self, candidate: PossibleArm, profile: Profile) -> Loaded | None:
+        """As its profile says; None where it cannot be, or nothing more is to be prepared."""
+        if self._stop.is_set():
+            return None
+        return self._residency.open(candidate, profile.graphs)
+
+    def _may_open_ahead(self) -> bool:
+        """Not where requests come: one core at least is theirs."""
+        return not self._slots.are_disputed
+
     def _use(self, candidate: PossibleArm, profile: Profile, loaded: Loaded | None = None) -> None:
         """Load and warm it, then let the policy choose it."""
-        arm, loaded = candidate.arm, loaded or self._residency.open(candidate)
+        arm, loaded = candidate.arm, loaded or self._open(candidate, profile)
         if loaded is None or (found := self._vetted(candidate, profile, loaded)) is None:
             return
         table, slo_s = self._knowledge.table(found), self._family.slo.latency_s
