@@ -54,7 +54,8 @@ UNVETTED = Vetted()
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What one arm costs on one machine. `memory_bytes` is how much the process grew, `seconds` what measuring took.
+    """What one arm costs on one machine. `memory_bytes` is how much the process grew as it was opened, `seconds` what
+    measuring took.
 
     `points` ascend by batch. `note` tells why the arm does not pay here or why its curve ends early, or nothing.
     `graphs`: how its batches ran, and must run for this to hold (`models.backends.base.Slot`).

@@ -1,14 +1,12 @@
 """Memory that was let go, given back to the system: the C library keeps what libraries free while they load."""
 
 import ctypes
-import gc
 from collections.abc import Callable
 from functools import cache
 
 
 def give_back() -> None:
     """Hand free memory of the C library's heap back to the system; nothing where it is none that can (glibc can)."""
-    gc.collect()
     _trim()(0)
 
 

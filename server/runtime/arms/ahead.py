@@ -18,7 +18,8 @@ def opened_ahead(
     """
     with ThreadPoolExecutor(1, thread_name_prefix="opener") as pool:
         coming = None
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for at, item in enumerate(items):
             made = coming.result() if coming is not None else opened(item)
-            coming = pool.submit(opened, following) if following is not None and may() else None
+            following = items[at + 1 : at + 2]
+            coming = pool.submit(opened, following[0]) if following and may() else None
             yield item, made

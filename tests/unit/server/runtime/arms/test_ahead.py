@@ -19,6 +19,10 @@ def test_each_is_opened_once_and_comes_in_order(may: bool):
     assert opened == [1, 2, 3]
 
 
+def test_of_nothing_nothing_comes():
+    assert list(opened_ahead([], lambda item: item, lambda: True)) == []
+
+
 def test_the_next_is_begun_before_it_is_asked_for():
     begun = threading.Event()
     coming = opened_ahead([1, 2], lambda item: begun.set() if item == 2 else None, lambda: True)
