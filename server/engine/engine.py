@@ -31,6 +31,7 @@ from server.engine.unserved import Unserved
 from server.engine.values import Answer, Deliver, Request
 from server.errors import BadConfiguration, BadInput, RequestError
 from server.metrics import Metrics
+from server.metrics.memory import watch_arms_memory
 from server.metrics.process import watch_process
 from server.runtime.arms.idleness import LEAST_S, Idleness
 from server.runtime.arms.work_queue import WorkQueue
@@ -80,6 +81,7 @@ class Engine:
         self._families = Families(found, config, self._machine, self.metrics, neighbours)
         self.families: Mapping[str, ServedFamily] = self._families.serving
         """By name, as they are at the moment; those that could not be loaded too."""
+        watch_arms_memory(self.registry, self._families.memory)
         self._tasks = WorkQueue()
         self.lifecycle = Lifecycle(self._families, config, self._tasks, changed, seen)
         """Loads and unloads families."""

@@ -14,6 +14,7 @@ from server.engine.parts import Dispatching, Neighbours, parallelism
 from server.engine.places import profiles_folder
 from server.engine.served import ServedFamily
 from server.metrics import Metrics
+from server.metrics.memory import FamilyMemory
 from server.policy.candidates.agreement import scores_of
 from server.runtime.arms.knowledge import Knowledge
 from server.runtime.arms.residency import Residency
@@ -134,6 +135,7 @@ class Unit:
     def tick(self) -> None:
         """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well, go on with candidates."""
         self._tuner.sweep()
+        self._tuner.reconsider()
         self._shadow.tick()
         self._candidates.tick()
         self._pool.tick()
@@ -144,6 +146,12 @@ class Unit:
             return None
         load = self.served.dispatcher.load()
         return (load.arrived, load.running, load.tickets)
+
+    def memory(self) -> FamilyMemory:
+        """What its arms take. Any thread."""
+        use = self._tuner.holding.use()
+        name = self.served.family.name
+        return FamilyMemory(name, use.taken_bytes, use.budget_bytes, use.left_out)
 
     def moved_to(self, hardware: Hardware, tasks: WorkQueue) -> None:
         """Serve on other hardware: fewer or more workers at once; sessions of another size one by one, by the tuner."""

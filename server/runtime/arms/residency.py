@@ -36,13 +36,14 @@ _ANY = Room()
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where a family's arms live: its folder, which runtimes may be used (none named: all), threads of each run and how
-    many run at a time, and what room there is for a batch."""
+    many run at a time, what room there is for a batch, and what all arms may take in memory (0: no bound)."""
 
     folder: Path
     only: tuple[str, ...]
     threads: int
     instances: int
     room: Room = _ANY
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,16 @@
 """A graph that is kept answers as the one that was compiled; one that is no good is compiled anew."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from models.backends import Way, open_backend
 from models.backends.base import Backend, graphs_of
+from models.catalog import TensorSpec
 from tests.support.tiny import a_family, a_variant, need, some_rows, write_onnx
 
 WAY = Way("openvino")
@@ -101,4 +105,28 @@ def test_it_says_on_which_graphs_it_runs(tmp_path: Path, cache: Path):
 
     assert found
     assert graphs_of(opened(tmp_path)) == PLAN
+    assert cache.exists()
+
+
+def test_each_input_is_filled_up_with_its_own_rows(tmp_path: Path, cache: Path):
+    names, shape = ("a", "b"), ["n", 3]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)
+    node = helper.make_node("Sub", [*names], ["y"])
+    graph = helper.make_graph([node], "difference", inputs, [output])
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "tiny.onnx")
+    family = replace(
+        a_family(".onnx"),
+        inputs=tuple(TensorSpec(name, "FP32", (-1, 3)) for name in names),
+        outputs=(TensorSpec("y", "FP32", (-1, 3)),),
+    )
+    variant = a_variant(".onnx")
+
+    backend = open_backend(
+        tmp_path, family, variant, threads=1, way=WAY, graphs=(32,) * 32, keeps=True
+    )
+    a, b = (np.random.default_rng(seed).random((5, 3), np.float32) for seed in (1, 2))
+
+    np.testing.assert_array_equal(backend.run({"a": a, "b": b})["y"], a - b)
     assert cache.exists()
