@@ -40,8 +40,8 @@ def main() -> int:
     for _ in range(options.rounds):
         for name, tree in trees.items():
             found[name].append(_round(tree, options.work / name, options.idle_s))
-    result = {"machine": rig.machine(), "idle_s": options.idle_s, "rounds": found}
-    rig.write("start", result, _markdown(result))
+        result = {"machine": rig.machine(), "idle_s": options.idle_s, "rounds": found}
+        rig.write("start", result, _markdown(result))
     return 0
 
 

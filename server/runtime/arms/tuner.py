@@ -200,8 +200,9 @@ class Tuner:
         return self._residency.open(candidate, profile.graphs)
 
     def _may_open_ahead(self) -> bool:
-        """Not where requests come: one core at least is theirs."""
-        return not self._slots.are_disputed
+        """Not where requests come: a core at least is theirs. Nor before the first arm: then other families have theirs
+        opened, or measured, which nothing may disturb."""
+        return bool(self.arms) and not self._slots.are_disputed
 
     def _use(self, candidate: PossibleArm, profile: Profile, loaded: Loaded | None = None) -> None:
         """Load and warm it, then let the policy choose it."""
