@@ -1,7 +1,7 @@
 """How long the default server takes to have all arms from stored profiles, what memory and, asked nothing, what CPU.
 
-`--beside DIR` starts another checkout in turns with this one, with this one's profiles. Each has a cache of its own in
-the folder `--work`, where the first start of this one measures, and that of each compiles; neither is counted.
+`--beside DIR` starts another checkout in turns with this one, from the same profiles if it reads them. Each has a
+cache in the folder `--work`; the first start of each, which may measure and compile, is not counted.
 """
 
 import argparse
@@ -166,7 +166,8 @@ def _round(tree: Path, cache: Path, idle_s: float) -> dict[str, Any]:
 def _variants(server: rig.Server) -> list[str]:
     with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/metrics") as answer:
         text = answer.read().decode()
-    return sorted(set(re.findall(r'gearshift_speed_scale_ratio\{.*?variant="([^"]+)"', text)))
+    found = set(re.findall(r'gearshift_speed_scale_ratio\{.*?variant="([^"]+)"', text))
+    return sorted(name for name in found if name.endswith("-int8"))
 
 
 def _sample(text: str, name: str) -> str:
@@ -182,7 +183,7 @@ def _markdown(result: dict[str, Any]) -> str:
         f"{machine['cpu']}, {machine['usable_cores']} cores, shared with others; {machine['date']}. The default server "
         f"(`gearshift serve`, family `{FAMILY}`) from stored profiles, `beside` with the same ones. Medians of "
         f"{len(rounds[names[0]])} rounds in turns (least, most). Idle: {result['idle_s']:.0f} s without a request. "
-        f"After load: every variant, 16 clients, {LOAD_S} s each.",
+        f"After load: every int8 variant, 16 clients, {LOAD_S} s each.",
         "Command: `python benchmarks/serving/start.py --beside DIR --work DIR`.\n",
         "| figure | " + " | ".join(names) + " |",
         "| --- |" + " --- |" * len(names),
