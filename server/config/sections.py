@@ -142,6 +142,12 @@ class MachineSection:
         most=256,
         flag=True,
     )
+    memory_mib: int = key(
+        0,
+        "what a family's arms may take in memory, by their profiles: those are held that the load is worth most with; "
+        "0: no bound",
+        flag=True,
+    )
     watch_every_s: float = key(
         0.25,
         "so often the hardware is looked at: cores, quota, clocks, neighbours, GPUs; 0: never",

@@ -12,7 +12,7 @@ _MASK = 0o117
 
 
 def bound(path: str, bind: Callable[[], object]) -> None:
-    """Have `bind` make the socket at `path`. Raises OSError where another server listens, or there is something else."""
+    """Have `bind` make the socket at `path`. Raises OSError where another server listens, or something else is."""
     file = Path(path)
     try:
         found = file.lstat()
