@@ -16,9 +16,11 @@ $(READY): pyproject.toml constraints.txt setup.py $(wildcard native/front/*)
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[dev]'
 	@touch $@
 
-native: venv  ## Build the native front, which costs a request far less; installs a compiler and nghttp2 where they lack
+native: venv  ## Build the front in C++ and compile the policy: a request costs far less; installs what they need
 	scripts/native.sh
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt mypy setuptools
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt --no-deps -e .
+	$(BIN)/python -m native.policy.build
 	@$(BIN)/python -c "from server.rpc.transport.native._core import nghttp2; print('built, with nghttp2', nghttp2)"
 
 fuzz: native  ## Ten million inputs at the native front's core, under sanitizers (an hour on two cores; needs clang)

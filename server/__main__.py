@@ -19,6 +19,7 @@ from server.errors import BadConfiguration
 from server.texts import lines, shown
 from surroundings import console
 from surroundings.addresses import joined
+from surroundings.compiled import is_compiled
 from surroundings.memory import share_one_arena
 
 _log = logging.getLogger("server")
@@ -96,6 +97,7 @@ def _serve(config: Config, notes: list[str]) -> int:
     os.environ.setdefault("GRPC_EXPERIMENTS", _NO_THREADS_BETWEEN)
     share_one_arena()
     from server.app import App
+    from server.policy.dispatch import choose
 
     app = App(config)
     ending = _Ending()
@@ -103,7 +105,7 @@ def _serve(config: Config, notes: list[str]) -> int:
     app.start(ending.fail)
     where = (joined(config.server.host, app.port), joined(config.server.host, app.http_port))
     _log.info("gRPC on %s, metrics on http://%s/metrics", *where)
-    _log.info("front: %s", app.front)
+    _log.info("front: %s; policy: %s", app.front, "compiled" if is_compiled(choose) else "Python")
     ending.wait()
     _log.info("draining (at most %.0f s)", config.server.drain_s)
     app.stop()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from surroundings.folders import cache_folder
 
@@ -14,6 +15,8 @@ _CACHES = {
 }
 """Variable that a library asks -> our folder for it, unless the user has named one. The library makes it if need be."""
 
+_CPUINFO = Path("/proc/cpuinfo")
+
 
 def quieten() -> None:
     """No telemetry, no files in the user's home. Child processes inherit what is said by environment.
@@ -25,3 +28,17 @@ def quieten() -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] - documented: its import fails
     for variable, name in _CACHES.items():
         os.environ.setdefault(variable, str(cache_folder() / name))
+
+
+def keep_gradients_right() -> None:
+    """Have oneDNN take its AVX kernels on CPUs that have AVX2 and not AVX-512. Before torch runs anything.
+
+    Its AVX2 kernel for the gradient of a convolution of 1 x 1 with a stride writes past its memory (oneDNN 3.12, in
+    torch 2.13): the process aborts, or goes on with something else overwritten.
+    """
+    try:
+        flags = set(_CPUINFO.read_text(encoding="ascii", errors="replace").split())
+    except OSError:
+        return
+    if "avx2" in flags and "avx512f" not in flags:
+        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX")
