@@ -234,7 +234,7 @@ struct Callbacks {
   // A large piece of an answer: its frame's head is copied, the piece is sent from where it lies.
   static int send_data(nghttp2_session*, nghttp2_frame*, const std::uint8_t* head, std::size_t size,
                        nghttp2_data_source* source, void* user) {
-    return guarded([&] {
+    const int failed = guarded([&] {
       Connection* connection = of(user);
       auto* exchange = static_cast<Exchange*>(source->ptr);
       Exchange::Chunk& chunk = exchange->outbox.front();
@@ -250,6 +250,7 @@ struct Callbacks {
       }
       return true;
     });
+    return failed != 0 ? failed : NGHTTP2_ERR_PAUSE;  // sent: fill_output says whether there is room for more
   }
 
   static nghttp2_session_callbacks* all() {
