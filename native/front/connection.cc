@@ -114,6 +114,17 @@ std::uint32_t big_endian(const std::uint8_t* bytes) {
   return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
 }
 
+// nghttp2 has a bound of its own on resets, by default far below ours, since versions that not all of its headers tell
+// apart: it is raised where there is one.
+template <class Option>
+auto bound_resets(Option* option, int)
+    -> decltype(nghttp2_option_set_stream_reset_rate_limit(option, std::uint64_t{}, std::uint64_t{})) {
+  nghttp2_option_set_stream_reset_rate_limit(option, static_cast<std::uint64_t>(2 * kResetBurst),
+                                             static_cast<std::uint64_t>(2 * kResetsASecond));
+}
+template <class Option>
+void bound_resets(Option*, long) {}
+
 }  // namespace
 
 // nghttp2 calls these; nothing may be thrown through it.
@@ -275,6 +286,7 @@ struct Callbacks {
       if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
       nghttp2_option_set_no_auto_window_update(option, 1);
       nghttp2_option_set_no_closed_streams(option, 1);
+      bound_resets(option, 0);
       return option;
     }();
     return made;
