@@ -114,6 +114,17 @@ std::uint32_t big_endian(const std::uint8_t* bytes) {
   return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
 }
 
+// nghttp2 has a bound of its own on resets, by default far below ours, since versions that not all of its headers tell
+// apart: it is raised where there is one.
+template <class Option>
+auto bound_resets(Option* option, int)
+    -> decltype(nghttp2_option_set_stream_reset_rate_limit(option, std::uint64_t{}, std::uint64_t{})) {
+  nghttp2_option_set_stream_reset_rate_limit(option, static_cast<std::uint64_t>(2 * kResetBurst),
+                                             static_cast<std::uint64_t>(2 * kResetsASecond));
+}
+template <class Option>
+void bound_resets(Option*, long) {}
+
 }  // namespace
 
 // nghttp2 calls these; nothing may be thrown through it.
@@ -234,7 +245,7 @@ struct Callbacks {
   // A large piece of an answer: its frame's head is copied, the piece is sent from where it lies.
   static int send_data(nghttp2_session*, nghttp2_frame*, const std::uint8_t* head, std::size_t size,
                        nghttp2_data_source* source, void* user) {
-    return guarded([&] {
+    const int failed = guarded([&] {
       Connection* connection = of(user);
       auto* exchange = static_cast<Exchange*>(source->ptr);
       Exchange::Chunk& chunk = exchange->outbox.front();
@@ -250,6 +261,7 @@ struct Callbacks {
       }
       return true;
     });
+    return failed != 0 ? failed : NGHTTP2_ERR_PAUSE;  // sent: fill_output says whether there is room for more
   }
 
   static nghttp2_session_callbacks* all() {
@@ -274,6 +286,7 @@ struct Callbacks {
       if (nghttp2_option_new(&option) != 0) throw std::bad_alloc();
       nghttp2_option_set_no_auto_window_update(option, 1);
       nghttp2_option_set_no_closed_streams(option, 1);
+      bound_resets(option, 0);
       return option;
     }();
     return made;

@@ -1,5 +1,6 @@
 #include "plain.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "protobuf.h"
@@ -159,7 +160,7 @@ bool fits(const Input& given, const PlainInput& wanted, std::int64_t rows) {
   if (given.dims != wanted.tail.size() + 1 || given.shape[0] != rows || !equal(given.datatype, wanted.datatype)) {
     return false;
   }
-  return std::memcmp(given.shape + 1, wanted.tail.data(), wanted.tail.size() * sizeof(std::int64_t)) == 0;
+  return std::equal(wanted.tail.begin(), wanted.tail.end(), given.shape + 1);
 }
 
 bool fill_inputs(const Parts& parts, const Signature& signature, Plain* found) {

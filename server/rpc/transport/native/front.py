@@ -135,6 +135,7 @@ class NativeFront:
             for exchange in over:
                 self._forget(exchange)
             del plain, events, over
+        poll(0.0)  # lets go of the last exchanges, and they of the core
 
     def _handle(self, kind: int, exchange: Exchange, data: bytes | None, *, packed: bool) -> None:
         if kind in (MESSAGE, END):
