@@ -85,7 +85,7 @@ class _Origin(NamedTuple):
 
     def find(self, tensor: decode.Elsewhere) -> decode.Place:
         """Where a tensor lies that is not in the message. Raises RequestError."""
-        return self.regions.stretch(tensor, self.call.peer)
+        return self.regions.part(tensor, self.call.peer)
 
 
 class Service:

@@ -10,31 +10,37 @@ from models.catalog import TensorSpec
 from server.engine.contents import Buffer, check_bytes
 from server.errors import BadInput, Unsupported
 from server.rpc.decode import Elsewhere, Place
+from server.rpc.shared_memory.files import SharedFile
 from server.rpc.shared_memory.peers import is_local
-from server.rpc.shared_memory.registry import Region, Registry
+from server.rpc.shared_memory.registry import Registry
 from server.rpc.sizes import REGION, REGION_OFFSET, REGION_SIZE
 from server.texts import shown
 from wire import inference_pb2 as pb
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """`size` bytes from `offset` on of a region, which are one tensor's; `begin`: where in the file that is."""
+@dataclass(slots=True, eq=False)
+class RegionPart:
+    """`size` bytes from `offset` on of the region `name`, which are one tensor's; `begin`: where in its file that is.
+
+    The file is let go once it has been read or written: whoever holds the request may do so for long.
+    """
 
     tensor: str
-    region: Region
+    name: str
+    file: SharedFile | None
     offset: int
     size: int
     begin: int
+    _copy: Buffer | None = None
 
     def array(self, spec: TensorSpec, elements: int, model: str) -> NDArray[np.generic]:
         """The tensor's elements, copied. Raises BadInput where they are not so many, or no such, or not there."""
         check_bytes(spec, elements, model, self.size)
-        return self._copied().array(spec, elements, model)
+        return self._elements().array(spec, elements, model)
 
     def strings(self, elements: int, where: str) -> Sequence[bytes]:
         """They as datatype BYTES has them. Raises BadInput likewise."""
-        return self._copied().strings(elements, where)
+        return self._elements().strings(elements, where)
 
     def check(self, size: int) -> None:
         """Raises BadInput where so many bytes do not fit."""
@@ -47,26 +53,33 @@ class Stretch:
     def write(self, memory: memoryview) -> None:
         """The tensor's elements are these. Raises BadInput where they do not fit."""
         self.check(len(memory))
-        self.region.file.write(self.begin, memory)
+        assert self.file is not None  # an answer is given once
+        self.file.write(self.begin, memory)
+        self.file = None
 
     def note(self, output: pb.ModelInferResponse.InferOutputTensor, size: int) -> None:
         """Say in the answer where its `size` bytes are."""
-        output.parameters[REGION].string_param = self.region.name
+        output.parameters[REGION].string_param = self.name
         output.parameters[REGION_SIZE].int64_param = size
         if self.offset:
             output.parameters[REGION_OFFSET].int64_param = self.offset
 
     def overlaps(self, other: "Place") -> bool:
         """Whether both have bytes of the same file in common."""
+        if not isinstance(other, RegionPart) or self.file is None or other.file is None:
+            return False
         return (
-            isinstance(other, Stretch)
-            and other.region.file.identity == self.region.file.identity
+            other.file.identity == self.file.identity
             and self.begin < other.begin + other.size
             and other.begin < self.begin + self.size
         )
 
-    def _copied(self) -> Buffer:
-        return Buffer(self.region.file.read(self.begin, self.size))
+    def _elements(self) -> Buffer:
+        """What was read when it was asked for first: it may have become something else."""
+        if self._copy is None:
+            assert self.file is not None
+            self._copy, self.file = Buffer(self.file.read(self.begin, self.size)), None
+        return self._copy
 
 
 class Regions:
@@ -89,7 +102,7 @@ class Regions:
                 "Unix socket; send raw contents"
             )
 
-    def stretch(self, tensor: Elsewhere, peer: bytes) -> Stretch:
+    def part(self, tensor: Elsewhere, peer: bytes) -> RegionPart:
         """Where a tensor lies, or is to be put. Raises BadInput, UnknownRegion or Unsupported."""
         self.check(peer)
         name = tensor.parameters[REGION]
@@ -101,7 +114,9 @@ class Regions:
             )
         region = self.registry.region(name.string_param)
         offset, size = _number(tensor, REGION_OFFSET), _number(tensor, REGION_SIZE)
-        return Stretch(tensor.name, region, offset, size, region.begin(offset, size))
+        return RegionPart(
+            tensor.name, region.name, region.file, offset, size, region.begin(offset, size)
+        )
 
 
 def put(

@@ -16,7 +16,7 @@ MOST_NAME = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Region:
+class SharedRegion:
     """`byte_size` bytes of a file from `offset` on, which it had when it was registered."""
 
     name: str
@@ -44,7 +44,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._regions: dict[str, Region] = {}
+        self._regions: dict[str, SharedRegion] = {}
         self._open: WeakSet[SharedFile] = WeakSet()
 
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
@@ -67,16 +67,16 @@ class Registry:
                     f"{offset} on are not in '{shown(key)}', which has {file.size}"
                 )
             self._open.add(file)
-            self._regions[name] = Region(name, file, offset, byte_size)
+            self._regions[name] = SharedRegion(name, file, offset, byte_size)
 
-    def region(self, name: str) -> Region:
+    def region(self, name: str) -> SharedRegion:
         """The region of this name. Raises UnknownRegion."""
         found = self._regions.get(name)
         if found is None:
             raise UnknownRegion(f"Unable to find shared memory region: '{shown(name)}'")
         return found
 
-    def listed(self, name: str = "") -> Sequence[Region]:
+    def listed(self, name: str = "") -> Sequence[SharedRegion]:
         """The region of this name; "": all. Raises UnknownRegion."""
         if not name:
             with self._lock:
