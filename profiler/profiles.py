@@ -54,9 +54,11 @@ UNVETTED = Vetted()
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What one arm costs on one machine. `memory_bytes` is how much the process grew, `seconds` what measuring took.
+    """What one arm costs on one machine. `memory_bytes` is how much the process grew as it was opened, `seconds` what
+    measuring took.
 
     `points` ascend by batch. `note` tells why the arm does not pay here or why its curve ends early, or nothing.
+    `graphs`: how its batches ran, and must run for this to hold (`models.backends.base.Slot`).
     """
 
     variant: str
@@ -70,6 +72,7 @@ class Profile:
     note: str = ""
     seconds: float = 0.0
     vetted: Vetted = UNVETTED
+    graphs: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from models.backends import has_graphs
+from models.backends.openvino_graphs.sizes import is_plan
 from models.catalog import Family
 from profiler.hardware.fingerprint import Hardware
 from profiler.profiles import MachineProfile, Point, Profile, Vetted, repaired
@@ -128,7 +130,7 @@ def _decoded(content: Any, family: Family, fingerprint: str) -> MachineProfile:
     sums = {v.name: v.content for v in family.variants}
     rows = [dict(row) for row in content["profiles"]]
     same = [row for row in rows if sums.get(row["variant"]) == row.pop("sha256")]
-    profiles = tuple(_profile(row) for row in same)
+    profiles = tuple(profile for row in same if _tells_graphs(profile := _profile(row)))
     return MachineProfile(fingerprint, family.name, str(content["created"]), profiles)
 
 
@@ -139,7 +141,15 @@ def _profile(row: dict[str, Any]) -> Profile:
     if not all(isinstance(w, str) for w in words) or not all(n >= 0 for n in numbers):
         raise ValueError(f"a profile has fields of the wrong kind: {words}, {numbers}")
     points = repaired([Point(**point) for point in row.pop("points")])
-    return Profile(points=points, vetted=_vetted(row.pop("vetted")), **row)
+    graphs = tuple(row.pop("graphs", ()))
+    if graphs and not is_plan(graphs):
+        raise ValueError(f"a profile says of its graphs {graphs}, by which no batch can run")
+    return Profile(points=points, vetted=_vetted(row.pop("vetted")), graphs=graphs, **row)
+
+
+def _tells_graphs(profile: Profile) -> bool:
+    """Whether it says how its batches ran, where that decides what they cost: older profiles do not."""
+    return bool(profile.graphs) or not has_graphs(profile.backend)
 
 
 def _vetted(row: dict[str, Any]) -> Vetted:

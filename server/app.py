@@ -63,6 +63,8 @@ class App:
                 config.server.host, config.server.http_port, engine.registry, self.ready
             )
             self.port = self._front.bind(joined(config.server.host, config.server.port))
+            if config.server.unix_socket:
+                self._front.bind_unix(config.server.unix_socket)
         except OSError as error:
             raise BadConfiguration(f"{error}; {_remedy(error)}") from error
 

@@ -1,7 +1,7 @@
 """OpenVINO's choices of batch shapes, beside ONNX Runtime: one graph for any rows, or one compiled for each size.
 
 On one thread, over the sizes in turn (as a server's batches come) and over one size alone, interleaved over `--rounds`.
-The figures behind `SIZES` of models/backends/openvino_backend.py.
+The figures behind `SIZES` of models/backends/openvino_graphs/compiling.py.
 """
 
 import argparse

@@ -33,7 +33,7 @@ class Runtime:
     `distributions`: what pip may have installed it and its kernels from; profiles hold for their versions.
     `tame_only`: it takes NaN for a number, so the reference answers what holds any (`models.backends.tame`).
     `any_size`: the endings of artefacts of which it runs rows whose sizes are free; it prepares for each shape of the
-    others, or was not tried with it.
+    others, or was not tried with it. `has_graphs`: it compiles a graph for some numbers of rows (a slot's `graphs`).
     """
 
     name: str
@@ -45,6 +45,7 @@ class Runtime:
     wants_gpu: bool = False
     tame_only: bool = False
     any_size: tuple[str, ...] = ()
+    has_graphs: bool = False
 
 
 _CUDNN = ("nvidia-cudnn-cu12", "nvidia-cudnn-cu13")
@@ -70,6 +71,7 @@ RUNTIMES = (
         package="openvino",
         distributions=("openvino",),
         tame_only=True,
+        has_graphs=True,
     ),
     Runtime(
         name="torch",
@@ -145,11 +147,14 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
     threads: int,
     way: Way | None = None,
     instances: int = 1,
+    graphs: Sequence[int] = (),
+    keeps: bool = False,
 ) -> Backend:
     """Load `variant` from the family's `folder`, checked against the signature; by default in the first of its ways.
 
-    `threads` are the intra-op threads of one run, `instances` how many runs go on at a time. Raises BackendError where
-    the artefact is missing or cannot be loaded, no such runtime is known or installed, or it would run elsewhere.
+    `threads` are the intra-op threads of one run, `instances` how many runs go on at a time, `graphs` and `keeps` a
+    slot's. Raises BackendError where the artefact is missing or cannot be loaded, no such runtime is known or
+    installed, or it would run elsewhere.
     """
     path = folder / variant.artifact
     if not path.is_file():
@@ -164,7 +169,7 @@ def open_backend(  # noqa: PLR0913 - three say what, three how
     try:
         with opening(folder, variant), spelled(path) as same:
             opened = module.open_artifact(
-                same, family, variant, Slot(threads, instances, way.device)
+                same, family, variant, Slot(threads, instances, way.device, tuple(graphs), keeps)
             )
     except ArtifactError as error:
         raise BackendError(str(error)) from error
@@ -203,6 +208,11 @@ def no_way(variant: Variant, only: Sequence[str] = ()) -> str:
 def is_usable(backend: str) -> bool:
     """Whether the runtime of this name is installed here and can be imported."""
     return any(r.name == backend and _usable(r) is not None for r in RUNTIMES)
+
+
+def has_graphs(backend: str) -> bool:
+    """Whether what an arm of this runtime costs follows from a slot's `graphs`."""
+    return any(r.name == backend and r.has_graphs for r in RUNTIMES)
 
 
 def missing(variant: Variant) -> tuple[Runtime, ...]:

@@ -14,11 +14,18 @@ Tensors = Mapping[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where a variant is to run: on `device`, up to `instances` runs at a time on `threads` threads each."""
+    """Where a variant is to run: on `device`, up to `instances` runs at a time on `threads` threads each.
+
+    `graphs`: how batches are to run, for a runtime that compiles a graph for some numbers of rows
+    (`openvino_graphs.sizes.Plan`); empty: as it finds best, which takes some runs. `keeps`: whether what is
+    compiled may be kept in the user's cache.
+    """
 
     threads: int = 1
     instances: int = 1
     device: str = "cpu"
+    graphs: tuple[int, ...] = ()
+    keeps: bool = False
 
 
 class Backend(Protocol):
@@ -34,6 +41,11 @@ class Backend(Protocol):
     def close(self) -> None:
         """Free what the variant holds. Idempotent."""
         ...
+
+
+def graphs_of(backend: Backend) -> tuple[int, ...]:
+    """How its batches run, as a slot's `graphs` says; empty for a runtime that takes any number of rows as it is."""
+    return tuple(getattr(backend, "graphs", ()))
 
 
 class BackendError(Exception):

@@ -48,12 +48,18 @@ def set_aside(path: Path, reason: str) -> None:
 
 def write_entry(path: Path, content: bytes) -> None:
     """Write whole or not at all; a folder that cannot be written costs the next start a build."""
+    temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(content).digest() + content)
+            file.write(hashlib.sha256(content).digest())
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         Path(temporary).replace(path)
     except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
         _warn_unwritable(str(path.parent), error.strerror or "cannot be written")
 
 

@@ -2,9 +2,8 @@
 each run at a time."""
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,12 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from models.artifacts.external import data_files
 from models.backends.base import BackendError, Refused, Slot, Tensors
+from models.backends.memory import give_back
+from models.backends.openvino_graphs.compiling import Graphs
+from models.backends.openvino_graphs.kept import KeptGraphs, kept_graphs
+from models.backends.openvino_graphs.sizes import Plan, is_plan, runs
 from models.backends.openvino_types import foreign
 from models.backends.signature import Node, check, check_names
 from models.catalog import Family, TensorSpec, Variant
@@ -26,40 +30,33 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "bf16"}
 
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16", "int8": "INT8"}
 
-
-SIZES = (4, 3, 2, 1)
-"""Rows a compiled graph may take; larger batches run as several of the largest. A graph for any number of rows adapts
-itself at every change, which costs a millisecond; time per row hardly falls beyond four (benchmarks: shapes.py)."""
-LIGHT_SIZES = (32, 16, 8, *SIZES)
-"""The same where a row takes less than LIGHT_S: there a run's own cost is worth sharing among more rows."""
-LIGHT_S = 1e-3
+BOUND_SLOS = 1.5
+"""No graph is tried whose run takes longer than so many SLOs: batches of that length are not measured, nor run."""
 
 
 class OpenvinoBackend:
-    """A graph, compiled for each of SIZES when that is first needed; every thread has inference requests of its own."""
+    """Graphs for some numbers of rows; `graphs` says on which of them batches run. Every thread has requests of its
+    own."""
 
     name = "openvino"
 
-    def __init__(self, model: Any, family: Family, options: Mapping[str, Any], label: str) -> None:
-        self._model: Any = model
-        self._options = options
+    def __init__(self, compiled: Mapping[int, Any], plan: Plan, family: Family, label: str) -> None:
+        self.graphs = plan
+        self._compiled = compiled
         self._label = label
         self._inputs = family.inputs
         self._types = {spec.name: spec.dtype for spec in family.inputs}
         self._outputs = [spec.name for spec in family.outputs]
-        self._sizes = SIZES
-        self._compiled: dict[int, Any] = {}
-        self._compiling = threading.Lock()
         self._mine = threading.local()
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[np.generic]]:
         """Every output for these rows. Raises BackendError naming artefact and input."""
-        if self._model is None:
+        if not self._compiled:
             raise BackendError(f"{self._label} is closed; open it again before running it")
         self._check(inputs)
         rows = len(next(iter(inputs.values())))
         try:
-            parts = [self._part(inputs, start, end) for start, end in _parts(rows, self._sizes)]
+            parts = [self._part(inputs, run) for run in runs(rows, self.graphs)]
         except (RuntimeError, ValueError, MemoryError) as error:
             raise BackendError(f"{self._label} failed on a batch: {last_words(error)}") from error
         if len(parts) == 1:
@@ -68,43 +65,27 @@ class OpenvinoBackend:
 
     def close(self) -> None:
         """Free the graphs once no thread runs them. Idempotent."""
-        self._model = None
         self._compiled = {}
         self._mine = threading.local()
 
-    def prepare(self) -> None:
-        """Compile for one row and see how long that takes. Raises RuntimeError or MemoryError where it cannot."""
-        rows = {s.name: np.zeros((1, *s.shape[1:]), self._types[s.name]) for s in self._inputs}
-        self._part(rows, 0, 1)
-        start_s = time.perf_counter()
-        self._part(rows, 0, 1)
-        if time.perf_counter() - start_s < LIGHT_S:
-            self._sizes = LIGHT_SIZES
-
-    def compile(self, rows: int) -> Any:
-        """The graph for so many rows, compiled now if it was not yet. Raises RuntimeError where the runtime cannot."""
-        with self._compiling:
-            if rows not in self._compiled:
-                model = self._model.clone()
-                model.reshape({spec.name: [rows, *spec.shape[1:]] for spec in self._inputs})
-                self._compiled[rows] = _core().compile_model(model, "CPU", self._options)
-            return self._compiled[rows]
-
-    def _part(self, inputs: Tensors, start: int, end: int) -> dict[str, NDArray[np.generic]]:
-        request = self._request(end - start)
-        for name, array in inputs.items():
-            rows = array[start:end]
+    def _part(self, inputs: Tensors, run: tuple[int, int, int]) -> dict[str, NDArray[np.generic]]:
+        start, end, size = run
+        request = self._request(size)
+        given = {name: _filled(array[start:end], size) for name, array in inputs.items()}
+        for name, rows in given.items():  # which stay alive until the run has ended
             # What a client sent is read-only; the runtime takes only what it could write to as it is, else a copy.
             request.set_tensor(name, ov.Tensor(rows, shared_memory=rows.flags.writeable))
         request.infer()
         # The request writes into the same memory next time: an answer must be its own.
-        return {name: np.array(request.get_tensor(name).data) for name in self._outputs}
+        return {
+            name: np.array(request.get_tensor(name).data[: end - start]) for name in self._outputs
+        }
 
-    def _request(self, rows: int) -> Any:
+    def _request(self, size: int) -> Any:
         mine: dict[int, Any] = self._mine.__dict__.setdefault("requests", {})
-        request = mine.get(rows)
+        request = mine.get(size)
         if request is None:
-            request = mine[rows] = self.compile(rows).create_infer_request()
+            request = mine[size] = self._compiled[size].create_infer_request()
         return request
 
     def _check(self, inputs: Tensors) -> None:
@@ -118,15 +99,10 @@ class OpenvinoBackend:
                 )
 
 
-def _parts(rows: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """(start, end) of each run that a batch of `rows` is made of, as few as there can be."""
-    parts: list[tuple[int, int]] = []
-    start = 0
-    while start < rows:
-        size = next(s for s in sizes if s <= rows - start)
-        parts.append((start, start + size))
-        start += size
-    return parts
+def _filled(rows: NDArray[np.generic], size: int) -> NDArray[np.generic]:
+    """As many rows as the graph takes: copies of the last one where there are fewer."""
+    lacking = size - len(rows)
+    return np.concatenate([rows, np.repeat(rows[-1:], lacking, axis=0)]) if lacking else rows
 
 
 def devices() -> tuple[str, ...]:
@@ -140,10 +116,36 @@ def native(precision: str, _device: str) -> bool:
 
 
 def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> OpenvinoBackend:
-    """Read the graph, check its signature, compile it for this processor. Raises BackendError."""
+    """Read the graph, check its signature, compile it for this processor. Raises BackendError.
+
+    What was checked and compiled at an earlier start, and is still the same, is taken from there.
+    """
     label = f"{variant.name} ({path}, openvino {ov.__version__.split('-')[0]} on {slot.device})"
     if slot.device not in devices():
         raise BackendError(f"{label}: no such device; known: {', '.join(devices())}")
+    options = _options(variant, slot)
+    graphs = Graphs(
+        _core(),
+        partial(_read, path, family, label),
+        family.inputs,
+        options,
+        _kept(path, family, variant, options) if slot.keeps else None,
+    )
+    try:
+        most_s = BOUND_SLOS * family.slo.latency_s
+        plan = slot.graphs if is_plan(slot.graphs) else graphs.choose(family.max_batch, most_s)
+        compiled = graphs.open(plan)
+    except (RuntimeError, MemoryError) as error:
+        raise BackendError(
+            f"{label} cannot be compiled for this processor: {last_words(error)}; "
+            "free memory, or leave this runtime out with the key `backends`"
+        ) from error
+    give_back()
+    return OpenvinoBackend(compiled, plan, family, label)
+
+
+def _read(path: Path, family: Family, label: str) -> Any:
+    """The graph, checked. Raises BackendError."""
     try:
         model = _core().read_model(path)
     except RuntimeError as error:
@@ -154,15 +156,20 @@ def open_artifact(path: Path, family: Family, variant: Variant, slot: Slot) -> O
         raise Refused(f"{label}: {reason}")
     check(label, "input", family.inputs, _nodes(model.inputs, family.inputs))
     check(label, "output", family.outputs, _nodes(model.outputs, family.outputs))
-    backend = OpenvinoBackend(model, family, _options(variant, slot), label)
+    return model
+
+
+def _kept(
+    path: Path, family: Family, variant: Variant, options: Mapping[str, Any]
+) -> KeptGraphs | None:
+    """Where its graphs are kept; None for a graph whose weights are in other files."""
+    if variant.data or data_files(path):
+        return None
+    runtime = f"{ov.__version__} {' '.join(sorted(_capabilities()))}"
     try:
-        backend.prepare()
-    except (RuntimeError, MemoryError) as error:
-        raise BackendError(
-            f"{label} cannot be compiled for this processor: {last_words(error)}; "
-            "free memory, or leave this runtime out with the key `backends`"
-        ) from error
-    return backend
+        return kept_graphs(path, family, runtime, options)
+    except OSError:
+        return None
 
 
 @cache

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from models.backends.base import Backend, BackendError, Tensors
+from models.backends.base import Backend, BackendError, Tensors, graphs_of
 from models.tolerances import is_tame
 
 
@@ -19,6 +19,7 @@ class TameBackend:
 
     def __init__(self, inner: Backend, reference: Callable[[], Backend]) -> None:
         self.name = inner.name
+        self.graphs = graphs_of(inner)
         self._inner = inner
         self._reference = reference
         self._opened: Backend | None = None

@@ -114,7 +114,8 @@ def _vetted_anew(
             suppress(BackendError),
             ExitStack() as opened,
         ):  # what it fails of is told as it is measured
-            loaded = measure.load(job.folder, job.family, variant, Slot(job.threads), way)
+            slot = Slot(job.threads, graphs=found.graphs)
+            loaded = measure.load(job.folder, job.family, variant, slot, way)
             opened.callback(loaded.backend.close)
             vetted = conformance.vet(loaded.backend, variant, way)
             if (anew := rulings.under(found, vetted)) is not None:

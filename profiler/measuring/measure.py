@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.backends import Way, open_backend
-from models.backends.base import Backend, BackendError, Slot, Tensors
+from models.backends.base import Backend, BackendError, Slot, Tensors, graphs_of
+from models.backends.memory import give_back
 from models.catalog import Family, Variant
 from profiler.measuring.measurements import Measurements
 from profiler.measuring.rows import RANGES, SampleRows, made
@@ -72,7 +73,7 @@ class Loaded:
     threads: int
     device: str = "cpu"
     load_s: float = 0.0
-    rss_before_bytes: int = 0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,6 @@ class Bench:
 
         What was `vetted` is kept in its profile, and decides whether it runs more than one row at a time.
         """
-        grown = resident_bytes() - loaded.rss_before_bytes if loaded.rss_before_bytes else 0
         blank = Profile(
             variant=variant.name,
             precision=variant.precision,
@@ -125,8 +125,9 @@ class Bench:
             threads=loaded.threads,
             points=(),
             load_s=loaded.load_s,
-            memory_bytes=max(0, grown),
+            memory_bytes=loaded.memory_bytes,
             vetted=vetted,
+            graphs=graphs_of(loaded.backend),
         )
         self._backends[blank.label] = loaded.backend
         self._measured.add(blank, variant.accuracy.value)
@@ -236,11 +237,19 @@ def load(
     folder: Path, family: Family, variant: Variant, slot: Slot, way: Way | None = None
 ) -> Loaded:
     """Open `variant` and time it; the slot's device is the way's. Raises BackendError, also for want of memory."""
+    give_back()  # what others let go is not to be what this one takes
     before = resident_bytes()
     start_s = time.perf_counter()
     try:
         opened = open_backend(
-            folder, family, variant, threads=slot.threads, way=way, instances=slot.instances
+            folder,
+            family,
+            variant,
+            threads=slot.threads,
+            way=way,
+            instances=slot.instances,
+            graphs=slot.graphs,
+            keeps=slot.keeps,
         )
     except MemoryError as error:
         raise BackendError(
@@ -248,7 +257,8 @@ def load(
         ) from error
     load_s = time.perf_counter() - start_s
     device = way.device if way else "cpu"
-    return Loaded(opened, slot.threads, device, load_s, before)
+    give_back()
+    return Loaded(opened, slot.threads, device, load_s, max(0, resident_bytes() - before))
 
 
 def sample_inputs(family: Family, rows: int) -> dict[str, NDArray[np.generic]]:

@@ -13,6 +13,11 @@ class ServerSection:
 
     host: str = key("0.0.0.0", 'address to listen on; "::" is IPv6 and IPv4', flag=True)
     port: int = key(8001, "gRPC port; 0: any that is free", most=65535, flag=True)
+    unix_socket: str = key(
+        "",
+        'path of a Unix socket that speaks gRPC as well, for clients on this machine; "": none',
+        flag=True,
+    )
     http_port: int = key(
         8002, "port of /metrics, /healthz and /readyz; 0: any that is free", most=65535, flag=True
     )
@@ -140,6 +145,12 @@ class MachineSection:
         0,
         "intra-op threads per worker; 0: the usable cores shared among workers",
         most=256,
+        flag=True,
+    )
+    memory_mib: int = key(
+        0,
+        "what a family's arms may take in memory, by their profiles: those are held that the load is worth most with; "
+        "0: no bound",
         flag=True,
     )
     watch_every_s: float = key(

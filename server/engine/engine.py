@@ -32,14 +32,19 @@ from server.engine.unserved import Unserved
 from server.engine.values import Answer, Deliver, Request
 from server.errors import BadConfiguration, BadInput, RequestError
 from server.metrics import Metrics
+from server.metrics.memory import watch_arms_memory
+from server.metrics.process import watch_process
+from server.runtime.arms.idleness import LEAST_S, Idleness
 from server.runtime.arms.work_queue import WorkQueue
 from server.runtime.dispatch.explained import DecisionLog
 from server.runtime.dispatch.journal import Journal
 
 _log = logging.getLogger(__name__)
 
-IDLE_LOOK_S = 0.05
-"""So often the tuner looks whether an idle moment is of use."""
+TICK_MOST_S = 0.5
+"""The tuner looks so often (s) at least whether an idle moment is of use, however long nobody has asked."""
+REVIVE_MOST_S = 0.25
+"""What keeps everybody out is doubted so often (s) at least, however long nobody has asked."""
 
 
 class Engine:
@@ -77,9 +82,11 @@ class Engine:
         self._families = Families(found, config, self._machine, self.metrics, neighbours)
         self.families: Mapping[str, ServedFamily] = self._families.serving
         """By name, as they are at the moment; those that could not be loaded too."""
+        watch_arms_memory(self.registry, self._families.memory)
         self._tasks = WorkQueue()
         self.lifecycle = Lifecycle(self._families, config, self._tasks, changed, seen)
         """Loads and unloads families."""
+        watch_process(self.registry)
         self._look_at_s = 0.0
         self._tuning = threading.Thread(target=self._tune, name="tuner", daemon=True)
         self._reviving = threading.Thread(target=self._revive, name="reviver", daemon=True)
@@ -154,7 +161,7 @@ class Engine:
         """Return when every family that can be served is, or when `patience_s` are over; whether it is so."""
         until_s = time.monotonic() + patience_s
         while not self.is_ready and time.monotonic() < until_s:
-            time.sleep(IDLE_LOOK_S)
+            time.sleep(LEAST_S)
         return self.is_ready
 
     def refuse(self) -> None:
@@ -223,11 +230,13 @@ class Engine:
             self._on_failure(str(error))
             return
         self._changed()
-        self._tasks.work(IDLE_LOOK_S, self._tick)
+        idleness = Idleness(self._families.activity, TICK_MOST_S)
+        self._tasks.work(idleness.wait_s, self._tick)
 
     def _revive(self) -> None:
         """Until stopped: a family is not to be kept out for as long as others, or its own new arms, are measured."""
-        while not self._stopping.wait(IDLE_LOOK_S):
+        idleness = Idleness(self._families.activity, REVIVE_MOST_S)
+        while not self._stopping.wait(idleness.wait_s()):
             for unit in self._families.served():
                 try:
                     unit.revive()

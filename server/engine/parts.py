@@ -111,7 +111,8 @@ def placement(family: Family, config: Config, room: Room, hardware: Hardware) ->
             f"backends: no runtime {', '.join(unknown)}; known: {', '.join(known)}"
         )
     workers, threads = parallelism(config, hardware)
-    return Placement(root_of(config) / family.name, config.models.backends, threads, workers, room)
+    folder, memory_bytes = root_of(config) / family.name, config.machine.memory_mib << 20
+    return Placement(folder, config.models.backends, threads, workers, room, memory_bytes)
 
 
 def checks(family: Family, bounds: RowBounds, config: Config) -> Checks:

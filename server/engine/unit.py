@@ -14,6 +14,7 @@ from server.engine.parts import Dispatching, Neighbours, parallelism
 from server.engine.places import profiles_folder
 from server.engine.served import ServedFamily
 from server.metrics import Metrics
+from server.metrics.memory import FamilyMemory
 from server.policy.candidates.agreement import scores_of
 from server.runtime.arms.knowledge import Knowledge
 from server.runtime.arms.residency import Residency
@@ -134,9 +135,23 @@ class Unit:
     def tick(self) -> None:
         """Use an idle moment, on the tuner's thread: run an arm whose cost is not known well, go on with candidates."""
         self._tuner.sweep()
+        self._tuner.reconsider()
         self._shadow.tick()
         self._candidates.tick()
         self._pool.tick()
+
+    def activity(self) -> tuple[int, ...] | None:
+        """Another value whenever a request came or a batch ended or began; None while arms are tried or measured."""
+        if self._knowledge.unmeasured or self._candidates.is_under_way:
+            return None
+        load = self.served.dispatcher.load()
+        return (load.arrived, load.running, load.tickets)
+
+    def memory(self) -> FamilyMemory:
+        """What its arms take. Any thread."""
+        use = self._tuner.holding.use()
+        name = self.served.family.name
+        return FamilyMemory(name, use.taken_bytes, use.budget_bytes, use.left_out)
 
     def moved_to(self, hardware: Hardware, tasks: WorkQueue) -> None:
         """Serve on other hardware: fewer or more workers at once; sessions of another size one by one, by the tuner."""

@@ -3,9 +3,11 @@
 A stock grpcio client against handlers that echo; each transport is held to all of it.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,6 +15,7 @@ import pytest
 
 from server.errors import Overloaded
 from server.rpc.status import ending_of
+from server.rpc.transport import unix
 from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.hosting import Handler
 from tests.support.fronts import kind_of_front
@@ -255,3 +258,39 @@ def test_a_stopping_server_refuses_new_calls_and_lets_others_end(name: str):
     assert not stopping.is_alive()
     eventually(lambda: equal(held.done(), True))
     echo.channel.close()
+
+
+@pytest.mark.parametrize("name", ["grpcio", "native"])
+def test_a_unix_socket_is_served_and_goes_with_its_server(name: str, tmp_path: Path):
+    path = tmp_path / "grpc.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))  # left by a server that was killed
+    front = kind_of_front(name)(
+        {"/echo/Unary": Handler(lambda call, message: call.reply(message))},
+        ending_of,
+        lambda: None,
+        Bounds(LARGE),
+    )
+    front.bind("127.0.0.1:0")
+    front.bind_unix(str(path))
+    front.start()
+
+    with grpc.insecure_channel(f"unix:{path}") as channel:
+        answer = channel.unary_unary("/echo/Unary")(b"by a path", timeout=PATIENCE_S)
+    mode = path.stat().st_mode & 0o777
+    with pytest.raises(OSError, match="another server does"):
+        unix.bound(str(path), lambda: None)
+    front.stop(1.0, lambda: None)
+
+    assert (answer, mode) == (b"by a path", 0o660)
+    assert not path.exists()
+
+
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path):
+    path = tmp_path / "precious"
+    path.write_text("mine")
+
+    with pytest.raises(OSError, match="no socket"):
+        unix.bound(str(path), lambda: None)
+
+    assert path.read_text() == "mine"

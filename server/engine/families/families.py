@@ -22,6 +22,7 @@ from server.engine.unit import Unit
 from server.engine.unserved import Unserved
 from server.errors import BadConfiguration, BadInput
 from server.metrics import Metrics
+from server.metrics.memory import FamilyMemory
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +114,15 @@ class Families:
     def served(self) -> Iterator[Unit]:
         """The units that serve, or are about to."""
         return (unit for name, unit in self.units.copy().items() if name not in self.unserved)
+
+    def activity(self) -> object:
+        """Another value whenever a request came or a batch ended or began; None while something else is under way."""
+        found = [unit.activity() for unit in self.served()]
+        return None if None in found else tuple(found)
+
+    def memory(self) -> list[FamilyMemory]:
+        """What the arms of each family take. Any thread."""
+        return [unit.memory() for unit in self.served()]
 
     def failed(self, name: str, reason: str) -> str:
         """This family cannot be loaded: the others go on, unless a reason for the server to end is returned."""

@@ -23,6 +23,16 @@ def worth_keeping(arms: Sequence[ArmProfile], margin: float = MARGIN) -> frozens
     return frozenset(arm.arm for arm in kept)
 
 
+def worth_holding(arms: Sequence[ArmProfile]) -> frozenset[Arm]:
+    """The arms to hold: those that can be the best choice, and for each variant the best way to run it."""
+    best: dict[str, ArmProfile] = {}
+    for arm in arms:
+        rival = best.setdefault(arm.arm.variant, arm)
+        if arm.mean_s[1] < rival.mean_s[1]:
+            best[arm.arm.variant] = arm
+    return worth_keeping(arms) | {arm.arm for arm in best.values()}
+
+
 def beats(better: ArmProfile, arm: ArmProfile, margin: float = MARGIN) -> bool:
     """Whether `better` is at least as accurate and by `margin` faster at nearly every batch size that `arm` has.
 

@@ -30,10 +30,10 @@ STARVED_SLOS = 10.0
 REST_SLOS = 1.0
 """At least so many latency bounds between two rebuilds: making tables costs a few decisions' time."""
 HEARD_SLOS = 1.0 / 400.0
-"""Of batches that are far shorter than this part of the latency bound one in so long is learnt from: hundreds within the
-bound tell no more of it, and learning from each would cost more than running it."""
+"""Of batches that are far shorter than this part of the latency bound, one in so long is learnt from: hundreds within
+the bound tell no more of it, and learning from each would cost more than running it."""
 SHORT = 0.25
-"""So much shorter."""
+"""So much shorter than that."""
 OWN_LEAST = 0.25
 """Share of what a batch took that is the arm's own at least, whatever switches are believed to cost."""
 

@@ -7,10 +7,12 @@ from operator import sub
 import numpy as np
 from numpy.typing import NDArray
 
-from server.policy.dispatch.menu import Floats, Ints
+from server.policy.dispatch.menu import IS_COMPILED, Floats, Ints
 
 Bools = NDArray[np.bool_]
 
+FEW = 1000 if IS_COMPILED else 48
+"""So many tickets are laid out one by one, more as arrays."""
 ROUNDING = 1e-9
 """Work is in the way of others only if it is by more than this share."""
 
@@ -30,19 +32,26 @@ class Line:
         self.deadlines, self.late, self.first, self.length = deadlines, late, 0, length
         self._work_s, self._lag_s = work_s, lag_s
         self._least_s = deadlines[late] - work_s[length - 1]
-        if (
-            length > 1 and self._least_s - lag_s < now_s
-        ):  # else the first is in time even as the last
-            start_s = list(map(sub, deadlines[late : late + length], work_s))
-            self._least_s = min(start_s)
-            if self._least_s - lag_s < now_s:
-                self._give_up(start_s, now_s)
+        self._spare_s: Floats | None = None
+        """The latest clock time to start on tickets i and later; infinite behind the last; None: not known."""
+        if length == 1 or self._least_s - lag_s >= now_s:  # the first is in time even as the last
+            return
+        if length > FEW:
+            self._spare_s = self._spare()
+            self.first = min(int(self._spare_s.searchsorted(now_s)), length - 1)
+            return
+        start_s = list(map(sub, deadlines[late : late + length], work_s))
+        self._least_s = min(start_s)
+        if self._least_s - lag_s < now_s:
+            self._give_up(start_s, now_s)
 
     def beyond_s(self, end: int, done_s: float) -> float:
         """How much too late (s) it is at `done_s` to start on tickets `end` and those behind it; 0: it is not.
 
         `end` is beyond `first`, and not that of the line.
         """
+        if self._spare_s is not None:
+            return max(done_s - float(self._spare_s[end]), 0.0)
         before_s = self._work_s[end - 1]
         if done_s <= self._least_s - self._lag_s + before_s:
             return 0.0
@@ -54,15 +63,20 @@ class Line:
         """The deadlines from `first` on."""
         return np.array(self.deadlines[self.late + self.first : self.late + self.length])
 
-    def beyond_by_each(self, due_s: Floats, end: Ints, done_s: Floats) -> Floats:
-        """The same of many, with the deadlines from `first` on; `end` counts from there, and may be that of the line,
-        where it is never too late."""
-        work_s = np.arange(self.first + 1.0, self.length + 1.0) * self._work_s[0]
-        latest_s = np.full(len(due_s) + 1, inf)
-        latest_s[:-1] = np.minimum.accumulate((due_s - work_s)[::-1])[::-1]
-        latest_s -= self._lag_s
-        latest_s[1:-1] += work_s[:-1]
-        return np.maximum(done_s - latest_s[end], 0.0)
+    def beyond_by_each(self, end: Ints, done_s: Floats) -> Floats:
+        """The same of many: `end` counts from `first` on, and may be that of the line, where it is never too late."""
+        if self._spare_s is None:
+            self._spare_s = self._spare()
+        return np.maximum(done_s - self._spare_s[self.first + end], 0.0)
+
+    def _spare(self) -> Floats:
+        deadlines = np.array(self.deadlines[self.late : self.late + self.length])
+        work_s = np.arange(1.0, self.length + 1.0) * self._work_s[0]
+        latest = np.full(self.length + 1, inf)
+        latest[:-1] = np.minimum.accumulate((deadlines - work_s)[::-1])[::-1]
+        latest -= self._lag_s
+        latest[1:-1] += work_s[:-1]
+        return latest
 
     def _give_up(self, start_s: list[float], now_s: float) -> None:
         """Those first that are too many: with all before them given up, ticket i and all behind can be in time."""

@@ -3,11 +3,10 @@
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Self, final
+from typing import NamedTuple
 
 import grpc
 import numpy as np
-from numpy.typing import NDArray
 
 from models.catalog import TensorSpec
 from server.engine.delivery import execution_of
@@ -17,41 +16,19 @@ from server.engine.served import ServedFamily
 from server.errors import BadInput, ComputeFailed, Overloaded, RequestError
 from server.rpc import answers
 from server.rpc.answer_size import AnswerSize
+from server.rpc.fronts.rows import NativeRows
 from server.rpc.opening import named
 from server.rpc.status import status_of, trailers_of
 from server.rpc.transport.endings import clipped
-from server.rpc.transport.native._core import Exchange, gather
+from server.rpc.transport.native._core import Exchange
 from server.rpc.transport.native.front import NativeFront
-from server.runtime.dispatch.jobs import Arrays, Job, JobAnswer, Portion, Rows
+from server.runtime.dispatch.jobs import Arrays, Job, JobAnswer, Portion
 
 _log = logging.getLogger(__name__)
 
 _NOTHING, _TRUTH = 0, 4
 _FINITE = {2: 1, 4: 2, 8: 3}
 """By the bytes of a float: how the core is told what to refuse in an input."""
-
-
-@final
-class NativeRows(Rows):
-    """A plain request's inputs, where the front has them."""
-
-    __slots__ = ("_exchange", "_inputs")
-
-    def __init__(self, exchange: Exchange, inputs: tuple[TensorSpec, ...]) -> None:
-        self._exchange, self._inputs = exchange, inputs
-
-    def arrays(self) -> Arrays:
-        """Every input's rows, not to be written to."""
-        rows = self._exchange.rows
-        return {
-            spec.name: _array(self._exchange.raw(i), spec, rows)
-            for i, spec in enumerate(self._inputs)
-        }
-
-    @classmethod
-    def gather(cls, parts: Sequence[Self], into: Arrays) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - Self is final
-        """Copy the rows of all, one after the other."""
-        gather([part._exchange for part in parts], list(into.values()))  # noqa: SLF001 - of its own kind
 
 
 class _Way(NamedTuple):
@@ -189,13 +166,6 @@ def _vet(one: PlainInput) -> int:
         return _TRUTH
     elements = max(1, int(np.prod(one.row_shape)))
     return _FINITE[one.row_bytes // elements] if one.finite else _NOTHING
-
-
-def _array(raw: object, spec: TensorSpec, rows: int) -> NDArray[np.generic]:
-    array = np.frombuffer(raw, spec.dtype)  # pyright: ignore[reportArgumentType, reportCallIssue] - a buffer
-    if not array.flags.aligned:
-        array = array.copy()
-    return array.reshape(rows, *spec.shape[1:])
 
 
 def _exchange(job: Job) -> Exchange:

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 import grpc
 from grpc._cython import cygrpc  # pyright: ignore[reportAttributeAccessIssue] - compiled, no stub
 
+from server.rpc.transport import unix
 from server.rpc.transport.bounds import Bounds, arguments
 from server.rpc.transport.call import Call, Handler
+from server.rpc.transport.clocks import monotonic, wall
 from server.rpc.transport.connections import Connections, Counted
 from server.rpc.transport.endings import STOPPING, Trailers, refuse
 from server.rpc.transport.guests import Guests
@@ -62,6 +64,7 @@ class Front:
         self._server.register_completion_queue(self._queue)
         self.connections = Connections(bounds.connections, self._busy_ports, connected)
         self._port = 0
+        self._unix = ""
         self._calls: set[Call] = set()
         self._empty = threading.Condition(self.lock)
         self._stopping = False
@@ -80,6 +83,11 @@ class Front:
             )
         self._port = port
         return port
+
+    def bind_unix(self, path: str) -> None:
+        """Listen on a Unix socket, too. Raises OSError naming the path where that fails."""
+        unix.bound(path, lambda: self._add_unix(path))
+        self._unix = path
 
     def start(self) -> None:
         """Begin accepting calls."""
@@ -110,6 +118,7 @@ class Front:
         self._queue.shutdown()
         self._thread.join(timeout=5.0)
         self._server.destroy()
+        unix.remove(self._unix) if self._unix else None
 
     def _shut_down(self) -> None:
         gone = threading.Event()
@@ -130,12 +139,19 @@ class Front:
     def _busy_ports(self) -> set[int]:
         """Of clients: the ports from which calls have come that are not over."""
         with self.lock:
-            return {int(peer.rpartition(b":")[2]) for peer in self.guests.peers}
+            ports = [peer.rpartition(b":")[2] for peer in self.guests.peers]
+        return {int(port) for port in ports if port.isdigit()}  # those of Unix sockets have none
+
+    def _add_unix(self, path: str) -> None:
+        try:
+            self._server.add_http2_port(f"unix:{path}".encode())
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {path}") from error
 
     def _loop(self) -> None:
         poll, tick = self._queue.poll, self._on_quiet
         looked_s = began_s = time.monotonic()
-        event = poll(_wall(looked_s + _LOOK_S))
+        event = poll(wall(looked_s + _LOOK_S))
         while event.completion_type != _QUEUE_SHUTDOWN:
             if event.completion_type != _QUEUE_TIMEOUT:
                 event.tag(event)
@@ -144,7 +160,7 @@ class Front:
             if event.completion_type == _QUEUE_TIMEOUT:
                 tick()
                 event = None
-                event = poll(_wall(looked_s + _LOOK_S))
+                event = poll(wall(looked_s + _LOOK_S))
                 self.woken_s = began_s = time.monotonic()
             elif (now_s := time.monotonic()) > began_s + _LONGEST_RUSH_S:
                 tick()
@@ -177,18 +193,6 @@ class Front:
             if refusal := self.guests.enter(peer):
                 refuse(event.call, grpc.StatusCode.RESOURCE_EXHAUSTED, refusal)
                 return
-            call = Call(self, event.call, handler, peer, _monotonic(event.call_details.deadline))
+            call = Call(self, event.call, handler, peer, monotonic(event.call_details.deadline))
             self._calls.add(call)
         call.begin()
-
-
-def _wall(at_s: float) -> float:
-    """A moment on the monotonic clock as the core's clock has it."""
-    return time.time() + (at_s - time.monotonic())
-
-
-def _monotonic(deadline_unix_s: float | None) -> float | None:
-    """A wall-clock deadline on the monotonic clock; None and the core's 'infinite future' mean none."""
-    if deadline_unix_s is None or deadline_unix_s > 1e11:
-        return None
-    return time.monotonic() + (deadline_unix_s - time.time())

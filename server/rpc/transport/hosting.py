@@ -77,6 +77,10 @@ class AnyFront(Protocol):
         """Listen on host:port (port 0: any) and return the port. Raises OSError naming the address where that fails."""
         ...
 
+    def bind_unix(self, path: str) -> None:
+        """Listen on a Unix socket, too. Raises OSError naming the path where that fails."""
+        ...
+
     def start(self) -> None:
         """Begin accepting calls."""
         ...

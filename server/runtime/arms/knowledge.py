@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
+from models.backends.base import graphs_of
 from models.catalog import Family
 from profiler.hardware.fingerprint import Hardware
 from profiler.measuring.rulings import believed
@@ -69,11 +70,14 @@ class Knowledge:
     def profile(self, arm: Arm) -> Profile | None:
         """What is stored of this arm on this hardware, with the threads that it has now.
 
-        Nothing where it was tried with other rows than the publisher gives now. It may still have to be vetted, where
-        its verdict is by other rules than today's.
+        Nothing where it was tried with other rows than the publisher gives now, or ran on other graphs than it does. It
+        may still have to be vetted, where its verdict is by other rules than today's.
         """
         found = self.stored.find(arm, self._residency.placement.threads)
         if found is None or not self._residency.rows.covers(found.vetted.rows):
+            return None
+        loaded = self._residency.loaded.get(arm)
+        if loaded is not None and graphs_of(loaded) != found.graphs:
             return None
         return believed(found, self._residency.vetted(arm))
 

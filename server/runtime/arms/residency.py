@@ -11,7 +11,7 @@ from pathlib import Path
 
 from models.artifacts import size_of
 from models.backends import Way, ways
-from models.backends.base import Backend, BackendError, Refused, Slot
+from models.backends.base import Backend, BackendError, Refused, Slot, graphs_of
 from models.catalog import Family, Variant
 from profiler.measuring.conformance import Conformance
 from profiler.measuring.measure import Loaded, load
@@ -36,13 +36,14 @@ _ANY = Room()
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where a family's arms live: its folder, which runtimes may be used (none named: all), threads of each run and how
-    many run at a time, and what room there is for a batch."""
+    many run at a time, what room there is for a batch, and what all arms may take in memory (0: no bound)."""
 
     folder: Path
     only: tuple[str, ...]
     threads: int
     instances: int
     room: Room = _ANY
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,14 @@ class Residency:
         only, any_size = self._placement.only, self._family.any_size
         return [PossibleArm(variant, way) for way in ways(variant, only, any_size=any_size)]
 
-    def open(self, candidate: PossibleArm) -> Loaded | None:
-        """The arm, opened but not in use; None, and the reason in the log, where it cannot be."""
+    def open(self, candidate: PossibleArm, graphs: tuple[int, ...] = ()) -> Loaded | None:
+        """The arm, opened but not in use; None, and the reason in the log, where it cannot be.
+
+        `graphs`: as its profile has them, or nothing: as it finds best now.
+        """
         placement = self._placement
         try:
-            slot = Slot(placement.threads, placement.instances)
+            slot = Slot(placement.threads, placement.instances, graphs=graphs, keeps=True)
             found = load(placement.folder, self._family, candidate.variant, slot, candidate.way)
         except BackendError as error:
             self._out(candidate.arm, error)
@@ -147,7 +151,7 @@ class Residency:
         """Run every batch size worth compiling for, up to `most` rows; False, and out it is, where one fails."""
         most = 1 if self.vetted(arm).alone else most
         try:
-            for rows in (r for r in WARM_ROWS if r <= most):
+            for rows in sorted(set(graphs_of(backend)) or {r for r in WARM_ROWS if r <= most}):
                 backend.run(self.rows.work(rows))
         except (BackendError, MemoryError) as error:
             self.fail(arm, str(error) or "out of memory")
@@ -184,7 +188,8 @@ class Residency:
         self._placement = replace(self._placement, threads=threads, instances=instances)
         for candidate in self.candidates():
             arm = candidate.arm
-            anew = self.open(candidate) if arm in self.loaded else None
+            former = self.loaded.get(arm)
+            anew = self.open(candidate, graphs_of(former)) if former is not None else None
             if anew is not None and self.warm(arm, anew.backend, min(4, self._family.max_batch)):
                 self.admit(arm, anew.backend)
                 yield arm

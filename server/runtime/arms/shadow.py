@@ -106,7 +106,7 @@ class Shadow:
         for arm, backend in self._residency.loaded.items():
             variant, profile = knowledge.family.variant(arm.variant), knowledge.profile(arm)
             if variant is not None:
-                load_s = profile.load_s if profile else 0.0
+                load_s, took = (profile.load_s, profile.memory_bytes) if profile else (0.0, 0)
                 vetted = self._residency.vetted(arm)
-                bench.add(Loaded(backend, threads, arm.device, load_s), variant, vetted)
+                bench.add(Loaded(backend, threads, arm.device, load_s, took), variant, vetted)
         return bench

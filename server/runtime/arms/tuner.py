@@ -10,12 +10,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from models.backends import no_way
 from models.backends.base import BackendError
+from models.backends.memory import give_back
 from models.catalog import Family, Variant
 from profiler.measuring import rulings
 from profiler.measuring.measure import Bench, Loaded
 from profiler.profiles import Profile
 from server.policy.arms.keep import worth_keeping
-from server.policy.decision import Arm, ArmProfile
+from server.policy.decision import Arm
+from server.runtime.arms.ahead import opened_ahead
+from server.runtime.arms.holding import Holding
 from server.runtime.arms.knowledge import Knowledge
 from server.runtime.arms.residency import PossibleArm, Residency
 from server.runtime.arms.slots import Slots
@@ -40,6 +43,8 @@ class Tuner:
         self._knowledge = knowledge
         self._slots = slots
         self._dispatcher = dispatcher
+        self.holding = Holding(residency, knowledge, dispatcher)
+        """Which arms are worth memory."""
         self._leaving: set[Arm] = set()
         self._leaving_lock = threading.Lock()
         self._stop = threading.Event()
@@ -59,14 +64,15 @@ class Tuner:
         self._stop.set()
 
     def preparing(self, budget_s: float) -> Iterator[None]:
-        """Make every arm worth having eligible, smallest artefact first; measure those without a profile here.
+        """Make every arm worth having eligible; measure those without a profile here, smallest artefact first.
 
+        Of arms that are known those come first that can be the best choice, again the smallest of them before all.
         Each step is one arm more to serve with. The last come after `stop` at once. Raises BackendError when not one of
         them can be served with.
         """
         found = self._residency.candidates()
         stored = {c.arm: p for c in found if (p := self._knowledge.profile(c.arm)) is not None}
-        kept = _worth(map(self._knowledge.table, stored.values()))
+        kept = self.holding.worth(map(self._knowledge.table, stored.values()))
         self._say_unrun(self._family.variants, found)
         used = {arm: p for arm, p in stored.items() if arm in kept}
         yield from self._fill(found, used, stored, budget_s)
@@ -109,12 +115,26 @@ class Tuner:
         found = {c.arm: c for c in self._residency.candidates() if c.arm not in failed}
         profiles = {arm: p for arm in found if (p := knowledge.profile(arm)) is not None}
         unmeasured = [t for arm, t in knowledge.known.profiled.items() if arm not in profiles]
-        kept = _worth([*map(knowledge.table, profiles.values()), *unmeasured])
-        for arm in kept - self._residency.loaded.keys():
+        kept = self.holding.worth([*map(knowledge.table, profiles.values()), *unmeasured])
+        loaded = self._residency.loaded.keys()
+        if self.holding.budget_bytes and kept & loaded:  # what goes makes room for what comes
+            self._keep_only(kept)
+            self.sweep()
+        for arm in kept - loaded:
             self._use(found[arm], profiles[arm])
+        self._keep_only(kept)
+
+    def reconsider(self) -> None:
+        """Hold other arms where the budget does not hold all, and the load calls for others than it did."""
+        if self.holding.is_due:
+            self.settle()
+
+    def _keep_only(self, kept: Collection[Arm]) -> None:
         for arm in self._let_go(lambda arm: arm not in kept):
-            text = "%s: %s on %s is not kept: others are as accurate and faster"
-            _log.info(text, self._family.name, arm.variant, arm.backend)
+            left_out = arm in self.holding.left_out
+            why = "memory_mib is too little" if left_out else "others are as accurate and faster"
+            text = "%s: %s on %s is not kept: %s"
+            _log.info(text, self._family.name, arm.variant, arm.backend, why)
 
     def sweep(self) -> None:
         """Let go of arms that the policy does not know any more, once nothing runs on them."""
@@ -127,6 +147,8 @@ class Tuner:
             self._leaving -= released
         for arm in released:
             self._residency.release(arm)
+        if released:
+            give_back()
 
     def resize(self, threads: int, instances: int) -> None:
         """Open every arm anew for so many threads a run and runs at a time, one after the other, while all serve.
@@ -155,21 +177,36 @@ class Tuner:
         budget_s: float,
     ) -> Iterator[None]:
         """Use those of the candidates that are to be, measure what has no stored profile, hold what is worth it."""
-        unknown: list[PossibleArm] = []
-        for candidate in found:
-            if candidate.arm not in stored:
-                unknown.append(candidate)
-            elif candidate.arm in used and not self._stop.is_set():
-                self._use(candidate, used[candidate.arm])
+        candidates = list(found)
+        unknown = [candidate for candidate in candidates if candidate.arm not in stored]
+        best = worth_keeping([self._knowledge.table(p) for p in used.values()])
+        known = [candidate for candidate in candidates if candidate.arm in used]
+        known.sort(key=lambda candidate: candidate.arm not in best)
+        for candidate, loaded in opened_ahead(
+            known, lambda c: self._open(c, used[c.arm]), self._may_open_ahead
+        ):
+            if loaded is not None and not self._stop.is_set():
+                self._use(candidate, used[candidate.arm], loaded)
                 yield from self._steps()
         if unknown and not self._stop.is_set():
             yield from self._measure(unknown, budget_s)
         if not self._stop.is_set():
             self.settle()
 
+    def _open(self, candidate: PossibleArm, profile: Profile) -> Loaded | None:
+        """As its profile says; None where it cannot be, or nothing more is to be prepared."""
+        if self._stop.is_set():
+            return None
+        return self._residency.open(candidate, profile.graphs)
+
+    def _may_open_ahead(self) -> bool:
+        """Not where requests come: a core at least is theirs. Nor before the first arm: then other families have theirs
+        opened, or measured, which nothing may disturb."""
+        return bool(self.arms) and not self._slots.are_disputed
+
     def _use(self, candidate: PossibleArm, profile: Profile, loaded: Loaded | None = None) -> None:
         """Load and warm it, then let the policy choose it."""
-        arm, loaded = candidate.arm, loaded or self._residency.open(candidate)
+        arm, loaded = candidate.arm, loaded or self._open(candidate, profile)
         if loaded is None or (found := self._vetted(candidate, profile, loaded)) is None:
             return
         table, slo_s = self._knowledge.table(found), self._family.slo.latency_s
@@ -259,14 +296,3 @@ class Tuner:
         if self._knowledge.unfit and not self._dispatcher.arms:
             raise BackendError(f"{name} cannot be served: {self._knowledge.unfit}")
         _log.info("%s: %d of %d arms ready", name, len(self._knowledge.known.profiled), possible)
-
-
-def _worth(found: Iterable[ArmProfile]) -> frozenset[Arm]:
-    """The arms to hold: those that can be the best choice, and for each variant the best way to run it."""
-    tables = list(found)
-    best: dict[str, ArmProfile] = {}
-    for table in tables:
-        rival = best.setdefault(table.arm.variant, table)
-        if table.mean_s[1] < rival.mean_s[1]:
-            best[table.arm.variant] = table
-    return worth_keeping(tables) | {table.arm for table in best.values()}

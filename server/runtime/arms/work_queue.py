@@ -23,11 +23,11 @@ class WorkQueue:
         """Let the worker return once it has done what was added before."""
         self._waiting.put(None)
 
-    def work(self, every_s: float, otherwise: Task) -> None:
-        """Do what is added, until `end`; whenever nothing was for `every_s`, `otherwise`."""
+    def work(self, every_s: Callable[[], float], otherwise: Task) -> None:
+        """Do what is added, until `end`; whenever nothing was for `every_s()`, `otherwise`."""
         while True:
             try:
-                item = self._waiting.get(timeout=every_s)
+                item = self._waiting.get(timeout=every_s())
             except queue.Empty:
                 item = ("look for idle slots", otherwise)
             if item is None:

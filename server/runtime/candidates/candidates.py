@@ -91,6 +91,13 @@ class Candidates:
             return []
         return self._parts.knowledge.foreseen([m.table for m in measurement.arms])
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether any is tried, measured or watched."""
+        now_s = time.monotonic()
+        stages = [entry.life.stage for entry in self.stages.entries.values()]
+        return any(isinstance(s, Profiling) or is_watched(s, now_s) for s in stages)
+
     def tick(self) -> None:
         """Go on with what there is to do."""
         found = self._repository.look()

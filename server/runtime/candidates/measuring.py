@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from models.backends import no_way
-from models.backends.base import Backend, BackendError
+from models.backends.base import Backend, BackendError, graphs_of
 from models.catalog import Family, Variant
 from profiler.measuring import rulings
 from profiler.measuring.measure import Bench, Loaded, Step
@@ -104,7 +104,8 @@ class CandidateMeasurement:
 
     def _open(self, way: PossibleArm) -> None:
         residency = self._place.residency
-        loaded = residency.open(way)
+        stored = None if self._anew else self._place.knowledge.profile(way.arm)
+        loaded = residency.open(way, stored.graphs if stored is not None else ())
         rows = min(WARM_ROWS, self._family.max_batch)
         if loaded is None:
             self.failed = residency.failed[way.arm]
@@ -116,7 +117,8 @@ class CandidateMeasurement:
         if not self._first_runs(way, loaded.backend, rows, is_known=is_known):
             return
         stored = self._place.knowledge.profile(way.arm)  # with the verdict that it has now
-        if stored is not None and not self._anew:
+        ran_so = stored is not None and stored.graphs == graphs_of(loaded.backend)
+        if stored is not None and ran_so and not self._anew:
             if not is_known:
                 self._place.knowledge.stored.keep(stored)
             self._opened[stored.label] = (way, loaded)

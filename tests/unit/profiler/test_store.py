@@ -182,3 +182,23 @@ def test_the_default_folder_honours_the_cache_home(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
 
     assert store.default_folder() == Path("/somewhere/gearshift/profiles")
+
+
+@pytest.mark.parametrize("graphs", [(), (1,), (1, 1, 4, 4)])
+def test_of_a_runtime_with_graphs_only_what_says_which_comes_back(
+    tmp_path: Path, graphs: tuple[int, ...]
+):
+    ran = replace(a_profile("a"), backend="openvino", graphs=graphs)
+    assert store.save(tmp_path, FAMILY, replace(MACHINE, profiles=(ran,)), HARDWARE)
+
+    found = store.load(tmp_path, FAMILY, PRINT)
+
+    assert found is not None
+    assert found.profiles == ((ran,) if graphs else ())
+
+
+def test_graphs_by_which_no_batch_can_run_make_a_file_a_bad_one(tmp_path: Path):
+    ran = replace(a_profile("a"), backend="openvino", graphs=(1, 3, 2))
+    assert store.save(tmp_path, FAMILY, replace(MACHINE, profiles=(ran,)), HARDWARE)
+
+    assert store.load(tmp_path, FAMILY, PRINT) is None

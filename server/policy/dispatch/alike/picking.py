@@ -57,14 +57,15 @@ def of_few(scene: Scene) -> tuple[int, int]:
 def of_many(scene: Scene) -> tuple[int, int]:
     """The best, those first that are worth most at most."""
     earned, menu, offered = scene.earned_by_each(), scene.menu, scene.offered
-    size = menu.size[:offered]
+    size, special = menu.size[:offered], scene.planned is not None or scene.switches
+    if scene.hurried and not special:
+        return of_all(scene, earned)
     at_most = earned + scene.waiting * (scene.rows - size) + SURE
     if scene.planned is not None:
         after = np.array([_after(scene, b) for b in range(menu.entries[offered - 1][0] + 1)])
         as_one = menu.accuracy[:offered] - scene.planned.price * menu.mean_s[:offered] + after[size]
         at_most += scene.planned.weight * (as_one - at_most)
     chosen, found, most = offered, scene.line.first, -inf
-    special = scene.planned is not None or scene.switches
     for _ in range(offered + 1 if special else TRIES):
         i = int(at_most.argmax())
         if at_most[i] < most:
@@ -92,7 +93,7 @@ def of_all(scene: Scene, worth: Floats) -> tuple[int, int]:
         slack_s = due_s[np.minimum(end, scene.rows - 1)] - (done_s + pricing.guard_s)
         stay = np.minimum(scene.wait_value.at(left, slack_s), waiting)
     worth += left * stay
-    worth -= scene.lost / pricing.row_s * line.beyond_by_each(due_s, end, done_s)
+    worth -= scene.lost / pricing.row_s * line.beyond_by_each(end, done_s)
     if waiting < 0.0:
         worth += begin * waiting
     chosen = int(worth.argmax())

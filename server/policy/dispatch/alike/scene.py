@@ -61,9 +61,11 @@ class Scene:
         """What a row left waiting is worth."""
         if self.rows > 1 and self.risks:
             self.waiting = self._at_risk()
-        slowest_s = menu.slowest_s[min(self.rows, menu.most)]
-        self.tight = line.deadlines[line.late + line.first] < self.start_s + slowest_s
+        first_s = line.deadlines[line.late + line.first]
+        self.tight = first_s < self.start_s + menu.slowest_s[min(self.rows, menu.most)]
         """Whether some batches may not be in time for the first of the line."""
+        self.hurried = first_s < self.start_s + menu.slowest_s[1]
+        """Whether it may not be in time even by itself: then few bounds tell much."""
 
     def earned(self, entry: int) -> float:
         """What an entry earns, less the price of its time and what it risks."""

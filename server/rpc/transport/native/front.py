@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import grpc
 
+from server.rpc.transport import unix
 from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.connections import Connections, Counted
 from server.rpc.transport.endings import STOPPING, Trailers
@@ -53,6 +54,7 @@ class NativeFront:
         self.core = core_of(handlers, bounds)
         self.connections = Connections(bounds.connections, self._busy_ports, connected)
         self._port = 0
+        self._unix = ""
         self._streams: set[NativeCall] = set()
         self._thread = threading.Thread(target=self._loop, name="front", daemon=True)
 
@@ -66,6 +68,11 @@ class NativeFront:
                 f"cannot listen on {address}: the port is in use or the address is not ours"
             ) from error
         return self._port
+
+    def bind_unix(self, path: str) -> None:
+        """Listen on a Unix socket, too. Raises OSError naming the path where that fails."""
+        unix.bound(path, lambda: self._add_unix(path))
+        self._unix = path
 
     def start(self) -> None:
         """Begin accepting calls."""
@@ -94,6 +101,7 @@ class NativeFront:
             time.sleep(0.005)  # clients take their last answers before the connection is cut
         self.core.close()
         self._thread.join(timeout=5.0)
+        unix.remove(self._unix) if self._unix else None
 
     def take_plain(self, signatures: Sequence[Any], plain: TakesPlain) -> None:
         """From now on requests that are plain by these signatures go to `plain`."""
@@ -104,6 +112,12 @@ class NativeFront:
         """Have a plain request handled as any other message. On the front's thread."""
         if (message := exchange.go_long()) is not None:
             self._call_of(exchange).received(message, packed=False)
+
+    def _add_unix(self, path: str) -> None:
+        try:
+            self.core.bind_unix(path)
+        except OSError as error:
+            raise OSError(f"cannot listen on {path}: {error}") from error
 
     def _busy_ports(self) -> set[int]:
         return set(self.core.busy_ports())

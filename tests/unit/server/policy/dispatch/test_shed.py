@@ -42,10 +42,12 @@ def test_of_those_that_are_alike_as_few_go_as_leave_the_rest_in_reach():
 def test_one_by_one_or_many_at_once_it_is_as_late():
     line = Line([1.0, 1.05, 1.055, 1.2], 0, [0.01, 0.02, 0.03, 0.04], 0.001, 0.9)
 
-    each = line.beyond_by_each(line.due_s(), np.array([1, 2, 3, 4]), of(1.05, 1.06, 1.3, 9.0))
-
     ends = ((1, 1.05), (2, 1.06), (3, 1.3))
-    assert each.tolist() == [*(line.beyond_s(*end) for end in ends), 0.0]
+    one_by_one = [line.beyond_s(*end) for end in ends]
+    each = line.beyond_by_each(np.array([1, 2, 3, 4]), of(1.05, 1.06, 1.3, 9.0))
+
+    assert each.tolist() == [*one_by_one, 0.0]
+    assert [line.beyond_s(*end) for end in ends] == one_by_one
 
 
 def test_where_all_fit_nobody_goes():

@@ -14,7 +14,7 @@ def test_what_is_added_is_done_in_order_until_the_end():
     tasks.add("second", lambda: done.append("second"))
     tasks.end()
 
-    tasks.work(60.0, lambda: done.append("idle"))
+    tasks.work(lambda: 60.0, lambda: done.append("idle"))
 
     assert done == ["first", "second"]
 
@@ -27,7 +27,7 @@ def test_an_errand_that_fails_is_logged_and_the_next_is_done(caplog: pytest.LogC
     tasks.end()
 
     with caplog.at_level(logging.ERROR):
-        tasks.work(60.0, lambda: None)
+        tasks.work(lambda: 60.0, lambda: None)
 
     assert done == ["next"]
     assert "the broken one failed" in caplog.text
@@ -42,6 +42,6 @@ def test_where_nothing_is_added_the_idle_errand_is_done():
         if len(seen) == 3:
             tasks.end()
 
-    tasks.work(1e-4, idle)
+    tasks.work(lambda: 1e-4, idle)
 
     assert len(seen) >= 3
