@@ -202,7 +202,9 @@ class Service:
 
     def _takes_long(self, message: pb.ModelInferRequest) -> bool:
         """Whether its rows are to be decoded, or much of it copied from elsewhere. Raises TooLarge."""
-        return self._opening.shared_bytes(message) >= LARGE_BYTES or sizes.is_coded(message)
+        elsewhere = len(message.raw_input_contents) < len(message.inputs)
+        large = elsewhere and self._opening.shared_bytes(message) >= LARGE_BYTES
+        return large or sizes.is_coded(message)
 
     def _size(self, data: bytes | Packed) -> int:
         """What the message may take, unpacked."""
@@ -266,7 +268,9 @@ class Service:
         wanted: Callable[[], bool] = always,
     ) -> Job:
         """What a message asks for, as long as it is `wanted`. Raises RequestError."""
-        origin = _Origin(to, decode.is_raw(message), call, self._regions)
+        origin = _Origin(
+            to, bool(message.raw_input_contents) or decode.is_raw(message), call, self._regions
+        )
         try:
             request = self._decoded(message, arrival_s, call.deadline_s, origin)
             request.is_wanted = wanted
@@ -292,7 +296,7 @@ class Service:
         origin: _Origin = request.origin
         sizes_of = self._answer_sizes.of(family)
         outputs = checked.outputs
-        if places := decode.places(request):
+        if request.outputs and (places := decode.places(request)):
             check_room(places, family.family.outputs, checked.rows)
             outputs = tuple(name for name in outputs if name not in places)
         sizes_of.check(checked.rows, outputs, request.id, raw=origin.raw)
