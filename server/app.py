@@ -16,6 +16,9 @@ from server.rpc.describe import Describe
 from server.rpc.fronts.choosing import front_of
 from server.rpc.repository import RepositoryCalls
 from server.rpc.service import Service
+from server.rpc.shared_memory.calls import SharedMemoryCalls
+from server.rpc.shared_memory.placing import Regions
+from server.rpc.shared_memory.registry import MOST_REGIONS
 from server.rpc.standard import Health, Reflection
 from server.rpc.transport import descriptors
 from server.rpc.transport.bounds import Bounds
@@ -42,7 +45,9 @@ class App:
             last=self._prepare_share,
         )
         self._share = ShareUnit(config, engine.registry) if config.sharing.package else None
-        self._service = Service(engine.families, engine.unserved, self._message_bytes)
+        regions = Regions(allowed=config.server.shared_memory)
+        self._service = Service(engine.families, engine.unserved, self._message_bytes, regions)
+        self._shared_memory = SharedMemoryCalls(regions)
         self._control = Control(engine.families, engine.unserved)
         self._repository = RepositoryCalls(engine.lifecycle, allowed=config.models.repository_calls)
         self._health = Health(self._readiness)
@@ -96,6 +101,7 @@ class App:
         self._service.close()
         self._control.close()
         self._repository.close()
+        self._shared_memory.close()
         if self._share is not None:
             self._share.stop()
         self._engine.join()
@@ -130,6 +136,7 @@ class App:
             self._service,
             describe,
             self._repository,
+            self._shared_memory,
             self._control,
             tasks,
             self._health,
@@ -158,7 +165,9 @@ class App:
             unsent_bytes=max(
                 config.limits.max_unsent_mib << 20, 4 * min(largest, self._message_bytes)
             ),
-            connections=descriptors.connections(config.limits.max_connections),
+            connections=descriptors.connections(
+                config.limits.max_connections, MOST_REGIONS if config.server.shared_memory else 0
+            ),
             streams_a_connection=config.limits.max_streams,
             calls=config.limits.max_calls,
             stall_s=config.limits.stall_s,

@@ -17,7 +17,9 @@ GearshiftError
     ├── UnknownStream    no such stream is open
     ├── BudgetTooSmall   no plan for these tasks and streams fits the device budget
     ├── BadPackage       the task package on disk cannot be used
-    └── NoPackage        this server serves no task package
+    ├── NoPackage        this server serves no task package
+    ├── UnknownRegion    no shared memory is registered by this name
+    └── RegionPresent    shared memory is registered by this name already
 """
 
 
@@ -102,3 +104,11 @@ class BadPackage(RequestError):
 
 class NoPackage(RequestError):
     """This server serves no task package."""
+
+
+class UnknownRegion(RequestError):
+    """No region of shared memory is registered by this name."""
+
+
+class RegionPresent(RequestError):
+    """A region of shared memory is registered by this name already."""

@@ -28,6 +28,11 @@ class ServerSection:
         one_of=("auto", "native", "grpcio"),
         flag=True,
     )
+    shared_memory: bool = key(
+        True,
+        "clients on this machine (loopback, Unix sockets) may give inputs and take outputs in system shared memory; "
+        "false where a proxy on this machine lets others in",
+    )
     drain_s: float = key(10.0, "how long a stopping server lets calls in flight finish")
     log_level: str = key(
         "INFO", "the least that is logged", one_of=("DEBUG", "INFO", "WARNING", "ERROR"), flag=True

@@ -29,6 +29,16 @@ class Contents(Protocol):
         ...
 
 
+def check_bytes(spec: TensorSpec, elements: int, model: str, got: int) -> None:
+    """Raises BadInput where so many elements do not take the bytes that were `got`."""
+    expected = elements * spec.dtype.itemsize
+    if expected != got:
+        raise BadInput(
+            f"input byte size mismatch for input '{spec.name}' for model '{model}'. "
+            f"Expected {expected}, got {got}"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """Elements in memory, row by row, little-endian as this machine has them. They are read where they are."""
@@ -38,13 +48,8 @@ class Buffer:
     def array(self, spec: TensorSpec, elements: int, model: str) -> NDArray[np.generic]:
         """A read-only view of the memory. Raises BadInput where its size does not fit."""
         dtype, memory = spec.dtype, self.memory
-        expected = elements * dtype.itemsize
         got = len(memory) if isinstance(memory, bytes) else memoryview(memory).nbytes
-        if expected != got:
-            raise BadInput(
-                f"input byte size mismatch for input '{spec.name}' for model '{model}'. "
-                f"Expected {expected}, got {got}"
-            )
+        check_bytes(spec, elements, model, got)
         array = np.frombuffer(memory, dtype)
         if dtype.kind == "b" and (array.view(np.uint8) > 1).any():
             raise BadInput(

@@ -3,9 +3,9 @@
 Nothing is made of entries that nobody asks for: a message may claim to have thousands.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, overload
+from typing import Protocol, TypeVar, overload
 
 import numpy as np
 from google.protobuf.message import Message
@@ -16,12 +16,47 @@ from models.datatypes import DATATYPES
 from server.engine.contents import Buffer, Contents, Values
 from server.engine.values import Request, Scalar, Tensor
 from server.errors import BadInput, Unsupported
+from server.rpc.sizes import REGION
 from server.texts import shown
 from wire import inference_pb2 as pb
+
+_MOST_MIXED = 256
+"""Inputs of a request that may lie here and there."""
 
 _Message = TypeVar("_Message", bound=Message)
 _InputTensor = pb.ModelInferRequest.InferInputTensor
 _OutputTensor = pb.ModelInferRequest.InferRequestedOutputTensor
+
+
+class Place(Contents, Protocol):
+    """Where an input is, or an output is to be put, that is not in the message."""
+
+    def check(self, size: int) -> None:
+        """Raises BadInput where so many bytes do not fit."""
+        ...
+
+    def write(self, memory: memoryview) -> None:
+        """The output's elements are these. Raises BadInput where they cannot be put there."""
+        ...
+
+    def note(self, output: pb.ModelInferResponse.InferOutputTensor, size: int) -> None:
+        """Say in the answer where its `size` bytes are."""
+        ...
+
+    def overlaps(self, other: "Place") -> bool:
+        """Whether both have memory in common."""
+        ...
+
+
+Elsewhere = _InputTensor | _OutputTensor
+"""A tensor with parameters that say where it is."""
+Find = Callable[[Elsewhere], Place]
+"""The place that a tensor's parameters name. Raises RequestError."""
+
+
+def nowhere(tensor: Elsewhere) -> Place:
+    """Raises Unsupported."""
+    raise Unsupported(f"tensor '{shown(tensor.name)}': shared memory is not served here")
 
 
 def parse(message_type: type[_Message], data: bytes) -> _Message:
@@ -33,26 +68,45 @@ def parse(message_type: type[_Message], data: bytes) -> _Message:
 
 
 def request(
-    message: pb.ModelInferRequest, arrival_s: float, deadline_s: float | None, origin: object
+    message: pb.ModelInferRequest,
+    arrival_s: float,
+    deadline_s: float | None,
+    origin: object,
+    find: Find = nowhere,
 ) -> Request:
-    """The request in plain values. Raises BadInput or Unsupported."""
-    tensors, raw = message.inputs, message.raw_input_contents
-    if raw and len(raw) != len(tensors):
+    """The request in plain values; `find` is asked for tensors that are not in the message. Raises RequestError."""
+    tensors = message.inputs
+    raw: Sequence[bytes | None] = message.raw_input_contents
+    if raw and len(raw) != len(tensors) and not (raw := _mixed(message)):
+        got = len(message.raw_input_contents)
         raise BadInput(
-            f"expected {len(tensors)} raw input buffers but got {len(raw)} for model '{shown(message.model_name)}'"
+            f"expected {len(tensors)} raw input buffers but got {got} for model '{shown(message.model_name)}'"
         )
     return Request(
         message.model_name,
-        _Inputs(tensors, raw)
+        _Inputs(tensors, raw, find)
         if len(tensors) != 1
-        else (_tensor(tensors[0], raw[0] if raw else None),),
+        else (_tensor(tensors[0], raw[0] if raw else None, find),),
         message.id,
         message.model_version,
-        _Outputs(message.outputs) if message.outputs else (),
+        _Outputs(message.outputs, find) if message.outputs else (),
         Parameters(message.parameters) if message.parameters else {},
         arrival_s,
         deadline_s,
         origin=origin,
+    )
+
+
+def places(request: Request) -> Mapping[str, Place]:
+    """Where outputs of a request that was checked are to be put, by name, if not into the answer."""
+    outputs = request.outputs
+    return outputs.places if isinstance(outputs, _Outputs) else {}
+
+
+def is_raw(message: pb.ModelInferRequest) -> bool:
+    """Whether an answer is to have raw contents: as the request has, or where it has none in the message at all."""
+    return bool(message.raw_input_contents) or any(
+        REGION in tensor.parameters for tensor in message.inputs[:_MOST_MIXED]
     )
 
 
@@ -80,8 +134,10 @@ class Parameters(Mapping[str, Scalar | None]):
 
 
 class _Inputs(Sequence[Tensor]):
-    def __init__(self, tensors: Sequence[_InputTensor], raw: Sequence[bytes]) -> None:
-        self._tensors, self._raw = tensors, raw
+    def __init__(
+        self, tensors: Sequence[_InputTensor], raw: Sequence[bytes | None], find: Find
+    ) -> None:
+        self._tensors, self._raw, self._find = tensors, raw, find
 
     @overload
     def __getitem__(self, at: int) -> Tensor: ...
@@ -90,15 +146,17 @@ class _Inputs(Sequence[Tensor]):
     def __getitem__(self, at: int | slice) -> Tensor | list[Tensor]:
         if isinstance(at, slice):
             return [self[i] for i in range(*at.indices(len(self)))]
-        return _tensor(self._tensors[at], self._raw[at] if self._raw else None)
+        return _tensor(self._tensors[at], self._raw[at] if self._raw else None, self._find)
 
     def __len__(self) -> int:
         return len(self._tensors)
 
 
 class _Outputs(Sequence[str]):
-    def __init__(self, outputs: Sequence[_OutputTensor]) -> None:
-        self._outputs = outputs
+    def __init__(self, outputs: Sequence[_OutputTensor], find: Find) -> None:
+        self._outputs, self._find = outputs, find
+        self.places: Mapping[str, Place] = {}
+        """Of those that have been looked at."""
 
     @overload
     def __getitem__(self, at: int) -> str: ...
@@ -110,10 +168,21 @@ class _Outputs(Sequence[str]):
         output = self._outputs[at]
         if output.parameters:
             _check_parameters(output)
+            if REGION in output.parameters:
+                self._place(output)
         return output.name
 
     def __len__(self) -> int:
         return len(self._outputs)
+
+    def _place(self, output: _OutputTensor) -> None:
+        place = self._find(output)
+        for name, other in self.places.items():
+            if name != output.name and place.overlaps(other):
+                raise BadInput(
+                    f"outputs '{shown(name)}' and '{shown(output.name)}' are wanted in the same shared memory"
+                )
+        self.places = {**self.places, output.name: place}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +222,25 @@ class _Twice:
         raise BadInput(f"{where}: contents must not be set when raw_input_contents is used")
 
 
-def _tensor(message: _InputTensor, raw: bytes | None) -> Tensor:
+def _tensor(message: _InputTensor, raw: bytes | None, find: Find) -> Tensor:
     if message.parameters:
         _check_parameters(message)
+        if REGION in message.parameters:
+            if raw is not None or message.HasField("contents"):
+                raise BadInput(
+                    f"tensor '{shown(message.name)}' lies in shared memory and must have no contents in the message"
+                )
+            return Tensor(message.name, message.datatype, message.shape, find(message))
     return Tensor(message.name, message.datatype, message.shape, _contents(message, raw))
+
+
+def _mixed(message: pb.ModelInferRequest) -> Sequence[bytes | None]:
+    """Raw contents by input, None for those that lie elsewhere; nothing where there are more or fewer than the rest."""
+    tensors, raw = message.inputs[:_MOST_MIXED], iter(message.raw_input_contents)
+    found = [None if REGION in one.parameters else next(raw, b"") for one in tensors]
+    here = sum(one is not None for one in found)
+    fits = here == len(message.raw_input_contents) and len(tensors) == len(message.inputs)
+    return found if fits else []
 
 
 def _contents(message: _InputTensor, raw: bytes | None) -> Contents:
@@ -165,9 +249,8 @@ def _contents(message: _InputTensor, raw: bytes | None) -> Contents:
     return _Twice() if message.HasField("contents") else Buffer(raw)
 
 
-def _check_parameters(tensor: _InputTensor | _OutputTensor) -> None:
-    for key in ("shared_memory_region", "classification"):
-        if key in tensor.parameters:
-            raise Unsupported(
-                f"tensor '{shown(tensor.name)}': parameter '{key}' is not served here; send and read raw contents"
-            )
+def _check_parameters(tensor: Elsewhere) -> None:
+    if "classification" in tensor.parameters:
+        raise Unsupported(
+            f"tensor '{shown(tensor.name)}': parameter 'classification' is not served here; read raw contents"
+        )

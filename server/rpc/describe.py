@@ -18,7 +18,13 @@ from server.texts import shown
 from wire import inference_pb2 as pb
 
 _SERVICE = "/inference.GRPCInferenceService/"
-_EXTENSIONS = ("model_configuration", "model_repository", "statistics", "parameters")
+_EXTENSIONS = (
+    "model_configuration",
+    "model_repository",
+    "statistics",
+    "parameters",
+    "system_shared_memory",
+)
 
 _Request = TypeVar("_Request", bound=Message)
 

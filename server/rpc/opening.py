@@ -47,6 +47,20 @@ class Opening:
                 raise type(error)(named(found.id, str(error))) from error
         return parse(pb.ModelInferRequest, data)
 
+    def shared_bytes(self, message: pb.ModelInferRequest) -> int:
+        """What its inputs may have in shared memory. Raises TooLarge where that is too much."""
+        if len(message.raw_input_contents) >= len(message.inputs):  # all of them are in the message
+            return 0
+        family = self._families.get(message.model_name)
+        if family is None:
+            return 0
+        most_bytes, _ = self._limits.of(family)
+        size = sizes.shared_bytes(message, len(family.family.inputs))
+        if size > most_bytes:
+            self._refused(message.model_name)
+            raise TooLarge(named(message.id, _too_large(size, message.model_name, most_bytes)))
+        return size
+
     def _check(self, data: bytes, found: Outline) -> None:
         family = self._families.get(found.model)
         if family is None:
@@ -59,15 +73,16 @@ class Opening:
                 "Please provide all required input(s), each once."
             )
         if len(data) > most_bytes:
-            raise TooLarge(
-                f"request of {len(data)} bytes for model '{found.model}'; "
-                f"its largest batch takes less than {most_bytes}"
-            )
+            raise TooLarge(_too_large(len(data), found.model, most_bytes))
         if (count := elements(data, found)) > most_elements:
             raise BadInput(
                 f"request for model '{found.model}' has {count} elements in typed contents; "
                 f"its largest batch has less than {most_elements}"
             )
+
+
+def _too_large(size: int, model: str, most_bytes: int) -> str:
+    return f"request of {size} bytes for model '{model}'; its largest batch takes less than {most_bytes}"
 
 
 def named(request_id: str, text: str) -> str:

@@ -24,6 +24,7 @@ from server.rpc.answers import RunAnswers
 from server.rpc.aside import LARGE_BYTES, Aside
 from server.rpc.by_family import ByFamily
 from server.rpc.opening import Opening, named
+from server.rpc.shared_memory.placing import Regions, check_room, put
 from server.rpc.status import ending_of, status_of, trailers_of
 from server.rpc.streams import Stream, StreamReply
 from server.rpc.transport.call import Call, Handler
@@ -75,10 +76,16 @@ class Reply(Protocol):
 
 
 class _Origin(NamedTuple):
-    """What an answer needs to find its way back: `raw` is how its outputs are to be encoded."""
+    """What an answer needs to find its way back: `raw` is how its outputs are to be encoded, `call` what it is for."""
 
     to: Reply
     raw: bool
+    call: Call
+    regions: Regions
+
+    def find(self, tensor: decode.Elsewhere) -> decode.Place:
+        """Where a tensor lies that is not in the message. Raises RequestError."""
+        return self.regions.part(tensor, self.call.peer)
 
 
 class Service:
@@ -89,10 +96,12 @@ class Service:
         families: Mapping[str, ServedFamily],
         unserved: Unserved,
         most_bytes: int = MOST_BYTES,
+        regions: Regions | None = None,
     ) -> None:
         """`most_bytes`: of a message, in or out; of requests no more is taken than those of the families that are there
         may have, or COMING_BYTES: families that come later have room in that."""
         self.families = families
+        self._regions = regions or Regions(allowed=False)
         self._answer_sizes = ByFamily(lambda one: AnswerSize(one.family, most_bytes))
         self.intake = Intake(families, unserved, self.deliver, self._check_answer)
         known = [sizes.request_bytes(one.family, most_bytes) for one in families.values()]
@@ -151,7 +160,7 @@ class Service:
             )
         else:
             message = self._opening.message(data or b"")
-            if sizes.is_coded(message):
+            if self._takes_long(message):
                 self._decode(call, arrival_s, call, message)
             else:
                 self._accept(call, arrival_s, call, message)
@@ -168,7 +177,7 @@ class Service:
                 return
             message = self._opening.message(data)
             reply.request_id = message.id
-            if sizes.is_coded(message):
+            if self._takes_long(message):
                 self._decode(call, arrival_s, reply, message)
             else:
                 self._accept(call, arrival_s, reply, message)
@@ -191,6 +200,12 @@ class Service:
             call.resume()
             raise
 
+    def _takes_long(self, message: pb.ModelInferRequest) -> bool:
+        """Whether its rows are to be decoded, or much of it copied from elsewhere. Raises TooLarge."""
+        elsewhere = len(message.raw_input_contents) < len(message.inputs)
+        large = elsewhere and self._opening.shared_bytes(message) >= LARGE_BYTES
+        return large or sizes.is_coded(message)
+
     def _size(self, data: bytes | Packed) -> int:
         """What the message may take, unpacked."""
         return data.size(self._most_bytes) if isinstance(data, Packed) else len(data)
@@ -203,7 +218,7 @@ class Service:
             message = self._opening.message(data)
             if isinstance(to, StreamReply):
                 to.request_id = message.id
-            if sizes.is_coded(message):
+            if self._takes_long(message):
                 self._decode(call, arrival_s, to, message)
                 return
         except Exception as error:  # noqa: BLE001 - whoever asked must be answered, and the thread go on
@@ -214,9 +229,9 @@ class Service:
     def _decode(
         self, call: Call, arrival_s: float, to: Reply, message: pb.ModelInferRequest
     ) -> None:
-        """Have its rows decoded, which is no work for a thread that others wait for. Raises Overloaded."""
+        """Have its rows decoded or copied, no work for a thread that others wait for. Raises Overloaded or TooLarge."""
         family = self.families.get(message.model_name)
-        size = message.ByteSize()
+        size = message.ByteSize() + self._opening.shared_bytes(message)
         if family is not None:
             size = max(size, sizes.decoding_cost(family.family, message.inputs[0]))
         self._decoding.do(size, lambda: self._check_aside(call, arrival_s, to, message))
@@ -253,7 +268,9 @@ class Service:
         wanted: Callable[[], bool] = always,
     ) -> Job:
         """What a message asks for, as long as it is `wanted`. Raises RequestError."""
-        origin = _Origin(to, bool(message.raw_input_contents))
+        origin = _Origin(
+            to, bool(message.raw_input_contents) or decode.is_raw(message), call, self._regions
+        )
         try:
             request = self._decoded(message, arrival_s, call.deadline_s, origin)
             request.is_wanted = wanted
@@ -269,7 +286,7 @@ class Service:
         origin: _Origin,
     ) -> Request:
         try:
-            return decode.request(message, arrival_s, deadline_s, origin)
+            return decode.request(message, arrival_s, deadline_s, origin, origin.find)
         except RequestError:
             self.intake.family(message.model_name)  # who asks for none is told that first
             self.intake.refused(message.model_name)
@@ -278,14 +295,19 @@ class Service:
     def _check_answer(self, request: Request, checked: Checked, family: ServedFamily) -> None:
         origin: _Origin = request.origin
         sizes_of = self._answer_sizes.of(family)
-        sizes_of.check(checked.rows, checked.outputs, request.id, raw=origin.raw)
+        outputs = checked.outputs
+        if request.outputs and (places := decode.places(request)):
+            check_room(places, family.family.outputs, checked.rows)
+            outputs = tuple(name for name in outputs if name not in places)
+        sizes_of.check(checked.rows, outputs, request.id, raw=origin.raw)
 
     def _encode(self, answer: Answer, shared: _Shared) -> bytes:
         request, execution, family = answer.request, answer.execution, answer.family
         assert execution is not None  # an answer without error has been computed
         assert family is not None
         outputs, origin = answer.outputs, request.origin
-        if origin.raw and isinstance(outputs, Portion):
+        places = decode.places(request)
+        if origin.raw and not places and isinstance(outputs, Portion):
             run = shared.runs.get((id(outputs.whole), outputs.rows))
             if run is None:
                 run = shared.runs[id(outputs.whole), outputs.rows] = _run(
@@ -299,6 +321,8 @@ class Service:
         if common is None:
             wanted = [spec for name in names for spec in family.outputs if spec.name == name]
             common = shared.others[key] = answers.shared(family, execution, wanted, shapes)
+        if places and origin.call.is_open:  # who has left may use the memory for something else
+            common, arrays = put(places, common, outputs)
         message = answers.whole(common, request.id, answer.queue_s, arrays)
         return message if origin.raw else answers.typed(message, arrays)
 

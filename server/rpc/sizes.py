@@ -8,6 +8,12 @@ from server.engine.checking.coded import BYTES
 from server.rpc.outline import SMALL_BYTES
 from wire import inference_pb2 as pb
 
+REGION, REGION_OFFSET, REGION_SIZE = (
+    "shared_memory_region",
+    "shared_memory_offset",
+    "shared_memory_byte_size",
+)
+"""Parameters of a tensor that lies in shared memory."""
 _LONGEST_VARINT = 10
 """Bytes of an element in typed contents where none of its type belong there: enough to be told so."""
 _SLACK = 1.25
@@ -39,6 +45,15 @@ def answer_bytes(family: Family) -> int:
 def _row_bytes(spec: TensorSpec) -> int:
     typed = DATATYPES[spec.datatype].typed_bytes or _LONGEST_VARINT
     return spec.row_elements * max(typed, spec.dtype.itemsize)
+
+
+def shared_bytes(message: pb.ModelInferRequest, inputs: int) -> int:
+    """What the first `inputs` inputs say that they have in shared memory; whether they do, nobody has looked."""
+    total = 0
+    for tensor in message.inputs[:inputs]:
+        if REGION in tensor.parameters and REGION_SIZE in tensor.parameters:
+            total += max(0, tensor.parameters[REGION_SIZE].int64_param)
+    return total
 
 
 def is_coded(message: pb.ModelInferRequest) -> bool:

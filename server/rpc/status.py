@@ -15,10 +15,12 @@ from server.errors import (
     NoPackage,
     NotReady,
     Overloaded,
+    RegionPresent,
     RequestError,
     TaskPresent,
     TooLarge,
     UnknownModel,
+    UnknownRegion,
     UnknownStream,
     UnknownTask,
     Unsupported,
@@ -43,6 +45,8 @@ CODES: dict[type[RequestError], grpc.StatusCode] = {
     BudgetTooSmall: grpc.StatusCode.FAILED_PRECONDITION,
     BadPackage: grpc.StatusCode.FAILED_PRECONDITION,
     NoPackage: grpc.StatusCode.FAILED_PRECONDITION,
+    UnknownRegion: grpc.StatusCode.NOT_FOUND,
+    RegionPresent: grpc.StatusCode.ALREADY_EXISTS,
 }
 _MOST_DETAILS = 2000
 """Characters of a text that a client sees."""

@@ -11,10 +11,14 @@ RESERVE = 128
 _LEAST = 16
 
 
-def connections(wanted: int) -> int:
-    """How many clients may be connected: as many as wanted, or as the process's limit allows, which is raised first."""
-    limit = _raised(wanted + RESERVE)
-    allowed = max(_LEAST, limit - RESERVE)
+def connections(wanted: int, besides: int = 0) -> int:
+    """How many clients may be connected: as many as wanted, or as the process's limit allows, which is raised first.
+
+    `besides`: what is kept back beyond RESERVE.
+    """
+    reserve = RESERVE + besides
+    limit = _raised(wanted + reserve)
+    allowed = max(_LEAST, limit - reserve)
     if allowed >= wanted:
         return wanted
     _log.warning(

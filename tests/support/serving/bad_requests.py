@@ -109,7 +109,15 @@ def shared_memory(request: Any) -> None:
 
 def shared_memory_output(request: Any) -> None:
     """The output is wanted in shared memory."""
-    request.outputs.add(name="y").parameters["shared_memory_region"].string_param = "r"
+    output = request.outputs.add(name="y")
+    output.parameters["shared_memory_region"].string_param = "r"
+    output.parameters["shared_memory_byte_size"].int64_param = 16
+
+
+def shared_memory_alone(request: Any) -> None:
+    """The input is said to lie in shared memory only."""
+    shared_memory(request)
+    del request.raw_input_contents[:]
 
 
 def classification(request: Any) -> None:
@@ -245,12 +253,22 @@ CASES = [
     ),
     Case("unknown output", wants("zz"), "unexpected inference output 'zz' for model 'echo'"),
     Case("output twice", wants("y", "y"), "inference output requested twice for model 'echo'"),
-    Case("shared memory", shared_memory, "parameter 'shared_memory_region' is not", NOT_SERVED),
+    Case(
+        "shared memory and raw",
+        shared_memory,
+        "'x' lies in shared memory and must have no contents",
+    ),
+    Case(
+        "unknown shared memory",
+        shared_memory_alone,
+        "Unable to find shared memory region: 'r'",
+        GONE,
+    ),
     Case(
         "shared memory for the output",
         shared_memory_output,
-        "tensor 'y': parameter 'shared_memory_region' is not served",
-        NOT_SERVED,
+        "Unable to find shared memory region: 'r'",
+        GONE,
     ),
     Case("classification", classification, "'classification' is not served", NOT_SERVED),
     Case("negative SLO", asks("slo_ms", double_param=-5.0), "'slo_ms' must be above 0"),
