@@ -46,6 +46,7 @@ class Ledger:
         self.jobs: list[Job] = []
         self.answered: Counter[int] = Counter()
         self.run: Counter[int] = Counter()
+        self.ran: list[Job] = []  # pieces too, so that no other has the id of one
         self.cancelled: set[int] = set()
         self.steps: list[Step] = []
         listeners = Listeners(lambda answers: self.answered.update(id(a.job) for a in answers))
@@ -108,6 +109,7 @@ class Ledger:
             self.dispatcher.quarantine.tell(Probed(step.profile.arm, True, 1e-3, 1e-3))
         if step is not None:
             assert step.rows == sum(job.rows for job in step.jobs) <= 8
+            self.ran += step.jobs
             self.run.update(id(job) for job in step.jobs)
             self.steps.append(step)
         return step is not None
