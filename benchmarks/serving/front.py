@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CASES = (("mlp", 1), ("mlp", 32), ("mlp", 64), ("picture", 1), ("picture", 32))
 """Model, and how many streams ask at a time."""
 INFER = "/inference.GRPCInferenceService/ModelInfer"
-SETTLE_S, WARM_S, PATIENCE_S = 2.0, 1, 60.0
+SETTLE_S, WARM_S, PATIENCE_S = 1.0, 1, 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,11 +140,11 @@ class NativeFront:
     def _handle(self, kind: int, exchange: Exchange, data: bytes | None, *, packed: bool) -> None:
         if kind in (MESSAGE, END):
             self._call_of(exchange).received(data, packed=packed)
-        elif kind == WITHDRAWN:
+        elif kind == WITHDRAWN and not isinstance(exchange.state, NativeCall):
             if self._plain is not None:
                 self._plain.withdraw(exchange)
         elif (call := exchange.state) is not None:
-            call.left() if kind == CANCELLED else call.taken()
+            call.taken() if kind == TAKEN else call.left()
 
     def _call_of(self, exchange: Exchange) -> NativeCall:
         call = exchange.state
