@@ -426,6 +426,7 @@ void Connection::begin_call(Exchange* exchange) {
   std::string why;
   if (!core_.enter(this, exchange, &why)) return refuse(exchange, kResourceExhausted, why);
   if (exchange->deadline < kNever) core_.watch_deadline(exchange);
+  if (exchange->method->streaming) core_.put(Kind::begun, exchange);
 }
 
 void Connection::refuse(Exchange* exchange, int status, const std::string& details) {

@@ -107,10 +107,10 @@ class Exchange {
   std::atomic<int> uses_{1};
 };
 
-enum class Kind : int { message = 0, end = 1, cancelled = 2, taken = 3, plain = 4, withdrawn = 5 };
+enum class Kind : int { message = 0, end = 1, cancelled = 2, taken = 3, plain = 4, withdrawn = 5, begun = 6 };
 
 // What a poll brings: a message, the end of a client's messages, a call that its client has left or that was given up,
-// a streamed answer that was taken, a plain request, one whose client has left.
+// a streamed answer that was taken, a plain request, one whose client has left, a stream that has begun.
 struct Event {
   Kind kind;
   Ref<Exchange> exchange;

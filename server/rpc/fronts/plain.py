@@ -8,7 +8,7 @@ from typing import NamedTuple
 import grpc
 import numpy as np
 
-from models.catalog import TensorSpec
+from models.catalog import Family, TensorSpec
 from server.engine.delivery import execution_of
 from server.engine.intake import Intake
 from server.engine.plain import Plain, PlainInput
@@ -117,6 +117,10 @@ class PlainRequests:
         specs, rows = plain.signature.outputs, first.job.rows
         whole: Arrays = outputs.whole if isinstance(outputs, Portion) else outputs
         arrays = [np.ascontiguousarray(whole[spec.name]) for spec in specs]
+        if any(len(array) != len(arrays[0]) for array in arrays):
+            raise ValueError(
+                f"outputs of {[array.shape for array in arrays]} have no rows in common"
+            )
         shapes = [(rows, *array.shape[1:]) for array in arrays]
         common = answers.shared(plain.served.family, execution_of(batch), specs, shapes)
         refused = self._front.core.reply_all(
@@ -145,7 +149,7 @@ class PlainRequests:
             plain = self._intake.plain(name, self.deliver)
         except RequestError:  # it is not served now
             return None
-        if plain is None or any(spec.datatype == "BYTES" for spec in plain.served.family.inputs):
+        if plain is None or not _has_plain(plain.served.family):
             return None
         return _Way(plain, plain.served.family.inputs)
 
@@ -159,6 +163,11 @@ class PlainRequests:
             for one in signature.inputs
         ]
         return key, family.name, inputs, [spec.name for spec in signature.outputs], rows
+
+
+def _has_plain(family: Family) -> bool:
+    """Whether its answers are its requests' rows: where each is run by itself, they may be of any length."""
+    return not family.one_row and all(spec.datatype != "BYTES" for spec in family.inputs)
 
 
 def _vet(one: PlainInput) -> int:

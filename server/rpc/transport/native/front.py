@@ -15,7 +15,7 @@ from server.rpc.transport.hosting import Handler
 from server.rpc.transport.native._core import Core, Exchange
 from server.rpc.transport.native.call import NativeCall
 
-MESSAGE, END, CANCELLED, TAKEN, WITHDRAWN = 0, 1, 2, 3, 5
+MESSAGE, END, CANCELLED, TAKEN, WITHDRAWN, BEGUN = 0, 1, 2, 3, 5, 6
 """Kinds of events; plain requests, which would be 4, come apart from them."""
 _GOODBYE_S = 1.0
 _LOOK_S = 1.0
@@ -140,6 +140,8 @@ class NativeFront:
     def _handle(self, kind: int, exchange: Exchange, data: bytes | None, *, packed: bool) -> None:
         if kind in (MESSAGE, END):
             self._call_of(exchange).received(data, packed=packed)
+        elif kind == BEGUN:  # it may never say a word, and is to be told when the server stops
+            self._call_of(exchange)
         elif kind == WITHDRAWN and not isinstance(exchange.state, NativeCall):
             if self._plain is not None:
                 self._plain.withdraw(exchange)
