@@ -622,7 +622,8 @@ void Connection::frame_sent(const nghttp2_frame* frame) {
   sent_since_ping_ = true;
   if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) return;
   const Exchange* exchange = find(frame->hd.stream_id);
-  if (exchange != nullptr && !exchange->client_ended) {  // it need not send the rest
+  const bool is_ours = exchange != nullptr && exchange->is_post && exchange->is_grpc;  // others take it for a failure
+  if (is_ours && !exchange->client_ended) {  // it need not send the rest
     nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
   }
 }
