@@ -1,7 +1,7 @@
 """Plain requests of the native front: checked there, handed to the engine together, answered by the batch."""
 
 import itertools
-import logging
+import threading
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,8 +23,6 @@ from server.rpc.transport.endings import clipped
 from server.rpc.transport.native._core import Exchange
 from server.rpc.transport.native.front import NativeFront
 from server.runtime.dispatch.jobs import Arrays, Job, JobAnswer, Portion
-
-_log = logging.getLogger(__name__)
 
 _NOTHING, _TRUTH = 0, 4
 _FINITE = {2: 1, 4: 2, 8: 3}
@@ -50,15 +48,17 @@ class PlainRequests:
     ) -> None:
         self._families, self._intake, self._front = families, intake, front
         self._most_bytes = most_bytes
+        self._renewing = threading.Lock()  # what is published and what is known must be of one call
         self._keys = itertools.count()
         self._ways: dict[int, _Way] = {}
 
     def renew(self) -> None:
         """Have the front take what is plain by the families that are there now. Any thread."""
-        ways = {next(self._keys): way for way in map(self._way, list(self._families)) if way}
-        self._ways = {**self._ways, **ways}
-        self._front.take_plain([self._signature(k, way) for k, way in ways.items()], self)
-        self._ways = {key: way for key, way in self._ways.items() if way.plain.is_current}
+        with self._renewing:
+            ways = {next(self._keys): way for way in map(self._way, list(self._families)) if way}
+            self._ways = {**self._ways, **ways}  # those published so far may still come
+            self._front.take_plain([self._signature(k, way) for k, way in ways.items()], self)
+            self._ways = ways
 
     def take(self, key: int, exchanges: list[Exchange]) -> None:
         """These came together. On the front's thread."""
@@ -66,6 +66,8 @@ class PlainRequests:
         if way is None or not way.plain.is_current:
             for exchange in exchanges:
                 self._front.answer_long(exchange)
+            if way is not None:  # nobody told of the family's change
+                self.renew()
             return
         jobs = [job for job in (self._job(way, exchange) for exchange in exchanges) if job]
         way.plain.submit(jobs)
