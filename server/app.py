@@ -63,8 +63,7 @@ class App:
                 config.server.host, config.server.http_port, engine.registry, self.ready
             )
             self.port = self._front.bind(joined(config.server.host, config.server.port))
-            if config.server.unix_socket:
-                self._front.bind_unix(config.server.unix_socket)
+            self._bind_unix(config.server.unix_socket)
         except OSError as error:
             raise BadConfiguration(f"{error}; {_remedy(error)}") from error
 
@@ -106,6 +105,13 @@ class App:
             self._share.stop()
         self._engine.join()
         self._operators.stop()
+
+    def _bind_unix(self, path: str) -> None:
+        try:
+            if path:
+                self._front.bind_unix(path)
+        except OSError as error:
+            raise BadConfiguration(f"{error}; choose another with --unix-socket") from error
 
     def _carried_rows(self, family: Family) -> int:
         """The most rows whose outputs one answer carries; an operator is told where they are few."""

@@ -127,6 +127,17 @@ def test_a_port_in_use_is_named(tmp_path: Path, models: Path, taken: str, flag: 
     assert said.count("\n") == 1
 
 
+def test_a_file_in_place_of_the_unix_socket_is_named_and_left_alone(tmp_path: Path, models: Path):
+    path = tmp_path / "precious"
+    path.write_text("mine")
+
+    said = refused_start(tmp_path, "--repository", str(models), "--unix-socket", str(path))
+
+    assert f"cannot listen on {path}: there is a file that is no socket" in said
+    assert "; choose another with --unix-socket\n" in said
+    assert path.read_text() == "mine"
+
+
 def test_a_host_that_is_not_ours_is_named(tmp_path: Path, models: Path):
     said = refused_start(tmp_path, "--repository", str(models), "--host", "192.0.2.1")
 
