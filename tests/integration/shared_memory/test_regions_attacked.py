@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from tests.support.serving.families import (
     publish_scripted,
     rows,
 )
-from tests.support.serving.server import Server, a_request, output, serving
+from tests.support.serving.scraping import Samples, rises, scrape
+from tests.support.serving.server import Server, a_request, eventually, output, serving
 from wire import inference_pb2 as pb
 
 BAD, GONE = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
@@ -269,14 +269,22 @@ def test_two_outputs_in_one_place_are_refused_by_whatever_names(local: Server, m
     refused(local, request, BAD, "outputs 's' and 't' are wanted in the same shared memory")
 
 
+def is_taken(server: Server, before: Samples) -> None:
+    """A batch of `sleepy` has been released since then."""
+    now, name = scrape(server), "gearshift_decisions_total"
+    waits = rises(before, now, name, family="sleepy", reason="wait")
+    assert rises(before, now, name, family="sleepy") > waits
+
+
 def test_a_region_may_be_unregistered_while_requests_use_it(local: Server, memory: Path):
     x = rows(3.0)
     with memory.open("r+b") as file:
         file.write(x.tobytes())
     asked = lying(x, "sleepy")
     place(asked.outputs.add(name="y"), 16, 1024)
+    before = scrape(local)
     running = local.begin(asked)
-    time.sleep(0.2)  # it has been taken by now
+    eventually(lambda: is_taken(local, before))
 
     unregister(local, "r")
     refused(local, lying(x), GONE, "Unable to find shared memory region: 'r'")
