@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -107,6 +107,10 @@ def _serve(config: Config, notes: list[str]) -> int:
     _log.info("gRPC on %s, metrics on http://%s/metrics", *where)
     _log.info("front: %s; policy: %s", app.front, "compiled" if is_compiled(choose) else "Python")
     ending.wait()
+    if (leave_s := config.server.shutdown_delay_s) and ending.is_asked:
+        app.leave()
+        _log.info("not ready any more; refusing in %.0f s, or at the next signal", leave_s)
+        ending.wait(leave_s)
     _log.info("draining (at most %.0f s)", config.server.drain_s)
     app.stop()
     _log.info("stopped")
@@ -132,9 +136,16 @@ class _Ending:
             signal.signal(name, _noted)
         threading.excepthook = self.crash
 
-    def wait(self) -> None:
-        """Block until there is a reason."""
-        self._woken.recv(1)
+    @property
+    def is_asked(self) -> bool:
+        """Whether the reason is a signal."""
+        return not self.failure and not self.crashed
+
+    def wait(self, patience_s: float | None = None) -> None:
+        """Block until there is a reason, or another one, or these seconds are over."""
+        self._woken.settimeout(patience_s)
+        with suppress(TimeoutError):
+            self._woken.recv(1)
 
     def fail(self, reason: str) -> None:
         """Stop with exit code 2 and this message."""

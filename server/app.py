@@ -73,7 +73,7 @@ class App:
         return self._operators.port
 
     def ready(self) -> bool:
-        """Every family that can be served has an arm, shared tasks are in service, and the server is not stopping."""
+        """Every family that can be served has an arm, shared tasks are in service, and the server is not leaving."""
         return (self._share is None or self._share.is_ready) and self._engine.is_ready
 
     @property
@@ -91,6 +91,10 @@ class App:
         self._operators.start()
         self._front.start()
         self._engine.start(on_failure)
+
+    def leave(self) -> None:
+        """Be ready no more, and serve on: those who spread clients over servers have time to see it."""
+        self._engine.leave()
 
     def stop(self) -> None:
         """Refuse new calls, drain, answer what is left, unload."""
@@ -157,7 +161,7 @@ class App:
         up = {
             control.SERVICE: lambda: not engine.is_stopping,
             sharing.SERVICE: lambda: (
-                self._share is not None and self._share.is_ready and not engine.is_stopping
+                self._share is not None and self._share.is_ready and not engine.is_leaving
             ),
         }
         return {"": self.ready, _SERVICE: self.ready, **up, **by_family}

@@ -33,6 +33,11 @@ class ServerSection:
         "clients on this machine (loopback, Unix sockets) may give inputs and take outputs in system shared memory; "
         "false where a proxy on this machine lets others in",
     )
+    shutdown_delay_s: float = key(
+        0.0,
+        "how long a server that is to stop, not ready any more, still takes requests: those who spread clients over "
+        "servers need a moment to see it (5 on Kubernetes); 0: it refuses at once, and so does a second signal",
+    )
     drain_s: float = key(10.0, "how long a stopping server lets calls in flight finish")
     log_level: str = key(
         "INFO", "the least that is logged", one_of=("DEBUG", "INFO", "WARNING", "ERROR"), flag=True

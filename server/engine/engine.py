@@ -66,6 +66,7 @@ class Engine:
         self._config = config
         self._changed = changed
         self._last = last
+        self._leaving = threading.Event()
         self._stopping = threading.Event()
         seen = marks(root_of(config))
         found = found_for(config)
@@ -106,8 +107,13 @@ class Engine:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every family that can be served has an arm, and the engine is not stopping."""
-        return not self._stopping.is_set() and self._families.is_ready
+        """Whether every family that can be served has an arm, and the engine is not leaving."""
+        return not self.is_leaving and self._families.is_ready
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether `leave`, `stop` or `refuse` has been called."""
+        return self._leaving.is_set() or self.is_stopping
 
     @property
     def is_stopping(self) -> bool:
@@ -115,8 +121,8 @@ class Engine:
         return self._stopping.is_set()
 
     def serves(self, name: str) -> bool:
-        """Whether the family of this name has an arm, and the engine is not stopping."""
-        return not self._stopping.is_set() and self._families.is_up(name)
+        """Whether the family of this name has an arm, and the engine is not leaving."""
+        return not self.is_leaving and self._families.is_up(name)
 
     def describe(self) -> Description:
         """What there is, and in which state. Any thread."""
@@ -163,6 +169,11 @@ class Engine:
         while not self.is_ready and time.monotonic() < until_s:
             time.sleep(LEAST_S)
         return self.is_ready
+
+    def leave(self) -> None:
+        """Be ready no more, so that nobody new is sent here; whoever comes is still served."""
+        self._leaving.set()
+        self._changed()
 
     def refuse(self) -> None:
         """Take no more requests; what waits is still served."""

@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from tests.support.serving.families import ECHO, SLOW, expected_echo, publish_scripted, rows
+from tests.support.serving.scraping import fetch
 from tests.support.serving.server import Server, a_request, output, serving
 from wire import inference_pb2 as pb
 
@@ -119,6 +120,36 @@ def test_a_drain_that_takes_too_long_answers_what_is_left(unhurried: Path):
         assert len(left) == 6 - codes.count(grpc.StatusCode.OK)
         assert all("the server stopped before this request was run" in text for text in left)
         assert server.ended() == 0
+
+
+def test_a_server_that_leaves_is_not_ready_and_serves_until_its_second_signal(
+    tmp_path: Path, models: Path
+):
+    with serving(models, tmp_path, GEARSHIFT__SERVER__SHUTDOWN_DELAY_S="600") as server:
+        watch = server.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=60)
+        ready = next(watch)
+        x = rows(1.0)
+
+        server.terminate()
+        leaving = next(watch)
+        answer = server.infer(a_request("echo", x))
+        status, _, _ = fetch(server, "/readyz")
+        server.terminate()
+
+        assert (ready, leaving) == (b"\x08\x01", b"\x08\x02")
+        assert status == 503
+        assert output(answer) == pytest.approx(expected_echo(x))
+        assert server.ended() == 0
+
+
+def test_a_server_that_nobody_hurries_refuses_once_its_time_to_leave_is_over(
+    tmp_path: Path, models: Path
+):
+    with serving(models, tmp_path, GEARSHIFT__SERVER__SHUTDOWN_DELAY_S="0.2") as server:
+        server.terminate()
+
+        assert server.ended() == 0
+        assert "not ready any more; refusing in" in server.log
 
 
 def test_an_idle_stream_and_a_watch_do_not_hold_up_the_end(tmp_path: Path, models: Path):

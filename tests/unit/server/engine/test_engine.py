@@ -200,6 +200,18 @@ def test_whoever_waits_for_a_run_that_hangs_is_answered_when_it_stops(
     assert isinstance(waiting.exception(), NotReady)
 
 
+def test_an_engine_that_leaves_is_not_ready_and_serves_on(tmp_path: Path):
+    with an_engine(tmp_path) as engine:
+        assert engine.await_ready(PATIENCE_S)
+
+        engine.leave()
+
+        assert not engine.is_ready
+        assert not engine.serves("echo")
+        assert not engine.is_stopping
+        assert engine.infer(a_request()).exception(PATIENCE_S) is None
+
+
 def test_an_engine_that_never_started_can_be_stopped(tmp_path: Path):
     engine = an_engine(tmp_path)
 
