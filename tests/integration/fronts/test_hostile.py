@@ -146,7 +146,7 @@ def test_who_begins_a_greeting_and_does_not_end_it_is_cut_off(odd: Odd):
 
 
 LARGE_LIST = b"\x10\x01a\x01b" * 1000
-CALL = b"\x83\x86\x84\x01\x01x\x5f\x10application/grpc"
+CALL = b"\x83\x86\x04\x0b/odd/Stream\x01\x01x\x5f\x10application/grpc"
 
 
 @pytest.mark.parametrize(
