@@ -1,6 +1,7 @@
 #include "connection.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -18,11 +19,15 @@ constexpr std::size_t kSmallOutput = 64 << 10;   // bytes of small frames that w
 constexpr std::size_t kMostOutput = 256 << 10;   // bytes of all frames that do
 constexpr std::size_t kInPlace = 4 << 10;        // from this size on bytes are read to where they belong
 constexpr std::size_t kReadBuffer = 64 << 10;
-constexpr std::size_t kReadTurn = 1 << 20;       // bytes of one connection before others have their turn
+constexpr std::size_t kReadTurn = 1 << 20;       // bytes of one connection before others have their turn,
+constexpr double kReadTurnS = 0.001;             // and time: frames may be of nothing
 constexpr std::size_t kMostHeaderBytes = 16 << 10;
 constexpr std::uint32_t kStreamWindow = 1 << 20, kFrame = 1 << 20;
 constexpr std::int32_t kConnectionWindow = 16 << 20;
 constexpr double kResetBurst = 10000, kResetsASecond = 1000;
+// What costs us and serves nobody, in resets.
+constexpr double kASetting = 10.0, kTooManyHeaders = 100.0;
+constexpr std::size_t kQueued = 1000;  // frames, besides one a stream, that wait before more is read
 constexpr int kMostStrikes = 2;
 constexpr double kGoodbye = 1.0;  // s between the notice and the end of new streams
 constexpr std::size_t kMostShown = 200;
@@ -114,6 +119,20 @@ std::uint32_t big_endian(const std::uint8_t* bytes) {
   return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
 }
 
+double annoyance_of(const nghttp2_frame_hd& head) {
+  switch (head.type) {
+    case NGHTTP2_DATA:
+      return head.length == 0 && (head.flags & NGHTTP2_FLAG_END_STREAM) == 0 ? 1.0 : 0.0;
+    case NGHTTP2_SETTINGS:
+      return (head.flags & NGHTTP2_FLAG_ACK) == 0 ? kASetting : 0.0;
+    case NGHTTP2_RST_STREAM:
+    case NGHTTP2_PRIORITY:
+      return 1.0;
+    default:
+      return 0.0;
+  }
+}
+
 // nghttp2 has a bound of its own on resets, by default far below ours, since versions that not all of its headers tell
 // apart: it is raised where there is one.
 template <class Option>
@@ -153,7 +172,7 @@ struct Callbacks {
       Connection* connection = of(user);
       if (frame->hd.type != NGHTTP2_HEADERS) return true;
       Exchange* exchange = connection->find(frame->hd.stream_id);
-      if (exchange == nullptr || exchange->has_begun) return true;
+      if (exchange == nullptr) return true;
       if (!connection->header(exchange, name, name_size, value, size)) {
         result = NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
       }
@@ -163,6 +182,7 @@ struct Callbacks {
   }
   static int begin_frame(nghttp2_session*, const nghttp2_frame_hd* hd, void* user) {
     Connection* connection = of(user);
+    connection->annoyed(annoyance_of(*hd));
     connection->frame_left_ = 0;
     connection->frame_of_ = nullptr;
     if (hd->type == NGHTTP2_DATA && (hd->flags & NGHTTP2_FLAG_PADDED) == 0) {
@@ -174,13 +194,13 @@ struct Callbacks {
   static int frame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     return guarded([&] {
       Connection* connection = of(user);
-      connection->heard_ = true;
+      connection->has_spoken_ = true;
       switch (frame->hd.type) {
         case NGHTTP2_HEADERS:
         case NGHTTP2_DATA: {
           Exchange* exchange = connection->find(frame->hd.stream_id);
-          if (exchange == nullptr) return true;
           const bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+          if (exchange == nullptr) return true;
           if (frame->hd.type == NGHTTP2_HEADERS && !exchange->has_begun) {
             exchange->has_begun = true;
             connection->begin_call(exchange);
@@ -195,9 +215,6 @@ struct Callbacks {
           } else {
             connection->pinged();
           }
-          return true;
-        case NGHTTP2_RST_STREAM:
-          connection->was_reset();
           return true;
         default:
           return true;
@@ -295,6 +312,7 @@ struct Callbacks {
 
 Connection::Connection(Core& core, int socket, std::string peer, int port)
     : core_(core), socket_(socket), port_(port), peer_(std::move(peer)), small_(new std::uint8_t[kSmallOutput]) {
+  watched = EPOLLIN;
   opened_ = active_ = now_ = core.now();
   guest_.free_since = now_;
   if (nghttp2_session_server_new2(&session_, Callbacks::all(), this, Callbacks::options()) != 0) throw std::bad_alloc();
@@ -329,10 +347,12 @@ Connection::~Connection() {
   if (socket_ >= 0) ::close(socket_);
 }
 
-bool Connection::read(double now) {
+bool Connection::read(double now, bool is_broken) {
   static thread_local std::uint8_t buffer[kReadBuffer];
   now_ = now;
-  for (std::size_t all = 0; all < kReadTurn && !is_done_;) {
+  const double until = monotonic() + kReadTurnS;
+  for (std::size_t all = 0; all < kReadTurn && !is_done_ && (all == 0 || monotonic() < until);) {
+    spent_ = {};
     iovec places[2];
     int count = 0;
     std::size_t direct = 0;
@@ -355,6 +375,10 @@ bool Connection::read(double now) {
     const ssize_t got = ::readv(socket_, places, count);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+    if (got == 0 && !is_broken) {
+      client_closed();
+      return false;
+    }
     if (got <= 0) {
       is_done_ = true;
       return false;
@@ -370,13 +394,24 @@ bool Connection::read(double now) {
 }
 
 bool Connection::feed(const std::uint8_t* bytes, std::size_t size) {
-  has_spoken_ = true;
   active_ = now_;
   core_.touch(this);
   const ssize_t read = nghttp2_session_mem_recv(session_, bytes, size);
   if (read == static_cast<ssize_t>(size)) return true;
   is_done_ = true;  // it speaks no HTTP/2, or there is no memory for it
   return false;
+}
+
+// It sends no more. What it has asked for it may still read; whether it does the next frame tells: who has left answers
+// it with a reset.
+void Connection::client_closed() {
+  is_half_closed_ = true;
+  is_done_ = exchanges_.empty();
+  awaits_pong_ = false;
+  for (const auto& [stream, exchange] : exchanges_) {
+    if (!exchange->client_ended) nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream, NGHTTP2_CANCEL);
+  }
+  say_goodbye();
 }
 
 Exchange* Connection::find(std::int32_t stream) {
@@ -397,7 +432,11 @@ bool Connection::begin_stream(std::int32_t stream) {
 bool Connection::header(Exchange* exchange, const std::uint8_t* name, std::size_t name_size, const std::uint8_t* value,
                         std::size_t size) {
   exchange->header_bytes += name_size + size + 32;
-  if (exchange->header_bytes > kMostHeaderBytes) return false;
+  if (exchange->header_bytes > kMostHeaderBytes) {
+    annoyed(kTooManyHeaders);
+    return false;
+  }
+  if (exchange->has_begun) return true;  // what comes after its messages says nothing
   const char* text = reinterpret_cast<const char*>(value);
   if (is(name, name_size, ":path")) {
     exchange->path.assign(text, size);
@@ -465,7 +504,8 @@ bool Connection::data(Exchange* exchange, const std::uint8_t* bytes, std::size_t
     exchange->coming->fill(given);
     bytes += given;
     size -= given;
-    if (exchange->coming->is_full()) complete(exchange);
+    weigh(exchange, static_cast<std::int64_t>(given));
+    if (exchange->coming && exchange->coming->is_full()) complete(exchange);
   }
   return true;
 }
@@ -493,7 +533,8 @@ bool Connection::begin_message(Exchange* exchange, const std::uint8_t* rest, std
   exchange->coming_packed = flag == 1;
   const std::size_t at = method.plain && flag == 0 ? raw_begins(Slice{rest, head}) : 0;
   exchange->coming = Ref<Memory>::adopt(new Memory(length, at));
-  return true;
+  weigh(exchange, kMessageCost);
+  return exchange->is_open;
 }
 
 void Connection::complete(Exchange* exchange) {
@@ -516,6 +557,21 @@ void Connection::client_ended(Exchange* exchange) {
     exchange->end_is_due = true;
     core_.deliver(exchange);
   }
+}
+
+void Connection::weigh(Exchange* exchange, std::int64_t bytes) {
+  exchange->coming_bytes += bytes;
+  coming_ += bytes;
+  core_.weigh(exchange, bytes);
+}
+
+Exchange* Connection::largest() const {
+  Exchange* found = nullptr;
+  for (const auto& [stream, one] : exchanges_) {
+    if (!one->is_open || (!one->coming && one->inbox.empty())) continue;
+    if (found == nullptr || one->coming_bytes > found->coming_bytes) found = one.get();
+  }
+  return found;
 }
 
 void Connection::consume(Exchange* exchange) {
@@ -607,6 +663,11 @@ ssize_t Connection::next_data(Exchange* exchange, std::uint8_t* to, std::size_t 
 
 void Connection::cut_off(Exchange* exchange, int status, const std::string& details) {
   exchange->outbox.clear();
+  exchange->inbox.clear();
+  if (exchange == frame_of_ && exchange->coming) spent_ = exchange->coming;  // it may be read to just now
+  exchange->coming = {};
+  consume(exchange);
+  weigh(exchange, -exchange->coming_bytes);
   if (exchange->is_open.exchange(false) && exchange->counts) core_.answered(this, exchange);
   if (!exchange->has_status) {
     exchange->has_status = true;
@@ -636,6 +697,7 @@ void Connection::close_stream(std::int32_t stream) {
   if (frame_of_ == exchange.get()) frame_of_ = nullptr;
   nghttp2_session_set_stream_user_data(session_, stream, nullptr);
   core_.ended(this, exchange.get());
+  weigh(exchange.get(), -exchange->coming_bytes);
   exchange->connection = nullptr;
   exchange->outbox.clear();
   exchange->inbox.clear();
@@ -687,14 +749,17 @@ void Connection::flush() {
     const ssize_t sent = ::sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      if (!wants_room_) stuck_since_ = now_;
       wants_room_ = true;
+      const std::size_t most = 2 * static_cast<std::size_t>(core_.bounds().streams) + kQueued;
+      is_stuffed_ = nghttp2_session_get_outbound_queue_size(session_) > most;
       return;
     }
     if (sent < 0) {
       is_done_ = true;
       return;
     }
-    active_ = now_;
+    active_ = stuck_since_ = now_;
     auto left = static_cast<std::size_t>(sent);
     output_bytes_ -= left;
     while (left != 0) {
@@ -710,10 +775,15 @@ void Connection::flush() {
     }
     if (output_at_ == output_.size()) discard_output();
   }
-  wants_room_ = false;
+  wants_room_ = is_stuffed_ = false;
+  if (!is_done_ && is_half_closed_ && exchanges_.empty()) is_done_ = true;
   if (!is_done_ && nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) {
     is_done_ = true;
   }
+}
+
+std::uint32_t Connection::wanted() const {
+  return (reads() ? std::uint32_t{EPOLLIN} : 0) | (wants_room_ ? std::uint32_t{EPOLLOUT} : 0);
 }
 
 void Connection::swallow() {
@@ -745,10 +815,11 @@ void Connection::pinged() {
   sent_since_ping_ = false;
 }
 
-void Connection::was_reset() {
-  resets_ = std::max(0.0, resets_ - (now_ - reset_at_) * kResetsASecond) + 1.0;
-  reset_at_ = now_;
-  if (resets_ > kResetBurst) nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
+void Connection::annoyed(double by) {
+  if (by == 0.0) return;
+  annoyance_ = std::max(0.0, annoyance_ - (now_ - annoyed_at_) * kResetsASecond) + by;
+  annoyed_at_ = now_;
+  if (annoyance_ > kResetBurst) nghttp2_session_terminate_session(session_, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void Connection::tick(double now) {
@@ -756,7 +827,8 @@ void Connection::tick(double now) {
   now_ = now;
   if (!has_spoken_ && now - opened_ > bounds.handshake) is_done_ = true;
   if (awaits_pong_ && now - pinged_at_ > bounds.keepalive_timeout) is_done_ = true;
-  if (!awaits_pong_ && bounds.keepalive > 0.0 && now - active_ > bounds.keepalive) {
+  if (wants_room_ && now - stuck_since_ > 2.0 * bounds.stall) is_done_ = true;  // it reads nothing at all
+  if (!awaits_pong_ && !is_half_closed_ && bounds.keepalive > 0.0 && now - active_ > bounds.keepalive) {
     nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
     awaits_pong_ = true;
     pinged_at_ = now;

@@ -29,12 +29,15 @@ class Connection {
   const std::string& peer() const { return peer_; }
   bool is_done() const { return is_done_; }
   bool has_calls() const { return guest_.calls != 0; }
-  bool wants_room() const { return wants_room_; }
+  // Epoll's events that it waits for; `watched` is what epoll was told last.
+  std::uint32_t wanted() const;
+  bool reads() const { return !is_half_closed_ && !is_stuffed_; }
+  std::int64_t coming() const { return coming_; }
   std::size_t streams() const { return exchanges_.size(); }
   Guest& guest() { return guest_; }
 
-  // Reads what has come, up to a bound; true where there may be more.
-  bool read(double now);
+  // Reads what has come, up to a bound; true where there may be more. `is_broken`: nothing can be sent any more.
+  bool read(double now, bool is_broken = false);
   // Bytes as if they had come. False where the connection must end.
   bool feed(const std::uint8_t* bytes, std::size_t size);
   // Sends what waits, as far as the client takes it.
@@ -54,8 +57,13 @@ class Connection {
   void cut_off(Exchange* exchange, int status, const std::string& details);
   // Gives back the stream's window for what was handed over.
   void consume(Exchange* exchange);
+  // Bytes of requests that it holds: more, or (negative) fewer.
+  void weigh(Exchange* exchange, std::int64_t bytes);
+  // The largest call of which something waits to be handed over; none where all of them have been.
+  Exchange* largest() const;
 
   bool is_dirty = false;  // has something to flush
+  std::uint32_t watched;
 
  private:
   friend struct Callbacks;
@@ -82,7 +90,8 @@ class Connection {
   void send_headers(Exchange* exchange);
   void submit_trailers(Exchange* exchange);
   void pinged();
-  void was_reset();
+  void annoyed(double by);
+  void client_closed();
   void frame_sent(const nghttp2_frame* frame);
   bool fill_output();
   void discard_output();
@@ -103,15 +112,20 @@ class Connection {
   std::unique_ptr<std::uint8_t[]> small_;
   std::size_t small_size_ = 0;
   bool wants_room_ = false, is_done_ = false;
+  bool is_half_closed_ = false;  // the client sends no more, and may still read
+  bool is_stuffed_ = false;      // it has to read before it is read from
+  double stuck_since_ = 0.0;     // where it wants room
 
   // The frame that comes in: what is left of it, and whose it is where it can be read in place.
   std::size_t frame_left_ = 0;
   Exchange* frame_of_ = nullptr;
+  Ref<Memory> spent_;  // that bytes were read to which nobody wants any more
+  std::int64_t coming_ = 0;
 
-  double opened_, active_, now_, last_ping_ = -kNever, pinged_at_ = kNever, reset_at_ = 0.0, goodbye_at_ = kNever;
-  double resets_ = 0.0;
+  double opened_, active_, now_, last_ping_ = -kNever, pinged_at_ = kNever, annoyed_at_ = 0.0, goodbye_at_ = kNever;
+  double annoyance_ = 0.0;
   int strikes_ = 0;
-  bool has_spoken_ = false, sent_since_ping_ = true, awaits_pong_ = false, heard_ = true;
+  bool has_spoken_ = false, sent_since_ping_ = true, awaits_pong_ = false;
 };
 
 }  // namespace front

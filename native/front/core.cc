@@ -24,7 +24,7 @@ namespace front {
 namespace {
 
 constexpr std::size_t kMostUnsent = 64;  // messages of a streamed answer that wait before its own are not read any more
-constexpr int kAccepts = 64, kEvents = 64;
+constexpr int kAccepts = 64, kEvents = 64, kOthers = 64;
 constexpr double kLook = 1.0, kAcceptPause = 0.1;
 
 std::string peer_of(const sockaddr_storage& address, int* port) {
@@ -165,20 +165,22 @@ void Core::start() {
 
 bool Core::poll(double until, std::vector<Event>* events, std::vector<Ref<Exchange>>* over) {
   std::unique_lock<std::mutex> lock(mutex);
-  for (;;) {
+  for (bool has_looked = false;; has_looked = true) {
     now_ = monotonic();
     run_timers();
     flush_dirty();
-    if (!events_.empty() || is_woken_.exchange(false) || is_closed_ || now_ >= until) {
-      events->swap(events_);
-      over->swap(over_);
+    const bool is_due = !events_.empty() || is_woken_ || now_ >= until;
+    // Sockets are looked at each time: what waits here may go on and on, a message of a stream after the other.
+    if (is_closed_ || (is_due && has_looked)) {
+      is_woken_ = false;
+      hand_over(events, over);
       return !is_closed_;
     }
-    double next = std::min({until, ticked_ + kLook, accept_again_});
+    double next = is_due ? now_ : std::min({until, ticked_ + kLook, accept_again_});
     if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first);
     const int wait_ms = static_cast<int>(std::ceil(std::clamp((next - now_) * 1e3, 0.0, 1e3)));
     epoll_event found[kEvents];
-    asleep_ = true;
+    asleep_ = wait_ms != 0;
     lock.unlock();
     const int count = ::epoll_wait(epoll_, found, kEvents, wait_ms);
     lock.lock();
@@ -205,8 +207,33 @@ bool Core::poll(double until, std::vector<Event>* events, std::vector<Ref<Exchan
   }
 }
 
+// All plain requests, since they cost the poller little, and some of the rest. Calls that came and went since the last
+// time are none of its business; those that are over it hears of after all that was put for them.
+void Core::hand_over(std::vector<Event>* events, std::vector<Ref<Exchange>>* over) {
+  std::vector<Event> kept;
+  int others = 0;
+  for (Event& one : events_) {
+    const bool is_past = one.exchange->is_over && one.exchange->owner == nullptr;
+    if (!is_past && one.kind != Kind::plain && ++others > kOthers) {
+      kept.push_back(std::move(one));
+      continue;
+    }
+    --one.exchange->events;
+    if (!is_past) events->push_back(std::move(one));
+  }
+  events_.swap(kept);
+  std::vector<Ref<Exchange>> later;
+  for (Ref<Exchange>& one : over_) (one->events == 0 ? *over : later).push_back(std::move(one));
+  over_.swap(later);
+}
+
 void Core::handle(Connection* connection, std::uint32_t what) {
-  if ((what & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) connection->read(now_);
+  const bool is_broken = (what & (EPOLLHUP | EPOLLERR)) != 0;
+  if (connection->reads()) {
+    if (is_broken || (what & EPOLLIN) != 0) connection->read(now_, is_broken);
+  } else if (is_broken) {
+    connection->end();
+  }
   touch(connection);
 }
 
@@ -269,9 +296,8 @@ void Core::flush_dirty() {
     std::vector<Connection*> now;
     now.swap(dirty_);
     for (Connection* one : now) {
-      const bool wanted = one->wants_room();
       one->socket() >= 0 ? one->flush() : one->swallow();
-      if (one->wants_room() != wanted && one->socket() >= 0) watch(one);
+      if (one->wanted() != one->watched && one->socket() >= 0) watch(one);
       one->is_dirty = false;
     }
     for (Connection* one : now) {
@@ -282,7 +308,7 @@ void Core::flush_dirty() {
 
 void Core::watch(Connection* connection) {
   epoll_event event{};
-  event.events = connection->wants_room() ? EPOLLIN | EPOLLOUT : EPOLLIN;
+  event.events = connection->watched = connection->wanted();
   event.data.fd = connection->socket();
   ::epoll_ctl(epoll_, EPOLL_CTL_MOD, connection->socket(), &event);
 }
@@ -439,6 +465,9 @@ void Core::deliver(Exchange* exchange) {
   exchange->is_asked = false;
   exchange->arrival = complete.arrival;
   if (exchange->inbox.empty() && exchange->connection != nullptr) exchange->connection->consume(exchange);
+  if (exchange->method->streaming && exchange->connection != nullptr) {
+    exchange->connection->weigh(exchange, -static_cast<std::int64_t>(complete.message->size()) - kMessageCost);
+  }
   const Slice bytes{complete.message->data(), complete.message->size()};
   if (exchange->method->plain && !complete.packed && is_plain(bytes, signatures_, &exchange->plain)) {
     exchange->request = std::move(complete.message);
@@ -463,6 +492,7 @@ bool Core::enter(Connection* connection, Exchange* exchange, std::string* why) {
 
 void Core::put(Kind kind, Exchange* exchange, Ref<Memory> message, bool packed) {
   exchange->was_put = true;
+  ++exchange->events;
   if (kind == Kind::cancelled && exchange->is_plain) kind = Kind::withdrawn;
   events_.push_back({kind, Ref<Exchange>::of(exchange), std::move(message), packed});
   if (asleep_.exchange(false)) {
@@ -479,6 +509,22 @@ void Core::answered(Connection* connection, Exchange* exchange) {
 
 void Core::took(Connection* connection, Exchange* exchange, std::size_t size) {
   guests_.took(&connection->guest(), exchange, size, now_);
+}
+
+void Core::weigh(Exchange* exchange, std::int64_t bytes) {
+  coming_ += bytes;
+  if (bytes <= 0 || coming_ <= bounds_.coming_bytes) return;
+  const Connection* heaviest = exchange->connection;
+  for (const auto& [socket, one] : connections_) {
+    if (one->coming() > heaviest->coming()) heaviest = one.get();
+  }
+  Exchange* largest = heaviest->largest();
+  if (largest == nullptr) largest = exchange;
+  const std::string held = std::to_string(heaviest->coming());
+  put(Kind::cancelled, largest);
+  largest->connection->cut_off(largest, kResourceExhausted,
+                               held + " bytes of requests are held for this connection, and of all together " +
+                                   std::to_string(bounds_.coming_bytes) + " may be; send fewer at a time");
 }
 
 void Core::hold(Connection* connection, Exchange* exchange, std::size_t size) {

@@ -22,7 +22,7 @@ namespace front {
 // Times in seconds; of ages 0 means: never.
 struct Bounds {
   std::size_t message_bytes = std::size_t{64} << 20;
-  std::int64_t unsent_bytes = 16 << 20;
+  std::int64_t unsent_bytes = 16 << 20, coming_bytes = std::int64_t{1} << 30;
   std::int64_t connections = 1024, streams = 512, calls = 1024;
   double stall = 10.0, idle = 0.0, age = 0.0, keepalive = 60.0, keepalive_timeout = 20.0, handshake = 10.0;
   double least_ping = 5.0, age_grace = 60.0;
@@ -80,6 +80,8 @@ class Core {
   void watch_deadline(Exchange* exchange);
   void answered(Connection* connection, Exchange* exchange);
   void took(Connection* connection, Exchange* exchange, std::size_t size);
+  // Requests that are held take so many bytes more, or (negative) fewer; above the bound who holds most loses a call.
+  void weigh(Exchange* exchange, std::int64_t bytes);
   const Signatures& signatures() const { return signatures_; }
   int stopping_status() const { return stopping_status_; }
   const std::string& stopping_details() const { return stopping_details_; }
@@ -94,6 +96,7 @@ class Core {
  private:
   class Turn;
 
+  void hand_over(std::vector<Event>* events, std::vector<Ref<Exchange>>* over);
   int listen_on(int socket, const void* address, unsigned size, std::string* why);
   void accept_on(int listener);
   void handle(Connection* connection, std::uint32_t what);
@@ -120,6 +123,7 @@ class Core {
   std::condition_variable empty_;
   std::atomic<int> waiting_{0};
   std::atomic<bool> asleep_{false}, is_woken_{false};
+  std::int64_t coming_ = 0;
   double now_ = 0.0, ticked_ = 0.0, accept_again_ = kNever;
   bool is_stopping_ = false, is_closed_ = false;
   int stopping_status_ = 0;

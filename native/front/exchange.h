@@ -20,6 +20,7 @@ class Connection;
 class Core;
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr std::int64_t kMessageCost = 1024;  // bytes that a message is reckoned to take besides its own
 constexpr std::size_t kPrefix = 5;  // gRPC's: a flag, and the message's length in four bytes
 
 struct Method {
@@ -64,7 +65,8 @@ class Exchange {
   std::atomic<bool> is_over{false};    // its stream is closed
   std::atomic<bool> is_plain{false};   // and goes the short way
   void* owner = nullptr;               // the poller's own, until it is told that the exchange is over
-  bool was_put = false;                // in an event
+  bool was_put = false;                // in an event,
+  int events = 0;                      // of which so many are not handed over yet
 
   // The stream; `connection` is none once it is closed.
   Connection* connection = nullptr;
@@ -85,6 +87,7 @@ class Exchange {
     double arrival;
   };
   std::deque<Complete> inbox;
+  std::int64_t coming_bytes = 0;  // held of what it sent: until it is over, of a stream until handed over
   std::size_t unconsumed = 0;  // bytes of the stream's window that are not given back yet
 
   // Messages going out.

@@ -464,14 +464,14 @@ bool methods_of(PyObject* given, std::vector<Method>* methods) {
 PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* keywords) {
   static const char* names[] = {"methods",   "message_bytes",     "unsent_bytes", "connections", "streams",
                                 "calls",     "stall_s",           "idle_s",       "age_s",       "keepalive_s",
-                                nullptr};
+                                "coming_bytes", nullptr};
   PyObject* given;
   Bounds bounds;
   Py_ssize_t message_bytes;
-  long long unsent, connections, streams, calls;
-  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OnLLLLdddd", const_cast<char**>(names), &given, &message_bytes,
+  long long unsent, connections, streams, calls, coming = bounds.coming_bytes;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "OnLLLLdddd|L", const_cast<char**>(names), &given, &message_bytes,
                                    &unsent, &connections, &streams, &calls, &bounds.stall, &bounds.idle, &bounds.age,
-                                   &bounds.keepalive)) {
+                                   &bounds.keepalive, &coming)) {
     return nullptr;
   }
   bounds.message_bytes = static_cast<std::size_t>(message_bytes);
@@ -479,6 +479,7 @@ PyObject* core_new(PyTypeObject* type, PyObject* args, PyObject* keywords) {
   bounds.connections = connections;
   bounds.streams = streams;
   bounds.calls = calls;
+  bounds.coming_bytes = coming;
   return raising([&]() -> PyObject* {
     std::vector<Method> methods;
     if (!methods_of(given, &methods)) return nullptr;

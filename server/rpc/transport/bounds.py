@@ -23,6 +23,8 @@ class Bounds:
     max_idle_s: float = 0.0
     max_age_s: float = 0.0
     keepalive_s: float = 60.0
+    coming_bytes: int = 1 << 30
+    """Of requests that are held; the native front's alone, and twice `message_bytes` at least."""
 
 
 KEEPALIVE_TIMEOUT_S = 20.0

@@ -90,6 +90,10 @@ class Raw:
         self.hear()
         return [one["grpc-message"] for one in self.said if "grpc-message" in one]
 
+    def end(self) -> None:
+        """Send no more, and still read."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         """Leave."""
         self._socket.close()

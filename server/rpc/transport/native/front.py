@@ -183,4 +183,5 @@ def core_of(handlers: Mapping[str, Handler], bounds: Bounds) -> Core:
         bounds.max_idle_s,
         bounds.max_age_s,
         bounds.keepalive_s,
+        max(bounds.coming_bytes, 2 * bounds.message_bytes),
     )
