@@ -86,7 +86,8 @@ class Door:
         self.jobs, before = [], self.invalid()
         refusal: tuple[object, ...] = ()
         try:
-            self.ask(body(given, rows), timeout=PATIENCE_S)
+            # A deadline on the wire would be a bound of its own, another each time.
+            self.ask.future(body(given, rows)).result(PATIENCE_S)
         except grpc.RpcError as error:
             refusal = error.code(), error.details()
         if not self.jobs:
