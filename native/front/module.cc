@@ -135,6 +135,13 @@ Ref<Memory> framed(std::size_t size, std::uint8_t** place) {
   return made;
 }
 
+Ref<Memory> message_of(const Borrowed& bytes) {
+  std::uint8_t* place;
+  Ref<Memory> made = framed(bytes.size(), &place);
+  if (bytes.size() != 0) std::memcpy(place, bytes.data(), bytes.size());
+  return made;
+}
+
 bool trailers_of(PyObject* given, front::Trailers* trailers) {
   const Py_ssize_t count = PySequence_Size(given);
   for (Py_ssize_t i = 0; i < count; ++i) {
@@ -224,6 +231,16 @@ PyObject* get_id(PyObject* self, void*) {
   const Slice id = exchange_of(self)->plain.id;
   return PyUnicode_FromStringAndSize(reinterpret_cast<const char*>(id.data), static_cast<Py_ssize_t>(id.size));
 }
+PyObject* get_asked(PyObject* self, void*) {
+  const front::Asked& asked = exchange_of(self)->plain.asked;
+  if (!asked.any) return none();
+  Object made(PyTuple_New(static_cast<Py_ssize_t>(front::kMostAsked)));
+  for (std::size_t i = 0; made && i < front::kMostAsked; ++i) {
+    PyObject* one = asked.has[i] ? PyFloat_FromDouble(asked.values[i]) : none();
+    if (one == nullptr || PyTuple_SetItem(made.get(), static_cast<Py_ssize_t>(i), one) != 0) return nullptr;
+  }
+  return made.release();
+}
 PyObject* get_gives_up(PyObject* self, void*) { return PyFloat_FromDouble(exchange_of(self)->deadline); }
 
 PyObject* exchange_go_long(PyObject* self, PyObject*) {
@@ -244,10 +261,7 @@ PyObject* exchange_reply(PyObject* self, PyObject* args) {
     bool done = false;
     {
       const Unlocked unlocked;
-      std::uint8_t* place;
-      Ref<Memory> made = framed(bytes.size(), &place);
-      if (bytes.size() != 0) std::memcpy(place, bytes.data(), bytes.size());
-      done = exchange->core->reply(exchange, std::move(made), std::move(trailers));
+      done = exchange->core->reply(exchange, message_of(bytes), std::move(trailers));
     }
     return PyBool_FromLong(done);
   });
@@ -261,10 +275,7 @@ PyObject* exchange_send(PyObject* self, PyObject* message) {
     bool done = false;
     {
       const Unlocked unlocked;
-      std::uint8_t* place;
-      Ref<Memory> made = framed(bytes.size(), &place);
-      if (bytes.size() != 0) std::memcpy(place, bytes.data(), bytes.size());
-      done = exchange->core->send(exchange, std::move(made));
+      done = exchange->core->send(exchange, message_of(bytes));
     }
     return PyBool_FromLong(done);
   });
@@ -402,6 +413,8 @@ PyGetSetDef exchange_members[] = {
     {"is_over", get_is_over, nullptr, "Its stream is closed.", nullptr},
     {"rows", get_rows, nullptr, "Of a plain request.", nullptr},
     {"id", get_id, nullptr, "Of a plain request.", nullptr},
+    {"asked", get_asked, nullptr, "Of a plain request: numbers or None in the order of `asks`; None: it asks for nothing.",
+     nullptr},
     {"gives_up_s", get_gives_up, nullptr, "As deadline_s; infinite for None.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
@@ -530,6 +543,26 @@ PyObject* core_start(PyObject* self, PyObject*) {
     core_of(self).start();
   }
   return none();
+}
+
+// The exchange at this place of a list; none, and an error is set, where it is something else.
+Exchange* exchange_at(PyObject* exchanges, Py_ssize_t at) {
+  PyObject* one = PyList_GetItem(exchanges, at);
+  if (one == nullptr) return nullptr;
+  if (PyObject_TypeCheck(one, exchange_type)) return exchange_of(one);
+  PyErr_SetString(PyExc_TypeError, "no exchange");
+  return nullptr;
+}
+
+// Buffers of all arrays of a sequence; false, and an error is set, where one lends none.
+bool borrow_all(PyObject* given, int flags, std::vector<Borrowed>* arrays) {
+  const Py_ssize_t count = PySequence_Size(given);
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    const Object one(PySequence_GetItem(given, i));
+    arrays->emplace_back();
+    if (!one || !arrays->back().get(one.get(), flags)) return false;
+  }
+  return count >= 0;
 }
 
 // (key, [exchanges]) of those with this key.
@@ -662,11 +695,7 @@ PyObject* core_reply_all(PyObject* self, PyObject* args) {
   return raising([&]() -> PyObject* {
     const Slice common{reinterpret_cast<const std::uint8_t*>(common_bytes), static_cast<std::size_t>(common_size)};
     std::vector<Borrowed> arrays;
-    for (Py_ssize_t i = 0, count = PySequence_Size(outputs); i < count; ++i) {
-      const Object one(PySequence_GetItem(outputs, i));
-      arrays.emplace_back();
-      if (!one || !arrays.back().get(one.get(), PyBUF_C_CONTIGUOUS)) return nullptr;
-    }
+    if (!borrow_all(outputs, PyBUF_C_CONTIGUOUS, &arrays)) return nullptr;
     struct Asked {
       Exchange* exchange;
       std::size_t first;
@@ -675,12 +704,11 @@ PyObject* core_reply_all(PyObject* self, PyObject* args) {
     std::vector<Asked> asked;
     const auto all = static_cast<std::size_t>(rows);
     for (Py_ssize_t i = 0, count = PyList_Size(exchanges); i < count; ++i) {
-      PyObject* one = PyList_GetItem(exchanges, i);
-      if (!PyObject_TypeCheck(one, exchange_type)) return PyErr_SetString(PyExc_TypeError, "no exchange"), nullptr;
+      Exchange* exchange = exchange_at(exchanges, i);
+      if (exchange == nullptr) return nullptr;
       const std::size_t first = PyLong_AsSize_t(PyList_GetItem(firsts, i));
       const double waited = PyFloat_AsDouble(PyList_GetItem(waits, i));
       if (PyErr_Occurred() != nullptr) return nullptr;
-      Exchange* exchange = exchange_of(one);
       if (first > all || static_cast<std::size_t>(exchange->plain.rows) > all - first) {
         return PyErr_SetString(PyExc_IndexError, "rows that the outputs do not have"), nullptr;
       }
@@ -822,17 +850,12 @@ PyObject* gather(PyObject*, PyObject* args) {
   if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &exchanges, &given)) return nullptr;
   return raising([&]() -> PyObject* {
     std::vector<Borrowed> arrays;
-    for (Py_ssize_t i = 0, count = PySequence_Size(given); i < count; ++i) {
-      const Object one(PySequence_GetItem(given, i));
-      arrays.emplace_back();
-      if (!one || !arrays.back().get(one.get(), PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)) return nullptr;
-    }
+    if (!borrow_all(given, PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE, &arrays)) return nullptr;
     std::vector<const Exchange*> from;
     std::vector<std::size_t> sizes(arrays.size(), 0);
     for (Py_ssize_t i = 0, count = PyList_Size(exchanges); i < count; ++i) {
-      PyObject* one = PyList_GetItem(exchanges, i);
-      if (!PyObject_TypeCheck(one, exchange_type)) return PyErr_SetString(PyExc_TypeError, "no exchange"), nullptr;
-      from.push_back(exchange_of(one));
+      from.push_back(exchange_at(exchanges, i));
+      if (from.back() == nullptr) return nullptr;
       if (from.back()->plain.raw.size() != arrays.size()) {
         return PyErr_SetString(PyExc_ValueError, "as many arrays as inputs are needed"), nullptr;
       }
@@ -885,6 +908,12 @@ PyMODINIT_FUNC PyInit__core() {
   raw_type = add_type(module.get(), &raw_spec, "Raw");
   if (core_type == nullptr || exchange_type == nullptr || raw_type == nullptr) return nullptr;
   const nghttp2_info* library = nghttp2_version(0);
+  Object asks(PyTuple_New(static_cast<Py_ssize_t>(front::kMostAsked)));
+  for (std::size_t i = 0; asks && i < front::kMostAsked; ++i) {
+    PyObject* name = PyUnicode_InternFromString(front::kAsked[i]);
+    if (name == nullptr || PyTuple_SetItem(asks.get(), static_cast<Py_ssize_t>(i), name) != 0) return nullptr;
+  }
+  if (!asks || PyModule_AddObjectRef(module.get(), "asks", asks.get()) != 0) return nullptr;
   if (PyModule_AddStringConstant(module.get(), "sources", FRONT_SHA256) != 0 ||
       PyModule_AddStringConstant(module.get(), "nghttp2", library->version_str) != 0) {
     return nullptr;

@@ -1,6 +1,7 @@
 #include "plain.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "protobuf.h"
@@ -9,8 +10,9 @@ namespace front {
 namespace {
 
 // Fields of inference.ModelInferRequest and what is in it.
-enum Request : std::uint32_t { kModel = 1, kVersion = 2, kId = 3, kInputs = 5, kOutputs = 6, kRaw = 7 };
+enum Request : std::uint32_t { kModel = 1, kVersion = 2, kId = 3, kAsks = 4, kInputs = 5, kOutputs = 6, kRaw = 7 };
 enum Tensor : std::uint32_t { kName = 1, kDatatype = 2, kShape = 3 };
+enum Parameter : std::uint32_t { kSigned = 2, kDouble = 4, kUnsigned = 5 };
 // Of inference.ModelInferResponse.
 constexpr std::uint8_t kAnswerId = 3 << 3 | kBytes, kAnswerParameters = 4 << 3 | kBytes, kAnswerRaw = 6 << 3 | kBytes;
 
@@ -60,6 +62,37 @@ bool read_output(Slice bytes, Slice* name) {
   return fields.tag(&field, &wire) && field == kName && wire == kBytes && fields.bytes(name) && !fields.more();
 }
 
+// A parameter's value, where it is a number and nothing else; of an integer the nearest double, as Python has it.
+bool read_number(Slice bytes, double* value) {
+  Fields fields(bytes);
+  std::uint32_t field, wire;
+  if (!fields.tag(&field, &wire)) return false;
+  if (field == kDouble && wire == kFixed64) {
+    if (!fields.number(value)) return false;
+  } else {
+    std::uint64_t whole;
+    if ((field != kSigned && field != kUnsigned) || wire != kVarint || !fields.varint(&whole)) return false;
+    *value = field == kSigned ? static_cast<double>(static_cast<std::int64_t>(whole)) : static_cast<double>(whole);
+  }
+  return !fields.more() && std::isfinite(*value);
+}
+
+// One entry of the parameters' map: its key, its value.
+bool read_asked(Slice bytes, Asked* asked) {
+  Fields fields(bytes);
+  Slice parts[2];
+  while (fields.more()) {
+    std::uint32_t field, wire;
+    if (!fields.tag(&field, &wire) || field < 1 || field > 2 || wire != kBytes) return false;
+    if (parts[field - 1].data != nullptr || !fields.bytes(&parts[field - 1])) return false;
+  }
+  std::size_t at = 0;
+  while (at < kMostAsked && !equal(parts[0], kAsked[at])) ++at;
+  if (at == kMostAsked || asked->has[at]) return false;
+  asked->has[at] = asked->any = true;
+  return read_number(parts[1], &asked->values[at]);
+}
+
 bool is_ascii(Slice text) {
   for (std::size_t i = 0; i < text.size; ++i) {
     if (text.data[i] >= 0x80) return false;
@@ -103,6 +136,7 @@ bool passes(Slice raw, Vet vet) {
 struct Parts {
   Slice model, version, id;
   Slice inputs[kMostInputs], outputs[kMostInputs], raw[kMostInputs];
+  Asked asked;
   std::size_t input_count = 0, output_count = 0, raw_count = 0;
 
   bool read(Slice message) {
@@ -134,6 +168,8 @@ struct Parts {
         return once(&version, value);
       case kId:
         return once(&id, value);
+      case kAsks:
+        return read_asked(value, &asked);
       case kInputs:
         return append(inputs, &input_count, value);
       case kOutputs:
@@ -141,7 +177,7 @@ struct Parts {
       case kRaw:
         return append(raw, &raw_count, value);
       default:
-        return false;  // parameters, and what we do not know
+        return false;  // we do not know it
     }
   }
 };
@@ -202,6 +238,7 @@ bool is_plain(Slice message, const Signatures& signatures, Plain* found) {
     if (!asks_for_all(parts, *signature) || !fill_inputs(parts, *signature, found)) return false;
     found->signature = signature;
     found->id = parts.id;
+    found->asked = parts.asked;
     return true;
   }
   return false;

@@ -1,5 +1,5 @@
-// Plain requests: those of a family whose sizes are fixed, with raw contents and no parameters. They are checked here,
-// and nothing of Python's is made of them before a batch is. Whatever is not plain, wrong requests among them, goes the
+// Plain requests: those of a family whose sizes are fixed, with raw contents and no parameters but `kAsked`. They are
+// checked here, and nothing of Python's is made of them before a batch is. Whatever is not plain, wrong requests among them, goes the
 // long way, which has the words for it.
 #pragma once
 
@@ -30,6 +30,17 @@ struct Signature {
   std::int64_t most_rows = 1;
 };
 
+// Parameters that a plain request may have, each once, as a finite number. What they may be the engine knows.
+constexpr const char* kAsked[] = {"slo_ms", "min_accuracy", "priority", "timeout"};
+constexpr std::size_t kMostAsked = sizeof kAsked / sizeof kAsked[0];
+
+// What it asks for, in the order of `kAsked`.
+struct Asked {
+  double values[kMostAsked] = {};
+  bool has[kMostAsked] = {};
+  bool any = false;
+};
+
 using Signatures = std::vector<std::shared_ptr<const Signature>>;
 
 // What a plain request holds: slices of its message, one an input, in the signature's order.
@@ -37,6 +48,7 @@ struct Plain {
   std::shared_ptr<const Signature> signature;
   std::int64_t rows = 0;
   Slice id;
+  Asked asked;
   std::vector<Slice> raw;
 };
 

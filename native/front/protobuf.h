@@ -1,6 +1,7 @@
 // As much of protobuf's wire format as a request and an answer of the Open Inference Protocol need.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -40,6 +41,12 @@ class Fields {
       }
     }
     return false;
+  }
+  bool number(double* value) {
+    if (end_ - at_ < static_cast<std::ptrdiff_t>(sizeof *value)) return false;
+    std::memcpy(value, at_, sizeof *value);  // little-endian, as protobuf has it
+    at_ += sizeof *value;
+    return true;
   }
   bool bytes(Slice* found) {
     std::uint64_t size;

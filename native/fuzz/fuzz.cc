@@ -1,6 +1,7 @@
 // What may come over the wire, thrown at the core without a socket: frames that are none, header blocks, gRPC's prefixes,
 // protobuf. The first byte says how the rest is read. Built by scripts/fuzz.sh, for libFuzzer or to run a corpus once.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -243,6 +244,9 @@ void parsed(Feed feed) {
   if (front::is_plain(all, known, &found)) {
     if (found.raw.size() != 2 || found.rows < 1 || found.rows > 4) __builtin_trap();
     if (found.raw[0].size != static_cast<std::size_t>(found.rows) * 8) __builtin_trap();
+    for (const double one : found.asked.values) {
+      if (!std::isfinite(one)) __builtin_trap();
+    }
   }
   const std::size_t begins = front::raw_begins(all);
   if (begins > all.size) __builtin_trap();

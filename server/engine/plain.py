@@ -11,6 +11,7 @@ from typing import NamedTuple
 from models.catalog import TensorSpec
 from server.engine.checking.demands import Demand
 from server.engine.served import ServedFamily
+from server.engine.values import Scalar
 from server.errors import BadInput
 from server.runtime.dispatch import jobs
 from server.runtime.dispatch.jobs import Arrays, Job
@@ -54,10 +55,11 @@ class Plain:
         families: Mapping[str, ServedFamily],
         demand: Demand,
         to: jobs.Deliver,
+        known: PlainSignature | None = None,
     ) -> None:
         self.served = served
         self.to = to
-        self.signature = signature(served)
+        self.signature = known or signature(served)
         self._families = families
         self._family = served.family
         self._bounds = served.checks.bounds
@@ -69,6 +71,11 @@ class Plain:
         """Whether requests that come now are still this family's, with these variants. Else ask `Intake.plain` anew."""
         served = self.served
         return self._families.get(self._family.name) is served and served.family is self._family
+
+    def asking(self, parameters: Mapping[str, Scalar | None]) -> "Plain":
+        """The same way in, for requests that have these parameters. Raises BadInput or UnknownModel."""
+        demand = self.served.checks.demand(parameters, "")
+        return Plain(self.served, self._families, demand, self.to, self.signature)
 
     def job(
         self,

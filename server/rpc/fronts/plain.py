@@ -3,37 +3,24 @@
 import itertools
 import threading
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import grpc
 import numpy as np
 
-from models.catalog import Family, TensorSpec
 from server.engine.delivery import execution_of
 from server.engine.intake import Intake
-from server.engine.plain import Plain, PlainInput
+from server.engine.plain import Plain
 from server.engine.served import ServedFamily
 from server.errors import BadInput, ComputeFailed, Overloaded, RequestError
 from server.rpc import answers
-from server.rpc.answer_size import AnswerSize
 from server.rpc.fronts.rows import NativeRows
+from server.rpc.fronts.ways import Way, has_plain
 from server.rpc.opening import named
 from server.rpc.status import status_of, trailers_of
 from server.rpc.transport.endings import clipped
 from server.rpc.transport.native._core import Exchange
 from server.rpc.transport.native.front import NativeFront
 from server.runtime.dispatch.jobs import Arrays, Job, JobAnswer, Portion
-
-_NOTHING, _TRUTH = 0, 4
-_FINITE = {2: 1, 4: 2, 8: 3}
-"""By the bytes of a float: how the core is told what to refuse in an input."""
-
-
-class _Way(NamedTuple):
-    """What is known of one family's plain requests."""
-
-    plain: Plain
-    inputs: tuple[TensorSpec, ...]
 
 
 class PlainRequests:
@@ -50,14 +37,15 @@ class PlainRequests:
         self._most_bytes = most_bytes
         self._renewing = threading.Lock()  # what is published and what is known must be of one call
         self._keys = itertools.count()
-        self._ways: dict[int, _Way] = {}
+        self._ways: dict[int, Way] = {}
 
     def renew(self) -> None:
         """Have the front take what is plain by the families that are there now. Any thread."""
         with self._renewing:
             ways = {next(self._keys): way for way in map(self._way, list(self._families)) if way}
             self._ways = {**self._ways, **ways}  # those published so far may still come
-            self._front.take_plain([self._signature(k, way) for k, way in ways.items()], self)
+            signatures = [way.signature(k, self._most_bytes) for k, way in ways.items()]
+            self._front.take_plain(signatures, self)
             self._ways = ways
 
     def take(self, key: int, exchanges: list[Exchange]) -> None:
@@ -97,12 +85,17 @@ class PlainRequests:
                 withheld += [self._withhold(one.job, error) for one in some]
         return withheld
 
-    def _job(self, way: _Way, exchange: Exchange) -> Job | None:
+    def _job(self, way: Way, exchange: Exchange) -> Job | None:
+        plain, asked = way.plain, exchange.asked
+        if asked is not None:
+            try:
+                plain = way.asking(asked)
+            except RequestError:  # the long way says why, and counts it
+                self._front.answer_long(exchange)
+                return None
         rows = NativeRows(exchange, way.inputs)
         try:
-            job = way.plain.job(
-                rows, exchange.rows, exchange.arrival_s, exchange.gives_up_s, exchange
-            )
+            job = plain.job(rows, exchange.rows, exchange.arrival_s, exchange.gives_up_s, exchange)
         except BadInput as error:
             _finish(exchange, error)
             return None
@@ -146,37 +139,12 @@ class PlainRequests:
         _finish(exchange, error)
         exchange.state = None
 
-    def _way(self, name: str) -> _Way | None:
+    def _way(self, name: str) -> Way | None:
         try:
             plain = self._intake.plain(name, self.deliver)
         except RequestError:  # it is not served now
             return None
-        if plain is None or not _has_plain(plain.served.family):
-            return None
-        return _Way(plain, plain.served.family.inputs)
-
-    def _signature(
-        self, key: int, way: _Way
-    ) -> tuple[int, str, list[tuple[str, str, tuple[int, ...], int, int]], list[str], int]:
-        family, signature = way.plain.served.family, way.plain.signature
-        rows = min(signature.most_rows, AnswerSize(family, self._most_bytes).most_rows(raw=True))
-        inputs = [
-            (one.name, one.datatype, one.row_shape, one.row_bytes, _vet(one))
-            for one in signature.inputs
-        ]
-        return key, family.name, inputs, [spec.name for spec in signature.outputs], rows
-
-
-def _has_plain(family: Family) -> bool:
-    """Whether its answers are its requests' rows: where each is run by itself, they may be of any length."""
-    return not family.one_row and all(spec.datatype != "BYTES" for spec in family.inputs)
-
-
-def _vet(one: PlainInput) -> int:
-    if one.truth:
-        return _TRUTH
-    elements = max(1, int(np.prod(one.row_shape)))
-    return _FINITE[one.row_bytes // elements] if one.finite else _NOTHING
+        return Way(plain) if plain is not None and has_plain(plain.served.family) else None
 
 
 def _exchange(job: Job) -> Exchange:
