@@ -34,12 +34,14 @@ def main(argv: list[str]) -> int:
     if find_spec("mypyc") is None:
         sys.stderr.write("mypyc is missing; install it: python -m pip install mypy setuptools\n")
         return 1
-    seen = sources()
+    made_of = {
+        name: digest(ROOT / name) for name in sources()
+    }  # as they are now: they may be edited meanwhile
     with TemporaryDirectory() as scratch:
-        found = compiled(Path(scratch), [name for name in seen if is_hot(name)])
+        found = compiled(Path(scratch), [name for name in made_of if is_hot(name)])
         if found is None:
             return 1
-        keep(Path(scratch), found, seen)
+        keep(Path(scratch), found, made_of)
     sys.stdout.write(f"compiled {len(found) - 1} modules of the policy into {FOLDER}\n")
     return 0
 
@@ -70,7 +72,7 @@ def compiled(scratch: Path, hot: list[str]) -> list[Path] | None:
     return sorted(scratch.rglob("*.so")) + sorted(scratch.rglob("*.pyd"))
 
 
-def keep(scratch: Path, libraries: list[Path], seen: list[str]) -> None:
+def keep(scratch: Path, libraries: list[Path], made_of: dict[str, str]) -> None:
     """Put them in place of what was built before, all or nothing."""
     fresh = FOLDER.with_suffix(".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -80,7 +82,6 @@ def keep(scratch: Path, libraries: list[Path], seen: list[str]) -> None:
         (fresh / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library, fresh / path)
         modules[".".join([*path.parent.parts, path.name.partition(".")[0]])] = str(path)
-    made_of = {name: digest(ROOT / name) for name in seen}
     manifest = {"python": sys.implementation.cache_tag, "sources": made_of, "modules": modules}
     (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     shutil.rmtree(FOLDER, ignore_errors=True)

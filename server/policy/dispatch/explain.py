@@ -9,8 +9,9 @@ from server.policy.decision import ArmProfile, Idle, Outlook, Run, Ticket
 from server.policy.dispatch.alike.picking import weighed
 from server.policy.dispatch.alike.scene import Scene
 from server.policy.dispatch.choose import as_alike, common_mask
-from server.policy.dispatch.mixed import step as mixed
-from server.policy.dispatch.mixed.groups import offered
+from server.policy.dispatch.mixed.arrays import weighing as mixed
+from server.policy.dispatch.mixed.arrays.groups import offered
+from server.policy.dispatch.mixed.scene import survey
 from server.policy.dispatch.pricing import Planner
 from server.policy.dispatch.tuning import DEFAULT, Tuning
 from server.policy.queueing.tickets import Queue
@@ -60,13 +61,14 @@ def _alike(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> It
 
 
 def _mixed(queue: Queue, planner: Planner, outlook: Outlook, now_s: float) -> Iterator[Alternative]:
-    scene = mixed.survey(queue, planner, outlook, now_s)
-    if not scene.crowd.tickets:
+    scene = survey(queue, planner, outlook, now_s)
+    if not scene.few.tickets:
         return iter(())
-    batches = offered(scene.crowd, scene.value, planner, scene.pricing)
+    crowd = scene.few.crowd()
+    batches = offered(crowd, scene.value, planner, scene.pricing)
     if not len(batches.whom):
         return iter(())
-    worth = mixed.weighed(scene, batches, planner)
+    worth = mixed.weighed(scene, crowd, batches, planner)
     arms = [batches.arm(i) for i in range(len(worth))]
     return _listed(arms, batches.rows.tolist(), (worth - worth.max()).tolist())
 

@@ -3,9 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import exp, log
-
-import numpy as np
+from math import exp, inf, log
+from typing import NamedTuple
 
 CAP = 0.95
 """The price never reaches the value of dropping outright: in doubt, serve."""
@@ -49,39 +48,63 @@ class Prices:
         return self.dearest * exp(prices[i - 1] + share * (prices[i] - prices[i - 1]))
 
 
+class Curve(NamedTuple):
+    """A curve through the points (`at_x[i]`, `is_y[i]`), level before the first and behind the last."""
+
+    at_x: list[float]
+    is_y: list[float]
+
+    def at(self, x: float) -> float:
+        """Its height."""
+        i = bisect_right(self.at_x, x)
+        if i in (0, len(self.at_x)):
+            return self.is_y[min(i, len(self.at_x) - 1)]
+        low_x, low_y = self.at_x[i - 1], self.is_y[i - 1]
+        return (self.is_y[i] - low_y) / (self.at_x[i] - low_x) * (x - low_x) + low_y
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class JointPrices:
     """The price where rows differ: at each price, all spend the knot's time on average. Equal to itself alone.
 
-    `costs_s[k, j]`: what a row of kind k spends at the j-th of `log_prices`, dearest first. Never above the cap of any:
-    all are to be served. Where there is more time than all would spend, it is worth less in proportion, but not less
-    than FLOOR of it, the last of `log_prices`.
+    `curves[k]`: what a row of kind k spends by the logarithm of the price, cheapest first. `log_prices`: where one of
+    them has a knot, dearest first, and one more. No price is above `cap`, that of any kind: all are to be served. Where
+    there is more time than all would spend, it is worth less in proportion, but not less than FLOOR of it, the last.
     """
 
-    costs_s: Sequence[Sequence[float]]
+    curves: Sequence[Curve]
     log_prices: Sequence[float]
+    cap: float
     dearest: float
 
     def at(self, shares: Sequence[float], affordable_s: float) -> float:
         """The price when `affordable_s` of worker time can be spent on each row, of which kind k is `shares[k]`."""
-        parts, logs = list(zip(shares, self.costs_s, strict=True)), self.log_prices
-        low, high = 0, len(logs) - 2
-        low_s, high_s = (sum([s * own_s[j] for s, own_s in parts]) for j in (low, high))
+        logs, low = self.log_prices, 0
+        high = len(logs) - 2
+        low_s, high_s = self._spent_s(shares, logs[low]), self._spent_s(shares, logs[high])
         if affordable_s <= low_s:
-            return self.dearest * exp(logs[low])
+            return self.dearest * exp(min(logs[low], self.cap))
         if affordable_s >= high_s:
             low, low_s, high, high_s = high, high_s, high + 1, high_s / FLOOR
             if affordable_s >= high_s:
-                return self.dearest * exp(logs[high])
+                return self.dearest * exp(min(logs[high], self.cap))
         while high - low > 1:
             middle = (low + high) // 2
-            middle_s = sum([s * own_s[middle] for s, own_s in parts])
+            middle_s = self._spent_s(shares, logs[middle])
             if middle_s <= affordable_s:
                 low, low_s = middle, middle_s
             else:
                 high, high_s = middle, middle_s
         share = (affordable_s - low_s) / (high_s - low_s)
-        return self.dearest * exp(logs[low] + share * (logs[high] - logs[low]))
+        ends = min(logs[low], self.cap), min(logs[high], self.cap)
+        return self.dearest * exp(ends[0] + share * (ends[1] - ends[0]))
+
+    def _spent_s(self, shares: Sequence[float], log_price: float) -> float:
+        """What rows spend on average at a price."""
+        spent_s = 0.0
+        for share, curve in zip(shares, self.curves, strict=True):
+            spent_s += share * curve.at(log_price)
+        return spent_s
 
 
 def hull(points: Iterable[Point]) -> tuple[Point, ...]:
@@ -114,12 +137,15 @@ def prices(vertices: Sequence[Point]) -> Prices:
 def joint(parts: Sequence[Prices]) -> JointPrices:
     """The price curves of kinds of rows that differ, to be added up in any shares."""
     dearest = max(prices.dearest for prices in parts)
-    scaled = [(np.log(p.dearest / dearest) + p.log_prices, p.knots_s) for p in parts]
-    logs = np.unique(np.concatenate([own for own, _ in scaled]))[::-1]
-    costs_s = [np.interp(logs, own[::-1], knots_s[::-1]).tolist() for own, knots_s in scaled]
-    cap = min(own[0] for own, _ in scaled)
-    capped = (*np.minimum(logs, cap).tolist(), float(logs[-1]) + log(FLOOR))
-    return JointPrices(costs_s, capped, dearest)
+    curves, logs, cap = list[Curve](), list[float](), inf
+    for part in parts:
+        less = log(part.dearest / dearest)
+        own = [less + one for one in reversed(part.log_prices)]
+        curves.append(Curve(own, list(reversed(part.knots_s))))
+        logs += own
+        cap = min(cap, own[-1])
+    logs = sorted(set(logs), reverse=True)
+    return JointPrices(curves, [*logs, logs[-1] + log(FLOOR)], cap, dearest)
 
 
 def _slope(a: Point, b: Point) -> float:

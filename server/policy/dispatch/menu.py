@@ -29,8 +29,8 @@ class Menu:
     of at most r rows are the first `count[r]`, the slowest of them takes `slowest_s[r]` by the upper estimate; the
     first `holding[r]` reach up to the least size that holds r rows. `most` is the largest batch, entry `alone` the
     fastest for one row. `whole` are the rows (`every`, `size`), `real` the rows (`upper_s`, `mean_s`, `each`).
-    `entries[i]` is (`size`, `accuracy`, `mean_s`, `upper_s`) of entry i and `runs_on[i]` its arm, for those who look at
-    few of them.
+    `entries[i]` is (`size`, `accuracy`, `mean_s`, `upper_s`) of entry i; `each[i]` and `runs_on[i]`, its arm, are lists
+    too, for those who look at few of them.
     """
 
     arms: Sequence[ArmProfile]
@@ -48,6 +48,7 @@ class Menu:
     real: Floats
     entries: list[Entry]
     runs_on: list[int]
+    each: list[float]
 
 
 def menu(arms: Sequence[ArmProfile]) -> Menu:
@@ -81,6 +82,7 @@ def menu(arms: Sequence[ArmProfile]) -> Menu:
         real=np.array([upper_s, mean_s, each]),
         entries=list(zip(size.tolist(), accuracy, mean_s, upper_s.tolist(), strict=True)),
         runs_on=arm.tolist(),
+        each=each,
     )
 
 

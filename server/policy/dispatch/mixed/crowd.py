@@ -1,4 +1,7 @@
-"""Who waits where tickets differ: which demands they make, who is late, and who must go where not all can be served."""
+"""Who waits where tickets differ: which demands they make, and who is late.
+
+Where few wait, or this runs compiled, `Few` are reckoned with one by one (`mixed.listed`), else a `Crowd` by arrays.
+"""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -11,19 +14,10 @@ from server.policy.decision import Outlook, Ticket
 from server.policy.dispatch.costs import Costs
 from server.policy.dispatch.menu import Floats, Ints
 from server.policy.dispatch.pricing import Planner, Suits, slo_between
-from server.policy.dispatch.shed import Bools, kept
 from server.policy.queueing.tickets import Demand, Queue
 
-RESERVE = 0.3
-"""Share of its bound that a ticket is kept from its deadline where others are served that are worth far less."""
-FAR_DENSER = 3
-"""Of what is worth more for its time, this power of the share that the other lacks is kept: of little, little."""
-NEARLY_AS_DENSE = 0.8
-"""Above this share nothing is worth keeping."""
 MOST_KINDS = 4
 """Where tickets differ in more ways, those that accept about as many arms are priced alike."""
-MOST_RANKS = 4
-"""Those that must go are told apart in so many steps of what they are worth for their time."""
 
 
 class Kind(NamedTuple):
@@ -50,6 +44,45 @@ class Kind(NamedTuple):
         return self.value * self.least / self.work_s
 
 
+class Few(NamedTuple):
+    """Tickets that can each be in time alone, earliest deadline first. As in a `Crowd`, with lists for its arrays."""
+
+    tickets: list[Ticket]
+    deadlines: list[float]
+    rows: list[float]
+    work_s: list[float]
+    kind: list[int]
+    suit: list[int]
+    kinds: list[Kind]
+    masks: list[int]
+
+    def only(self, stay: list[bool]) -> "Few":
+        """The same of these. Kinds and masks stay as they are, those of which nobody is left too."""
+        return Few(
+            list(compress(self.tickets, stay)),
+            list(compress(self.deadlines, stay)),
+            list(compress(self.rows, stay)),
+            list(compress(self.work_s, stay)),
+            list(compress(self.kind, stay)),
+            list(compress(self.suit, stay)),
+            self.kinds,
+            self.masks,
+        )
+
+    def crowd(self) -> "Crowd":
+        """The same as arrays."""
+        return Crowd(
+            self.tickets,
+            np.array(self.deadlines),
+            np.array(self.rows),
+            np.array(self.work_s),
+            np.array(self.kind, dtype=np.intp),
+            np.array(self.suit, dtype=np.intp),
+            self.kinds,
+            self.masks,
+        )
+
+
 class Crowd(NamedTuple):
     """Tickets that can each be in time alone, earliest deadline first. Arrays have one entry per ticket.
 
@@ -66,95 +99,53 @@ class Crowd(NamedTuple):
     kinds: Sequence[Kind]
     masks: Sequence[int]
 
-    def only(self, kept: Bools) -> "Crowd":
-        """The same of these. Kinds and masks stay as they are, those of which nobody is left too."""
-        return Crowd(
-            list(compress(self.tickets, kept)),
-            self.deadlines[kept],
-            self.rows[kept],
-            self.work_s[kept],
-            self.kind[kept],
-            self.suit[kept],
-            self.kinds,
-            self.masks,
-        )
 
-
-_NONE, _NO_INTS = np.zeros(0), np.zeros(0, dtype=np.intp)
-NOBODY = Crowd((), _NONE, _NONE, _NONE, _NO_INTS, _NO_INTS, (), ())
+NOBODY = Few([], [], [], [], [], [], [], [])
 
 
 def gathered(
     queue: Queue, planner: Planner, outlook: Outlook, now_s: float
-) -> tuple[Crowd, list[Ticket]]:
+) -> tuple[Few, list[Ticket]]:
     """The first of the queue that can be in time, and those before that cannot (or that no arm can serve at all)."""
     start = bisect_left(queue.deadlines, now_s + planner.quickest_s(planner.all, 1))
     late, stop = queue[:start], max(planner.look, start + planner.most)
     while start < len(queue):
         head, demands = queue[start:stop], queue.demand_of[start:stop]
-        deadlines = np.array(queue.deadlines[start:stop])
+        deadlines = queue.deadlines[start:stop]
         known = {demand: i for i, demand in enumerate(dict.fromkeys(demands))}
-        code = np.fromiter(map(known.__getitem__, demands), np.intp, len(demands))
+        code = list(map(known.__getitem__, demands))
         suits = [planner.suits(demand) for demand in known]
-        fit = deadlines >= np.array([now_s + one.quick_s for one in suits])[code]
-        if not fit.all():
-            late += compress(head, ~fit)
-            head, deadlines, code = list(compress(head, fit)), deadlines[fit], code[fit]
+        soon_s = [now_s + one.quick_s for one in suits]
+        if max(soon_s) > deadlines[0]:
+            fit = [at_s >= soon_s[own] for at_s, own in zip(deadlines, code, strict=True)]
+            late += [ticket for ticket, is_fit in zip(head, fit, strict=True) if not is_fit]
+            head, deadlines = list(compress(head, fit)), list(compress(deadlines, fit))
+            code = list(compress(code, fit))
         if head:
             asked = _Asked(list(known), suits, code)
-            return _crowd(head, deadlines, asked, planner, outlook), late
+            return _few(head, deadlines, asked, planner, outlook), late
         start, stop = stop, stop + planner.look
     return NOBODY, late
-
-
-def within_reach(crowd: Crowd, now_s: float) -> Bools | None:
-    """Whom to keep, so that all of them are within reach: at least one. None where all are."""
-    due_s = crowd.deadlines - np.array([kind.lag_s + now_s for kind in crowd.kinds])[crowd.kind]
-    if (crowd.work_s.cumsum() <= due_s).all():
-        return None
-    density = [-kind.density for kind in crowd.kinds]
-    ranked = sorted(range(len(density)), key=density.__getitem__)
-    if len(ranked) <= MOST_RANKS:
-        return kept(due_s, crowd.work_s, crowd.kind, ranked, reserve_s(crowd.kinds))
-    rank = np.zeros(len(ranked), dtype=np.intp)
-    rank[ranked] = np.arange(len(ranked)) * MOST_RANKS // len(ranked)
-    return kept(due_s, crowd.work_s, rank[crowd.kind], range(MOST_RANKS), None)
-
-
-def reserve_s(kinds: Sequence[Kind]) -> Floats | None:
-    """How far (s) a ticket of kind j is kept from its deadline where one of kind i is served beside it: (i, j).
-
-    That is where answers to kind j are worth far more, or as much in far less time. None where nobody is worth more.
-    """
-    values, dense = [kind.value for kind in kinds], [kind.density for kind in kinds]
-    if min(values) == max(values) and min(dense) >= NEARLY_AS_DENSE * max(dense):
-        return None
-    worth, density = np.array(values), np.array(dense)
-    slo_s = np.array([kind.slo_s for kind in kinds])
-    more = 1.0 - worth[:, None] / worth
-    denser = np.maximum(0.0, 1.0 - density[:, None] / density) ** FAR_DENSER
-    return RESERVE * slo_s * np.maximum(more, denser)
 
 
 class _Asked(NamedTuple):
     """`code[i]` is the index of what ticket i asks for in `demands` and `suits`. Some nobody may ask for."""
 
-    demands: Sequence[Demand]
-    suits: Sequence[Suits]
-    code: Ints
+    demands: list[Demand]
+    suits: list[Suits]
+    code: list[int]
 
 
-def _crowd(
-    tickets: Sequence[Ticket], deadlines: Floats, asked: _Asked, planner: Planner, outlook: Outlook
-) -> Crowd:
+def _few(
+    tickets: list[Ticket], deadlines: list[float], asked: _Asked, planner: Planner, outlook: Outlook
+) -> Few:
     """Sorted into kinds by the arms they accept and their class, or by whether these are few; the first stands for all.
 
     A kind's bound is that of the first ticket of it.
     """
     demands, suits, code = asked
     masks = [one.mask for one in suits]
-    coded = code.tolist()
-    first = dict(zip(reversed(coded), range(len(coded) - 1, -1, -1), strict=True))
+    first = dict(zip(reversed(code), range(len(code) - 1, -1, -1), strict=True))
     keys = [one.like for one in suits]
     if len(set(keys)) > MOST_KINDS:
         keys = [one.nearly for one in suits]
@@ -164,13 +155,23 @@ def _crowd(
         kind_of[i] = number.setdefault(keys[i], len(leads))
         if kind_of[i] == len(leads):
             leads.append(at)
-    rows = np.array([float(demand[0]) for demand in demands])[code]
-    waiting = int(rows.sum())
-    kinds = [_kind(masks[int(code[at])], tickets[at], waiting, planner, outlook) for at in leads]
+    rows_of = [float(demand[0]) for demand in demands]
+    rows = [rows_of[own] for own in code]
+    waiting = int(sum(rows))
+    kinds = [_kind(masks[code[at]], tickets[at], waiting, planner, outlook) for at in leads]
     known = {mask: i for i, mask in enumerate(dict.fromkeys(masks))}
-    kind, suit = np.array([kind_of, [known[mask] for mask in masks]])[:, code]
-    work_s = rows * np.array([one.work_s for one in kinds])[kind]
-    return Crowd(tickets, deadlines, rows, work_s, kind, suit, kinds, list(known))
+    suit_of = [known[mask] for mask in masks]
+    work_of = [n * kinds[k].work_s for n, k in zip(rows_of, kind_of, strict=True)]
+    return Few(
+        tickets,
+        deadlines,
+        rows,
+        [work_of[own] for own in code],
+        [kind_of[own] for own in code],
+        [suit_of[own] for own in code],
+        kinds,
+        list(known),
+    )
 
 
 def _kind(mask: int, first: Ticket, waiting: int, planner: Planner, outlook: Outlook) -> Kind:

@@ -1,21 +1,9 @@
 """Where tickets are alike the policy weighs few steps, and decides as if it had weighed them all."""
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.policy.decision import (
-    NO_HASTE,
-    NO_STALLS,
-    Arm,
-    ArmProfile,
-    Haste,
-    Outlook,
-    Run,
-    StallRisk,
-    Ticket,
-)
+from server.policy.decision import ArmProfile, Outlook, Run, Ticket
 from server.policy.dispatch.alike import picking, step
 from server.policy.dispatch.alike.scene import Scene
 from server.policy.dispatch.pricing import Planner
@@ -23,39 +11,10 @@ from server.policy.dispatch.risks import risks
 from server.policy.dispatch.tuning import DEFAULT
 from server.policy.queueing.tickets import Queue
 from tests.support.deciding import weighing
-from tests.support.strategies import NOW_S, arm_sets
+from tests.support.strategies import NOW_S, arms_drawn, outlooks
 
 SAME = 1e-9
 """Worths (accuracies) that differ by no more than this are equal: sums are rounded."""
-
-
-@st.composite
-def arms_drawn(draw: st.DrawFn) -> list[ArmProfile]:
-    """One to twelve arms, up to 40 rows; batches may stall, and switches cost something."""
-    stalls = draw(
-        st.sampled_from([NO_STALLS, NO_STALLS, StallRisk(0.02, 4.0), StallRisk(0.1, 2.5)])
-    )
-    switch_s = draw(st.sampled_from([0.0, 0.0, 1e-4, 2e-3]))
-    found = draw(arm_sets(12, 40, 1e-4, 2e-3))
-    return [replace(arm, stalls=stalls, switch_s=switch_s) for arm in found]
-
-
-@st.composite
-def outlooks(draw: st.DrawFn) -> Outlook:
-    """Any load and unevenness, any care, with switches and haste."""
-    clump_rows = draw(st.sampled_from([1.0, 1.2, 1.5, 3.0, 8.0, 30.0]))
-    burst_rows = draw(st.sampled_from([1.0, 1.4, 0.5 * clump_rows, clump_rows, 10.0]))
-    return Outlook(
-        draw(st.floats(0.0, 1e4)),
-        draw(st.sampled_from([1, 1, 2, 4, 40])),
-        clump_rows=clump_rows,
-        burst_rows=max(1.0, burst_rows),
-        caution=draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
-        boldness=draw(st.sampled_from([0.0, 0.4, 1.0])),
-        last=draw(st.sampled_from([None, Arm("v0", "scripted"), Arm("v1", "scripted")])),
-        haste=draw(st.sampled_from([NO_HASTE, NO_HASTE, Haste(200.0, 0.01)])),
-        busy_s=draw(st.sampled_from([0.0, 0.02])),
-    )
 
 
 @st.composite

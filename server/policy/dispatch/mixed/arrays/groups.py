@@ -7,12 +7,11 @@ import numpy as np
 
 from server.policy.decision import ArmProfile
 from server.policy.dispatch.menu import Floats, Ints, Menu
-from server.policy.dispatch.mixed.crowd import Crowd, reserve_s
+from server.policy.dispatch.mixed.crowd import Crowd
+from server.policy.dispatch.mixed.reach import reserve_s
+from server.policy.dispatch.mixed.scene import leading, levels
 from server.policy.dispatch.pricing import Planner, Pricing
 from server.policy.dispatch.shed import Bools
-
-LEVELS = 2
-"""Kinds are told apart in so many steps of what they are worth for their time."""
 
 
 class Lines(NamedTuple):
@@ -72,7 +71,7 @@ def lines(crowd: Crowd, value: Sequence[float]) -> Lines:
     kinds = list(dict.fromkeys(crowd.kind.tolist()))
     chosen: list[int] = []
     joins: list[Bools] = []
-    for k in _leading(crowd, kinds):
+    for k in leading(kinds, crowd.kinds):
         mask = crowd.masks[int(crowd.suit[(crowd.kind == k).argmax()])]
         suits = np.array([one & mask == mask for one in crowd.masks])[crowd.suit]
         if mask not in chosen:
@@ -89,13 +88,6 @@ def lines(crowd: Crowd, value: Sequence[float]) -> Lines:
     first = np.zeros(len(joins) + 1, dtype=np.intp)
     np.cumsum(np.count_nonzero(joined, axis=1), out=first[1:])
     return Lines(chosen, joined, joined.nonzero()[1], first, kinds)
-
-
-def _leading(crowd: Crowd, kinds: Sequence[int]) -> Sequence[int]:
-    """The kind of the first ticket, and of the others the one worth most for its time."""
-    if len(kinds) < 3:
-        return kinds
-    return kinds[0], max(kinds[1:], key=lambda k: crowd.kinds[k].density)
 
 
 def offered(crowd: Crowd, value: Sequence[float], planner: Planner, pricing: Pricing) -> Batches:
@@ -145,11 +137,12 @@ def _first_in_time(deadlines: Floats, needed_s: Floats, first: Ints, whom: Ints)
 
 def rest(crowd: Crowd, formed: Lines) -> Rest:
     """The rest, those that a batch begins behind being given up."""
-    level, density = _levels(crowd, formed.kinds)
+    level_of, density = levels(crowd.kinds, formed.kinds)
+    level = np.array(level_of)
     lags_s = np.array([kind.lag_s for kind in crowd.kinds])
     reserves_s = reserve_s(crowd.kinds)
     if reserves_s is not None:
-        lags_s += reserves_s[formed.kinds].max(axis=0)
+        lags_s += np.array(reserves_s)[formed.kinds].max(axis=0)
     mine = np.array([level == number for number in range(len(density))])[:, crowd.kind]
     work_s = crowd.work_s * mine
     left_s = work_s.sum(axis=1)[:, None, None] - (work_s[:, None] * formed.joins).cumsum(axis=2)
@@ -161,14 +154,3 @@ def rest(crowd: Crowd, formed: Lines) -> Rest:
     ahead = latest_s[:, :, :-1]
     np.minimum(ahead, behind_s[:, None] + taken_s[:, :-1], out=ahead)
     return Rest(latest_s, left_s, density)
-
-
-def _levels(crowd: Crowd, kinds: Sequence[int]) -> tuple[Ints, Sequence[float]]:
-    """The level of each kind, and the density of each level: the least of its kinds."""
-    ranked = sorted(kinds, key=lambda k: crowd.kinds[k].density)
-    count = min(LEVELS, len(ranked))
-    level, density = np.zeros(len(crowd.kinds), dtype=np.intp), dict[int, float]()
-    for rank, k in enumerate(ranked):
-        level[k] = rank * count // len(ranked)
-        density.setdefault(int(level[k]), crowd.kinds[k].density)
-    return level, list(density.values())

@@ -1,0 +1,1 @@
+"""The best step by arrays: where many wait."""
