@@ -7,8 +7,7 @@ from models.catalog import Family
 from server.config import Config
 from server.engine import Engine
 from server.errors import BadConfiguration
-from server.metrics.process import watch_build, watch_price
-from server.metrics.triton import watch_as_triton
+from server.metrics.itself import watch_itself
 from server.operators.http import NotOurs, Operators
 from server.rpc import sizes
 from server.rpc.answer_size import AnswerSize
@@ -60,7 +59,8 @@ class App:
             self._bounds(),
             engine.metrics.connected,
         )
-        self._tell_about_itself()
+        price, as_triton = config.machine.price_per_core_hour, config.server.triton_metrics
+        watch_itself(engine.metrics, self._front.name, price, as_triton=as_triton)
         try:
             self._operators = Operators(
                 config.server.host, config.server.http_port, engine.registry, self.ready
@@ -112,13 +112,6 @@ class App:
             self._share.stop()
         self._engine.join()
         self._operators.stop()
-
-    def _tell_about_itself(self) -> None:
-        """Metrics that tell how this server is built and configured."""
-        watch_build(self._engine.registry, self._front.name)
-        watch_price(self._engine.registry, self._config.machine.price_per_core_hour)
-        if self._config.server.triton_metrics:
-            watch_as_triton(self._engine.metrics)
 
     def _bind_unix(self, path: str) -> None:
         try:

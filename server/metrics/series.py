@@ -117,9 +117,7 @@ class Series:
         )
         self.slo_s = gauge("gearshift_slo_seconds", "Latency bound that the SLO promises", _FAMILY)
         self.slo_min_accuracy = gauge(
-            "gearshift_slo_min_accuracy_ratio",
-            "Least accuracy that the SLO allows answers; 0: any",
-            _FAMILY,
+            "gearshift_slo_min_accuracy_ratio", "Least accuracy that the SLO allows", _FAMILY
         )
         self.workers = gauge(
             "gearshift_workers", "Batches that may run at a time, by family", _FAMILY
