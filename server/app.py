@@ -7,6 +7,7 @@ from models.catalog import Family
 from server.config import Config
 from server.engine import Engine
 from server.errors import BadConfiguration
+from server.metrics.itself import watch_itself
 from server.operators.http import NotOurs, Operators
 from server.rpc import sizes
 from server.rpc.answer_size import AnswerSize
@@ -58,6 +59,8 @@ class App:
             self._bounds(),
             engine.metrics.connected,
         )
+        price, as_triton = config.machine.price_per_core_hour, config.server.triton_metrics
+        watch_itself(engine.metrics, self._front.name, price, as_triton=as_triton)
         try:
             self._operators = Operators(
                 config.server.host, config.server.http_port, engine.registry, self.ready

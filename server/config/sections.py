@@ -28,6 +28,9 @@ class ServerSection:
         one_of=("auto", "native", "grpcio"),
         flag=True,
     )
+    triton_metrics: bool = key(
+        False, "/metrics has Triton's series too (nv_inference_...), for dashboards made for it"
+    )
     shared_memory: bool = key(
         True,
         "clients on this machine (loopback, Unix sockets) may give inputs and take outputs in system shared memory; "
@@ -161,6 +164,10 @@ class MachineSection:
     watch_every_s: float = key(
         0.25,
         "so often the hardware is looked at: cores, quota, clocks, neighbours, GPUs; 0: never",
+    )
+    price_per_core_hour: float = key(
+        0.0,
+        "what a core costs an hour, in any currency, for answers per money on dashboards; 0: not told",
     )
 
 

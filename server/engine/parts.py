@@ -163,8 +163,11 @@ class Dispatching:
         self.dispatcher = Dispatcher(family.name, factory, limits, metrics, listeners)
         self.dispatcher.use(config.policy.name, factory)
         metrics.watch_depth(lambda: self.dispatcher.depth)
+        metrics.watch_workers(
+            lambda: len(self.dispatcher.running()), lambda: self.dispatcher.limits.workers
+        )
         standing = self.dispatcher.standing
-        metrics.watch_promises(family.slo.percentile, standing.attainment, lambda: standing.caution)
+        metrics.watch_promises(family.slo, standing.attainment, lambda: standing.caution)
         self._rehearsal = recorder and _rehearsal(self.dispatcher, config, recorder)
 
     def start(self) -> None:

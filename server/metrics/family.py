@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
+from models.catalog import Slo
 from profiler.hardware.fingerprint import Hardware
 from server.metrics.lately import Lately, Region
 from server.metrics.quick import Distribution, Total
@@ -29,6 +30,7 @@ class Metrics(Series):
     def runs_on(self, hardware: Hardware) -> None:
         """The hardware that the profiles hold for now."""
         self.hardware.clear()
+        self.cores.set(hardware.cores)
         self.hardware.labels(hardware.fingerprint(), hardware.cpu, str(hardware.cores)).set(1)
 
     def may_change(self, what: Iterable[str]) -> None:
@@ -55,6 +57,10 @@ class Metrics(Series):
         self.depth.labels(family).set_function(lambda: 0.0)
         self.slo_caution.labels(family).set_function(lambda: 0.0)
         self.arms.labels(family).set(0)
+        self.busy_workers.labels(family).set_function(lambda: 0.0)
+        self.workers.labels(family).set_function(lambda: 0.0)
+        for promised in (self.slo_s, self.slo_min_accuracy):
+            promised.remove_by_labels({"family": family})
 
     def family(self, name: str) -> "FamilyMetrics":
         """The series of one family, its labels bound."""
@@ -86,8 +92,6 @@ class FamilyMetrics:
         self._decision = metrics.decision_s.labels(name)
         self._policy_failures = metrics.policy_failures.labels(name)
         self._error = metrics.error_ratio.labels(name)
-        self._predicted_s = metrics.predicted_s.labels(name)
-        self._profiled_s = metrics.profiled_s.labels(name)
         self._shadows = metrics.shadows.labels(name)
         self._switches = metrics.switches.labels(name)
         self._retried = metrics.retried.labels(name)
@@ -96,6 +100,7 @@ class FamilyMetrics:
         self._outcomes: dict[tuple[str, str], Total] = {}
         self._reasons: dict[str, Total] = {}
         self._ran: dict[tuple[str, str], tuple[Distribution, Distribution, Total]] = {}
+        self._arm_s: dict[tuple[str, str], tuple[Total, Total, Total]] = {}
         self._attainment: Callable[[str], float] | None = None
         self._promised: set[str] = set()
 
@@ -103,12 +108,19 @@ class FamilyMetrics:
         """Read the queue's depth from this callable at every scrape."""
         self._all.depth.labels(self._name).set_function(depth)
 
+    def watch_workers(self, busy: Callable[[], float], most: Callable[[], float]) -> None:
+        """Read from these at every scrape how many batches run, and how many may."""
+        self._all.busy_workers.labels(self._name).set_function(busy)
+        self._all.workers.labels(self._name).set_function(most)
+
     def watch_promises(
-        self, percentile: float, attainment: Callable[[str], float], caution: Callable[[], float]
+        self, slo: Slo, attainment: Callable[[str], float], caution: Callable[[], float]
     ) -> None:
-        """Read at every scrape how the SLO's percentile is kept, by class, and how careful the policy is for it."""
+        """The SLO; read at every scrape how it is kept, by class, and how careful the policy is for it."""
         self._attainment = attainment
-        self._all.slo_percentile.labels(self._name).set(percentile)
+        self._all.slo_percentile.labels(self._name).set(slo.percentile)
+        self._all.slo_s.labels(self._name).set(slo.latency_s)
+        self._all.slo_min_accuracy.labels(self._name).set(slo.min_accuracy)
         self._all.slo_caution.labels(self._name).set_function(caution)
 
     def decided(self, reason: str, took_s: float) -> None:
@@ -144,8 +156,10 @@ class FamilyMetrics:
         batch_rows.observe(batch.rows)
         rows.inc(batch.rows)
         self._error.observe(batch.compute_s / batch.predicted_s)
-        self._predicted_s.inc(batch.predicted_s)
-        self._profiled_s.inc(batch.profiled_s)
+        predicted_s, profiled_s, measured_s = self._arm_seconds(batch.variant, batch.backend)
+        predicted_s.inc(batch.predicted_s)
+        profiled_s.inc(batch.profiled_s)
+        measured_s.inc(batch.compute_s)
         if batch.switched:
             self._switches.inc()
         gather_ns, compute_ns = int(batch.gather_s * 1e9), int(batch.compute_s * 1e9)
@@ -236,6 +250,7 @@ class FamilyMetrics:
     def speed(self, arm: Arm, scale: float) -> None:
         """Latency of `arm` now over its stored profile."""
         self._speeds[arm] = scale
+        self._arm_seconds(arm.variant, arm.backend)  # its sums begin at 0
         self._all.speed.labels(self._name, arm.variant, arm.backend).set(scale)
 
     def compared(self, arm: Arm, difference: float) -> None:
@@ -305,6 +320,18 @@ class FamilyMetrics:
                 self._all.compute_s.labels(self._name, variant),
                 self._all.batch_rows.labels(self._name, variant),
                 self._all.rows.labels(self._name, variant, precision),
+            )
+        return found
+
+    def _arm_seconds(self, variant: str, backend: str) -> tuple[Total, Total, Total]:
+        """What an arm's batches were predicted to take, take by the profile, and took (s)."""
+        found = self._arm_s.get((variant, backend))
+        if found is None:
+            labels = (self._name, variant, backend)
+            found = self._arm_s[variant, backend] = (
+                self._all.predicted_s.labels(*labels),
+                self._all.profiled_s.labels(*labels),
+                self._all.measured_s.labels(*labels),
             )
         return found
 

@@ -4,7 +4,6 @@ Adding takes a lock and a sum; everything else waits for a scrape. Under the lib
 """
 
 import threading
-import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
@@ -23,11 +22,10 @@ def _nothing() -> None:
 class Total:
     """One series of a counter."""
 
-    __slots__ = ("_lock", "created_s", "value")
+    __slots__ = ("_lock", "value")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.created_s = time.time()
         self.value = 0.0
 
     def inc(self, amount: float = 1.0) -> None:
@@ -39,14 +37,13 @@ class Total:
 class Distribution:
     """The series of one histogram's labels; `edges` are the upper bounds of its buckets, infinity the last."""
 
-    __slots__ = ("_counts", "_edges", "_lock", "_sum", "created_s")
+    __slots__ = ("_counts", "_edges", "_lock", "_sum")
 
     def __init__(self, edges: Sequence[float]) -> None:
         self._lock = threading.Lock()
         self._edges = edges
         self._counts = [0] * len(edges)
         self._sum = 0.0
-        self.created_s = time.time()
 
     def observe(self, value: float) -> None:
         """Count one more. Any thread."""
@@ -103,7 +100,7 @@ class QuickCounter(Collector):
         with self._lock:
             series = list(self._series.items())
         for values, total in series:
-            family.add_metric(values, total.value, created=total.created_s)
+            family.add_metric(values, total.value)
         yield family
 
 
@@ -146,6 +143,4 @@ class QuickHistogram(Collector):
         for values, one in series:
             counts, total = one.read()
             family.add_metric(values, list(zip(bounds, map(float, counts), strict=True)), total)
-            labels = dict(zip(self._labelnames, values, strict=True))
-            family.add_sample(f"{self._name}_created", labels, one.created_s)
         yield family

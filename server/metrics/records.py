@@ -33,6 +33,7 @@ class RanBatch:
     predicted_s: float
     profiled_s: float
     switched: bool = False
+    backend: str = ""
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 from server.metrics.quick import QuickCounter, QuickHistogram
 
@@ -25,6 +25,7 @@ class Series:
     def __init__(  # noqa: PLR0915 - one statement for each series
         self, registry: CollectorRegistry, slos_s: Sequence[float]
     ) -> None:
+        disable_created_metrics()  # as many series again, which nobody reads
         self.registry = registry
         self.views: dict[str, FamilyMetrics] = {}
         """Who has answers that are not counted yet, by family."""
@@ -84,12 +85,17 @@ class Series:
         self.predicted_s = quick(
             "gearshift_predicted_seconds_total",
             "What the batches that ran were predicted to take at the speed of the moment",
-            _FAMILY,
+            _ARM,
         )
         self.profiled_s = quick(
             "gearshift_profiled_seconds_total",
             "What the same batches take by the stored profiles: the ratio is the speed, over arms that ran",
-            _FAMILY,
+            _ARM,
+        )
+        self.measured_s = quick(
+            "gearshift_measured_seconds_total",
+            "What the same batches took inside the backend",
+            _ARM,
         )
         self.depth = gauge("gearshift_queue_depth", "Requests waiting", _FAMILY)
         self.speed = gauge(
@@ -109,6 +115,14 @@ class Series:
         self.slo_percentile = gauge(
             "gearshift_slo_percentile_ratio", "Share that the SLO promises", _FAMILY
         )
+        self.slo_s = gauge("gearshift_slo_seconds", "Latency bound that the SLO promises", _FAMILY)
+        self.slo_min_accuracy = gauge(
+            "gearshift_slo_min_accuracy_ratio", "Least accuracy that the SLO allows", _FAMILY
+        )
+        self.workers = gauge(
+            "gearshift_workers", "Batches that may run at a time, by family", _FAMILY
+        )
+        self.busy_workers = gauge("gearshift_busy_workers", "Batches that run now", _FAMILY)
         self.slo_caution = gauge(
             "gearshift_slo_caution_ratio",
             "How careful the policy is, 0 to 1, for the SLO's percentile to be kept",
@@ -169,6 +183,7 @@ class Series:
             "1; the labels say what the profiles hold for",
             ["fingerprint", "cpu", "cores"],
         )
+        self.cores = gauge("gearshift_cores", "Cores that this server may use")
         self.connections = gauge("gearshift_connections", "gRPC connections, silent ones included")
         self.connections_limit = gauge(
             "gearshift_connections_limit", "gRPC connections that there may be"

@@ -158,7 +158,7 @@ class Knowledge:
             if batch.telling:
                 self._observe(ran, self._dispatcher.running())
         took = (gather_s, batch.compute_s, predicted_s, profiled_s, after not in {None, arm})
-        self._metrics.ran(RanBatch(arm.variant, batch.precision, batch.rows, *took))
+        self._metrics.ran(RanBatch(arm.variant, batch.precision, batch.rows, *took, arm.backend))
 
     def observe_shadow(self, probe: Probe, took_s: float, ended_s: float) -> None:
         """Learn from a run that answered nobody."""

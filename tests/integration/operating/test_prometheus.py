@@ -1,66 +1,41 @@
 """A real Prometheus, set up as deploy/ says, scrapes the real server and answers queries about it."""
 
-import json
-import shutil
-import subprocess
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.serving.commands import Ended, ended, free_port
+from tests.support.serving.commands import ended
 from tests.support.serving.families import rows
 from tests.support.serving.server import ROOT, Server, a_request, serving
 from tests.support.sharing.packages import a_package
-
-PROMETHEUS = shutil.which("prometheus")
-PROMTOOL = shutil.which("promtool")
-pytestmark = pytest.mark.skipif(
-    PROMETHEUS is None or PROMTOOL is None,
-    reason="needs prometheus and promtool on PATH (on Debian: apt-get install prometheus)",
+from tests.support.watching.prometheus import (
+    PROMTOOL,
+    RULES,
+    asked,
+    judged,
+    needs_prometheus,
+    scraped,
 )
+
+pytestmark = needs_prometheus
 WAIT_S = 30.0
 
 
 @pytest.fixture
 def scraping(server: Server, tmp_path: Path) -> Iterator[str]:
-    """The address of a Prometheus that scrapes `server` once a second with the committed configuration."""
-    text = (ROOT / "deploy" / "prometheus.yml").read_text()
-    assert "127.0.0.1:8002" in text
-    config = tmp_path / "prometheus.yml"
-    config.write_text(
-        text.replace("127.0.0.1:8002", f"127.0.0.1:{server.http_port}").replace(": 5s", ": 1s")
-    )
-    shutil.copy(ROOT / "deploy" / "alerts.yml", tmp_path)
-    address = f"127.0.0.1:{free_port()}"
-    flags = {
-        "config.file": config,
-        "storage.tsdb.path": tmp_path / "data",
-        "web.listen-address": address,
-        "log.level": "error",
-    }
-    command = [str(PROMETHEUS), *(f"--{name}={value}" for name, value in flags.items())]
-    with subprocess.Popen(command) as process:
-        yield f"http://{address}"
-        process.terminate()
+    """The address of a Prometheus that scrapes `server`."""
+    with scraped(server, tmp_path) as address:
+        yield address
 
 
 def query(address: str, expression: str) -> dict[str, float]:
     """`slo_class/outcome` -> value of each series of an instant query; none while Prometheus starts."""
-    url = f"{address}/api/v1/query?" + urllib.parse.urlencode({"query": expression})
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            found: Any = json.load(answer)
-    except (urllib.error.URLError, ConnectionError):
-        return {}
     return {
         "/".join(row["metric"].get(k, "") for k in ("slo_class", "outcome")): float(row["value"][1])
-        for row in found["data"]["result"]
+        for row in asked(address, "query", query=expression)
     }
 
 
@@ -88,7 +63,8 @@ def test_prometheus_scrapes_the_server_and_answers_queries(server: Server, scrap
 
 
 @pytest.mark.parametrize(
-    "check", [["config", "deploy/prometheus.yml"], ["rules", "deploy/alerts.yml"]]
+    "check",
+    [["config", "deploy/prometheus.yml"], ["rules", "deploy/alerts.yml", "deploy/recording.yml"]],
 )
 def test_promtool_accepts_what_is_deployed(check: list[str]):
     done = ended([str(PROMTOOL), "check", *check])
@@ -153,30 +129,16 @@ def test_a_family_that_takes_longer_than_measured_is_told_after_half_an_hour(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def judged(folder: Path, alert: str, at: str, series: dict[str, str], *, fires: bool) -> Ended:
-    """What promtool says to the claim that the alert fires then, or does not, once."""
-    expr = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
-    samples = [{"labels": "{}", "value": 1}] if fires else []
-    question = {"expr": expr, "eval_time": at, "exp_samples": samples}
-    inputs = [{"series": n, "values": v} for n, v in series.items()]
-    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": [question]}
-    path = folder / "test.yml"
-    path.write_text(
-        json.dumps({"rule_files": [str(ROOT / "deploy" / "alerts.yml")], "tests": [test]})
-    )
-    return ended([str(PROMTOOL), "test", "rules", str(path)])
-
-
 def test_alerts_and_server_speak_of_the_same_series(server: Server, tmp_path: Path):
     a_package(tmp_path / "models")
     with serving(tmp_path / "models", tmp_path, GEARSHIFT__SHARING__PACKAGE="tiny") as sharing:
         served = "".join(_exposed(one) for one in (server, sharing))
-    rules = (ROOT / "deploy" / "alerts.yml").read_text()
+    rules = "".join((ROOT / "deploy" / name).read_text() for name in RULES)
 
     # A labelled series must be there before its first event, at 0: an alert on its increase needs that. What clients'
     # labels tell is no count, and not known before they come.
     words = rules.replace("(", " ").replace("{", " ").replace("[", " ").split()
-    for name in {word for word in words if word.startswith("gearshift_")}:
+    for name in {word.rstrip("),") for word in words if word.startswith("gearshift_")}:
         assert f"\n{name}" in served or f"\n# TYPE {name} gauge" in served
 
 
