@@ -227,4 +227,4 @@ class App:
 def _remedy(error: OSError) -> str:
     if isinstance(error, NotOurs):
         return "choose another with --host"
-    return "choose another with --port / --rest-port / --http-port, or stop what holds it"
+    return "choose another with --port / --http-port / --rest-port, or stop what holds it"
