@@ -1,4 +1,4 @@
-# Gearshift on CPU. Build: docker build -t gearshift .    Run: docker run -p 8001:8001 -p 8002:8002 gearshift
+# Gearshift on CPU. Build: docker build -t gearshift .    Run: docker run -p 8000:8000 -p 8001:8001 -p 8002:8002 gearshift
 # Training is not in it (torch is large): `gearshift train` publishes from outside into a repository that is mounted.
 # Stage 1 follows `make venv` and `make models`; stage 2 has only the result and runs as an ordinary user.
 FROM python:3.11-slim-bookworm AS build
@@ -31,7 +31,7 @@ ENV PATH=/app/.venv/bin:$PATH \
 VOLUME /var/lib/gearshift/profiles
 WORKDIR /app
 USER gearshift
-EXPOSE 8001 8002
+EXPOSE 8000 8001 8002
 HEALTHCHECK --interval=10s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8002/readyz', timeout=2)"]
 ENTRYPOINT ["gearshift"]

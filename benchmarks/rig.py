@@ -80,7 +80,7 @@ def serving(
     """A server on `cores` (by default the server's), ready, with every arm profiled if `all_arms`; ended at the end."""
     command = on_core(
         cores or server_and_client()[0],
-        [*_GEARSHIFT, "serve", "--port", "0", "--http-port", "0", *flags],
+        [*_GEARSHIFT, "serve", "--port", "0", "--http-port", "0", "--rest-port", "-1", *flags],
     )
     process = subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.PIPE, text=True)
     try:

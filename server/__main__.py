@@ -103,8 +103,7 @@ def _serve(config: Config, notes: list[str]) -> int:
     ending = _Ending()
     _calm_collector()
     app.start(ending.fail)
-    where = (joined(config.server.host, app.port), joined(config.server.host, app.http_port))
-    _log.info("gRPC on %s, metrics on http://%s/metrics", *where)
+    _announce(config.server.host, (app.port, app.http_port), app.rest_port)
     _log.info("front: %s; policy: %s", app.front, "compiled" if is_compiled(choose) else "Python")
     ending.wait()
     if (leave_s := config.server.shutdown_delay_s) and ending.is_asked:
@@ -117,6 +116,12 @@ def _serve(config: Config, notes: list[str]) -> int:
     if ending.failure:
         raise BadConfiguration(ending.failure)
     return 1 if ending.crashed else 0
+
+
+def _announce(host: str, ports: tuple[int, int], rest_port: int | None) -> None:
+    _log.info("gRPC on %s, metrics on http://%s/metrics", *(joined(host, one) for one in ports))
+    if rest_port is not None:
+        _log.info("REST on http://%s/v2", joined(host, rest_port))
 
 
 class _Ending:

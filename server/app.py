@@ -1,14 +1,19 @@
 """The composition root: an engine and its fronts, built in order, started, stopped in reverse."""
 
 import logging
+import time
 from collections.abc import Callable
+from functools import partial
 
 from models.catalog import Family
 from server.config import Config
 from server.engine import Engine
 from server.errors import BadConfiguration
 from server.metrics.itself import watch_itself
-from server.operators.http import NotOurs, Operators
+from server.operators.http import Operators
+from server.rest.connections import Allowed
+from server.rest.front import RestFront
+from server.rest.infer import Inference
 from server.rpc import sizes
 from server.rpc.answer_size import AnswerSize
 from server.rpc.control import service as control
@@ -21,12 +26,14 @@ from server.rpc.shared_memory.calls import SharedMemoryCalls
 from server.rpc.shared_memory.placing import Regions
 from server.rpc.shared_memory.registry import MOST_REGIONS
 from server.rpc.standard import Health, Reflection
+from server.rpc.telling.facts import Telling
 from server.rpc.transport import descriptors
 from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.call import Handler
 from server.sharing.rpc import service as sharing
 from server.sharing.unit import ShareUnit
 from surroundings.addresses import joined
+from surroundings.listening import NotOurs, listen
 from wire import POOL
 
 _log = logging.getLogger(__name__)
@@ -51,6 +58,7 @@ class App:
         self._shared_memory = SharedMemoryCalls(regions)
         self._control = Control(engine.families, engine.unserved)
         self._repository = RepositoryCalls(engine.lifecycle, allowed=config.models.repository_calls)
+        self._describe = Describe(engine.families, engine.unserved, self.ready)
         self._health = Health(self._readiness)
         self._front, self._renew_plain = front_of(
             config.server.front,
@@ -67,6 +75,7 @@ class App:
             )
             self.port = self._front.bind(joined(config.server.host, config.server.port))
             self._bind_unix(config.server.unix_socket)
+            self._rest = self._rest_front()
         except OSError as error:
             raise BadConfiguration(f"{error}; {_remedy(error)}") from error
 
@@ -74,6 +83,11 @@ class App:
     def http_port(self) -> int:
         """Where metrics are."""
         return self._operators.port
+
+    @property
+    def rest_port(self) -> int | None:
+        """Where REST is; None where there is none."""
+        return None if self._rest is None else self._rest.port
 
     def ready(self) -> bool:
         """Every family that can be served has an arm, shared tasks are in service, and the server is not leaving."""
@@ -93,6 +107,8 @@ class App:
             self._share.start()
         self._operators.start()
         self._front.start()
+        if self._rest is not None:
+            self._rest.start()
         self._engine.start(on_failure)
 
     def leave(self) -> None:
@@ -103,7 +119,12 @@ class App:
         """Refuse new calls, drain, answer what is left, unload."""
         self._engine.refuse()
         self._health.end()
-        self._front.stop(self._config.server.drain_s, self._engine.abandon)
+        if self._rest is not None:
+            self._rest.refuse()
+        until_s = time.monotonic() + self._config.server.drain_s
+        self._front.stop(self._config.server.drain_s, partial(self._give_up, until_s))
+        if self._rest is not None:
+            self._rest.stop()
         self._service.close()
         self._control.close()
         self._repository.close()
@@ -112,6 +133,24 @@ class App:
             self._share.stop()
         self._engine.join()
         self._operators.stop()
+
+    def _give_up(self, until_s: float) -> None:
+        """gRPC waits no longer; who asks over REST has until then, too."""
+        if self._rest is not None:
+            self._rest.drain(until_s)
+        self._engine.abandon()
+
+    def _rest_front(self) -> RestFront | None:
+        config, engine = self._config, self._engine
+        if config.server.rest_port < 0:
+            return None
+        return RestFront(
+            listen(config.server.host, config.server.rest_port),
+            Telling(self._describe, self._repository, self.ready),
+            Inference(engine.families, engine.unserved, self._message_bytes),
+            Allowed(self._bounds().connections, config.limits.stall_s, config.limits.max_idle_s),
+            self._message_bytes,
+        )
 
     def _bind_unix(self, path: str) -> None:
         try:
@@ -140,14 +179,12 @@ class App:
         return self._config.limits.max_message_mib << 20
 
     def _handlers(self) -> dict[str, Handler]:
-        engine = self._engine
         services = [_SERVICE, control.SERVICE, sharing.SERVICE, "grpc.health.v1.Health"]
-        describe = Describe(engine.families, engine.unserved, self.ready)
         tasks = sharing.NoTasks() if self._share is None else self._share.service
         reflection = Reflection(POOL, services)
         parts = (
             self._service,
-            describe,
+            self._describe,
             self._repository,
             self._shared_memory,
             self._control,
@@ -193,4 +230,4 @@ class App:
 def _remedy(error: OSError) -> str:
     if isinstance(error, NotOurs):
         return "choose another with --host"
-    return "choose another with --port / --http-port, or stop what holds it"
+    return "choose another with --port / --http-port / --rest-port, or stop what holds it"

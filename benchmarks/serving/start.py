@@ -117,7 +117,7 @@ class _Start:
 def _started(tree: Path, cache: Path) -> Iterator[_Start]:
     from models.artifacts import default_repository
 
-    ports = ["--port", "0", "--http-port", "0", "--families", FAMILY]
+    ports = ["--port", "0", "--http-port", "0", "--rest-port", "-1", "--families", FAMILY]
     command = [sys.executable, "-m", "gearshift", "serve", *ports]
     command += ["--repository", str(default_repository())]
     environment = {**os.environ, "PYTHONPATH": str(tree), "XDG_CACHE_HOME": str(cache.resolve())}

@@ -197,7 +197,7 @@ def _serving(
     repository: Path, cache: Path, walk: Walk
 ) -> Iterator[tuple["subprocess.Popen[str]", tuple[int, int]]]:
     command = [sys.executable, "-m", "gearshift", "serve", "--repository", str(repository)]
-    ports = ("--host", "127.0.0.1", "--port", "0", "--http-port", "0")
+    ports = ("--host", "127.0.0.1", "--port", "0", "--http-port", "0", "--rest-port", "-1")
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     ready, found = threading.Event(), list[tuple[int, int]]()
     with subprocess.Popen(

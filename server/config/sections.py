@@ -18,6 +18,13 @@ class ServerSection:
         'path of a Unix socket that speaks gRPC as well, for clients on this machine; "": none',
         flag=True,
     )
+    rest_port: int = key(
+        8000,
+        "port of the same protocol over HTTP and JSON (docs/rest.md); 0: any that is free, -1: none",
+        least=-1,
+        most=65535,
+        flag=True,
+    )
     http_port: int = key(
         8002, "port of /metrics, /healthz and /readyz; 0: any that is free", most=65535, flag=True
     )

@@ -4,26 +4,21 @@ Whoever connects gets one answer within a few seconds or none; of too many, who 
 """
 
 import contextlib
-import errno
 import selectors
 import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from server.operators.pages import MOST_REQUEST_BYTES, Pages, is_whole
-from surroundings.addresses import bare, joined
+from surroundings.listening import listen
 
 MOST_VISITS = 32  # connections at a time
 VISIT_S = 5.0  # from connecting to having taken the answer
 _CHUNK_BYTES = 64 << 10
-_ABSENT = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
-"""Why an address of a name cannot be listened on: it is not this machine's."""
-_LOOPBACK = ("127.0.0.1", "::1")
 _BREATHER_S = 0.1  # nobody is let in for so long when there is no descriptor for them
 
 
@@ -37,10 +32,6 @@ class _Visit:
     answer: memoryview | None = None
 
 
-class NotOurs(OSError):
-    """The host is unknown, or no address of this machine."""
-
-
 class Operators:
     """Binds when built; raises OSError naming the address, NotOurs where another port would not help.
 
@@ -51,13 +42,7 @@ class Operators:
         self, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]
     ) -> None:
         self._pages = Pages(registry, ready)
-        try:
-            self._listeners = _listen(bare(host), port)
-        except (OSError, UnicodeError) as error:
-            where = joined(host, port)
-            reason = error.strerror if isinstance(error, OSError) else error
-            kind = NotOurs if _is_the_hosts(error) else OSError
-            raise kind(f"cannot listen on {where}: {reason or error}") from error
+        self._listeners = listen(host, port)
         self._woken, self._wake = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._woken, selectors.EVENT_READ)
@@ -168,41 +153,3 @@ class Operators:
         self._selector.unregister(visit.socket)
         with contextlib.suppress(OSError):
             visit.socket.close()
-
-
-def _listen(host: str, port: int) -> list[socket.socket]:
-    """Listens on each address of `host`, on one port; on IPv4 and IPv6 where it is `::`. Raises OSError."""
-    listeners: list[socket.socket] = []
-    absent: OSError | None = None
-    for family, address in _addresses(host, port):
-        both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
-        port = listeners[0].getsockname()[1] if listeners else port
-        try:
-            where: Any = (address[0], port, *address[2:])
-            made = socket.create_server(where, family=family, backlog=128, dualstack_ipv6=both)
-        except OSError as error:
-            if error.errno in _ABSENT:
-                absent = error
-                continue
-            for one in listeners:
-                one.close()
-            raise
-        made.setblocking(False)
-        listeners.append(made)
-    if absent is not None and not listeners:
-        raise absent
-    return listeners
-
-
-def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
-    """Of `localhost` both, whatever the machine's own tables say: gRPC has them so (RFC 6761)."""
-    hosts = _LOOPBACK if host.lower() == "localhost" else (host,)
-    kind, flags = socket.SOCK_STREAM, socket.AI_PASSIVE
-    rows = [row for one in hosts for row in socket.getaddrinfo(one, port, type=kind, flags=flags)]
-    return list(dict.fromkeys((row[0], row[4]) for row in rows))
-
-
-def _is_the_hosts(error: Exception) -> bool:
-    """Whether the host is to blame, so that no other port helps."""
-    of_names = isinstance(error, socket.gaierror | UnicodeError)
-    return of_names or (isinstance(error, OSError) and error.errno in _ABSENT)

@@ -53,12 +53,12 @@ class Describe:
             "ServerReady": _unary(
                 pb.ServerReadyRequest, lambda _: pb.ServerReadyResponse(ready=self._ready())
             ),
-            "ModelReady": _unary(pb.ModelReadyRequest, self._model_ready),
-            "ServerMetadata": _unary(pb.ServerMetadataRequest, self._server_metadata),
-            "ModelMetadata": _unary(pb.ModelMetadataRequest, self._metadata),
-            "ModelConfig": _unary(pb.ModelConfigRequest, self._config),
-            "ModelStatistics": _unary(pb.ModelStatisticsRequest, self._statistics),
-            "RepositoryIndex": _unary(pb.RepositoryIndexRequest, self._index),
+            "ModelReady": _unary(pb.ModelReadyRequest, self.model_ready),
+            "ServerMetadata": _unary(pb.ServerMetadataRequest, self.server_metadata),
+            "ModelMetadata": _unary(pb.ModelMetadataRequest, self.metadata),
+            "ModelConfig": _unary(pb.ModelConfigRequest, self.config),
+            "ModelStatistics": _unary(pb.ModelStatisticsRequest, self.statistics),
+            "RepositoryIndex": _unary(pb.RepositoryIndexRequest, self.index),
         }
         return {_SERVICE + name: Handler(one) for name, one in functions.items()}
 
@@ -69,7 +69,8 @@ class Describe:
             raise self._unserved.error(request.name, request.version)
         return served, served.checks.pinned(request.version)
 
-    def _model_ready(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
+    def model_ready(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
+        """Whether the model takes requests; never raises."""
         try:
             served, pinned = self._asked(request)
         except (UnknownModel, NotReady):
@@ -77,12 +78,14 @@ class Describe:
         arms = served.dispatcher.arms
         return pb.ModelReadyResponse(ready=any(pinned in (None, arm.arm.variant) for arm in arms))
 
-    def _server_metadata(self, _: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:
+    def server_metadata(self, _: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:
+        """Name, version, extensions."""
         return pb.ServerMetadataResponse(
             name="gearshift", version=version("gearshift"), extensions=_EXTENSIONS
         )
 
-    def _metadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
+    def metadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
+        """A model's signature. Raises RequestError."""
         family = self._asked(request)[0].family
         response = pb.ModelMetadataResponse(
             name=family.name,
@@ -96,7 +99,8 @@ class Describe:
             response.inputs.add(name=coded.name, datatype="BYTES", shape=(-1, 1))
         return response
 
-    def _config(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
+    def config(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
+        """A model's configuration. Raises RequestError."""
         served, pinned = self._asked(request)
         family = served.family
         response = pb.ModelConfigResponse()
@@ -112,14 +116,16 @@ class Describe:
             config.input.add(name=coded.name, data_type=pb.TYPE_STRING, dims=(1,), optional=True)
         return response
 
-    def _statistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
+    def statistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
+        """What became of requests, of one model or all. Raises RequestError."""
         served = [self._asked(request)[0]] if request.name else [*dict(self._families).values()]
         response = pb.ModelStatisticsResponse()
         for one in served:
             _fill(response.model_stats.add(name=one.family.name, version="1"), one.metrics.tally)
         return response
 
-    def _index(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
+    def index(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
+        """The repository's models. Raises Unsupported."""
         if request.repository_name:
             raise Unsupported(
                 f"repository '{shown(request.repository_name)}' is not known; leave the name empty"

@@ -1,6 +1,7 @@
 """RepositoryModelLoad and RepositoryModelUnload: families come and go by a client's call, while others serve."""
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 
 from google.protobuf import json_format
 
@@ -46,6 +47,16 @@ class RepositoryCalls:
             _SERVICE + name: Handler(one, most_bytes=_MOST_BYTES) for name, one in functions.items()
         }
 
+    def load(self, model: str, config: str) -> "Future[None]":
+        """Done once it serves, as `config` (JSON; "": as it is) has it. Raises RequestError. Any thread."""
+        self._check_allowed()
+        return self._lifecycle.load(model, override(config, model))
+
+    def unload(self, model: str) -> "Future[None]":
+        """Done once it is gone. Raises RequestError. Any thread."""
+        self._check_allowed()
+        return self._lifecycle.unload(model)
+
     def close(self) -> None:
         """Answer what was asked and end the thread. After the front has stopped."""
         self._questions.close()
@@ -53,21 +64,15 @@ class RepositoryCalls:
     def _load(self, request: pb.RepositoryModelLoadRequest) -> Later:
         self._check(request, {"config"})
         text = _config(request)
-        done = self._lifecycle.load(request.model_name, override(text, request.model_name))
-        return Later(done, pb.RepositoryModelLoadResponse)
+        return Later(self.load(request.model_name, text), pb.RepositoryModelLoadResponse)
 
     def _unload(self, request: pb.RepositoryModelUnloadRequest) -> Later:
         self._check(request, {"unload_dependents"})  # nothing depends on a family
-        done = self._lifecycle.unload(request.model_name)
-        return Later(done, pb.RepositoryModelUnloadResponse)
+        return Later(self.unload(request.model_name), pb.RepositoryModelUnloadResponse)
 
     def _check(self, request: _Asked, known: Iterable[str]) -> None:
         """Raises Unsupported for what is not done here."""
-        if not self._allowed:
-            raise Unsupported(
-                "models are not loaded or unloaded by clients here; the operator allows it with "
-                "models.repository_calls = true"
-            )
+        self._check_allowed()
         if request.repository_name:
             raise Unsupported(
                 f"repository '{shown(request.repository_name)}' is not known; leave the name empty"
@@ -76,6 +81,13 @@ class RepositoryCalls:
             raise Unsupported(
                 f"parameter '{shown(unknown[0])}' is not known; models are loaded from the server's repository, "
                 "with a 'config' at most"
+            )
+
+    def _check_allowed(self) -> None:
+        if not self._allowed:
+            raise Unsupported(
+                "models are not loaded or unloaded by clients here; the operator allows it with "
+                "models.repository_calls = true"
             )
 
 

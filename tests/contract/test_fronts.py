@@ -29,6 +29,8 @@ from tests.support.serving.server import equal, eventually
 WAYS: dict[str, Callable[[Engine], AbstractContextManager[Ask]]] = {
     "grpc": fronts.over_grpc,
     "native": fronts.over_native,
+    "rest": fronts.over_rest,
+    "rest, binary": fronts.over_rest_binary,
     "json lines": fronts.json_line,
     "in process": fronts.in_process,
 }

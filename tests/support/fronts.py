@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import grpc
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from examples import json_lines
 from server.engine import Engine, Request, Tensor, Values
 from server.errors import RequestError
+from server.rest import codes
 from server.rpc.fronts.choosing import front_of
 from server.rpc.service import Service
 from server.rpc.status import CODES
 from server.rpc.transport.bounds import Bounds
 from server.rpc.transport.front import Front
+from tests.support.rest import front as rest
 from wire import inference_pb2 as pb
 
 PATIENCE_S = 30.0
@@ -127,6 +130,26 @@ def over_native(engine: Engine) -> AbstractContextManager[Ask]:
     """The native front, with a stock channel; skips where it is not built."""
     skip_unbuilt()
     return _over(engine, "native")
+
+
+@contextmanager
+def over_rest(engine: Engine, *, binary: bool = False) -> Generator[Ask]:
+    """REST, with everything in JSON or all tensors in memory behind it."""
+    with rest.serving(engine) as url:
+
+        def ask(question: Question) -> Reply:
+            status, answer = rest.asked(url, question, binary=binary)
+            if status == HTTPStatus.OK:
+                return Reply(answer)
+            kind = next(kind for kind, code in codes.CODES.items() if code == status)
+            return Reply(error=kind, words=answer["error"])
+
+        yield ask
+
+
+def over_rest_binary(engine: Engine) -> AbstractContextManager[Ask]:
+    """The same with Triton's binary data."""
+    return over_rest(engine, binary=True)
 
 
 def skip_unbuilt() -> None:

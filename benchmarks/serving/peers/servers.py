@@ -59,7 +59,7 @@ def launch(name: str, venv_dir: Path, work: Path, onnx_path: Path) -> Launch:
     if name == "gearshift":
         program = Path(sys.executable).parent / "gearshift"
         folders = ["--repository", work / "repository", "--profiles", work / "profiles"]
-        ports = ["--port", port, "--http-port", http_port]
+        ports = ["--port", port, "--http-port", http_port, "--rest-port", "-1"]
         command = [str(part) for part in (program, "serve", *folders, *ports)]
         return Launch(name, command, port, ROOT)
     binaries = venv_dir / name / "bin"

@@ -51,7 +51,9 @@ def test_what_kubernetes_injects_is_passed_over_in_one_line(tmp_path: Path, mode
 
 def test_the_ports_of_a_file_stand_beside_what_kubernetes_injects(tmp_path: Path, models: Path):
     file = tmp_path / "g.toml"
-    file.write_text(f'host = "127.0.0.1"\nport = 0\nhttp_port = 0\nrepository = "{models}"\n')
+    file.write_text(
+        f'host = "127.0.0.1"\nport = 0\nhttp_port = 0\nrest_port = 0\nrepository = "{models}"\n'
+    )
     launch = [*GEARSHIFT, "serve", str(file)]
 
     with started(launch, surroundings(tmp_path, a_service("GEARSHIFT"))) as server:

@@ -118,7 +118,7 @@ def test_a_family_whose_only_graph_does_not_load_ends_the_server(tmp_path: Path,
     assert "no whole ONNX model" in said
 
 
-@pytest.mark.parametrize("flag", ["--port", "--http-port"])
+@pytest.mark.parametrize("flag", ["--port", "--http-port", "--rest-port"])
 def test_a_port_in_use_is_named(tmp_path: Path, models: Path, taken: str, flag: str):
     said = refused_start(tmp_path, "--repository", str(models), flag, taken)
 

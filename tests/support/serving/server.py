@@ -27,6 +27,7 @@ PATIENCE_S = 60.0
 """How long a test waits for what must come; far above what it takes."""
 
 _PORTS = re.compile(r"gRPC on \S+:(\d+), metrics on http://\S+:(\d+)/metrics")
+_REST = re.compile(r"REST on http://\S+:(\d+)/v2")
 
 
 class Server:
@@ -48,6 +49,13 @@ class Server:
     def url(self) -> str:
         """Where its gRPC service is."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def rest_port(self) -> int:
+        """Where REST is."""
+        return (
+            int(found[1]) if (found := _REST.search(self.log)) else int(self.await_line(_REST)[1])
+        )
 
     @property
     def log(self) -> str:
@@ -192,7 +200,7 @@ def refused_start(cache: Path, *flags: str, **environment: str) -> str:
 
 def serve_command(*flags: str) -> list[str]:
     """`gearshift serve` on free loopback ports; later flags win."""
-    ports = ("--host", "127.0.0.1", "--port", "0", "--http-port", "0")
+    ports = ("--host", "127.0.0.1", "--port", "0", "--http-port", "0", "--rest-port", "0")
     return [sys.executable, "-m", "gearshift", "serve", *ports, *flags]
 
 

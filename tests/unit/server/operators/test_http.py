@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from server.operators.http import NotOurs, Operators
+from server.operators.http import Operators
+from surroundings.listening import NotOurs
 
 
 @contextmanager

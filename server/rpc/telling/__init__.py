@@ -1,0 +1,1 @@
+"""What gRPC tells, for fronts that speak JSON."""
