@@ -43,6 +43,8 @@ class Scene:
         self.pricing = planner.pricing(table, slo_s, considered, outlook, now_s, bound_s)
         self.offered = self.menu.count[min(self.rows, self.menu.most)]
         self._table, self._slo_s, self.switches = table, slo_s, planner.switches
+        self._lost_by_each = list[Floats]()
+        """What each entry of the menu risks, by the first of `risks`: those reckoned so far."""
         if self.offered > 1:
             self._weigh_by(mask, planner, outlook)
 
@@ -79,7 +81,9 @@ class Scene:
         """The same of each entry that can be filled."""
         mean_s = self.menu.mean_s[: self.offered]
         worth = self.menu.accuracy[: self.offered] - self.price * mean_s
-        for risk in self.risks:
+        for lost in self._lost_by_each:
+            worth -= lost[: self.offered]
+        for risk in self.risks[len(self._lost_by_each) :]:
             worth -= self.lost * risk.lost_by_each(mean_s)
         return worth
 
@@ -123,7 +127,7 @@ class Scene:
         """What a row left waiting is worth at best: its own batch may stall, too, or meet a clump."""
         waiting = self.pricing.stay
         for risk in self.risks:
-            if not isinstance(risk, Barred):
+            if not isinstance(risk, Barred):  # that is the last
                 waiting = min(waiting, self._row_at_best(risk, waiting))
         return waiting
 
@@ -131,8 +135,9 @@ class Scene:
         """What a row gets at best, with this risk alone; where that is `enough`, no more is looked for."""
         price, lost, entries = self.price, self.lost, self.menu.entries
         if len(entries) > FEW:
-            each = self.menu.accuracy - price * self.menu.mean_s
-            each -= lost * risk.lost_by_each(self.menu.mean_s)
+            risked = lost * risk.lost_by_each(self.menu.mean_s)
+            self._lost_by_each.append(risked)
+            each = self.menu.accuracy - price * self.menu.mean_s - risked
             return float((each / self.menu.size).max())
         most = -inf
         for size, accuracy, mean_s, _ in entries:
