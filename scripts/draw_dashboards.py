@@ -15,6 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import surroundings  # noqa: F401 - before any library that it keeps quiet
+
+# isort: split
 import matplotlib as mpl
 import numpy as np
 

@@ -112,6 +112,7 @@ def _serve(config: Config, notes: list[str]) -> int:
         ending.wait(leave_s)
     _log.info("draining (at most %.0f s)", config.server.drain_s)
     app.stop()
+    ending.ignore()
     _log.info("stopped")
     if ending.failure:
         raise BadConfiguration(ending.failure)
@@ -151,6 +152,11 @@ class _Ending:
         self._woken.settimeout(patience_s)
         with suppress(TimeoutError):
             self._woken.recv(1)
+
+    def ignore(self) -> None:
+        """Signals change nothing from now on: one that comes while the interpreter ends would be its exit code."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, signal.SIG_IGN)
 
     def fail(self, reason: str) -> None:
         """Stop with exit code 2 and this message."""
