@@ -99,7 +99,9 @@ def running(subject: Subject, work: Path) -> Iterator[tuple["subprocess.Popen[by
     port, http_port, _ = servers.free_ports(3)
     program = "import sys; from gearshift.cli import main; sys.exit(main())"
     folders = ["--repository", work / "repository", "--profiles", work / f"profiles-{subject.name}"]
-    where = ["--host", "127.0.0.1", "--port", port, "--http-port", http_port, "--rest-port", "-1"]
+    where = ["--host", "127.0.0.1", "--port", port, "--http-port", http_port]
+    if (subject.tree / "server" / "rest").is_dir():  # earlier trees have none
+        where += ["--rest-port", "-1"]
     command = [sys.executable, "-c", program, "serve", *folders, *where, *subject.arguments]
     log = work / f"{subject.name}.log"
     with log.open("wb") as out:
