@@ -209,6 +209,7 @@ class FamilyMetrics:
         tally.success += ended
         tally.success_ns += sum([int(one.total_s * 1e9) for one in served])
         tally.queue_ns += sum([int(one.queue_s * 1e9) for one in served])
+        tally.gather_ns += sum([int(one.gather_s * 1e9) for one in served])
         tally.compute_ns += sum([int(one.compute_s * 1e9) for one in served])
         self._in_time.inc(in_time)
         self._accuracy.inc(sum(accuracies))

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 
 class Served(NamedTuple):
-    """One answered request, as the runtime saw it at `at_s`. `compute_s` is its batch's; `slo_s`: what it was given in
-    all."""
+    """One answered request, as the runtime saw it at `at_s`. `compute_s` and `gather_s` are its batch's; `slo_s`: what
+    it was given in all."""
 
     slo_class: str
     accuracy: float
@@ -16,6 +16,7 @@ class Served(NamedTuple):
     slo_s: float
     in_time: bool
     at_s: float
+    gather_s: float = 0.0
 
 
 @dataclass(slots=True)

@@ -68,7 +68,15 @@ class Replies:
             accuracy, compute_s = batch.profile.accuracy, batch.compute_s
             served.append(
                 Served(
-                    job.slo_class, accuracy, compute_s, waited_s, took_s, bound_s, in_time, now_s
+                    job.slo_class,
+                    accuracy,
+                    compute_s,
+                    waited_s,
+                    took_s,
+                    bound_s,
+                    in_time,
+                    now_s,
+                    batch.gathered_s - batch.started_s,
                 )
             )
             if not job.missed:  # else that was told when it was missed

@@ -113,7 +113,8 @@ def test_statistics_count_requests_rows_and_stages(client: Any):
         assert stats.success.count - before.inference_stats.success.count == 1
         counts = {stats.compute_input.count, stats.compute_infer.count, stats.compute_output.count}
         assert counts == {stats.success.count}
-        assert stats.success.ns >= stats.compute_infer.ns + stats.queue.ns
+        assert stats.compute_input.ns > before.inference_stats.compute_input.ns
+        assert stats.success.ns >= stats.compute_input.ns + stats.compute_infer.ns + stats.queue.ns
         assert 3 in [batch.batch_size for batch in after.batch_stats]
 
     eventually(counted)

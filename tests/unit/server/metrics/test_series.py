@@ -26,7 +26,7 @@ def registry() -> CollectorRegistry:
     family.speed(Arm("a", "x", "cpu"), 1.0)
     family.speed(Arm("b", "y", "cpu"), 1.0)
     family.ran(RanBatch("a", "fp32", 4, 0.001, 0.02, 0.03, 0.01, backend="x"))
-    family.answered([Served("default", 0.8, 0.02, 0.004, 0.03, 0.05, in_time=True, at_s=1.0)])
+    family.answered([Served("default", 0.8, 0.02, 0.004, 0.03, 0.05, True, 1.0, gather_s=0.001)])
     family.unrun("default", "failed", 0.05)
     return registry
 
@@ -92,7 +92,7 @@ def test_times_and_sizes_are_in_base_units(registry: CollectorRegistry):
         ("exec_count", 1),
         ("request_duration_us", 30_000),
         ("queue_duration_us", 4_000),
-        ("compute_input_duration_us", 0),
+        ("compute_input_duration_us", 1_000),
         ("compute_infer_duration_us", 20_000),
         ("compute_output_duration_us", 0),
     ],
