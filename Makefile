@@ -38,7 +38,7 @@ tasks: trainer  ## Train and publish the task package share-demo on Fashion-MNIS
 mainstream: tasks  ## Tasks arriving one by one on real streams, beside sharing all and sharing nothing (about 15 minutes)
 	$(BIN)/python benchmarks/sharing/share_live.py
 
-serve: models  ## Serve the embedded default family on real weights, gRPC :8001, HTTP :8002
+serve: models  ## Serve the embedded default family on real weights: gRPC :8001, REST :8000, metrics :8002
 	$(BIN)/gearshift serve
 
 test: models  ## The whole test suite
