@@ -7,9 +7,10 @@ judged here, before any runtime opens the graph: plain relative paths to files i
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from models.artifacts.digests import sha256_of
+from models.artifacts.digests import Mark, mark_of, sha256_of
 from models.artifacts.onnx_wire import MalformedGraph, Reference, references_in, with_locations
 from models.artifacts.tables import ArtifactError
 
@@ -20,12 +21,16 @@ _FOREIGN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|.*[\\\x00]", re.DOTALL)
 
 def references(path: Path) -> list[Reference]:
     """The tensors of the artefact at `path` that are in other files; none where it is no ONNX graph. Raises OSError."""
-    if path.suffix != _SUFFIX:
-        return []
+    return list(_references_at(path, mark_of(path))) if path.suffix == _SUFFIX else []
+
+
+@lru_cache(maxsize=256)
+def _references_at(path: Path, _mark: Mark) -> Sequence[Reference]:
+    """Those of the file as it is now: to walk a graph of some MB takes tens of milliseconds, and many ask."""
     try:
-        return references_in(path)
+        return tuple(references_in(path))
     except MalformedGraph:  # no runtime opens it either, and says so
-        return []
+        return ()
 
 
 def rewritten(path: Path, names: Mapping[str, str]) -> bytes:

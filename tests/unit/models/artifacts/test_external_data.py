@@ -12,10 +12,12 @@ from models.__main__ import main
 from models.artifacts import (
     ArtifactError,
     add_variants,
+    external,
     load_family,
     remove_variants,
     size_of,
 )
+from models.artifacts.onnx_wire import Reference
 from models.backends import Way, open_backend
 from models.backends.base import BackendError
 from models.catalog import Variant
@@ -185,6 +187,26 @@ def test_large_weights_are_copied_without_being_held_in_memory(root: Path, made:
 
     assert peak < 8 << 20
     assert size_of(root / "own", family.variants[0]) > WIDTH << 26
+
+
+def test_a_graph_is_walked_for_its_files_once_and_again_when_it_is_another(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+):
+    graph = a_product(made / "net.onnx")
+    walked: list[Path] = []
+    whole = external.references_in
+
+    def counted(path: Path) -> list[Reference]:
+        walked.append(path)
+        return whole(path)
+
+    monkeypatch.setattr(external, "references_in", counted)
+    first, again = external.references(graph), external.references(graph)
+    graph.write_bytes(a_product(made / "other.onnx").read_bytes())
+    external.references(graph)
+
+    assert first == again
+    assert walked == [graph, graph]
 
 
 def test_the_networks_of_a_task_package_hold_their_weights_themselves(root: Path, made: Path):
