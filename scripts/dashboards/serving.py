@@ -14,9 +14,13 @@ def burn(window: str) -> Query:
     return Query(of(f"instance_family:gearshift_burn:ratio_rate{window}"), f"{BY_FAMILY} {window}")
 
 
-def quantile(share: float, name: str) -> str:
-    """What this share of a histogram's values is at most."""
-    return f"histogram_quantile({share}, {total(rate(f'{name}_bucket'), 'family', 'le')})"
+def half_and_most(name: str) -> tuple[Query, ...]:
+    """What half and what 99 % of a histogram's values are at most."""
+    buckets = total(rate(f"{name}_bucket"), "family", "le")
+    return tuple(
+        Query(f"histogram_quantile({share}, {buckets})", f"{{{{family}}}} {share:.0%}")
+        for share in (0.5, 0.99)
+    )
 
 
 SLO = (
@@ -97,10 +101,7 @@ DECISIONS = (
         "Time of a decision",
         "What the policy takes, half and 99 % of the times.",
         "s",
-        tuple(
-            Query(quantile(q, "gearshift_decision_seconds"), f"{{{{family}}}} {q:.0%}")
-            for q in (0.5, 0.99)
-        ),
+        half_and_most("gearshift_decision_seconds"),
     ),
 )
 LATENCY = (
@@ -115,10 +116,7 @@ LATENCY = (
         "Latency, half and 99 %",
         "Arrival to answer.",
         "s",
-        tuple(
-            Query(quantile(q, "gearshift_request_seconds"), f"{{{{family}}}} {q:.0%}")
-            for q in (0.5, 0.99)
-        ),
+        half_and_most("gearshift_request_seconds"),
     ),
 )
 QUEUE = (
@@ -132,10 +130,7 @@ QUEUE = (
         "Time in the queue",
         "Arrival to start of the batch, half and 99 %.",
         "s",
-        tuple(
-            Query(quantile(q, "gearshift_queue_seconds"), f"{{{{family}}}} {q:.0%}")
-            for q in (0.5, 0.99)
-        ),
+        half_and_most("gearshift_queue_seconds"),
     ),
     Panel(
         "Rows a batch",
